@@ -1,0 +1,1 @@
+../../walras/__init__.py

@@ -1,0 +1,1 @@
+"""Walras: agent-based markets for compute inside real transformers."""
