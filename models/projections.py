@@ -1,0 +1,64 @@
+"""Linear maps as transformers spells them: their sizes, and cutting rows or columns out of them."""
+
+from typing import NamedTuple, final
+
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+
+from walras.errors import InputError
+
+
+@final
+class _Layout(NamedTuple):
+    """Dimensions of the weight, and the attributes that repeat their sizes."""
+
+    outputs: int
+    inputs: int
+    output_count: str
+    input_count: str
+
+
+_LAYOUTS: dict[type[nn.Module], _Layout] = {
+    nn.Linear: _Layout(0, 1, "out_features", "in_features"),
+    Conv1D: _Layout(1, 0, "nf", "nx"),  # GPT-2 keeps the transposed weight
+}
+
+
+def features(module: nn.Module) -> tuple[int, int]:
+    """Number of input and of output features of a linear map."""
+    layout = _layout(module)
+    return int(getattr(module, layout.input_count)), int(getattr(module, layout.output_count))
+
+
+def cut(module: nn.Module, *, outputs: Tensor | None = None, inputs: Tensor | None = None) -> None:
+    """Keep only these output or input features (LongTensors of indices) of a linear map, in place.
+
+    Raises:
+        InputError: the module is a quantised or adapted map, whose weights cannot be cut one by one.
+    """
+    if type(module) not in _LAYOUTS:
+        names = ", ".join(kind.__name__ for kind in _LAYOUTS)
+        raise InputError(f"cannot slice a {type(module).__name__}; valid: {names} itself")
+    layout = _layout(module)
+    for index, dim, count in (
+        (outputs, layout.outputs, layout.output_count), (inputs, layout.inputs, layout.input_count)
+    ):
+        if index is not None:
+            _select(module, "weight", dim, index)
+            setattr(module, count, len(index))
+    if outputs is not None and module.bias is not None:
+        _select(module, "bias", 0, outputs)
+
+
+def _select(module: nn.Module, name: str, dim: int, index: Tensor) -> None:
+    old = module.get_parameter(name)
+    kept = old.detach().index_select(dim, index.to(old.device))
+    setattr(module, name, nn.Parameter(kept, requires_grad=old.requires_grad))
+
+
+def _layout(module: nn.Module) -> _Layout:
+    for kind, layout in _LAYOUTS.items():
+        if isinstance(module, kind):
+            return layout
+    names = ", ".join(kind.__name__ for kind in _LAYOUTS)
+    raise InputError(f"a projection must be a {names}, not {type(module).__name__}")
