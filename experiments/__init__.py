@@ -1,0 +1,1 @@
+"""Tasks, recipes, training, sweeps, reports and the command line."""

@@ -1,0 +1,106 @@
+"""Rows of data files, with the file and the line named in every error.
+
+TSV is split at tabs and at "\\n" alone: GLUE's files hold stray quotation marks, so the csv rules for quotes
+do not apply, and texts hold separators such as U+2028 or U+0085 at which `str.splitlines` would break them.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+from walras.errors import InputError
+
+Row = dict[str, object]
+
+
+@final
+@dataclass(frozen=True)
+class Example:
+    """One sentence or one pair of sentences, and its label: a score (float) or the index of a class (int)."""
+
+    first: str
+    second: str | None = None
+    label: float | int | None = None
+
+
+def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Lines of a UTF-8 file, counted from 1, without line ends, byte order mark or trailing blank lines.
+
+    Raises:
+        InputError: the file cannot be read, is empty, or is not UTF-8 (the line is named).
+    """
+    blank: list[int] = []  # held back until a line follows, so that those at the end are dropped
+    empty = True
+    try:
+        with path.open("rb") as handle:
+            for number, raw in enumerate(handle, start=1):
+                data = raw.removesuffix(b"\n").removesuffix(b"\r")
+                line = decoded(data.removeprefix(b"\xef\xbb\xbf") if number == 1 else data, path, number)
+                if not line.strip():
+                    blank.append(number)
+                    continue
+                yield from ((missing, "") for missing in blank)
+                blank.clear()
+                empty = False
+                yield number, line
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    if empty:
+        raise InputError(f"{path} is empty")
+
+
+def decoded(data: bytes, path: Path, number: int) -> str:
+    """The text of line `number`.
+
+    Raises:
+        InputError: it is not UTF-8.
+    """
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}, line {number}: not UTF-8 (byte {data[error.start]:#04x} at column {error.start + 1}); "
+            "save the file as UTF-8"
+        ) from error
+
+
+def tsv_rows(path: Path, header: Sequence[str] = (), torn: bool = False) -> Iterator[tuple[int, Row]]:
+    """Rows of a tab-separated file as (line number, column name -> cell).
+
+    Args:
+        path: the file.
+        header: names of the columns where the file does not begin with them.
+        torn: rows with a wrong number of columns are passed over instead of refused.
+
+    Raises:
+        InputError: a row with another number of columns than the header; see also `numbered_lines`.
+    """
+    names = list(header)
+    for number, line in numbered_lines(path):
+        cells = line.split("\t")
+        if not names:
+            names = cells
+        elif len(cells) == len(names):
+            yield number, dict(zip(names, cells, strict=True))
+        elif not torn:
+            raise InputError(
+                f"{path}, line {number}: {len(cells)} columns, expected {len(names)} ({', '.join(names)})"
+            )
+
+
+def json_rows(path: Path) -> Iterator[tuple[int, Row]]:
+    """Rows of a file with one JSON object a line, as (line number, object).
+
+    Raises:
+        InputError: a line that is not a JSON object; see also `numbered_lines`.
+    """
+    for number, line in numbered_lines(path):
+        try:
+            row = json.loads(line)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise InputError(f"{path}, line {number}: not JSON ({error})") from error
+        if not isinstance(row, dict):
+            raise InputError(f"{path}, line {number}: expected a JSON object, found {type(row).__name__}")
+        yield number, row
