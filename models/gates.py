@@ -15,9 +15,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from walras.errors import InputError
-from walras.models.architectures import submodule
-from walras.models.inventory import Inventory, Site
-from walras.models.projections import features
+from walras.models.inventory import Inventory, Site, projections
 
 
 @final
@@ -60,15 +58,9 @@ def gated(model: nn.Module, inventory: Inventory, gates: Tensor, rows: int = 1) 
 def attach(model: nn.Module, inventory: Inventory, gates: Tensor, rows: int = 1) -> Gates:
     """As `gated`, but the gates stay until `.remove()` is called on what is returned."""
     _check(inventory, gates, rows)
-    projections = [submodule(model, site.path) for site in inventory.sites]
-    for projection, site in zip(projections, inventory.sites, strict=True):
-        if features(projection)[0] != site.width:
-            raise InputError(
-                f"{site.path} has {features(projection)[0]} input features, the inventory says {site.width}: "
-                "it was taken from another model, or before slicing"
-            )
+    outputs = projections(model, inventory)
     hooks = (_Hook(gates, site, rows) for site in inventory.sites)
-    return Gates(tuple(p.register_forward_pre_hook(h) for p, h in zip(projections, hooks, strict=True)))
+    return Gates(tuple(p.register_forward_pre_hook(h) for p, h in zip(outputs, hooks, strict=True)))
 
 
 @final
@@ -91,7 +83,7 @@ class _Hook:
         batch = len(factor) * self.rows
         # Some families (OPT) join batch and positions before the FFN: [batch * positions, width].
         if (len(x) != batch) if x.ndim > 2 else (len(x) % batch):
-            raise InputError(f"{len(factor)} samples of {self.rows} rows are a batch of {batch}, not {len(x)}")
+            raise InputError(f"{len(factor)} samples of {self.rows} rows are {batch} rows, not {len(x)}")
         by_row = factor.repeat_interleave(self.rows, 0).unsqueeze(1)
         return ((x.reshape(batch, -1, self.site.width) * by_row).reshape(x.shape), *args[1:])
 

@@ -86,6 +86,23 @@ def inventory(model: nn.Module, block: int = 32) -> Inventory:
     return Inventory(*columns, sites)
 
 
+def projections(model: nn.Module, inventory: Inventory) -> tuple[nn.Module, ...]:
+    """The output projections of the inventory's sites, checked to be as wide as the inventory says.
+
+    Raises:
+        InputError: the inventory was taken from another model, or before slicing.
+    """
+    found = tuple(submodule(model, site.path) for site in inventory.sites)
+    for projection, site in zip(found, inventory.sites, strict=True):
+        width = features(projection)[0]
+        if width != site.width:
+            raise InputError(
+                f"{site.path} has {width} input features where the inventory has {site.width}: "
+                "it was taken from another model, or before slicing"
+            )
+    return found
+
+
 def _sites(model: nn.Module, block: int) -> Iterator[Site]:
     """Sites in the order of their units; a sub-layer that lost all its units has none."""
     row, start = architecture(model), 0

@@ -62,3 +62,13 @@ def _layout(module: nn.Module) -> _Layout:
             return layout
     names = ", ".join(kind.__name__ for kind in _LAYOUTS)
     raise InputError(f"a projection must be a {names}, not {type(module).__name__}")
+
+
+def bias_only(module: nn.Module) -> nn.Linear:
+    """A map from 0 features to the bias of `module`, on its device and in its type."""
+    weight, outputs = module.get_parameter("weight"), features(module)[1]
+    left = nn.Linear(1, outputs, bias=False, device="meta")
+    left.in_features = 0
+    left.weight = nn.Parameter(weight.detach().new_empty(outputs, 0), requires_grad=weight.requires_grad)
+    left.bias = module.bias  # type: ignore[assignment]
+    return left.train(module.training)

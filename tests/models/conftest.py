@@ -1,0 +1,110 @@
+"""Tiny models with random weights, one for every row of the table of architectures."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForImageClassification,
+    AutoModelForSequenceClassification,
+)
+
+from walras.models import ARCHITECTURES
+
+BATCH, LENGTH, VOCABULARY = 4, 9, 61
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to make one family's tiny model; sizes are such that no two of them can be mixed up."""
+
+    auto: Any = AutoModelForSequenceClassification
+    sizes: dict[str, Any] = field(default_factory=dict)
+    attentions: tuple[str, ...] = ("eager", "sdpa")
+
+
+SIZES = {
+    "vocab_size": VOCABULARY, "hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 4,
+    "intermediate_size": 40, "max_position_embeddings": 64, "pad_token_id": 1, "num_labels": 3,
+}
+SPECIAL = {"bos_token_id": 2, "eos_token_id": 3}
+IMAGE = {"image_size": 8, "patch_size": 4, "num_channels": 3}
+GROUPS = {**SPECIAL, "num_attention_heads": 6, "num_key_value_heads": 3, "head_dim": 4, "attention_bias": True}
+CAUSAL = AutoModelForCausalLM
+RECIPES = {
+    "bert": Recipe(),
+    "roberta": Recipe(),
+    "xlm-roberta": Recipe(),
+    "camembert": Recipe(),
+    "electra": Recipe(sizes={"embedding_size": 12}),
+    "distilbert": Recipe(sizes={"hidden_dim": 40}),
+    "mpnet": Recipe(attentions=("eager",)),
+    "modernbert": Recipe(sizes={**SPECIAL, "cls_token_id": 2, "sep_token_id": 3, "local_attention": 12}),
+    "gpt2": Recipe(CAUSAL, {**SPECIAL, "n_inner": 40}),
+    "opt": Recipe(CAUSAL, {**SPECIAL, "ffn_dim": 40, "word_embed_proj_dim": 16}),
+    "gpt_neox": Recipe(CAUSAL, {**SPECIAL, "rotary_pct": 1.0}),
+    "llama": Recipe(CAUSAL, {**GROUPS, "mlp_bias": True}),
+    "mistral": Recipe(CAUSAL, {**GROUPS, "sliding_window": 5}),
+    "qwen2": Recipe(CAUSAL, {**SPECIAL, "num_attention_heads": 6, "num_key_value_heads": 3}),
+    "qwen3": Recipe(CAUSAL, GROUPS),
+    "vit": Recipe(AutoModelForImageClassification, IMAGE),
+    "deit": Recipe(AutoModelForImageClassification, IMAGE),
+}
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """A model in evaluation mode and a batch for it, padded on the right where it is text."""
+
+    model: nn.Module
+    batch: dict[str, Tensor]
+    length: int  # tokens of a sequence inside the layers
+    decoder: bool
+
+    def logits(self, model: nn.Module | None = None, **changes: Tensor) -> Tensor:
+        output: Tensor = (model or self.model)(**{**self.batch, **changes}).logits
+        return output
+
+    def row(self, index: int) -> dict[str, Tensor]:
+        return {name: value[index : index + 1] for name, value in self.batch.items()}
+
+
+def build(family: str, attention: str = "eager", dtype: torch.dtype = torch.float32) -> Tiny:
+    """Random weights and biases everywhere, so that nothing a slice forgets is zero by chance."""
+    recipe = RECIPES[family]
+    config = AutoConfig.for_model(family, **{**SIZES, **recipe.sizes}, attn_implementation=attention)
+    torch.manual_seed(0)
+    model = recipe.auto.from_config(config).eval()
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            scale = weight.shape[-1] ** -0.5 if weight.ndim > 1 else 0.2
+            noise = torch.randn(weight.shape) * scale
+            weight.copy_(noise if weight.ndim > 1 or name.endswith("bias") else 1 + noise)
+    if "image_size" in recipe.sizes:
+        tokens = (IMAGE["image_size"] // IMAGE["patch_size"]) ** 2 + (2 if family == "deit" else 1)
+        return Tiny(model.to(dtype), {"pixel_values": torch.randn(BATCH, 3, 8, 8, dtype=dtype)}, tokens, False)
+    ids = torch.randint(4, VOCABULARY, (BATCH, LENGTH))
+    mask = torch.ones_like(ids)
+    mask[1, 6:] = 0
+    mask[3, 4:] = 0
+    ids[mask == 0] = 1
+    return Tiny(model.to(dtype), {"input_ids": ids, "attention_mask": mask}, LENGTH, recipe.auto is CAUSAL)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that asks for `family` runs for every row; with `attention`, under all that the family has."""
+    if {"family", "attention"} <= set(metafunc.fixturenames):
+        pairs = [(family, kind) for family in ARCHITECTURES for kind in RECIPES[family].attentions]
+        metafunc.parametrize(("family", "attention"), pairs)
+    elif "family" in metafunc.fixturenames:
+        metafunc.parametrize("family", list(ARCHITECTURES))
+
+
+@pytest.fixture
+def tiny() -> Callable[..., Tiny]:
+    return build
