@@ -1,0 +1,126 @@
+"""The interface of every rule, and the two conversions between levels and resources."""
+
+from abc import ABC, abstractmethod
+from dataclasses import field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from walras.errors import ConformanceError, InputError, RequirementError, SupplyExceededError
+from walras.mechanisms.bids import Bids
+from walras.mechanisms.clearing import Clearing
+
+# How far a sum of quantities may exceed the supply by rounding alone, relative to the supply.
+_ROUNDING = {torch.float64: 1e-10, torch.float32: 1e-5}
+
+
+def money(default: Any) -> Any:
+    """A dataclass field that is an amount of money: it scales when all bids are scaled."""
+    return field(default=default, metadata={"money": True})
+
+
+def charge(cost: Tensor, price: Tensor) -> Tensor:
+    """Price of one level to each agent [..., n], from cost [..., n, K] and the resources' prices [..., K]."""
+    return (cost * price.unsqueeze(-2)).sum(-1)
+
+
+def load(cost: Tensor, quantity: Tensor) -> Tensor:
+    """Use of every resource [..., K] in float64, from cost [..., n, K] and quantity [..., n]."""
+    return (cost * quantity.unsqueeze(-1)).sum(-2, dtype=torch.float64)
+
+
+def fits(used: Tensor, supply: Tensor) -> Tensor:
+    """Whether a use [..., K] is within supply, up to the rounding of a float64 sum."""
+    return (used <= supply.double() * (1 + 1e-13)).all(-1)
+
+
+class Mechanism(ABC):
+    """A rule that turns bids and supply into an allocation, prices and payments.
+
+    It sees reports only: no network, no true values. Concrete rules are final frozen dataclasses that implement
+    `clear`; whatever a rule learns from one round to the next it hands on through `after`.
+    """
+
+    price_floor: float = 0.0
+    requires: ClassVar[frozenset[str]] = frozenset()
+    guarantees: ClassVar[frozenset[str]] = frozenset()
+
+    def __call__(
+        self, bids: Bids, supply: Tensor | float | list[float], cost: Tensor | list[float] | None = None
+    ) -> Clearing:
+        """Clear a market after checking its input, and check that the outcome exceeds no supply.
+
+        `supply` is a number or [..., K]; `cost` is [n] for one resource, [..., n, K] for several, and 1 a level
+        where it is left out.
+        """
+        lacks = self.requires - bids.traits
+        if lacks:
+            raise RequirementError(
+                f"{type(self).__name__} requires bids that are {' and '.join(sorted(lacks))}; "
+                f"{type(bids).__name__} are {', '.join(sorted(bids.traits))}"
+            )
+        supply, cost = _resources(bids.reservation_price(), supply, cost)
+        clearing = self.clear(bids, supply, cost)
+        self._check(clearing, bids, supply, cost)
+        return clearing
+
+    @abstractmethod
+    def clear(self, bids: Bids, supply: Tensor, cost: Tensor) -> Clearing:
+        """The rule itself: supply [..., K], cost [..., n, K], both finite and non-negative."""
+
+    def after(self, bids: Bids, supply: Tensor, cost: Tensor, clearing: Clearing) -> "Mechanism":
+        """The rule for the next round, having seen this one. Most rules learn nothing."""
+        del bids, supply, cost, clearing
+        return self
+
+    def penalty(self, clearing: Clearing, gates: Tensor, supply: Tensor | float, cost: Tensor) -> Tensor:
+        """Differentiable price of using `gates` [..., n]: the Lagrangian term at the clearing's prices [...].
+
+        sum_i charge_i * gate_i - price . supply: zero where the gates use exactly the supply.
+        """
+        cost = cost.unsqueeze(-1) if cost.ndim == 1 else cost
+        price = clearing.price.detach().to(gates.dtype)
+        cost = cost.to(gates.dtype)
+        supply = torch.as_tensor(supply, dtype=gates.dtype, device=gates.device)
+        return (charge(cost, price) * gates).sum(-1) - (price * supply).sum(-1)
+
+    def _check(self, clearing: Clearing, bids: Bids, supply: Tensor, cost: Tensor) -> None:
+        name, shape = type(self).__name__, bids.reservation_price().shape
+        if not isinstance(clearing, Clearing):
+            raise ConformanceError(f"{name}.clear returned {type(clearing).__name__}, not a Clearing")
+        for part, expected in (("quantity", shape), ("payment", shape), ("price", supply.shape)):
+            tensor = getattr(clearing, part)
+            if tensor.shape != expected:
+                raise ConformanceError(f"{name}: {part} has shape {[*tensor.shape]}, expected {[*expected]}")
+            if tensor.isnan().any():
+                raise ConformanceError(f"{name}: {part} holds NaN")
+        if (clearing.quantity < 0).any():
+            raise ConformanceError(f"{name}: a quantity is negative ({clearing.quantity.min().item()})")
+        used = load(cost, clearing.quantity)
+        over = used - supply.double() * (1 + _ROUNDING.get(cost.dtype, 1e-2))
+        if (over > 0).any():
+            worst = over.argmax()
+            raise SupplyExceededError(
+                f"{name} handed out {used.flatten()[worst].item():.6g} of a supply of "
+                f"{supply.flatten()[worst].item():.6g}"
+            )
+
+
+def _resources(like: Tensor, supply: Any, cost: Any) -> tuple[Tensor, Tensor]:
+    """Supply [..., K] and cost [..., n, K] in the dtype and on the device of `like` [..., n], checked."""
+    batch, n = like.shape[:-1], like.shape[-1]
+    supply = torch.as_tensor(supply, dtype=like.dtype, device=like.device)
+    supply = supply.unsqueeze(-1) if supply.ndim == 0 else supply
+    cost = like.new_ones(n, 1) if cost is None else torch.as_tensor(cost, dtype=like.dtype, device=like.device)
+    cost = cost.unsqueeze(-1) if cost.ndim == 1 else cost
+    if cost.ndim < 2 or cost.shape[-2] != n or cost.shape[-1] != supply.shape[-1]:
+        raise InputError(
+            f"cost has shape {[*cost.shape]}; {n} agents and {supply.shape[-1]} resource(s) need "
+            f"[..., {n}, {supply.shape[-1]}]"
+        )
+    for name, tensor in (("supply", supply), ("cost", cost)):
+        if tensor.isnan().any() or (tensor < 0).any() or (name == "cost" and tensor.isinf().any()):
+            bad = tensor[tensor.isnan() | (tensor < 0) | tensor.isinf()].flatten()[0].item()
+            raise InputError(f"{name} holds {bad}; it must be a number of at least 0")
+    return supply.expand(*batch, supply.shape[-1]), cost

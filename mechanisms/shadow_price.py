@@ -1,0 +1,86 @@
+"""Clearing by the shadow price: bisection on the price, then exact rationing of the marginal agent."""
+
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor
+
+from walras.errors import InputError
+from walras.mechanisms.bids import Bids
+from walras.mechanisms.clearing import Clearing, Status
+from walras.mechanisms.mechanism import Mechanism, charge, load, money
+from walras.mechanisms.ranking import Ranking
+from walras.mechanisms.root import newton_step
+from walras.mechanisms.traits import (
+    CONCAVE,
+    INDIVIDUALLY_RATIONAL,
+    PERMUTATION_INVARIANT,
+    PRICE_FLOOR,
+    SCALE_INVARIANT,
+    SEPARABLE,
+    SUPPLY_MONOTONE,
+)
+
+
+@final
+@dataclass(frozen=True)
+class ShadowPrice(Mechanism):
+    """Maximise sum_i utility_i(q_i) subject to sum_i cost_i q_i <= supply, by its multiplier, the shadow price.
+
+    1. Rank agents by reservation price per cost, ties by position. Bisect over the ranks for the longest prefix
+       whose demand, at the reservation price of its last member, fits the supply.
+    2. Between that price and the next agent's reservation price the set of buyers is fixed: bisect for the lowest
+       price at which its demand fits. This is the clearing price; for indivisible levels it is the reservation
+       price of the first agent left out, which is what the last unit of supply is worth.
+    3. Ration: admit one agent more, and so on while welfare rises, at the inner price at which the members'
+       demand, none of them leaving, exhausts the supply.
+    4. Each pays min(price * cost * quantity, utility), so that the marginal agents stay individually rational.
+
+    Exact for concave utilities; within one agent's value of the optimum for indivisible levels (the greedy bound
+    of the knapsack's linear relaxation, Dantzig 1957, doi 10.1287/opre.5.2.266).
+    With `price_floor=-inf` all is sold that can be used, as in attention; welfare then may fall as supply grows.
+    On concave populations quantity and price are differentiable in scores, cost and supply.
+    """
+
+    price_floor: float = money(0.0)
+    requires: ClassVar[frozenset[str]] = frozenset({SEPARABLE})
+    guarantees: ClassVar[frozenset[str]] = frozenset(
+        {PRICE_FLOOR, INDIVIDUALLY_RATIONAL, PERMUTATION_INVARIANT, SCALE_INVARIANT, SUPPLY_MONOTONE}
+    )
+
+    def clear(self, bids: Bids, supply: Tensor, cost: Tensor) -> Clearing:
+        """Steps 1 to 4 of the class, batched: supply [..., 1], cost [..., n, 1]."""
+        if supply.shape[-1] != 1:
+            raise InputError(f"ShadowPrice clears one resource; the supply has {supply.shape[-1]}")
+        with torch.no_grad():
+            ranking = Ranking(bids, supply, cost, self.price_floor)
+            count = ranking.longest_prefix()
+            price, slack = ranking.clearing_price(count)
+            served, quantity = ranking.ration(count, ranking.demand(price, ranking.members(count)))
+            split = ranking.threshold(served - 1) == ranking.threshold(served)
+            rationed = (served > count) | (split & (served > 0) & (served < ranking.eligible))
+            status = torch.where(rationed, Status.RATIONED, Status.CLEARED)
+            status = torch.where(slack, Status.SLACK, status)
+            status = torch.where((served == 0) & (ranking.eligible > 0), Status.INFEASIBLE, status)
+        if CONCAVE in bids.traits and torch.is_grad_enabled():
+            price, quantity = self._differentiable(ranking, count, price, quantity, slack)
+        payment = torch.minimum(charge(cost, price.unsqueeze(-1)) * quantity, bids.utility(quantity))
+        residual = load(cost, quantity) - supply
+        return Clearing(quantity, price.unsqueeze(-1), payment, status, residual)
+
+    @staticmethod
+    def _differentiable(
+        ranking: Ranking, count: Tensor, price: Tensor, quantity: Tensor, slack: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Price and quantity with a graph to the bids, the cost and the supply, where any of them asks for one."""
+        members = ranking.members(count)
+        supply = ranking.supply.double()
+
+        def excess(at: Tensor) -> Tensor:
+            return (load(ranking.cost, ranking.demand(at, members)) - supply).squeeze(-1)
+
+        if not excess(price).requires_grad:
+            return price, quantity
+        price = torch.where(slack, price, newton_step(excess, price))  # at the floor the price is fixed
+        return price, ranking.demand(price, members)
