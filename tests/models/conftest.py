@@ -1,6 +1,6 @@
 """Tiny models with random weights, one for every row of the table of architectures."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,11 +49,11 @@ RECIPES = {
     "opt": Recipe(CAUSAL, {**SPECIAL, "ffn_dim": 40, "word_embed_proj_dim": 16}),
     "gpt_neox": Recipe(CAUSAL, {**SPECIAL, "rotary_pct": 1.0}),
     "llama": Recipe(CAUSAL, {**GROUPS, "mlp_bias": True}),
-    "mistral": Recipe(CAUSAL, {**GROUPS, "sliding_window": 5}),
+    "mistral": Recipe(CAUSAL, {**GROUPS, "sliding_window": 6}),
     "qwen2": Recipe(CAUSAL, {**SPECIAL, "num_attention_heads": 6, "num_key_value_heads": 3}),
     "qwen3": Recipe(CAUSAL, GROUPS),
     "vit": Recipe(AutoModelForImageClassification, IMAGE),
-    "deit": Recipe(AutoModelForImageClassification, IMAGE),
+    "deit": Recipe(AutoModelForImageClassification, {**IMAGE, "architectures": ["DeiTForImageClassification"]}),
 }
 
 
@@ -97,14 +97,29 @@ def build(family: str, attention: str = "eager", dtype: torch.dtype = torch.floa
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that asks for `family` runs for every row; with `attention`, under all that the family has."""
+    """A test that asks for `family` runs for every row, with `attention` under all that the row's models have.
+
+    One that asks for `decoder` runs for the families that generate text.
+    """
     if {"family", "attention"} <= set(metafunc.fixturenames):
         pairs = [(family, kind) for family in ARCHITECTURES for kind in RECIPES[family].attentions]
         metafunc.parametrize(("family", "attention"), pairs)
     elif "family" in metafunc.fixturenames:
         metafunc.parametrize("family", list(ARCHITECTURES))
+    elif "decoder" in metafunc.fixturenames:
+        metafunc.parametrize("decoder", [name for name, recipe in RECIPES.items() if recipe.auto is CAUSAL])
 
 
-@pytest.fixture
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads cost more than they save on models this small: 15 times."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
 def tiny() -> Callable[..., Tiny]:
+    """Makes the tiny model of a family: `tiny(family, attention="eager", dtype=torch.float32)`."""
     return build
