@@ -14,3 +14,4 @@ from walras.models.inventory import Inventory as Inventory
 from walras.models.inventory import Site as Site
 from walras.models.inventory import inventory as inventory
 from walras.models.slicing import compact as compact
+from walras.models.weights import output_weights as output_weights

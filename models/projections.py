@@ -30,6 +30,12 @@ def features(module: nn.Module) -> tuple[int, int]:
     return int(getattr(module, layout.input_count)), int(getattr(module, layout.output_count))
 
 
+def outputs_first(module: nn.Module) -> Tensor:
+    """The weight [outputs, inputs] of a linear map, detached."""
+    weight = module.get_parameter("weight").detach()
+    return weight if _layout(module).outputs == 0 else weight.T
+
+
 def cut(module: nn.Module, *, outputs: Tensor | None = None, inputs: Tensor | None = None) -> None:
     """Keep only these output or input features (LongTensors of indices) of a linear map, in place.
 

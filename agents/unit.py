@@ -1,0 +1,122 @@
+"""Mesa agents of a transformer's units. An agent is a view of its row in the market's ledger."""
+
+from typing import ClassVar, Protocol
+
+import mesa
+import numpy as np
+from numpy.typing import NDArray
+
+Column = NDArray[np.float64]
+
+
+class Books(Protocol):
+    """The columns [n] that an agent reads its row from; `walras.market.Ledger` has them."""
+
+    name: NDArray[np.str_]
+    layer: NDArray[np.int64]
+    index: NDArray[np.int64]
+    cost: Column
+    value: Column
+    report: Column
+    quantity: Column
+    price: Column
+    payment: Column
+    surplus: Column
+
+    @property
+    def wealth(self) -> Column:
+        """What each agent owns [n]."""
+
+
+class UnitAgent(mesa.Agent):
+    """A unit that trades compute: `row` in the ledger of the market that it belongs to.
+
+    Override `bid` in a subclass to let agents decide one by one; the others are bid for by the market's strategy,
+    all at once.
+    """
+
+    kind: ClassVar[str]
+
+    def __init__(self, model: mesa.Model, row: int) -> None:
+        super().__init__(model)
+        self.row = row
+
+    @property
+    def books(self) -> Books:
+        """The market's ledger."""
+        ledger: Books = self.model.ledger
+        return ledger
+
+    def bid(self) -> float:
+        """What this agent says that its unit is worth to it; called once a round where a subclass overrides it."""
+        return self.value
+
+    @property
+    def name(self) -> str:
+        """As in the trace: `L3.H7` is head 7 of layer 3, `L2.F12` block 12 of layer 2's FFN."""
+        return str(self.books.name[self.row])
+
+    @property
+    def layer(self) -> int:
+        """Layer, from 0."""
+        return int(self.books.layer[self.row])
+
+    @property
+    def index(self) -> int:
+        """Number within its layer and kind, from 0."""
+        return int(self.books.index[self.row])
+
+    @property
+    def cost(self) -> float:
+        """Share of the dense model's compute that the unit uses."""
+        return float(self.books.cost[self.row])
+
+    @property
+    def value(self) -> float:
+        """What the unit is worth this round, in the valuation's unit."""
+        return float(self.books.value[self.row])
+
+    @property
+    def report(self) -> float:
+        """What was last bid for the unit."""
+        return float(self.books.report[self.row])
+
+    @property
+    def quantity(self) -> float:
+        """The unit's gate after the last clearing."""
+        return float(self.books.quantity[self.row])
+
+    @property
+    def price(self) -> float:
+        """What the whole unit costs at the last clearing's price."""
+        return float(self.books.price[self.row])
+
+    @property
+    def payment(self) -> float:
+        """What was paid in the last round."""
+        return float(self.books.payment[self.row])
+
+    @property
+    def surplus(self) -> float:
+        """Value of what was bought in the last round, less the payment."""
+        return float(self.books.surplus[self.row])
+
+    @property
+    def wealth(self) -> float:
+        """What the agent owns."""
+        return float(self.books.wealth[self.row])
+
+
+class HeadAgent(UnitAgent):
+    """An attention head; under grouped-query attention a key-value head with the query heads that share it."""
+
+    kind = "head"
+
+
+class FFNBlockAgent(UnitAgent):
+    """A block of neighbouring FFN neurons."""
+
+    kind = "ffn"
+
+
+AGENTS: dict[str, type[UnitAgent]] = {agent.kind: agent for agent in (HeadAgent, FFNBlockAgent)}

@@ -1,0 +1,84 @@
+"""The network, the loss and the data with which units are valued."""
+
+import weakref
+from collections.abc import Iterator, Sequence
+from typing import final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from walras.errors import InputError
+from walras.models import Inventory, gated
+from walras.models.objective import Batch, Objective
+
+
+@final
+class Calibration:
+    """What valuations may look at. Holds the network weakly, so that a market that keeps this never keeps it alive.
+
+    `batches` are what the objective takes; `cost` [n] is each unit's share of the dense model's compute.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        inventory: Inventory,
+        objective: Objective,
+        batches: Sequence[Batch],
+        cost: NDArray[np.float64],
+    ) -> None:
+        if not batches:
+            raise InputError("there is no calibration data: the list of batches is empty")
+        self._model = weakref.ref(model)
+        self.inventory = inventory
+        self.objective = objective
+        self.batches = batches
+        self.cost = cost
+
+    @property
+    def model(self) -> nn.Module:
+        """The network, for as long as somebody else holds it."""
+        model = self._model()
+        if model is None:
+            raise InputError("the network of this market has been deleted; keep a reference to it while you trade")
+        return model
+
+    def sample_gradients(self, gates: Tensor, generator: torch.Generator) -> Iterator[Tensor]:
+        """For every batch, each sample's gradient [samples, n] of its loss with respect to its own gates.
+
+        One forward and one backward pass a batch: every sample has a copy of the gates [n] to itself.
+        """
+        model, rows = self.model, self.objective.rows
+        frozen = [p for p in model.parameters() if p.requires_grad]
+        training = model.training
+        model.eval()
+        try:
+            for p in frozen:
+                p.requires_grad_(False)
+            for batch in self.batches:
+                samples, left_over = divmod(_rows(batch), rows)
+                if left_over:
+                    raise InputError(f"a batch of {_rows(batch)} rows does not divide into samples of {rows} rows")
+                own = gates.detach().expand(samples, -1).clone().requires_grad_()
+                with gated(model, self.inventory, own, rows):
+                    loss = self.objective(model, batch, generator)
+                    if not loss.isfinite():
+                        raise InputError(f"the loss of a calibration batch is {loss.item()}; it must be finite")
+                    if not loss.requires_grad:
+                        raise InputError("the loss does not depend on the model's output; it cannot value any unit")
+                    (gradient,) = torch.autograd.grad(loss, own)
+                yield gradient * samples
+        finally:
+            for p in frozen:
+                p.requires_grad_(True)
+            model.train(training)
+
+
+def _rows(batch: Batch) -> int:
+    """Rows that go through the model: of the input, or else of the first tensor of a batch."""
+    for name in ("input_ids", "inputs_embeds", "pixel_values"):
+        if name in batch:
+            return len(batch[name])
+    return len(next(iter(batch.values())))

@@ -1,0 +1,191 @@
+"""The floor: units of a transformer trade compute in rounds, as a Mesa model."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import partial
+from typing import final
+
+import mesa
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from walras.agents import AGENTS, Calibration, Knowledge, Strategy, Truthful, UnitAgent, Valuation
+from walras.errors import InputError
+from walras.market.ledger import Column, Ledger
+from walras.market.measures import welfare
+from walras.market.schedule import check_budget
+from walras.market.trace import TraceWriter
+from walras.mechanisms import Clearing, IndivisibleBids, Mechanism, charge, load
+
+
+@final
+@dataclass(frozen=True)
+class Round:
+    """What a round came to. Money is in the valuation's unit, compute in shares of the dense model's."""
+
+    round: int  # counted from 1
+    budget: float
+    used: float
+    price: float  # of the dense model's whole compute
+    welfare: float  # sum of values of the funded units
+    revenue: float  # sum of payments
+    surplus: float  # welfare less revenue
+    heads: int  # funded
+    ffn: int
+    left: int  # funded before, not now
+    entered: int  # funded now, not before
+    status: str
+    residual: float  # excess demand at the price
+
+
+class ComputeMarket(mesa.Model):
+    """Heads and FFN blocks bid for compute; `step()` is one round.
+
+    1. The valuation says what each unit is worth under the present gates.
+    2. The strategy, or an agent's own `bid()`, turns values into reports.
+    3. The mechanism clears the reports against this round's budget, and sees nothing else.
+    4. The outcome becomes the gates; the ledger books income and payments; the trace gets a row an agent.
+
+    The network itself is not held here, only weakly by the calibration: a Mesa model is never freed in Mesa 3.3.
+
+    Args:
+        calibration: network, loss and data with which units are valued.
+        valuation: what a unit is worth.
+        mechanism: the rule of the market.
+        budgets: supply of each round, as shares of the dense model's compute. Steps beyond repeat the last.
+        strategy: how agents bid.
+        seed: of everything random.
+        agents: agent classes by kind of unit, for kinds that do not take the standard ones.
+        reentry: whether a unit that lost its funding may bid again.
+        trace: where the trace goes; None keeps none.
+        endowment: money of each agent at the start.
+    """
+
+    def __init__(
+        self,
+        calibration: Calibration,
+        valuation: Valuation,
+        mechanism: Mechanism,
+        budgets: Sequence[float],
+        *,
+        strategy: Strategy | None = None,
+        seed: int = 0,
+        agents: Mapping[str, type[UnitAgent]] | None = None,
+        reentry: bool = True,
+        trace: TraceWriter | None = None,
+        endowment: float = 0.0,
+    ) -> None:
+        super().__init__(rng=seed)
+        if not budgets:
+            raise InputError("budgets is empty; a market needs the supply of at least one round")
+        for budget in budgets:
+            check_budget(budget)
+        self.calibration, self.valuation, self.mechanism = calibration, valuation, mechanism
+        self.budgets, self.seed, self.reentry = tuple(budgets), seed, reentry
+        self.strategy = strategy if strategy is not None else Truthful()
+        self.trace = trace
+        inventory = calibration.inventory
+        self.ledger = Ledger(inventory, calibration.cost, self.strategy.name, endowment)
+        self.may_bid = np.ones(len(inventory), dtype=bool)
+        self.rounds: list[Round] = []
+        self.clearing: Clearing | None = None
+        kinds = {**AGENTS, **(agents or {})}
+        for kind, cls in kinds.items():
+            rows = np.flatnonzero(inventory.kind == kind)
+            cls.create_agents(self, len(rows), rows.tolist())
+        self._own_bidders = [a for a in self.agents if type(a).bid is not UnitAgent.bid]
+        for agent in self._own_bidders:
+            self.ledger.strategy[agent.row] = type(agent).__name__
+        self.datacollector = mesa.DataCollector(model_reporters={f.name: partial(_last, f.name) for f in fields(Round)})
+
+    @property
+    def round(self) -> int:
+        """Rounds played."""
+        return len(self.rounds)
+
+    @property
+    def gates(self) -> Tensor:
+        """The gates [n] that the last clearing left, on the network's device; all ones at first."""
+        device = next(self.calibration.model.parameters()).device
+        return torch.from_numpy(self.ledger.quantity).to(device=device, dtype=torch.get_default_dtype())
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """A row a round, in the columns of `Round`."""
+        return pd.DataFrame([asdict(r) for r in self.rounds])
+
+    def step(self) -> None:
+        """Play one round."""
+        budget = self.budgets[min(self.round, len(self.budgets) - 1)]
+        self.ledger.open(self.value())
+        self.trade(budget)
+
+    def value(self) -> Column:
+        """Values [n] of all units under the present gates; random draws depend on the seed and the round only."""
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.round)
+        value = self.valuation(self.calibration, self.gates, generator).detach().cpu().double().numpy()
+        name = type(self.valuation).__name__
+        if value.shape != (len(self.ledger),):
+            raise InputError(f"{name} returned values of shape {value.shape} for {len(self.ledger)} units")
+        if not np.isfinite(value).all():
+            bad = int(np.flatnonzero(~np.isfinite(value))[0])
+            raise InputError(f"{name} values {self.ledger.name[bad]} at {value[bad]}; values must be finite numbers")
+        return value
+
+    def trade(self, budget: float) -> None:
+        """Bids, clearing, settlement and trace of one round; the values are in the ledger."""
+        ledger, before = self.ledger, self.ledger.quantity
+        report = self.report(budget)
+        bids = IndivisibleBids(torch.from_numpy(np.where(self.may_bid, report, -np.inf)))
+        cost, supply = torch.from_numpy(ledger.cost).unsqueeze(-1), torch.tensor([budget], dtype=torch.float64)
+        clearing = self.mechanism(bids, supply, cost)
+        self.mechanism = self.mechanism.after(bids, supply, cost, clearing)
+        quantity = clearing.quantity.numpy()
+        price = charge(cost, clearing.price).numpy()
+        ledger.settle(report, quantity, price, clearing.payment.numpy())
+        self.clearing = clearing
+        if not self.reentry:
+            self.may_bid &= quantity > 0
+        funded, was = quantity > 0, before > 0
+        self.rounds.append(
+            Round(
+                round=self.round + 1,
+                budget=budget,
+                used=min(load(cost, clearing.quantity).item(), budget),  # a sum may exceed it by rounding
+                price=clearing.price.item(),
+                welfare=welfare(ledger),
+                revenue=clearing.revenue.item(),
+                surplus=float(ledger.surplus.sum()),
+                heads=int(funded[ledger.kind == "head"].sum()),
+                ffn=int(funded[ledger.kind == "ffn"].sum()),
+                left=int((was & ~funded).sum()),
+                entered=int((funded & ~was).sum()),
+                status=clearing.word,
+                residual=clearing.residual.item(),
+            )
+        )
+        if self.trace is not None:
+            self.trace.write(self.round, ledger)
+        self.datacollector.collect(self)
+
+    def report(self, budget: float) -> Column:
+        """Reports [n]: the strategy's for all agents at once, then those of agents that bid for themselves."""
+        ledger = self.ledger
+        known = Knowledge(ledger.value, ledger.cost, ledger.wealth, ledger.quantity, ledger.price, budget)
+        report = np.asarray(self.strategy.bid(known, self.rng), dtype=np.float64)
+        if report.shape != (len(ledger),):
+            raise InputError(f"strategy {self.strategy.name!r} returned reports of shape {report.shape}")
+        for agent in self._own_bidders:
+            report[agent.row] = agent.bid()
+        if not np.isfinite(report).all():
+            bad = int(np.flatnonzero(~np.isfinite(report))[0])
+            raise InputError(f"{ledger.name[bad]} ({ledger.strategy[bad]}) bids {report[bad]}; bids must be finite")
+        return report
+
+
+def _last(name: str, market: ComputeMarket) -> float | int | str:
+    """A figure of the last round, for the data collector."""
+    figure: float | int | str = getattr(market.rounds[-1], name)
+    return figure

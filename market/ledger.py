@@ -1,0 +1,83 @@
+"""The books of a market: one row an agent, columns of arrays, and money that is conserved exactly."""
+
+import math
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from walras.errors import InputError
+from walras.models import Inventory
+
+Column = NDArray[np.float64]
+
+
+@final
+class Ledger:
+    """Columns [n] of what is known of every agent after the last round, and everybody's money.
+
+    Columns are read by agents, strategies and the trace. Money is counted in whole quanta (int64), so that wealth
+    and treasury together are the same number every round, to the last bit. A quantum is 2^-32 of the power of two
+    at or above the largest value of the first round: values may be squared gradients of 1e-8 or losses of 10.
+
+    The treasury stands for the network. It buys the service of every funded unit at the unit's value and sells it
+    compute at the clearing price, so that an agent's wealth is its endowment and the surplus it has earned.
+    """
+
+    def __init__(self, inventory: Inventory, cost: Column, strategy: str, endowment: float = 0.0) -> None:
+        n = len(inventory)
+        if len(cost) != n:
+            raise InputError(f"{len(cost)} costs for {n} units")
+        if not 0 <= endowment < math.inf:
+            raise InputError(f"endowment is {endowment}; it must be a number of at least 0")
+        self.name = np.array([inventory.name(i) for i in range(n)])
+        self.kind, self.layer, self.index = inventory.kind, inventory.layer, inventory.index
+        self.cost = cost
+        self.strategy = np.full(n, strategy, dtype=object)
+        self.value, self.report, self.quantity = np.zeros(n), np.zeros(n), np.ones(n)
+        self.price, self.payment, self.surplus = np.zeros(n), np.zeros(n), np.zeros(n)
+        self.quantum = 0.0  # known once the first values are
+        self.treasury = 0  # in quanta; a Python integer, which cannot overflow
+        self._endowment = endowment
+        self._wealth = np.zeros(n, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.cost)
+
+    @property
+    def wealth(self) -> Column:
+        """What each agent owns [n], in the valuation's unit."""
+        return self._wealth.astype(np.float64) * self.quantum if self.quantum else np.full(len(self), self._endowment)
+
+    @property
+    def money(self) -> int:
+        """All money there is, in quanta: the same after every round."""
+        return int(self._wealth.sum(dtype=object)) + self.treasury
+
+    def open(self, value: Column) -> None:
+        """Write this round's values [n]; the first ones set the quantum."""
+        if not self.quantum:
+            largest = max(float(value.max(initial=0.0)), self._endowment)
+            self.quantum = 2.0 ** (math.ceil(math.log2(largest)) - 32) if largest > 0 else 2.0**-32
+            self._wealth = self._quanta(np.full(len(self), self._endowment))
+        self.value = value
+
+    def settle(self, report: Column, quantity: Column, price: Column, payment: Column) -> None:
+        """Book a cleared round: the treasury pays each agent the value of its service and takes its payment."""
+        income = self.value * quantity
+        self.report, self.quantity, self.price, self.payment = report, quantity, price, payment
+        self.surplus = income - payment
+        net = self._quanta(income) - self._quanta(payment)
+        self._wealth = self._wealth + net
+        self.treasury -= int(net.sum(dtype=object))
+
+    def _quanta(self, amount: Column) -> NDArray[np.int64]:
+        """Money [n] in whole quanta, to the nearest."""
+        quanta = np.rint(amount / self.quantum)
+        if not (np.abs(quanta) < 2**62).all():
+            worst = float(np.abs(amount).max())
+            raise InputError(
+                f"an amount of {worst:g} is too large for a market whose values began at 2^32 quanta "
+                f"of {self.quantum:g}"
+            )
+        return quanta.astype(np.int64)

@@ -1,0 +1,44 @@
+"""How the budget shrinks over the rounds of a market."""
+
+import math
+from collections.abc import Callable
+
+from walras.errors import InputError, UnknownNameError
+
+
+def linear(budget: float, rounds: int) -> list[float]:
+    """Equal steps from the whole down to the budget."""
+    return [1 - (1 - budget) * (t + 1) / rounds for t in range(rounds)]
+
+
+def geometric(budget: float, rounds: int) -> list[float]:
+    """The same share of what is left goes every round."""
+    return [budget ** ((t + 1) / rounds) for t in range(rounds)]
+
+
+def constant(budget: float, rounds: int) -> list[float]:
+    """The final budget from the first round on."""
+    return [budget] * rounds
+
+
+SCHEDULES: dict[str, Callable[[float, int], list[float]]] = {
+    schedule.__name__: schedule for schedule in (linear, geometric, constant)
+}
+
+
+def budget_path(budget: float, rounds: int, schedule: str = "linear") -> list[float]:
+    """Supply of every round, the last one exactly the budget (a share of the dense model's compute)."""
+    if schedule not in SCHEDULES:
+        raise UnknownNameError("schedule", schedule, SCHEDULES)
+    check_budget(budget)
+    if isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 1:
+        raise InputError(f"rounds is {rounds!r}; it must be a whole number of at least 1")
+    return [*SCHEDULES[schedule](budget, rounds)[:-1], budget]
+
+
+def check_budget(budget: float) -> None:
+    """Refuse what is no share of the dense model: it must lie above 0 and be at most 1."""
+    if not isinstance(budget, (int, float)) or math.isnan(budget) or not 0 < budget <= 1:
+        raise InputError(
+            f"budget is {budget!r}; it must be a share of the dense model's compute, above 0 and at most 1"
+        )

@@ -1,0 +1,74 @@
+"""The trace of a market: one parquet file a round, one row an agent."""
+
+import os
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from walras.errors import InputError
+from walras.market.ledger import Ledger
+
+_TEXT = pa.dictionary(pa.int32(), pa.string())
+SCHEMA = pa.schema(
+    [("round", pa.int32()), ("agent", pa.string()), ("kind", _TEXT), ("layer", pa.int32()), ("index", pa.int32())]
+    + [("strategy", _TEXT)]
+    + [(name, pa.float64()) for name in ("cost", "value", "bid", "quantity", "price", "payment", "surplus", "wealth")]
+)
+"""cost: share of the dense model's compute; price: of the whole unit to this agent; money in the valuation's unit."""
+
+
+@final
+class TraceWriter:
+    """Writes `part-00001.parquet`, ... into a folder. A part appears whole or not at all."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def write(self, round_: int, ledger: Ledger) -> None:
+        """Write the part of one round, counted from 1."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / f"part-{round_:05d}.parquet"
+        partial = path.with_suffix(".partial")
+        pq.write_table(table(round_, ledger), partial, compression="zstd")
+        os.replace(partial, path)
+
+
+def table(round_: int, ledger: Ledger) -> pa.Table:
+    """One round's rows in the columns of `SCHEMA`."""
+    columns = {
+        "round": np.full(len(ledger), round_, dtype=np.int32),
+        "agent": ledger.name,
+        "kind": ledger.kind,
+        "layer": ledger.layer.astype(np.int32),
+        "index": ledger.index.astype(np.int32),
+        "strategy": ledger.strategy,
+        "cost": ledger.cost,
+        "value": ledger.value,
+        "bid": ledger.report,
+        "quantity": ledger.quantity,
+        "price": ledger.price,
+        "payment": ledger.payment,
+        "surplus": ledger.surplus,
+        "wealth": ledger.wealth,
+    }
+    arrays = [pa.array(columns[f.name], type=pa.string() if f.type == _TEXT else f.type) for f in SCHEMA]
+    encoded = [a.dictionary_encode() if f.type == _TEXT else a for f, a in zip(SCHEMA, arrays, strict=True)]
+    return pa.Table.from_arrays(encoded, schema=SCHEMA)
+
+
+def read_trace(path: str | Path) -> pd.DataFrame:
+    """The trace of a run as a frame, rounds in order: `path` is a run folder, its `trace` folder or one part."""
+    place = Path(path)
+    folder = place / "trace" if (place / "trace").is_dir() else place
+    parts = sorted(folder.glob("part-*.parquet")) if folder.is_dir() else [folder]
+    if not parts or not parts[0].exists():
+        raise InputError(f"{place} holds no trace: expected part-00001.parquet there or in a folder `trace`")
+    try:
+        frames: list[pd.DataFrame] = [pq.read_table(part, schema=SCHEMA).to_pandas() for part in parts]
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"{place} holds a part that is not a trace: {error}") from error
+    return pd.concat(frames, ignore_index=True)

@@ -1,0 +1,72 @@
+"""What is to be kept when units leave: a loss, given a network and a batch."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor, nn
+
+from walras.errors import InputError
+
+Batch = Mapping[str, Tensor]
+
+
+class Objective(ABC):
+    """A loss that is the mean over the samples of a batch; `rows` consecutive batch rows make one sample.
+
+    Being a mean over samples that do not touch each other, its gradient with respect to sample b's own gates, times
+    the number of samples, is the gradient of sample b's loss: one backward pass yields every sample's.
+    """
+
+    rows: int = 1
+    unit: ClassVar[str]  # of the loss, e.g. "nats"
+
+    @abstractmethod
+    def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Mean loss [] of a batch; whatever is random about it comes from `generator` (on the CPU)."""
+
+
+@final
+@dataclass(frozen=True)
+class GivenLoss(Objective):
+    """The user's own loss: a function of the model and a batch that returns the mean loss over the batch's samples."""
+
+    function: Callable[[nn.Module, Batch], Tensor]
+    rows: int = 1
+    unit: ClassVar[str] = "loss"
+
+    def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+        """The function's answer, checked to be one finite number."""
+        del generator
+        loss = self.function(model, batch)
+        if not isinstance(loss, Tensor) or loss.numel() != 1:
+            raise InputError(f"loss returned {loss!r}; it must be a tensor of one element, the mean over the batch")
+        return loss.reshape(())
+
+
+@final
+@dataclass(frozen=True)
+class ModelLoss(Objective):
+    """The loss that a Hugging Face model computes itself where the batch holds labels."""
+
+    unit: ClassVar[str] = "nats"
+
+    def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+        """`model(**batch).loss`; text without labels is predicted token by token."""
+        del generator
+        loss: Tensor = model(**batch).loss
+        return loss
+
+
+def squared_distance(outputs: Tensor, generator: torch.Generator) -> Tensor:
+    """Half the squared distance [] of outputs [samples, d] to one draw of the dense model's own outputs.
+
+    The outputs are taken as the mean of a Gaussian of unit variance and the target as a sample of it, so that the
+    squared gradient is in expectation the Fisher information of the outputs: the curvature of the squared error at
+    the dense model, where the error itself and its gradient are zero. Needs no labels.
+    """
+    noise = torch.randn(outputs.shape, generator=generator, dtype=torch.float32)
+    target = outputs.detach() + noise.to(outputs)
+    return (outputs - target).square().sum(-1).mean() / 2
