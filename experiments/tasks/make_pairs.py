@@ -4,9 +4,10 @@ Run as `python -m walras.experiments.tasks.make_pairs`; the same file comes out 
 
 A pair is a meaning and a changed copy of it, each put into words by pairs_grammar.py. Its score is the weight of
 what still agrees, from 0 to 5, by `pairs_grammar.score`; no model and no judgement enters. What is chosen freely
-is the mix: how many pairs there are of each kind and how often a changed copy keeps the original's wording
-(KINDS). Pairs of the same meaning never look alike and pairs of different meaning often do, so that counting
-common words does not solve the task. The splits share no topic, participant, time or wording.
+is the mix: how many pairs there are of each kind (KINDS) and how often a part of the sentence is put in other
+words (REWORDED), which is the same for all kinds. Both were chosen so that the task is neither trivial nor hopeless
+for a sentence encoder: on the dev split the Spearman correlation with the scores is 0.81 for the mean-pooled cosine
+of all-MiniLM-L6-v2 and 0.41 for the share of common words. The splits share no topic, participant, time or wording.
 """
 
 import random
@@ -19,7 +20,7 @@ from walras.experiments.tasks.pairs_grammar import Form, Meaning, Vocabulary, re
 
 FOLDER = Path(__file__).parent
 SEED = 1874  # year of the Éléments d'économie politique pure
-REWORDED = 0.8  # chance of each part of a sentence's form to differ in the other sentence, whatever the meaning
+REWORDED = 0.8  # chance that a part of the form (wording, a name, the place of the time) differs in the other sentence
 SIZES = {"train": 800, "dev": 500}
 COLUMNS = ("split", "kind", "score", "sentence1", "sentence2")
 

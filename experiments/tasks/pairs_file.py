@@ -7,7 +7,6 @@ from walras.experiments.tasks.glue_table import SPLITS
 from walras.experiments.tasks.rows import Example, tsv_rows
 
 PAIRS = Path(__file__).parent / "pairs.tsv"
-SCORES = (0.0, 5.0)
 
 
 def read_pairs(split: str) -> list[Example]:
