@@ -1,6 +1,6 @@
 """The floor: units of a transformer trade compute in rounds, as a Mesa model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from typing import final
@@ -16,7 +16,6 @@ from walras.errors import InputError
 from walras.market.ledger import Column, Ledger
 from walras.market.measures import welfare
 from walras.market.schedule import check_budget
-from walras.market.trace import TraceWriter
 from walras.mechanisms import Clearing, IndivisibleBids, Mechanism, charge, load
 
 
@@ -59,7 +58,7 @@ class ComputeMarket(mesa.Model):
         seed: of everything random.
         agents: agent classes by kind of unit, for kinds that do not take the standard ones.
         reentry: whether a unit that lost its funding may bid again.
-        trace: where the trace goes; None keeps none.
+        record: called after every round with the market, e.g. `TraceWriter(folder)`.
         endowment: money of each agent at the start.
     """
 
@@ -74,7 +73,7 @@ class ComputeMarket(mesa.Model):
         seed: int = 0,
         agents: Mapping[str, type[UnitAgent]] | None = None,
         reentry: bool = True,
-        trace: TraceWriter | None = None,
+        record: Callable[["ComputeMarket"], None] | None = None,
         endowment: float = 0.0,
     ) -> None:
         super().__init__(rng=seed)
@@ -85,7 +84,7 @@ class ComputeMarket(mesa.Model):
         self.calibration, self.valuation, self.mechanism = calibration, valuation, mechanism
         self.budgets, self.seed, self.reentry = tuple(budgets), seed, reentry
         self.strategy = strategy if strategy is not None else Truthful()
-        self.trace = trace
+        self.record = record
         inventory = calibration.inventory
         self.ledger = Ledger(inventory, calibration.cost, self.strategy.name, endowment)
         self.may_bid = np.ones(len(inventory), dtype=bool)
@@ -118,9 +117,8 @@ class ComputeMarket(mesa.Model):
 
     def step(self) -> None:
         """Play one round."""
-        budget = self.budgets[min(self.round, len(self.budgets) - 1)]
         self.ledger.open(self.value())
-        self.trade(budget)
+        self.trade(self.budgets[min(self.round, len(self.budgets) - 1)])
 
     def value(self) -> Column:
         """Values [n] of all units under the present gates; random draws depend on the seed and the round only."""
@@ -166,9 +164,9 @@ class ComputeMarket(mesa.Model):
                 residual=clearing.residual.item(),
             )
         )
-        if self.trace is not None:
-            self.trace.write(self.round, ledger)
         self.datacollector.collect(self)
+        if self.record is not None:
+            self.record(self)
 
     def report(self, budget: float) -> Column:
         """Reports [n]: the strategy's for all agents at once, then those of agents that bid for themselves."""

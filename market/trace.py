@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import final
+from typing import Protocol, final
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,16 @@ SCHEMA = pa.schema(
 """cost: share of the dense model's compute; price: of the whole unit to this agent; money in the valuation's unit."""
 
 
+class Traded(Protocol):
+    """What a trace is written of: a `ComputeMarket`."""
+
+    ledger: Ledger
+
+    @property
+    def round(self) -> int:
+        """Rounds played."""
+
+
 @final
 class TraceWriter:
     """Writes `part-00001.parquet`, ... into a folder. A part appears whole or not at all."""
@@ -28,12 +38,12 @@ class TraceWriter:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def write(self, round_: int, ledger: Ledger) -> None:
-        """Write the part of one round, counted from 1."""
+    def __call__(self, market: Traded) -> None:
+        """Write the part of the round that was played last; rounds are counted from 1."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"part-{round_:05d}.parquet"
+        path = self.folder / f"part-{market.round:05d}.parquet"
         partial = path.with_suffix(".partial")
-        pq.write_table(table(round_, ledger), partial, compression="zstd")
+        pq.write_table(table(market.round, market.ledger), partial, compression="zstd")
         os.replace(partial, path)
 
 

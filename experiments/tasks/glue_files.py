@@ -79,9 +79,7 @@ def split_file(task: GlueTask, data: Path, split: str) -> Path:
     raise InputError(f"{folders[0]} holds no {split} split; looked for {', '.join(wanted)}")
 
 
-def examples(
-    rows: Iterable[tuple[int, Row]], task: GlueTask, columns: Columns, where: str, unit: str
-) -> list[Example]:
+def examples(rows: Iterable[tuple[int, Row]], task: GlueTask, columns: Columns, where: str, unit: str) -> list[Example]:
     """The rows with their texts and labels checked; errors name `where` and the row's number."""
     found = list(checked(rows, task, columns, where, unit))
     if not found:

@@ -85,9 +85,7 @@ def tsv_rows(path: Path, header: Sequence[str] = (), torn: bool = False) -> Iter
         elif len(cells) == len(names):
             yield number, dict(zip(names, cells, strict=True))
         elif not torn:
-            raise InputError(
-                f"{path}, line {number}: {len(cells)} columns, expected {len(names)} ({', '.join(names)})"
-            )
+            raise InputError(f"{path}, line {number}: {len(cells)} columns, expected {len(names)} ({', '.join(names)})")
 
 
 def json_rows(path: Path) -> Iterator[tuple[int, Row]]:

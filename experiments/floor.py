@@ -1,0 +1,85 @@
+"""A market on a network: everything that a run, a notebook and the command line set up in the same way."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+from torch import nn
+
+from walras.agents import Calibration, Strategy, UnitAgent, Valuation
+from walras.errors import InputError
+from walras.market import ComputeMarket, budget_path
+from walras.mechanisms import Mechanism
+from walras.models import Inventory, Macs, inventory, macs
+from walras.models.objective import Batch, Objective
+
+
+@final
+class Watched(Sequence[Batch]):
+    """Batches that tell how far an iteration over them has come."""
+
+    def __init__(self, batches: Sequence[Batch], advance: Callable[[], None]) -> None:
+        self._batches, self._advance = batches, advance
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __getitem__(self, i: Any) -> Any:
+        return self._batches[i]
+
+    def __iter__(self) -> Iterator[Batch]:
+        for batch in self._batches:
+            yield batch
+            self._advance()
+
+
+@final
+@dataclass(frozen=True)
+class Floor:
+    """A network's units and what they cost, before anybody trades."""
+
+    model: nn.Module
+    units: Inventory
+    macs: Macs
+
+    @staticmethod
+    def of(model: nn.Module, block: int, length: int) -> "Floor":
+        """Count the units of a model, and their compute for one sequence of `length` tokens."""
+        units = inventory(model, block)
+        if len(units) == 0:
+            raise InputError(f"{type(model).__name__} has no heads and no FFN neurons to trade")
+        return Floor(model, units, macs(model, units, length))
+
+    def check(self, budget: float) -> None:
+        """Refuse a budget with which not even the cheapest unit can be bought."""
+        cheapest = int(self.macs.share.argmin())
+        if 0 < budget < self.macs.share[cheapest]:
+            raise InputError(
+                f"budget {budget:g} is smaller than the cheapest unit: {self.units.name(cheapest)} costs "
+                f"{self.macs.share[cheapest]:.3g} of the dense model's compute"
+            )
+
+    def market(
+        self,
+        objective: Objective,
+        batches: Sequence[Batch],
+        valuation: Valuation,
+        mechanism: Mechanism,
+        *,
+        budget: float,
+        rounds: int,
+        schedule: str,
+        strategy: Strategy | None = None,
+        seed: int = 0,
+        agents: Mapping[str, type[UnitAgent]] | None = None,
+        reentry: bool = True,
+        record: Callable[[ComputeMarket], None] | None = None,
+    ) -> ComputeMarket:
+        """The market, ready for its first `step()`."""
+        path = budget_path(budget, rounds, schedule)
+        self.check(budget)
+        calibration = Calibration(self.model, self.units, objective, batches, self.macs.share)
+        return ComputeMarket(
+            calibration, valuation, mechanism, path,
+            strategy=strategy, seed=seed, agents=agents, reentry=reentry, record=record,
+        )  # fmt: skip

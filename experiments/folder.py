@@ -1,0 +1,113 @@
+"""The folder of a run. Each piece is written whole; `result.json` comes last, and its presence means finished."""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+
+from walras.errors import InputError
+
+PARTS = (
+    "config.yaml",
+    "result.json",
+    "rounds.parquet",
+    "allocation.safetensors",
+    "report.html",
+    "trace",
+    "price.png",
+    "allocation.png",
+    "bids.png",
+    "frontier.png",
+)
+
+
+@final
+class RunFolder:
+    """Where a run is kept. Nothing is created, and nothing old removed, before the first round is done.
+
+    Raises:
+        InputError: the folder holds another run and `overwrite` is off, or holds something that is no run.
+    """
+
+    def __init__(self, path: str | Path, overwrite: bool = False) -> None:
+        self.path = Path(path)
+        self._begun = False
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"--out {str(path)!r} is a file; it must be a folder")
+        present = {p.name for p in self.path.iterdir()} if self.path.is_dir() else set()
+        foreign = sorted(present - set(PARTS))
+        if foreign:
+            raise InputError(
+                f"--out {str(path)!r} holds {foreign[0]!r}, which is no part of a run; choose another folder"
+            )
+        if present and not overwrite:
+            raise InputError(f"--out {str(path)!r} holds another run; use --overwrite to replace it")
+
+    @property
+    def trace(self) -> Path:
+        """Where the trace's parts go."""
+        return self.path / "trace"
+
+    def begin(self, config: str) -> None:
+        """Remove what an earlier run left, and write the settings. A second call does nothing."""
+        if self._begun:
+            return
+        self._begun = True
+        for name in PARTS:
+            place = self.path / name
+            if place.is_dir():
+                shutil.rmtree(place)
+            else:
+                place.unlink(missing_ok=True)
+        self.write("config.yaml", config)
+
+    def write(self, name: str, content: str | bytes) -> None:
+        """Write a file whole or not at all."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        partial = self.path / f".{name}.partial"
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+        os.replace(partial, self.path / name)
+
+    def write_rounds(self, rounds: pd.DataFrame) -> None:
+        """Write the table of rounds."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        partial = self.path / ".rounds.partial"
+        rounds.to_parquet(partial, index=False)
+        os.replace(partial, self.path / "rounds.parquet")
+
+    def write_allocation(self, columns: Mapping[str, NDArray[Any]], block: int) -> None:
+        """Write gates [n] and what unit each belongs to (kind 0: head, 1: FFN block)."""
+        partial = self.path / ".allocation.partial"
+        save_file({k: np.ascontiguousarray(v) for k, v in columns.items()}, partial, metadata={"block": str(block)})
+        os.replace(partial, self.path / "allocation.safetensors")
+
+    def write_result(self, result: Mapping[str, Any]) -> None:
+        """Write the result; the run is finished."""
+        self.write("result.json", json.dumps(result, indent=2) + "\n")
+
+
+def read_result(path: str | Path) -> dict[str, Any]:
+    """The result of a finished run.
+
+    Raises:
+        InputError: no run there, or one that has not finished.
+    """
+    file = Path(path) / "result.json"
+    if not file.is_file():
+        unfinished = " has not finished" if (Path(path) / "config.yaml").is_file() else " holds no run"
+        raise InputError(f"{str(path)!r}{unfinished}: there is no result.json")
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return found
+
+
+def read_allocation(path: str | Path) -> dict[str, NDArray[Any]]:
+    """Gates [n] of a run and the kind (0: head, 1: FFN block), layer and index of each unit."""
+    found: dict[str, NDArray[Any]] = load_file(Path(path) / "allocation.safetensors")
+    return found

@@ -1,0 +1,105 @@
+"""Pictures of a run: labelled axes with units, told apart by shape and hatching as well as by colour."""
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#999999"  # Okabe and Ito's colour-blind-safe palette
+
+matplotlib.use("Agg")
+
+
+def price_path(rounds: pd.DataFrame, unit: str) -> Figure:
+    """Clearing price and budget by round."""
+    figure, axes = _figure(6, 3.2)
+    axes.plot(rounds["round"], rounds["price"], "o-", color=BLUE, label="clearing price")
+    axes.set_xlabel("round")
+    axes.set_ylabel(f"price of the dense compute\n[{unit}]")
+    axes.set_xticks(rounds["round"])
+    share = axes.twinx()
+    share.plot(rounds["round"], rounds["budget"], "s--", color=ORANGE, label="budget")
+    share.set_ylabel("budget [share of dense compute]")
+    share.set_ylim(0, 1.05)
+    lines = [*axes.get_lines(), *share.get_lines()]
+    axes.legend(lines, [str(line.get_label()) for line in lines], loc="lower left", frameon=False)
+    return figure
+
+
+def allocation(trace: pd.DataFrame) -> Figure:
+    """Which heads and FFN blocks of every layer stay: filled cells; cells with a cross go."""
+    last = trace[trace["round"] == trace["round"].max()]
+    figure, (heads, ffn) = _panels(7.5, 0.34 * (last["layer"].max() + 1) + 1.6)
+    for axes, kind, title in ((heads, "head", "attention heads"), (ffn, "ffn", "FFN blocks")):
+        rows = last[last["kind"] == kind]
+        grid = rows.pivot_table(index="layer", columns="index", values="quantity").to_numpy()
+        axes.imshow(grid, cmap="Blues", vmin=-0.15, vmax=1.2, aspect="auto", interpolation="nearest")
+        gone = np.argwhere(grid == 0)
+        size = float(np.clip(260 / grid.shape[1], 1, 5))
+        axes.plot(gone[:, 1], gone[:, 0], "x", color=GREY, markersize=size, markeredgewidth=0.7)
+        kept = int(np.nansum(grid > 0))
+        axes.set_title(f"{title}: {kept} of {np.isfinite(grid).sum()} stay", fontsize=10)
+        axes.set_xlabel("index")
+        axes.set_yticks(range(grid.shape[0]))
+    heads.set_ylabel("layer")
+    return figure
+
+
+def bids(trace: pd.DataFrame, unit: str) -> Figure:
+    """Bids against values of the last round, winners and losers apart."""
+    last = trace[trace["round"] == trace["round"].max()]
+    figure, axes = _figure(4.4, 4)
+    positive = last[(last["value"] > 0) & (last["bid"] > 0)]
+    for won, marker, colour, label in ((True, "o", BLUE, "funded"), (False, "x", ORANGE, "not funded")):
+        part = positive[(positive["quantity"] > 0) == won]
+        axes.plot(part["value"], part["bid"], marker, color=colour, markersize=4, alpha=0.6, label=label)
+    if len(positive):
+        ends = [float(positive["value"].min()), float(positive["value"].max())]
+        axes.plot(ends, ends, "-", color=GREY, linewidth=0.8, label="bid = value")
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+    axes.set_xlabel(f"value [{unit}]")
+    axes.set_ylabel(f"bid [{unit}]")
+    axes.legend(frameon=False)
+    return figure
+
+
+def frontier(summary: Mapping[str, Any]) -> Figure:
+    """Task metric against compute: the dense model and this run."""
+    metric = summary["metric"]
+    figure, axes = _figure(4.4, 3.2)
+    axes.plot([1], [metric["dense"]], "s", color=GREY, label="dense")
+    axes.plot([summary["used"]], [metric["value"]], "o", color=BLUE, label=str(summary["mechanism"]))
+    axes.annotate(
+        f"{metric['value']:.3f}", (summary["used"], metric["value"]), xytext=(6, 4), textcoords="offset points"
+    )
+    axes.annotate(f"{metric['dense']:.3f}", (1, metric["dense"]), xytext=(-34, 4), textcoords="offset points")
+    axes.set_xlim(0, 1.08)
+    axes.margins(y=0.4)
+    axes.set_xlabel("compute used [share of dense MACs]")
+    axes.set_ylabel(str(metric["name"]))
+    axes.legend(frameon=False, loc="lower right")
+    return figure
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG file; the same figure gives the same bytes."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=130, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Any]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def _panels(width: float, height: float) -> tuple[Figure, NDArray[Any]]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    panels: NDArray[Any] = figure.subplots(1, 2, width_ratios=[1, 2])
+    return figure, panels

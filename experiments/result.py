@@ -1,0 +1,75 @@
+"""What a run leaves behind."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from walras.errors import InputError
+from walras.market import ComputeMarket, read_trace
+from walras.mechanisms import Clearing
+from walras.models import Inventory, Macs, compact, gated
+
+
+@final
+@dataclass(frozen=True)
+class Result:
+    """A cleared market: which units stay, at which price, and what the network does without the others."""
+
+    model: nn.Module
+    units: Inventory
+    macs: Macs
+    market: ComputeMarket
+    metric: dict[str, Any]  # name, dense, value
+    summary: dict[str, Any]  # what result.json holds
+    folder: Path | None = None
+
+    @property
+    def gates(self) -> Tensor:
+        """The gate [n] of every unit: 1 where it stays, 0 where it goes."""
+        return self.market.gates
+
+    @property
+    def clearing(self) -> Clearing:
+        """Outcome of the last round."""
+        if self.market.clearing is None:
+            raise InputError("the market has played no round")
+        return self.market.clearing
+
+    @property
+    def rounds(self) -> pd.DataFrame:
+        """A row a round."""
+        return self.market.frame
+
+    @property
+    def trace(self) -> pd.DataFrame:
+        """A row an agent and round; kept where the run had a folder (`out=...`)."""
+        if self.folder is None:
+            raise InputError("this run kept no trace; give it a folder: out=...")
+        return read_trace(self.folder)
+
+    @contextmanager
+    def gated(self) -> Iterator[nn.Module]:
+        """The model with its gates on, within the context."""
+        with gated(self.model, self.units, self.gates):
+            yield self.model
+
+    def compact(self) -> nn.Module:
+        """A copy of the model from which the units that go are physically removed."""
+        return compact(self.model, self.units, (self.gates > 0).cpu())
+
+
+def allocation_columns(units: Inventory, gates: Tensor) -> dict[str, Any]:
+    """Columns [n] of `allocation.safetensors`."""
+    return {
+        "gate": gates.cpu().to(torch.float32).numpy(),
+        "kind": (units.kind == "ffn").astype("int8"),
+        "layer": units.layer,
+        "index": units.index,
+        "width": units.width,
+    }

@@ -1,0 +1,165 @@
+"""The main job: one market on one model and one task, from settings to a run folder."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, final
+
+from walras.agents import STRATEGIES, VALUATIONS, Strategy, Valuation
+from walras.errors import UnknownNameError
+from walras.experiments.config import RunConfig
+from walras.experiments.floor import Floor, Watched
+from walras.experiments.folder import RunFolder
+from walras.experiments.plugins import build, find_class
+from walras.experiments.report import write_report
+from walras.experiments.result import Result, allocation_columns
+from walras.experiments.tasks import TASKS, Task
+from walras.market import ComputeMarket, TraceWriter, budget_path
+from walras.mechanisms import MECHANISMS, Mechanism
+from walras.models import gated
+from walras.models.loading import load
+
+
+class Progress(Protocol):
+    """What a run tells of its progress; `rich.progress.Progress` has it."""
+
+    def add_task(self, description: str, *, total: float | None = None) -> Any:
+        """Begin a step of so many parts."""
+
+    def update(self, task_id: Any, *, advance: float | None = None, description: str | None = None) -> None:
+        """Parts of a step are done."""
+
+
+@final
+class Silent:
+    """Progress that nobody watches."""
+
+    def add_task(self, description: str, *, total: float | None = None) -> int:
+        """Nothing."""
+        return 0
+
+    def update(self, task_id: Any, *, advance: float | None = None, description: str | None = None) -> None:
+        """Nothing."""
+
+
+@final
+@dataclass(frozen=True)
+class Plan:
+    """Settings with every name resolved: all that can be wrong without loading a network is found wrong here."""
+
+    config: RunConfig
+    task: Task
+    mechanism: Mechanism
+    valuation: Valuation
+    strategy: Strategy
+
+    @staticmethod
+    def of(config: RunConfig) -> "Plan":
+        """Resolve names, read the task's data.
+
+        Raises:
+            InputError: whatever is wrong with the settings or the data.
+        """
+        budget_path(config.budget, config.rounds, config.schedule)
+        rule = find_class("mechanism", config.mechanism, MECHANISMS, Mechanism)
+        return Plan(
+            config,
+            find_task(config.task, config.data),
+            build("mechanism", rule, price=config.price),
+            build("valuation", find_class("valuation", config.valuation, VALUATIONS, Valuation)),
+            build("strategy", find_class("strategy", config.strategy, STRATEGIES, Strategy)),
+        )
+
+
+@final
+@dataclass(frozen=True)
+class Recorder:
+    """After every round the folder holds everything up to it; nothing is written before the first one is done."""
+
+    folder: RunFolder
+    config: RunConfig
+
+    def __call__(self, market: ComputeMarket) -> None:
+        """Write the settings, the round's part of the trace, and the table of rounds."""
+        self.folder.begin(self.config.as_yaml())
+        TraceWriter(self.folder.trace)(market)
+        self.folder.write_rounds(market.frame)
+
+
+def find_task(name: str, data: str | None) -> Task:
+    """The task of that name, or of a user's FILE.py:Class, with its data read."""
+    if name in TASKS:
+        return TASKS[name](data)
+    if ":" not in name and not name.endswith(".py"):
+        raise UnknownNameError("task", name, TASKS, "Your own: FILE.py:Class.")
+    task: Task = build("task", find_class("task", name, {}, Task), data=data)
+    return task
+
+
+def run_config(
+    config: RunConfig, out: str | Path | None = None, overwrite: bool = False, progress: Progress | None = None
+) -> Result:
+    """Run a market; write the run folder `out` where one is given.
+
+    Raises:
+        InputError: bad settings or data, before a network is loaded or a file written.
+    """
+    progress = progress or Silent()
+    started = time.monotonic()
+    folder = None if out is None else RunFolder(out, overwrite)
+    plan = Plan.of(config)
+    step = progress.add_task("Loading the model", total=None)
+    model, tokenizer = load(
+        config.model, plan.task.head, device=config.device, trust_remote_code=config.trust_remote_code
+    )
+    floor = Floor.of(model, config.block, config.length)
+    floor.check(config.budget)
+    progress.update(step, description="Dense model")
+    sizes = {"batch_size": config.batch_size, "length": config.length}
+    reference = plan.task.reference(model, tokenizer, **sizes)
+    dense = plan.task.evaluate(model, tokenizer, reference, **sizes)
+    batches = plan.task.calibration(tokenizer, sentences=config.sentences, seed=config.seed, **sizes)
+    bar = progress.add_task("Rounds", total=config.rounds * len(batches))
+    market = floor.market(
+        plan.task.objective(model, config.label_free),
+        Watched(batches, lambda: progress.update(bar, advance=1)),
+        plan.valuation, plan.mechanism,
+        budget=config.budget, rounds=config.rounds, schedule=config.schedule, strategy=plan.strategy,
+        seed=config.seed, reentry=config.reentry, record=None if folder is None else Recorder(folder, config),
+    )  # fmt: skip
+    for _ in range(config.rounds):
+        market.step()
+        last = market.rounds[-1]
+        progress.update(bar, description=f"Round {last.round}: price {last.price:.3g}, {last.used:.0%} used")
+    progress.update(bar, description="Smaller model")
+    with gated(model, floor.units, market.gates):
+        value = plan.task.evaluate(model, tokenizer, reference, **sizes)
+    metric = {"name": plan.task.metric, "dense": dense, "value": value}
+    summary = {
+        "mechanism": config.mechanism, "valuation": config.valuation, "strategy": config.strategy,
+        "task": plan.task.name, "model": config.model, "seed": config.seed,
+        **figures(market, floor, plan.valuation), "metric": metric,
+        "seconds": round(time.monotonic() - started, 2),
+    }  # fmt: skip
+    result = Result(model, floor.units, floor.macs, market, metric, summary, folder.path if folder else None)
+    if folder is not None:
+        finish(folder, result, config.block)
+    return result
+
+
+def figures(market: ComputeMarket, floor: Floor, valuation: Valuation) -> dict[str, Any]:
+    """The last round in words and numbers, as `result.json` and the tables have it."""
+    last = market.rounds[-1]
+    return {
+        "rounds": market.round, "budget": last.budget, "used": last.used, "price": last.price,
+        "welfare": last.welfare, "revenue": last.revenue, "status": last.status, "unit": valuation.unit,
+        "heads": last.heads, "ffn": last.ffn, "units": len(floor.units), "length": floor.macs.length,
+        "macs": last.used * floor.macs.dense, "dense_macs": floor.macs.dense,
+    }  # fmt: skip
+
+
+def finish(folder: RunFolder, result: Result, block: int) -> None:
+    """Write allocation, report and, last of all, the result."""
+    folder.write_allocation(allocation_columns(result.units, result.gates), block)
+    write_report(folder, result)
+    folder.write_result(result.summary)

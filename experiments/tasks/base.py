@@ -1,0 +1,102 @@
+"""The interface of everything on which a market is run: data to value units with, and a metric to report."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from walras.errors import InputError
+from walras.experiments.tasks.rows import Example
+from walras.models.loading import Head
+from walras.models.objective import Batch, Objective
+
+Reference = Tensor | None
+
+
+class Task(ABC):
+    """A labelled or label-free task. What it evaluates on is never used to value units, nor to choose anything.
+
+    `head` says which kind of model it needs, `rows` how many model rows make one sample (2 for a pair of sentences
+    that are encoded apart).
+    """
+
+    name: str
+    metric: str
+    head: ClassVar[Head] = "base"
+    rows: ClassVar[int] = 1
+
+    @abstractmethod
+    def pool(self) -> Sequence[Example]:
+        """Everything that calibration may be drawn from."""
+
+    @abstractmethod
+    def objective(self, model: nn.Module, label_free: bool) -> Objective:
+        """What is to be kept when units leave, with the task's labels or without."""
+
+    def reference(self, model: nn.Module, tokenizer: Any, *, batch_size: int, length: int) -> Reference:
+        """What `evaluate` needs to know of the dense model; most tasks have labels instead."""
+        del model, tokenizer, batch_size, length
+        return None
+
+    @abstractmethod
+    def evaluate(
+        self, model: nn.Module, tokenizer: Any, reference: Reference, *, batch_size: int, length: int
+    ) -> float:
+        """The metric of the model as it is, on the evaluation split."""
+
+    def calibration(self, tokenizer: Any, *, sentences: int, seed: int, batch_size: int, length: int) -> list[Batch]:
+        """Batches of about `sentences` sentences, drawn at random without replacement from the pool."""
+        pool = self.pool()
+        samples = max(1, sentences // (2 if pool[0].second is not None else 1))
+        order = np.random.default_rng(seed).permutation(len(pool))[:samples]
+        drawn = [pool[i] for i in order]
+        return [self.batch(tokenizer, drawn[i : i + batch_size], length) for i in range(0, len(drawn), batch_size)]
+
+    @abstractmethod
+    def batch(self, tokenizer: Any, examples: Sequence[Example], length: int) -> Batch:
+        """Examples as the model and the objective take them; `rows` rows an example."""
+
+
+def tokenized(tokenizer: Any, first: Sequence[str], second: Sequence[str] | None, length: int) -> dict[str, Tensor]:
+    """Padded tensors of texts, cut at `length` tokens."""
+    args = (list(first),) if second is None else (list(first), list(second))
+    batch = tokenizer(*args, padding=True, truncation=True, max_length=length, return_tensors="pt")
+    return dict(batch)
+
+
+def on_device(batch: Batch, model: nn.Module) -> dict[str, Tensor]:
+    """The batch where the model is."""
+    device = next(model.parameters()).device
+    return {name: tensor.to(device) for name, tensor in batch.items()}
+
+
+def by_length(texts: Sequence[str], batch_size: int) -> Iterator[list[int]]:
+    """Positions in batches of texts of like length, so that little is padded."""
+    order = sorted(range(len(texts)), key=lambda i: (len(texts[i]), i))
+    yield from (order[i : i + batch_size] for i in range(0, len(order), batch_size))
+
+
+@torch.no_grad()
+def embed(model: nn.Module, tokenizer: Any, texts: Sequence[str], *, batch_size: int, length: int) -> Tensor:
+    """Mean-pooled embeddings of unit length [texts, d], on the CPU."""
+    rows: dict[int, Tensor] = {}
+    for positions in by_length(texts, batch_size):
+        batch = on_device(tokenized(tokenizer, [texts[i] for i in positions], None, length), model)
+        rows.update(zip(positions, mean_pooled(model, batch).cpu(), strict=True))
+    return torch.stack([rows[i] for i in range(len(texts))])
+
+
+def mean_pooled(model: nn.Module, batch: Batch) -> Tensor:
+    """Mean of the last hidden states over the tokens that are not padding, scaled to length 1: [rows, d]."""
+    outputs = model(**{name: tensor for name, tensor in batch.items() if name != "labels"})
+    hidden: Tensor | None = getattr(outputs, "last_hidden_state", None)
+    if hidden is None:
+        raise InputError(f"{type(model).__name__} gives no last_hidden_state; this task needs a model without a head")
+    mask = batch.get("attention_mask")
+    if mask is None:
+        return torch.nn.functional.normalize(hidden.mean(1), dim=-1)
+    kept = mask.unsqueeze(-1).to(hidden)
+    return torch.nn.functional.normalize((hidden * kept).sum(1) / kept.sum(1).clamp(min=1), dim=-1)

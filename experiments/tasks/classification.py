@@ -1,0 +1,96 @@
+"""The classification tasks of GLUE, on a checkpoint that was fine-tuned for them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from walras.errors import InputError
+from walras.experiments.tasks.base import Reference, Task, by_length, on_device, tokenized
+from walras.experiments.tasks.glue_files import glue_task, read_glue
+from walras.experiments.tasks.losses import Labels, OwnPredictions
+from walras.experiments.tasks.rows import Example
+from walras.models.loading import Head
+from walras.models.objective import Batch, Objective
+
+Labelled = NDArray[np.int64]
+
+
+def accuracy(predicted: Labelled, label: Labelled) -> float:
+    """Share of right answers."""
+    return float((predicted == label).mean())
+
+
+def matthews(predicted: Labelled, label: Labelled) -> float:
+    """Matthews correlation of two classes; 0 where either side is constant (Matthews 1975)."""
+    tp, tn = int((predicted & label).sum()), int(((1 - predicted) & (1 - label)).sum())
+    fp, fn = int((predicted & (1 - label)).sum()), int(((1 - predicted) & label).sum())
+    scale = float(tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)
+    return (tp * tn - fp * fn) / scale**0.5 if scale else 0.0
+
+
+def f1(predicted: Labelled, label: Labelled) -> float:
+    """Harmonic mean of precision and recall of class 1; 0 where it is neither predicted nor there."""
+    right, named = int((predicted & label).sum()), int(predicted.sum()) + int(label.sum())
+    return 2 * right / named if named else 0.0
+
+
+METRICS: dict[str, Callable[[Labelled, Labelled], float]] = {"accuracy": accuracy, "matthews": matthews, "f1": f1}
+
+
+@final
+@dataclass(frozen=True)
+class Classification(Task):
+    """Sentences or pairs with a class; calibrated on the training split, evaluated on the dev split."""
+
+    name: str
+    metric: str
+    classes: Sequence[str]
+    train: Sequence[Example]
+    dev: Sequence[Example]
+    head: ClassVar[Head] = "classification"
+
+    def pool(self) -> Sequence[Example]:
+        """The training rows."""
+        return self.train
+
+    def objective(self, model: nn.Module, label_free: bool) -> Objective:
+        """Cross-entropy against the labels, or against draws from the model's own predictions."""
+        del model
+        return OwnPredictions() if label_free else Labels()
+
+    def batch(self, tokenizer: Any, examples: Sequence[Example], length: int) -> Batch:
+        """One row an example; both sentences of a pair in it."""
+        second = None if examples[0].second is None else [str(e.second) for e in examples]
+        tensors = tokenized(tokenizer, [e.first for e in examples], second, length)
+        return {**tensors, "labels": torch.tensor([int(e.label or 0) for e in examples])}
+
+    @torch.no_grad()
+    def evaluate(
+        self, model: nn.Module, tokenizer: Any, reference: Reference, *, batch_size: int, length: int
+    ) -> float:
+        """The task's headline metric."""
+        del reference
+        predicted = np.zeros(len(self.dev), dtype=np.int64)
+        for positions in by_length([e.first + str(e.second or "") for e in self.dev], batch_size):
+            batch = on_device(self.batch(tokenizer, [self.dev[i] for i in positions], length), model)
+            logits = model(**{k: v for k, v in batch.items() if k != "labels"}).logits
+            if logits.shape[-1] != len(self.classes):
+                raise InputError(
+                    f"the model has {logits.shape[-1]} classes and task {self.name} has {len(self.classes)}: "
+                    f"{', '.join(self.classes)}"
+                )
+            predicted[positions] = logits.argmax(-1).cpu().numpy()
+        return METRICS[self.metric](predicted, np.array([int(e.label or 0) for e in self.dev]))
+
+
+def classification(name: str, data: str | None = None) -> Classification:
+    """A task of GLUE's table that has classes."""
+    row = glue_task(name)
+    return Classification(
+        name, row.metrics[0], row.classes, read_glue(name, data, "train"), read_glue(name, data, "dev")
+    )

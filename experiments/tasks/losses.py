@@ -1,0 +1,97 @@
+"""What is to be kept of a model's outputs when its units leave."""
+
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor, nn
+
+from walras.experiments.tasks.base import mean_pooled, on_device
+from walras.models.objective import Batch, Objective, squared_distance
+
+
+@final
+@dataclass(frozen=True)
+class Similarities(Objective):
+    """Squared error of a pair's cosine similarity, rows 2i and 2i + 1 being pair i, against its graded score."""
+
+    rows: int = 2
+    unit: ClassVar[str] = "squared error of the cosine"
+
+    def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Mean over pairs of (cosine - label)^2, labels being scores divided by the best one."""
+        del generator
+        batch = on_device(batch, model)
+        embedding = mean_pooled(model, batch)
+        cosine = (embedding[::2] * embedding[1::2]).sum(-1)
+        return (cosine - batch["labels"]).square().mean()
+
+
+@final
+@dataclass(frozen=True)
+class Embeddings(Objective):
+    """Label-free: half the squared distance of mean-pooled embeddings to a draw around the model's own."""
+
+    rows: int = 1
+    unit: ClassVar[str] = "squared distance of embeddings"
+
+    def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Mean over texts; see `squared_distance`."""
+        return squared_distance(mean_pooled(model, on_device(batch, model)), generator)
+
+
+@final
+@dataclass(frozen=True)
+class OwnPredictions(Objective):
+    """Label-free: cross-entropy against a class or next token drawn from the model's own prediction.
+
+    The squared gradient is in expectation the Fisher information of the predictive distribution (Amari 1998).
+    """
+
+    rows: int = 1
+    unit: ClassVar[str] = "nats"
+
+    def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Mean over rows of the mean over the row's tokens."""
+        batch = on_device(batch, model)
+        logits: Tensor = model(**{k: v for k, v in batch.items() if k != "labels"}).logits.float()
+        mask = batch["attention_mask"] if logits.ndim == 3 else None
+        chance = logits.detach().softmax(-1).flatten(0, -2).cpu()
+        target = torch.multinomial(chance, 1, generator=generator).to(logits.device).view(logits.shape[:-1])
+        loss = nn.functional.cross_entropy(logits.flatten(0, -2), target.flatten(), reduction="none")
+        loss = loss.view(target.shape)
+        return loss.mean() if mask is None else ((loss * mask).sum(-1) / mask.sum(-1).clamp(min=1)).mean()
+
+
+@final
+@dataclass(frozen=True)
+class NextTokens(Objective):
+    """Cross-entropy of the text's own next tokens, for decoders."""
+
+    rows: int = 1
+    unit: ClassVar[str] = "nats a token"
+
+    def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Mean over rows of the mean over the row's tokens."""
+        del generator
+        batch = on_device(batch, model)
+        logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits[:, :-1].float()
+        target, mask = batch["input_ids"][:, 1:], batch["attention_mask"][:, 1:]
+        loss = nn.functional.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="none")
+        return ((loss.view(target.shape) * mask).sum(-1) / mask.sum(-1).clamp(min=1)).mean()
+
+
+@final
+@dataclass(frozen=True)
+class Labels(Objective):
+    """Cross-entropy against the task's classes."""
+
+    rows: int = 1
+    unit: ClassVar[str] = "nats"
+
+    def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Mean over rows."""
+        del generator
+        batch = on_device(batch, model)
+        logits: Tensor = model(**{k: v for k, v in batch.items() if k != "labels"}).logits
+        return nn.functional.cross_entropy(logits.float(), batch["labels"])
