@@ -72,7 +72,7 @@ class Floor:
         strategy: Strategy | None = None,
         seed: int = 0,
         agents: Mapping[str, type[UnitAgent]] | None = None,
-        reentry: bool = True,
+        reentry: bool = False,
         record: Callable[[ComputeMarket], None] | None = None,
     ) -> ComputeMarket:
         """The market, ready for its first `step()`."""

@@ -72,7 +72,7 @@ class ComputeMarket(mesa.Model):
         strategy: Strategy | None = None,
         seed: int = 0,
         agents: Mapping[str, type[UnitAgent]] | None = None,
-        reentry: bool = True,
+        reentry: bool = False,
         record: Callable[["ComputeMarket"], None] | None = None,
         endowment: float = 0.0,
     ) -> None:

@@ -61,12 +61,14 @@ class ModelLoss(Objective):
 
 
 def squared_distance(outputs: Tensor, generator: torch.Generator) -> Tensor:
-    """Half the squared distance [] of outputs [samples, d] to one draw of the dense model's own outputs.
+    """Half the squared distance [] of outputs [samples, d] to targets one unit off in a random direction.
 
-    The outputs are taken as the mean of a Gaussian of unit variance and the target as a sample of it, so that the
-    squared gradient is in expectation the Fisher information of the outputs: the curvature of the squared error at
-    the dense model, where the error itself and its gradient are zero. Needs no labels.
+    The error itself and its gradient are zero at the model's own outputs; what tells units apart is its curvature.
+    With targets outputs + noise, noise of mean 0 and variance 1, the squared gradient with respect to a gate is in
+    expectation |d outputs / d gate|^2, the Gauss-Newton curvature, which is also the Fisher information of a
+    Gaussian with these outputs as its mean. Random signs have the smallest variance of all such noise (Hutchinson
+    1990), none at all for d = 1. Needs no labels.
     """
-    noise = torch.randn(outputs.shape, generator=generator, dtype=torch.float32)
+    noise = torch.randint(2, outputs.shape, generator=generator) * 2 - 1
     target = outputs.detach() + noise.to(outputs)
     return (outputs - target).square().sum(-1).mean() / 2

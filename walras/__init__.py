@@ -1,1 +1,89 @@
-"""Walras: agent-based markets for compute inside real transformers."""
+"""Walras: agent-based markets for compute inside real transformers.
+
+Public names are loaded when they are first used (PEP 562), so that `import walras` costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from walras.agents import FFNBlockAgent, HeadAgent, Strategy, Truthful, UnitAgent, Valuation
+    from walras.experiments.api import market, run
+    from walras.experiments.result import Result
+    from walras.experiments.tasks import Task
+    from walras.market import ComputeMarket, read_trace
+    from walras.mechanisms import (
+        Bids,
+        Clearing,
+        EntropicBids,
+        IndivisibleBids,
+        Mechanism,
+        PostedPrice,
+        QuadraticBids,
+        ShadowPrice,
+        Status,
+        UniformPriceAuction,
+        charge,
+        load,
+        money,
+    )
+    from walras.mechanisms.conformance import check_mechanism
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Bids",
+    "Clearing",
+    "ComputeMarket",
+    "EntropicBids",
+    "FFNBlockAgent",
+    "HeadAgent",
+    "IndivisibleBids",
+    "Mechanism",
+    "PostedPrice",
+    "QuadraticBids",
+    "Result",
+    "ShadowPrice",
+    "Status",
+    "Strategy",
+    "Task",
+    "Truthful",
+    "UniformPriceAuction",
+    "UnitAgent",
+    "Valuation",
+    "__version__",
+    "charge",
+    "check_mechanism",
+    "load",
+    "market",
+    "money",
+    "read_trace",
+    "run",
+]
+
+# Names that are not in the room of the mechanisms.
+_HOMES = {
+    "ComputeMarket": "walras.market",
+    "FFNBlockAgent": "walras.agents",
+    "HeadAgent": "walras.agents",
+    "Result": "walras.experiments.result",
+    "Strategy": "walras.agents",
+    "Task": "walras.experiments.tasks",
+    "Truthful": "walras.agents",
+    "UnitAgent": "walras.agents",
+    "Valuation": "walras.agents",
+    "check_mechanism": "walras.mechanisms.conformance",
+    "market": "walras.experiments.api",
+    "read_trace": "walras.market",
+    "run": "walras.experiments.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'walras' has no attribute {name!r}")
+    return getattr(import_module(_HOMES.get(name, "walras.mechanisms")), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -29,15 +29,31 @@ class Similarities(Objective):
 
 @final
 @dataclass(frozen=True)
+class OwnSimilarities(Objective):
+    """Label-free: movement of a pair's cosine similarity, rows 2i and 2i + 1 being pair i."""
+
+    rows: int = 2
+    unit: ClassVar[str] = "squared change of the cosine"
+
+    def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Mean over pairs; see `squared_distance`."""
+        embedding = mean_pooled(model, on_device(batch, model))
+        cosine = (embedding[::2] * embedding[1::2]).sum(-1, keepdim=True)
+        return squared_distance(cosine, generator)
+
+
+@final
+@dataclass(frozen=True)
 class Embeddings(Objective):
-    """Label-free: half the squared distance of mean-pooled embeddings to a draw around the model's own."""
+    """Label-free: movement of a text's cosine similarities to all texts of its batch, the others standing still."""
 
     rows: int = 1
-    unit: ClassVar[str] = "squared distance of embeddings"
+    unit: ClassVar[str] = "squared change of the cosines"
 
     def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
         """Mean over texts; see `squared_distance`."""
-        return squared_distance(mean_pooled(model, on_device(batch, model)), generator)
+        embedding = mean_pooled(model, on_device(batch, model))
+        return squared_distance(embedding @ embedding.detach().T, generator)
 
 
 @final

@@ -12,7 +12,7 @@ from torch import nn
 from walras.errors import InputError
 from walras.experiments.tasks.base import Reference, Task, embed, tokenized
 from walras.experiments.tasks.glue_files import read_glue
-from walras.experiments.tasks.losses import Embeddings, Similarities
+from walras.experiments.tasks.losses import OwnSimilarities, Similarities
 from walras.experiments.tasks.pairs_file import read_pairs
 from walras.experiments.tasks.rows import Example
 from walras.models.objective import Batch, Objective
@@ -36,9 +36,9 @@ class Similarity(Task):
         return self.train
 
     def objective(self, model: nn.Module, label_free: bool) -> Objective:
-        """Squared error of the cosine, or without labels the movement of the embeddings."""
+        """Squared error of the cosine, or without labels the movement of the cosine."""
         del model
-        return Embeddings(rows=2) if label_free else Similarities()
+        return OwnSimilarities() if label_free else Similarities()
 
     def batch(self, tokenizer: Any, examples: Sequence[Example], length: int) -> Batch:
         """Rows 2i and 2i + 1 are pair i; labels are scores from 0 to 1."""
