@@ -116,6 +116,20 @@ def test_generation_with_a_cache_and_a_first_layer_without_heads(decoder: str, t
         assert torch.equal(small.generate(**prompt, **told, use_cache=False), expected)
 
 
+def test_a_cache_counts_tokens_though_the_first_layer_has_no_heads(decoder: str, tiny: Any) -> None:
+    tested = tiny(decoder)
+    units = inventory(tested.model, 8)
+    ids = tested.batch["input_ids"][:1]
+    for keep in _masks(units)[3:]:
+        small = compact(tested.model, units, keep)
+        with torch.no_grad():
+            whole = small(input_ids=ids).logits
+            begun = small(input_ids=ids[:, :5], use_cache=True)
+            rest = small(input_ids=ids[:, 5:], past_key_values=begun.past_key_values).logits
+        assert begun.past_key_values.get_seq_length() == len(ids[0])
+        torch.testing.assert_close(rest, whole[:, 5:], rtol=0, atol=1e-5)
+
+
 def test_bad_keep_sets_and_projections_are_refused(tiny: Any) -> None:
     class Quantised(nn.Linear):
         pass
