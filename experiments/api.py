@@ -81,7 +81,7 @@ def run(
     return result
 
 
-def market(
+def open_market(
     model: nn.Module,
     tokenizer: Any,
     data: Sequence[str] | Iterable[Batch],

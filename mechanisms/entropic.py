@@ -42,8 +42,9 @@ class EntropicBids:
 
     def utility(self, quantity: Tensor) -> Tensor:
         """Value of a quantity [..., n]; 0 at 0."""
-        score = torch.where(quantity > 0, self.score, 0.0)
-        return score * quantity - self.temperature * torch.xlogy(quantity, quantity)
+        bought = quantity > 0
+        score, level = torch.where(bought, self.score, 0.0), torch.where(bought, quantity, 1.0)  # no NaN slope at 0
+        return (score - self.temperature * level.log()) * quantity
 
     def reservation_price(self) -> Tensor:
         """Marginal utility is infinite at 0: every agent that may trade buys at any price [..., n]."""

@@ -30,9 +30,12 @@ def load(cost: Tensor, quantity: Tensor) -> Tensor:
     return (cost * quantity.unsqueeze(-1)).sum(-2, dtype=torch.float64)
 
 
-def fits(used: Tensor, supply: Tensor) -> Tensor:
-    """Whether a use [..., K] is within supply, up to the rounding of a float64 sum."""
-    return (used <= supply.double() * (1 + 1e-13)).all(-1)
+def capacity(supply: Tensor) -> Tensor:
+    """The most that may be used [..., K] in float64: the supply, and what rounding alone may add to a use of it.
+
+    Costs and supply were rounded to their dtype: in float32, 36 costs of 1/72 may come to more than a supply of 1/2.
+    """
+    return supply.double() * (1 + max(1e-13, 2 * torch.finfo(supply.dtype).eps))
 
 
 class Mechanism(ABC):
@@ -60,6 +63,8 @@ class Mechanism(ABC):
                 f"{type(self).__name__} requires bids that are {' and '.join(sorted(lacks))}; "
                 f"{type(bids).__name__} are {', '.join(sorted(bids.traits))}"
             )
+        if not self.price_floor < torch.inf:
+            raise InputError(f"price_floor is {self.price_floor}; it must be a number, or -inf for none")
         supply, cost = _resources(bids.reservation_price(), supply, cost)
         clearing = self.clear(bids, supply, cost)
         self._check(clearing, bids, supply, cost)
@@ -89,12 +94,20 @@ class Mechanism(ABC):
         name, shape = type(self).__name__, bids.reservation_price().shape
         if not isinstance(clearing, Clearing):
             raise ConformanceError(f"{name}.clear returned {type(clearing).__name__}, not a Clearing")
-        for part, expected in (("quantity", shape), ("payment", shape), ("price", supply.shape)):
+        shapes = {
+            "quantity": shape,
+            "price": supply.shape,
+            "payment": shape,
+            "status": shape[:-1],
+            "residual": supply.shape,
+        }
+        for part, expected in shapes.items():
             tensor = getattr(clearing, part)
             if tensor.shape != expected:
                 raise ConformanceError(f"{name}: {part} has shape {[*tensor.shape]}, expected {[*expected]}")
-            if tensor.isnan().any():
-                raise ConformanceError(f"{name}: {part} holds NaN")
+            bad = tensor.isnan() if part == "residual" else ~tensor.isfinite()  # of an infinite supply, much is left
+            if bad.any():
+                raise ConformanceError(f"{name}: {part} holds {tensor[bad][0].item()}")
         if (clearing.quantity < 0).any():
             raise ConformanceError(f"{name}: a quantity is negative ({clearing.quantity.min().item()})")
         used = load(cost, clearing.quantity)
@@ -119,8 +132,15 @@ def _resources(like: Tensor, supply: Any, cost: Any) -> tuple[Tensor, Tensor]:
             f"cost has shape {[*cost.shape]}; {n} agents and {supply.shape[-1]} resource(s) need "
             f"[..., {n}, {supply.shape[-1]}]"
         )
-    for name, tensor in (("supply", supply), ("cost", cost)):
-        if tensor.isnan().any() or (tensor < 0).any() or (name == "cost" and tensor.isinf().any()):
-            bad = tensor[tensor.isnan() | (tensor < 0) | tensor.isinf()].flatten()[0].item()
-            raise InputError(f"{name} holds {bad}; it must be a number of at least 0")
+    for name, tensor, own in (("supply", supply, 1), ("cost", cost, 2)):
+        if not _expands(tensor.shape[:-own], batch):
+            raise InputError(f"{name} has shape {[*tensor.shape]}, which does not fit a batch of {[*batch]} markets")
+        bad = tensor.isnan() | (tensor < 0) | ((name == "cost") & tensor.isinf())
+        if bad.any():
+            raise InputError(f"{name} holds {tensor[bad][0].item()}; it must be a number of at least 0")
     return supply.expand(*batch, supply.shape[-1]), cost
+
+
+def _expands(shape: torch.Size, batch: torch.Size) -> bool:
+    """Whether leading dimensions are those of the batch, each of full length or 1."""
+    return len(shape) <= len(batch) and all(a in (1, b) for a, b in zip(reversed(shape), reversed(batch), strict=False))

@@ -9,7 +9,8 @@ from torch import Tensor
 from walras.errors import InputError
 from walras.mechanisms.bids import Bids
 from walras.mechanisms.clearing import Clearing, Status
-from walras.mechanisms.mechanism import Mechanism, charge, fits, load, money
+from walras.mechanisms.mechanism import Mechanism, capacity, charge, load, money
+from walras.mechanisms.ranking import Ranking
 from walras.mechanisms.shadow_price import ShadowPrice
 from walras.mechanisms.traits import (
     INDIVIDUALLY_RATIONAL,
@@ -31,8 +32,9 @@ class PostedPrice(Mechanism):
        are served first (Davidson and Deneckere 1986, "efficient rationing"), and the status says `rationed`.
     3. Each pays the posted price for what it gets; nobody pays more than its utility.
 
-    `price` is the tax. Without one, the price that would have cleared the last round is posted, and the floor in a
-    first round. A price above the clearing price leaves supply unsold (`slack`): the rule cannot know.
+    `price` is the tax. Without one, the price that would have cleared the last round is posted, and the floor (0
+    where there is none) in a first round. A price above the clearing price leaves supply unsold (`slack`): the
+    rule cannot know.
     """
 
     price: float | None = money(None)
@@ -52,14 +54,15 @@ class PostedPrice(Mechanism):
     def posted(self) -> float:
         """The price that this round's agents see."""
         known = (p for p in (self.price, self.last) if p is not None)
-        return next(known, self.price_floor)
+        return next(known, self.price_floor if self.price_floor > -torch.inf else 0.0)
 
     def clear(self, bids: Bids, supply: Tensor, cost: Tensor) -> Clearing:
         """Steps 1 to 3 of the class, batched: supply [..., 1], cost [..., n, 1]."""
         price = torch.full_like(supply, self.posted)
         served = ShadowPrice(price_floor=self.posted).clear(bids, supply, cost)
-        wanted = load(cost, bids.demand(charge(cost, price)))
-        status = torch.where(fits(wanted, supply), Status.SLACK, Status.RATIONED)
+        buyers = Ranking(bids, supply, cost, self.posted)  # whoever it counts as eligible, to the last bit
+        wanted = load(cost, buyers.demand(price.squeeze(-1), buyers.members(buyers.eligible)))
+        status = torch.where((wanted <= capacity(supply)).squeeze(-1), Status.SLACK, Status.RATIONED)
         status = torch.where(served.status == Status.INFEASIBLE, Status.INFEASIBLE, status)
         payment = torch.minimum(charge(cost, price) * served.quantity, bids.utility(served.quantity))
         return Clearing(served.quantity, price, payment, status, wanted - supply)
@@ -69,4 +72,7 @@ class PostedPrice(Mechanism):
         del clearing
         if self.price is not None:
             return self
-        return replace(self, last=ShadowPrice(self.price_floor)(bids, supply, cost).price.item())
+        price = ShadowPrice(self.price_floor)(bids, supply, cost).price
+        if price.numel() > 1:
+            raise InputError(f"one price is posted, but a batch of {price.numel()} markets cleared")
+        return replace(self, last=price.item())

@@ -1,15 +1,14 @@
 """Agents in the order in which a falling price brings them into the market, and what prefixes of them demand."""
 
 from dataclasses import dataclass, field
-from itertools import count as steps
 from typing import final
 
 import torch
 from torch import Tensor
 
 from walras.mechanisms.bids import Bids
-from walras.mechanisms.mechanism import charge, fits, load
-from walras.mechanisms.root import bisect, bracket
+from walras.mechanisms.mechanism import capacity, charge, load
+from walras.mechanisms.root import bracket, search
 from walras.mechanisms.traits import CONCAVE, INDIVISIBLE
 
 
@@ -49,56 +48,35 @@ class Ranking:
 
     def members(self, count: Tensor) -> Tensor:
         """Bool [..., n]: the first `count` agents of the order."""
-        last = self.threshold(count - 1).unsqueeze(-1)
-        inside = self.unit >= last
-        surplus = inside.sum(-1) > count
-        if surplus.any():  # some of those tied with the last member stay outside
-            above, tied = self.unit > last, self.unit == last
+        last = self.threshold(count - 1)
+        inside = self.unit >= last.unsqueeze(-1)
+        if (self.threshold(count) == last).any():  # some of those tied with the last member stay outside
+            above, tied = self.unit > last.unsqueeze(-1), self.unit == last.unsqueeze(-1)
             room = count.unsqueeze(-1) - above.sum(-1, keepdim=True)
             inside = above | (tied & (tied.cumsum(-1) <= room))
         return inside & (count > 0).unsqueeze(-1)
 
     def demand(self, price: Tensor, members: Tensor) -> Tensor:
         """Quantity [..., n] that the members buy at a price [...], none of them leaving."""
+        if INDIVISIBLE in self.bids.traits:
+            return members.to(self.unit.dtype)  # the one level there is
         asked = torch.where(members, charge(self.cost, price.unsqueeze(-1)), torch.inf)
         return self.bids.demand(asked, stay=members)
 
     def excess(self, price: Tensor, members: Tensor) -> Tensor:
         """Members' demand at a price less the supply, in float64 [...]; at most 0 where it fits."""
-        used = load(self.cost, self.demand(price, members))
-        over = (used - self.supply.double()).squeeze(-1)
-        return torch.where(fits(used, self.supply), over.clamp(max=0), over)
+        return (load(self.cost, self.demand(price, members)) - capacity(self.supply)).squeeze(-1)
 
     def longest_prefix(self) -> Tensor:
         """The largest count [...] whose demand, at its last member's own price, fits the supply.
 
-        Agents with an infinite reservation price buy at every price and are always members. Bisection over ranks
-        with four steps of five placed by interpolation (the Illinois rule), which saves most evaluations.
+        Agents with an infinite reservation price buy at every price and are always members.
         """
-        always, everyone = (self.unit == torch.inf).sum(-1), self.eligible
 
-        def over(count: Tensor) -> Tensor:
+        def excess(count: Tensor) -> Tensor:
             return self.excess(self.threshold(count - 1), self.members(count))
 
-        below, above = -self.supply.double().squeeze(-1), over(everyone)
-        low = torch.where(above <= 0, everyone, always)  # fits
-        high = torch.maximum(everyone, low + 1)  # does not, or is one past the end
-        before = torch.zeros_like(above, dtype=torch.bool)
-        for step in steps(1):
-            searching = high - low > 1
-            if not searching.any():
-                break
-            share = (below / (below - above)).nan_to_num(0.5) if step % 5 else torch.full_like(below, 0.5)
-            guess = torch.minimum(torch.maximum(low + ((high - low) * share).long(), low + 1), high - 1)
-            excess = over(torch.where(searching, guess, low))
-            fit = excess <= 0
-            # An end that stays put twice counts half: interpolation alone would creep up on it from one side.
-            again = (fit == before) & (step > 1)
-            below = torch.where(fit, excess, torch.where(again, below / 2, below))
-            above = torch.where(fit, torch.where(again, above / 2, above), excess)
-            low, high = torch.where(searching & fit, guess, low), torch.where(searching & ~fit, guess, high)
-            before = fit
-        return low
+        return search(excess, (self.unit == torch.inf).sum(-1), self.eligible)
 
     def clearing_price(self, count: Tensor) -> tuple[Tensor, Tensor]:
         """The lowest price [...] that keeps the next agent out and at which the prefix fits, and whether it is slack.
@@ -106,53 +84,56 @@ class Ranking:
         Slack: nobody is kept out, and demand at the floor fits. Where there is no floor, demand that is satiated
         at every price leaves the price at the reservation price of the last member.
         """
-        members = self.members(count)
+        members, everyone, last = self.members(count), count >= self.eligible, self.threshold(count - 1)
 
         def excess(price: Tensor) -> Tensor:
             return self.excess(price, members)
 
-        bottom = self.threshold(count).clamp(min=self.floor)
-        everyone = count >= self.eligible
-        bottom = torch.where(everyone, self.floor, bottom)
-        last = torch.maximum(self.threshold(count - 1), bottom)
-        if CONCAVE not in self.bids.traits:
-            bottom = torch.where(bottom == -torch.inf, last, bottom)
+        bottom = torch.where(everyone, self.floor, self.threshold(count).clamp(min=self.floor))
+        satiated = (count == 0) | (CONCAVE not in self.bids.traits)
+        unbounded = (bottom == -torch.inf) & satiated
+        bottom = torch.where(unbounded, torch.where(last.isfinite(), last, 0.0), bottom)
         low, high = bracket(excess, bottom, last)
-        fits_low = excess(low) <= 0
-        price = low if fits_low.all() else torch.where(fits_low, low, bisect(excess, low, high))
-        price = torch.where(count == 0, bottom, price)
-        return torch.where(price.isfinite(), price, 0.0), everyone & fits_low
+        price = search(excess, high, low)
+        return price, everyone & (price == low)
 
     def ration(self, count: Tensor, quantity: Tensor) -> tuple[Tensor, Tensor]:
-        """Admit further agents while welfare rises: (members' count [...], quantity [..., n]).
+        """Let the members use what a jump in demand left unsold, and admit further agents while welfare rises.
 
-        The number admitted at once doubles while welfare rises and is halved when it does not, so that ties take
-        log steps; the same as one by one where welfare is concave in their number.
+        Returns the members' count [...] and their quantity [..., n]. The number admitted at once doubles while
+        welfare rises and is halved when it does not, so that ties take log steps; the same as one by one where
+        welfare is concave in their number.
         """
-        if self.bids.traits & {CONCAVE, INDIVISIBLE}:  # demand fills the supply already, or cannot shrink
+        if self.bids.traits & {CONCAVE, INDIVISIBLE}:  # demand fills the supply already, or cannot change
             return count, quantity
-        best, step = self.bids.utility(quantity).sum(-1), torch.ones_like(count)
-        growing = torch.ones_like(count, dtype=torch.bool)
+        welfare, quantity = self._better(count, self._welfare(quantity), quantity)[1:]
+        step, growing = torch.ones_like(count), torch.ones_like(count, dtype=torch.bool)
         while ((step > 0) & (count < self.eligible)).any():
             tried = torch.minimum(count + step, self.eligible)
-            offer, feasible = self.exhausting(tried)
-            welfare = self.bids.utility(offer).sum(-1)
-            better = feasible & (welfare > best) & (tried > count)
-            count, best = torch.where(better, tried, count), torch.where(better, welfare, best)
-            quantity = torch.where(better.unsqueeze(-1), offer, quantity)
-            growing = growing & better
+            better, welfare, quantity = self._better(tried, welfare, quantity)
+            count, growing = torch.where(better, tried, count), growing & better
             step = torch.where(growing, step * 2, step // 2)
         return count, quantity
+
+    def _better(self, count: Tensor, welfare: Tensor, quantity: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Whether the first `count` agents, exhausting the supply, do better; the better welfare and quantity."""
+        offer, feasible = self.exhausting(count)
+        tried = self._welfare(offer)
+        better = feasible & (tried > welfare)
+        return better, torch.where(better, tried, welfare), torch.where(better.unsqueeze(-1), offer, quantity)
+
+    def _welfare(self, quantity: Tensor) -> Tensor:
+        return self.bids.utility(quantity).sum(-1, dtype=torch.float64)
 
     def exhausting(self, count: Tensor) -> tuple[Tensor, Tensor]:
         """Members' demand [..., n] at the inner price that exhausts supply, none leaving, and whether it can fit."""
         members = self.members(count)
         bottom = torch.full_like(self.threshold(count), max(self.floor, 0.0))
-        feasible = self.excess(torch.full_like(bottom, torch.finfo(bottom.dtype).max), members) <= 0
+        least = self.bids.demand(torch.where(members, torch.finfo(bottom.dtype).max, torch.inf), stay=members)
+        feasible = (load(self.cost, least) <= capacity(self.supply)).squeeze(-1)
 
         def excess(price: Tensor) -> Tensor:
             return torch.where(feasible, self.excess(price, members), 0.0)
 
         low, high = bracket(excess, bottom, torch.full_like(bottom, torch.inf))
-        price = torch.where(excess(low) <= 0, low, bisect(excess, low, high))
-        return self.demand(price, members), feasible
+        return self.demand(search(excess, high, low), members), feasible

@@ -1,20 +1,23 @@
-"""The price at which a falling demand meets supply: bisection, and one Newton step that makes it differentiable."""
+"""The last point at which a falling demand still fits the supply, and one Newton step that makes it differentiable."""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-Excess = Callable[[Tensor], Tensor]  # price [...] -> excess demand [...], nonincreasing in the price
+# Excess demand [...] at a price (floating point) or at a rank (integer) [...]: monotone; it fits where it is <= 0.
+Excess = Callable[[Tensor], Tensor]
 
-_HALVINGS = 200
 _DOUBLINGS = 120
+_EVALUATIONS = 400
+_HALVE_EVERY = 4
 
 
 def bracket(excess: Excess, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
-    """Replace infinite ends of [low, high] by finite ones with excess(low) > 0 >= excess(high), by doubling steps.
+    """Replace infinite ends of prices [low, high] by finite ones with excess(low) > 0 >= excess(high), by doubling.
 
-    Demand that is satiated at any price never exceeds the supply; low then ends far down, with excess(low) <= 0.
+    Where demand fits at every price, however low, both ends are the price from which the search for `low` began:
+    `high`, or 0 where that is infinite.
     """
     seek_low, seek_high = low == -torch.inf, high == torch.inf
     if not (seek_low | seek_high).any():
@@ -25,23 +28,45 @@ def bracket(excess: Excess, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
     for _ in range(_DOUBLINGS):
         up, down = seek_high & (excess(high) > 0), seek_low & (excess(low) <= 0)
         if not (up | down).any():
-            break
+            return low, high
         high, low = torch.where(up, high + step, high), torch.where(down, low - step, low)
         step = torch.where(up | down, 2 * step, step)
-    return low, high
+    return torch.where(down, start, low), torch.where(down, start, high)
 
 
-def bisect(excess: Excess, low: Tensor, high: Tensor) -> Tensor:
-    """The feasible end [...] of the root in [low, high]: excess <= 0 there, and > 0 one float below."""
-    for _ in range(_HALVINGS):
-        middle = low + (high - low) / 2
-        inside = (low < middle) & (middle < high)
-        if not inside.any():
+def search(excess: Excess, fit: Tensor, goal: Tensor) -> Tensor:
+    """The point [...] nearest to `goal` at which demand fits, on the way there from `fit`, where it does.
+
+    No float, or no integer, lies between the answer and a point where demand exceeds the supply. Regula falsi with
+    the Illinois rule (Dowell and Jarratt 1971, doi 10.1007/BF01934364): an end that stays put twice counts half.
+    Every fourth point is the middle, which bounds the number of evaluations.
+    """
+    at_goal = excess(goal)
+    fit = torch.where(at_goal <= 0, goal, fit)
+    if (fit == goal).all():
+        return fit
+    at_fit, before = excess(fit), None
+    for step in range(1, _EVALUATIONS):
+        near, far = _next(fit, goal), _next(goal, fit)
+        between = (fit != goal) & (near != goal)
+        if not between.any():
             break
-        over = excess(middle) > 0
-        low = torch.where(inside & over, middle, low)
-        high = torch.where(inside & ~over, middle, high)
-    return high
+        share = (at_fit / (at_fit - at_goal)).nan_to_num(0.5) if step % _HALVE_EVERY else 0.5
+        guess = fit + ((goal - fit) * share).to(fit.dtype)
+        guess = torch.minimum(torch.maximum(guess, torch.minimum(near, far)), torch.maximum(near, far))
+        value = excess(torch.where(between, guess, fit))
+        fits = value <= 0
+        again = torch.zeros_like(fits) if before is None else fits == before
+        at_fit = torch.where(fits, value, torch.where(again, at_fit / 2, at_fit))
+        at_goal = torch.where(fits, torch.where(again, at_goal / 2, at_goal), value)
+        fit, goal = torch.where(between & fits, guess, fit), torch.where(between & ~fits, guess, goal)
+        before = fits
+    return fit
+
+
+def _next(start: Tensor, goal: Tensor) -> Tensor:
+    """The neighbour of `start` on the way to `goal`, among the numbers of their dtype."""
+    return torch.nextafter(start, goal) if start.is_floating_point() else start + (goal - start).sign()
 
 
 def newton_step(excess: Excess, root: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 from walras.errors import InputError
 from walras.mechanisms.bids import Bids
 from walras.mechanisms.clearing import Clearing, Status
-from walras.mechanisms.mechanism import Mechanism, charge, fits, load, money
+from walras.mechanisms.mechanism import Mechanism, capacity, charge, load, money
 from walras.mechanisms.traits import (
     INDIVIDUALLY_RATIONAL,
     INDIVISIBLE,
@@ -54,18 +54,17 @@ class UniformPriceAuction(Mechanism):
             bid, order = torch.where(flat_cost > 0, value / flat_cost, free).sort(stable=True, dim=-1, descending=True)
             accepted = (bid >= self.price_floor) & (bid > -torch.inf)
             used = flat_cost.gather(-1, order).cumsum(-1, dtype=torch.float64)
-            wins = accepted & fits(used.unsqueeze(-1), supply.unsqueeze(-2))
-            quantity = torch.zeros_like(value).scatter_(-1, order, wins.to(value.dtype))
+            wins = accepted & (used <= capacity(supply))
+            quantity = torch.zeros_like(wins).scatter_(-1, order, wins).to(value.dtype)
             price, status = self._outcome(bid, wins.sum(-1, keepdim=True), accepted.sum(-1, keepdim=True))
         payment = torch.minimum(charge(cost, price) * quantity, bids.utility(quantity))
         return Clearing(quantity, price, payment, status, load(cost, quantity) - supply)
 
     def _outcome(self, bid: Tensor, winners: Tensor, accepted: Tensor) -> tuple[Tensor, Tensor]:
         """Price [..., 1] and status [...] from sorted bids [..., n] and the numbers [..., 1] that won and that bid."""
-        if bid.shape[-1] == 0:
-            return bid.new_full(winners.shape, max(self.price_floor, 0.0)), winners.squeeze(-1) + Status.SLACK
-        lost = bid.gather(-1, winners.clamp(max=bid.shape[-1] - 1))
-        last = bid.gather(-1, (winners - 1).clamp(min=0))
+        end = bid.new_full((*bid.shape[:-1], 1), -torch.inf)
+        bid = torch.cat([bid, end], -1)
+        lost, last = bid.gather(-1, winners), bid.gather(-1, (winners - 1).clamp(min=0))
         excluded = winners < accepted
         unsold = last if self.price_floor == -torch.inf else torch.full_like(last, self.price_floor)
         price = torch.where(excluded, lost, torch.where(unsold.isfinite(), unsold, 0.0))

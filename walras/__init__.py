@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from walras.agents import FFNBlockAgent, HeadAgent, Strategy, Truthful, UnitAgent, Valuation
-    from walras.experiments.api import market, run
+    from walras.experiments.api import open_market, run
     from walras.experiments.result import Result
     from walras.experiments.tasks import Task
     from walras.market import ComputeMarket, read_trace
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
         ShadowPrice,
         Status,
         UniformPriceAuction,
-        charge,
-        load,
-        money,
     )
     from walras.mechanisms.conformance import check_mechanism
 
@@ -52,11 +49,8 @@ __all__ = [
     "UnitAgent",
     "Valuation",
     "__version__",
-    "charge",
     "check_mechanism",
-    "load",
-    "market",
-    "money",
+    "open_market",
     "read_trace",
     "run",
 ]
@@ -73,7 +67,7 @@ _HOMES = {
     "UnitAgent": "walras.agents",
     "Valuation": "walras.agents",
     "check_mechanism": "walras.mechanisms.conformance",
-    "market": "walras.experiments.api",
+    "open_market": "walras.experiments.api",
     "read_trace": "walras.market",
     "run": "walras.experiments.api",
 }
