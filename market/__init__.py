@@ -4,6 +4,17 @@ from walras.market.compute_market import ComputeMarket, Round
 from walras.market.ledger import Ledger
 from walras.market.measures import welfare
 from walras.market.schedule import SCHEDULES, budget_path
+from walras.market.study import Study
 from walras.market.trace import TraceWriter, read_trace
 
-__all__ = ["SCHEDULES", "ComputeMarket", "Ledger", "Round", "TraceWriter", "budget_path", "read_trace", "welfare"]
+__all__ = [
+    "SCHEDULES",
+    "ComputeMarket",
+    "Ledger",
+    "Round",
+    "Study",
+    "TraceWriter",
+    "budget_path",
+    "read_trace",
+    "welfare",
+]

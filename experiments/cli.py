@@ -1,0 +1,187 @@
+"""The command line. Everything heavy is imported inside the commands, so that `walras --help` answers at once."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+
+from walras.errors import WalrasError
+from walras.experiments.config import RunConfig, checked, read_config
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+app = typer.Typer(
+    name="walras",
+    help="Agent-based markets for compute inside real transformers.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+T = TypeVar("T")
+_HELP = {f.name: str(f.metadata["help"]) for f in fields(RunConfig)}
+_DEFAULT = {f.name: f.default for f in fields(RunConfig) if f.default is not MISSING}
+
+
+def _option(name: str, *flags: str) -> Any:
+    """An option of `walras run`; what is not given comes from the config file, or is the default shown."""
+    flag = "--" + name.replace("_", "-")
+    text, default = _HELP[name], _DEFAULT[name]
+    return typer.Option(*(flags or (flag,)), help=text + ("" if default is None else f" [default: {default}]"))
+
+
+@app.command()
+def run(
+    model: Annotated[str | None, _option("model")] = None,
+    task: Annotated[str | None, _option("task")] = None,
+    data: Annotated[str | None, _option("data")] = None,
+    mechanism: Annotated[str | None, _option("mechanism")] = None,
+    price: Annotated[float | None, _option("price")] = None,
+    valuation: Annotated[str | None, _option("valuation")] = None,
+    strategy: Annotated[str | None, _option("strategy")] = None,
+    budget: Annotated[float | None, _option("budget")] = None,
+    rounds: Annotated[int | None, _option("rounds")] = None,
+    schedule: Annotated[str | None, _option("schedule")] = None,
+    label_free: Annotated[bool | None, _option("label_free", "--label-free/--labels")] = None,
+    reentry: Annotated[bool | None, _option("reentry", "--reentry/--no-reentry")] = None,
+    block: Annotated[int | None, _option("block")] = None,
+    length: Annotated[int | None, _option("length")] = None,
+    sentences: Annotated[int | None, _option("sentences")] = None,
+    batch_size: Annotated[int | None, _option("batch_size")] = None,
+    seed: Annotated[int | None, _option("seed")] = None,
+    device: Annotated[str | None, _option("device")] = None,
+    trust_remote_code: Annotated[
+        bool | None, _option("trust_remote_code", "--trust-remote-code/--no-trust-remote-code")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file with any of these settings.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder. [default: a new one under runs/]")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that --out holds.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """One market on one model and one task: which heads and FFN blocks stay at a budget of compute."""
+    given = {name: value for name, value in locals().items() if name in _HELP and value is not None}
+    settings = RunConfig(**checked({**(read_config(config) if config else {}), **given}))
+    place = out or _new_folder(settings)
+
+    from walras.experiments.run import run_config
+    from walras.experiments.tables import result_table
+
+    with _progress(not as_json) as progress:
+        result = _interruptible(place, lambda: run_config(settings, place, overwrite, progress))
+    if as_json:
+        print(json.dumps(result.summary, indent=2))
+        return
+    console = Console()
+    console.print(result_table([result.summary]))
+    console.print(f"Money in: {result.summary['unit']}. Report: {place / 'report.html'}", soft_wrap=True)
+
+
+@app.command()
+def trace(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    top: Annotated[int, typer.Option(help="How many units to list.", min=1)] = 8,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Study a run's agents: who won, who left and when, the price by round, the most and least valued units."""
+    from walras.experiments.tables import study_json, study_tables
+    from walras.market import Study, read_trace
+
+    study = Study(read_trace(run))
+    if as_json:
+        print(json.dumps(study_json(study, top), indent=2))
+        return
+    for table in study_tables(study, top):
+        Console().print(table)
+
+
+@app.command()
+def check(
+    mechanism: Annotated[str, typer.Argument(help="Mechanism by name, or FILE.py:Class.")],
+    price: Annotated[float | None, typer.Option(help="Tax, for rules that take one.")] = None,
+    instances: Annotated[int, typer.Option(help="Random markets a population.", min=1)] = 24,
+    seed: Annotated[int, typer.Option(help="Seed of the random markets.", min=0)] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the checks as JSON.")] = False,
+) -> None:
+    """Put a rule through the conformance suite; exit code 1 where a check fails."""
+    from dataclasses import asdict
+
+    from walras.experiments.plugins import build, find_class
+    from walras.experiments.tables import checks_table
+    from walras.mechanisms import MECHANISMS, Mechanism
+    from walras.mechanisms.conformance import check_mechanism
+
+    rule = build("mechanism", find_class("mechanism", mechanism, MECHANISMS, Mechanism), price=price)
+    with _progress(not as_json) as progress:
+        task = progress.add_task("Checking", total=None)
+        checks = check_mechanism(rule, seed, instances, lambda name: progress.update(task, description=name))
+    if as_json:
+        print(json.dumps([asdict(c) for c in checks], indent=2))
+    else:
+        Console().print(checks_table(mechanism, checks))
+    if not all(c.passed for c in checks):
+        raise typer.Exit(1)
+
+
+@app.command(name="list")
+def list_(as_json: Annotated[bool, typer.Option("--json", help="Print the lists as JSON.")] = False) -> None:
+    """Mechanisms, valuations, strategies, tasks, schedules and architectures."""
+    from walras.experiments.tables import catalogue, catalogue_table
+
+    entries = catalogue()
+    if as_json:
+        print(json.dumps(entries, indent=2))
+    else:
+        Console().print(catalogue_table(entries))
+
+
+def main() -> None:
+    """Run the command line. Errors of the user's input: one line, exit code 2; an interrupt: exit code 130."""
+    try:
+        app()
+    except WalrasError as error:
+        Console(stderr=True, soft_wrap=True).print(f"Error: {error}", style="red", markup=False, highlight=False)
+        sys.exit(2)
+    except BrokenPipeError:  # the reader of our output has gone
+        sys.exit(1)
+
+
+def _new_folder(config: RunConfig) -> Path:
+    """A folder under runs/ that does not exist yet, named after the settings."""
+    mechanism, task = (Path(name.partition(":")[0]).stem for name in (config.mechanism, config.task))
+    name = f"{task}-{mechanism}-{Path(config.valuation.partition(':')[0]).stem}-{config.budget:g}-seed{config.seed}"
+    candidates = (Path("runs") / (name + (f"-{i}" if i else "")) for i in range(1_000_000))
+    return next(c for c in candidates if not c.exists())
+
+
+@contextmanager
+def _progress(shown: bool) -> Iterator["Progress"]:
+    """A progress bar on standard error, on a terminal only."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not (shown and console.is_terminal)) as progress:
+        yield progress
+
+
+def _interruptible(place: Path, job: Callable[[], T]) -> T:
+    """Run a job; Ctrl-C ends it with a word on what is left."""
+    try:
+        return job()
+    except KeyboardInterrupt:
+        done = len(list((place / "trace").glob("part-*.parquet")))
+        kept = f"; {done} finished round(s) can be read: walras trace {place}" if done else ""
+        Console(stderr=True, soft_wrap=True).print(f"Interrupted{kept}", style="red", markup=False)
+        raise typer.Exit(130) from None

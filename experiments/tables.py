@@ -1,0 +1,110 @@
+"""What the commands print."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from rich import box
+from rich.table import Table
+
+from walras.agents import STRATEGIES, VALUATIONS
+from walras.experiments.tasks import TASKS
+from walras.market import SCHEDULES, Study
+from walras.mechanisms import MECHANISMS
+from walras.mechanisms.conformance import Check
+from walras.models import ARCHITECTURES
+
+
+def result_table(summaries: Sequence[Mapping[str, Any]], title: str | None = None) -> Table:
+    """A row a run: what it cost and what it saved."""
+    table = Table(title=title, box=box.SIMPLE_HEAD)
+    metric = str(summaries[0]["metric"]["name"])
+    for name in ("mechanism", "valuation"):
+        table.add_column(name, no_wrap=True)
+    for name in ("budget", "MACs used", "price", "welfare", "revenue", "status", f"{metric}\ndense", "\nafter"):
+        table.add_column(name, justify="right")
+    for s in summaries:
+        table.add_row(
+            s["mechanism"], s["valuation"], f"{s['budget']:g}", f"{s['used']:.3f}", f"{s['price']:.3g}",
+            f"{s['welfare']:.3g}", f"{s['revenue']:.3g}", s["status"], f"{s['metric']['dense']:.3f}",
+            f"{s['metric']['value']:.3f}",
+        )  # fmt: skip
+    return table
+
+
+def study_tables(study: Study, top: int) -> list[Table]:
+    """The tables of `walras trace`."""
+    most, least = study.by_value(top)
+    left = study.leavers.groupby(["left", "kind"], observed=True).size().rename("units").reset_index()
+    return [
+        _frame("Price by round (of the dense model's whole compute)", study.rounds),
+        _frame("Funded units by layer", study.layers.rename(columns={"sum": "funded", "size": "of"})),
+        _frame(f"Who won: the {top} wealthiest funded units", study.winners.head(top)[_WINNER]),
+        _frame("Who left, and in which round", left),
+        _frame("Most valued in the first round", most[_VALUED]),
+        _frame("Least valued in the first round", least[_VALUED]),
+    ]
+
+
+_WINNER = ["agent", "strategy", "value", "bid", "payment", "surplus", "wealth"]
+_VALUED = ["agent", "cost", "value", "quantity"]
+
+
+def study_json(study: Study, top: int) -> dict[str, Any]:
+    """The same figures as JSON."""
+    most, least = study.by_value(top)
+    return {
+        "rounds": study.rounds.to_dict("records"),
+        "layers": study.layers.to_dict("records"),
+        "winners": study.winners[_WINNER].to_dict("records"),
+        "leavers": study.leavers.to_dict("records"),
+        "most_valued": most[_VALUED].to_dict("records"),
+        "least_valued": least[_VALUED].to_dict("records"),
+    }
+
+
+def checks_table(name: str, checks: Sequence[Check]) -> Table:
+    """A row a check of the conformance suite."""
+    table = Table(title=f"{name}: {sum(c.passed for c in checks)} of {len(checks)} checks hold", box=box.SIMPLE_HEAD)
+    for column in ("check", "markets", "holds", "first failure"):
+        table.add_column(column, overflow="fold")
+    for c in checks:
+        table.add_row(c.name, str(c.instances), "yes" if c.passed else "NO", c.detail)
+    return table
+
+
+def catalogue() -> dict[str, dict[str, str]]:
+    """Everything that can be named on the command line, with a line about each."""
+    lists: dict[str, Mapping[str, Any]] = {
+        "mechanisms": MECHANISMS, "valuations": VALUATIONS, "strategies": STRATEGIES, "schedules": SCHEDULES,
+    }  # fmt: skip
+    found = {kind: {name: _about(entry) for name, entry in entries.items()} for kind, entries in lists.items()}
+    found["tasks"] = {name: _about(task) if hasattr(task, "__name__") else "GLUE" for name, task in TASKS.items()}
+    found["architectures"] = dict.fromkeys(ARCHITECTURES, "")
+    return found
+
+
+def catalogue_table(entries: Mapping[str, Mapping[str, str]]) -> Table:
+    """A row an entry."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in ("list", "name", "about"):
+        table.add_column(column)
+    for kind, names in entries.items():
+        for i, (name, about) in enumerate(names.items()):
+            table.add_row(kind if i == 0 else "", name, about)
+    return table
+
+
+def _about(entry: Any) -> str:
+    """The first line of what it says of itself."""
+    return str(entry.__doc__ or "").strip().split("\n")[0]
+
+
+def _frame(title: str, frame: pd.DataFrame) -> Table:
+    table = Table(title=title, box=box.SIMPLE_HEAD)
+    for column in frame.columns:
+        text = not pd.api.types.is_numeric_dtype(frame[column])
+        table.add_column(str(column), justify="left" if text else "right", no_wrap=True)
+    for row in frame.itertuples(index=False):
+        table.add_row(*(f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row))
+    return table

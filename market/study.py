@@ -1,0 +1,59 @@
+"""What a trace tells: who was funded, who left and when, and which units were worth most."""
+
+from dataclasses import dataclass
+from typing import final
+
+import pandas as pd
+
+
+@final
+@dataclass(frozen=True)
+class Study:
+    """A trace in the shape in which it is read; `trace` as `read_trace` gives it."""
+
+    trace: pd.DataFrame
+
+    @property
+    def rounds(self) -> pd.DataFrame:
+        """A row a round: price of the whole compute, compute used, funded units, revenue and welfare."""
+        trace = self.trace.assign(
+            used=self.trace["cost"] * self.trace["quantity"],
+            welfare=self.trace["value"] * self.trace["quantity"],
+            heads=(self.trace["quantity"] > 0) & (self.trace["kind"] == "head"),
+            ffn=(self.trace["quantity"] > 0) & (self.trace["kind"] == "ffn"),
+            rate=self.trace["price"] / self.trace["cost"],
+        )
+        columns = {"rate": "median", "used": "sum", "heads": "sum", "ffn": "sum", "welfare": "sum", "payment": "sum"}
+        by_round: pd.DataFrame = trace.groupby("round").agg(columns).rename(columns={"rate": "price", "payment": "revenue"})
+        return by_round.reset_index()
+
+    @property
+    def last(self) -> pd.DataFrame:
+        """The last round's rows."""
+        return self.trace[self.trace["round"] == self.trace["round"].max()]
+
+    @property
+    def winners(self) -> pd.DataFrame:
+        """Units that are funded at the end, the wealthiest first."""
+        funded = self.last[self.last["quantity"] > 0]
+        return funded.sort_values(["wealth", "agent"], ascending=[False, True])
+
+    @property
+    def leavers(self) -> pd.DataFrame:
+        """Units that are not funded at the end: `left` is the first round from which on they never were again."""
+        last_funded = self.trace[self.trace["quantity"] > 0].groupby("agent")["round"].max()
+        gone = self.last[self.last["quantity"] == 0][["agent", "kind", "layer", "index", "value"]].copy()
+        gone["left"] = gone["agent"].map(last_funded).fillna(0).astype(int) + 1
+        return gone.sort_values(["left", "layer", "kind", "index"])
+
+    @property
+    def layers(self) -> pd.DataFrame:
+        """Funded units of every layer and kind at the end, and how many there are."""
+        funded = self.last.assign(funded=self.last["quantity"] > 0)
+        return funded.groupby(["layer", "kind"], observed=True)["funded"].agg(["sum", "size"]).reset_index()
+
+    def by_value(self, count: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """The `count` most and least valued units of the first round, when all were there to be valued."""
+        first = self.trace[self.trace["round"] == self.trace["round"].min()]
+        ranked = first.sort_values(["value", "agent"], ascending=[False, True])
+        return ranked.head(count), ranked.tail(count)[::-1]
