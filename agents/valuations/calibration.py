@@ -2,6 +2,7 @@
 
 import weakref
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import final
 
 import numpy as np
@@ -50,30 +51,44 @@ class Calibration:
 
         One forward and one backward pass a batch: every sample has a copy of the gates [n] to itself.
         """
-        model, rows = self.model, self.objective.rows
-        frozen = [p for p in model.parameters() if p.requires_grad]
-        training = model.training
-        model.eval()
-        try:
-            for p in frozen:
-                p.requires_grad_(False)
+        model = self.model
+        with _at_rest(model):
             for batch in self.batches:
-                samples, left_over = divmod(_rows(batch), rows)
-                if left_over:
-                    raise InputError(f"a batch of {_rows(batch)} rows does not divide into samples of {rows} rows")
-                own = gates.detach().expand(samples, -1).clone().requires_grad_()
-                with gated(model, self.inventory, own, rows):
-                    loss = self.objective(model, batch, generator)
-                    if not loss.isfinite():
-                        raise InputError(f"the loss of a calibration batch is {loss.item()}; it must be finite")
-                    if not loss.requires_grad:
-                        raise InputError("the loss does not depend on the model's output; it cannot value any unit")
-                    (gradient,) = torch.autograd.grad(loss, own)
-                yield gradient * samples
-        finally:
-            for p in frozen:
-                p.requires_grad_(True)
-            model.train(training)
+                yield self._gradient(model, batch, gates, generator)
+
+    @torch.enable_grad()
+    def _gradient(self, model: nn.Module, batch: Batch, gates: Tensor, generator: torch.Generator) -> Tensor:
+        """Each sample's gradient [samples, n] on one batch."""
+        rows = self.objective.rows
+        samples, left_over = divmod(_rows(batch), rows)
+        if left_over:
+            raise InputError(f"a batch of {_rows(batch)} rows does not divide into samples of {rows} rows")
+        own = gates.detach().expand(samples, -1).clone().requires_grad_()
+        with gated(model, self.inventory, own, rows):
+            loss = self.objective(model, batch, generator)
+            if not loss.isfinite():
+                raise InputError(f"the loss of a calibration batch is {loss.item()}; it must be finite")
+            (gradient,) = torch.autograd.grad(loss, own, allow_unused=True) if loss.requires_grad else (None,)
+        if gradient is None:
+            raise InputError("the loss does not depend on the model's output; it cannot value any unit")
+        return gradient * samples
+
+
+@contextmanager
+def _at_rest(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode, and no gradients to the weights; afterwards every part is as it was."""
+    learning = [p for p in model.parameters() if p.requires_grad]
+    training = [m for m in model.modules() if m.training]
+    try:
+        model.eval()
+        for p in learning:
+            p.requires_grad_(False)
+        yield
+    finally:
+        for p in learning:
+            p.requires_grad_(True)
+        for m in training:
+            m.training = True
 
 
 def _rows(batch: Batch) -> int:
