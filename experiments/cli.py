@@ -2,20 +2,17 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
 
 from walras.errors import WalrasError
 from walras.experiments.config import RunConfig, checked, read_config
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
+from walras.experiments.screen import fail, output, progress_bar
 
 app = typer.Typer(
     name="walras",
@@ -72,12 +69,12 @@ def run(
     from walras.experiments.run import run_config
     from walras.experiments.tables import result_table
 
-    with _progress(not as_json) as progress:
+    with progress_bar(not as_json) as progress:
         result = _interruptible(place, lambda: run_config(settings, place, overwrite, progress))
     if as_json:
         print(json.dumps(result.summary, indent=2))
         return
-    console = Console()
+    console = output()
     console.print(result_table([result.summary]))
     console.print(f"Money in: {result.summary['unit']}. Report: {place / 'report.html'}", soft_wrap=True)
 
@@ -97,7 +94,7 @@ def trace(
         print(json.dumps(study_json(study, top), indent=2))
         return
     for table in study_tables(study, top):
-        Console().print(table)
+        output().print(table)
 
 
 @app.command()
@@ -117,13 +114,13 @@ def check(
     from walras.mechanisms.conformance import check_mechanism
 
     rule = build("mechanism", find_class("mechanism", mechanism, MECHANISMS, Mechanism), price=price)
-    with _progress(not as_json) as progress:
+    with progress_bar(not as_json) as progress:
         task = progress.add_task("Checking", total=None)
         checks = check_mechanism(rule, seed, instances, lambda name: progress.update(task, description=name))
     if as_json:
         print(json.dumps([asdict(c) for c in checks], indent=2))
     else:
-        Console().print(checks_table(mechanism, checks))
+        output().print(checks_table(mechanism, checks))
     if not all(c.passed for c in checks):
         raise typer.Exit(1)
 
@@ -137,7 +134,7 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="Print the lists 
     if as_json:
         print(json.dumps(entries, indent=2))
     else:
-        Console().print(catalogue_table(entries))
+        output().print(catalogue_table(entries))
 
 
 def main() -> None:
@@ -145,8 +142,7 @@ def main() -> None:
     try:
         app()
     except WalrasError as error:
-        Console(stderr=True, soft_wrap=True).print(f"Error: {error}", style="red", markup=False, highlight=False)
-        sys.exit(2)
+        fail(error)
     except BrokenPipeError:  # the reader of our output has gone
         sys.exit(1)
 
@@ -157,23 +153,6 @@ def _new_folder(config: RunConfig) -> Path:
     name = f"{task}-{mechanism}-{Path(config.valuation.partition(':')[0]).stem}-{config.budget:g}-seed{config.seed}"
     candidates = (Path("runs") / (name + (f"-{i}" if i else "")) for i in range(1_000_000))
     return next(c for c in candidates if not c.exists())
-
-
-@contextmanager
-def _progress(shown: bool) -> Iterator["Progress"]:
-    """A progress bar on standard error, on a terminal only."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console, transient=True, disable=not (shown and console.is_terminal)) as progress:
-        yield progress
 
 
 def _interruptible(place: Path, job: Callable[[], T]) -> T:

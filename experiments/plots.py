@@ -8,6 +8,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#999999"  # Okabe and Ito's colour-blind-safe palette
@@ -27,7 +28,14 @@ def price_path(rounds: pd.DataFrame, unit: str) -> Figure:
     share.set_ylabel("budget [share of dense compute]")
     share.set_ylim(0, 1.05)
     lines = [*axes.get_lines(), *share.get_lines()]
-    axes.legend(lines, [str(line.get_label()) for line in lines], loc="lower left", frameon=False)
+    axes.legend(
+        lines,
+        [str(line.get_label()) for line in lines],
+        loc="lower center",
+        bbox_to_anchor=(0.5, 1),
+        ncols=2,
+        frameon=False,
+    )
     return figure
 
 
@@ -44,7 +52,12 @@ def allocation(trace: pd.DataFrame) -> Figure:
         axes.plot(gone[:, 1], gone[:, 0], "x", color=GREY, markersize=size, markeredgewidth=0.7)
         kept = int(np.nansum(grid > 0))
         axes.set_title(f"{title}: {kept} of {np.isfinite(grid).sum()} stay", fontsize=10)
-        axes.set_xlabel("index")
+        axes.set_xlabel("index in the layer")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_xticks(np.arange(grid.shape[1]) - 0.5, minor=True)
+        axes.set_yticks(np.arange(grid.shape[0]) - 0.5, minor=True)
+        axes.grid(which="minor", color="white", linewidth=min(1.0, size / 5))
+        axes.tick_params(which="minor", length=0)
         axes.set_yticks(range(grid.shape[0]))
     heads.set_ylabel("layer")
     return figure

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, final
 
+from torch import nn
+
 from walras.agents import STRATEGIES, VALUATIONS, Strategy, Valuation
 from walras.errors import UnknownNameError
 from walras.experiments.config import RunConfig
@@ -14,9 +16,10 @@ from walras.experiments.plugins import build, find_class
 from walras.experiments.report import write_report
 from walras.experiments.result import Result, allocation_columns
 from walras.experiments.tasks import TASKS, Task
+from walras.experiments.tasks.base import Reference
 from walras.market import ComputeMarket, TraceWriter, budget_path
 from walras.mechanisms import MECHANISMS, Mechanism
-from walras.models import gated
+from walras.models import compact
 from walras.models.loading import load
 
 
@@ -96,6 +99,41 @@ def find_task(name: str, data: str | None) -> Task:
     return task
 
 
+@final
+@dataclass(frozen=True)
+class Stage:
+    """A network and a task before anybody trades; several markets can be run on it."""
+
+    model: nn.Module
+    tokenizer: Any
+    task: Task
+    floor: Floor
+    reference: Reference
+    dense: float
+    sizes: dict[str, int]
+
+    @staticmethod
+    def of(plan: Plan, progress: Progress) -> "Stage":
+        """Load the network and measure it as it is."""
+        config, task = plan.config, plan.task
+        step = progress.add_task("Loading the model", total=None)
+        model, tokenizer = load(
+            config.model, task.head, device=config.device, trust_remote_code=config.trust_remote_code
+        )
+        floor = Floor.of(model, config.block, config.length)
+        floor.check(config.budget)
+        progress.update(step, description=f"Dense model on {task.name}")
+        sizes = {"batch_size": config.batch_size, "length": config.length}
+        reference = task.reference(model, tokenizer, **sizes)
+        dense = task.evaluate(model, tokenizer, reference, **sizes)
+        progress.update(step, description=f"Dense model: {task.metric} {dense:.3f}")
+        return Stage(model, tokenizer, task, floor, reference, dense, sizes)
+
+    def evaluate(self, model: nn.Module) -> float:
+        """The task's metric of a model."""
+        return self.task.evaluate(model, self.tokenizer, self.reference, **self.sizes)
+
+
 def run_config(
     config: RunConfig, out: str | Path | None = None, overwrite: bool = False, progress: Progress | None = None
 ) -> Result:
@@ -105,23 +143,19 @@ def run_config(
         InputError: bad settings or data, before a network is loaded or a file written.
     """
     progress = progress or Silent()
-    started = time.monotonic()
     folder = None if out is None else RunFolder(out, overwrite)
     plan = Plan.of(config)
-    step = progress.add_task("Loading the model", total=None)
-    model, tokenizer = load(
-        config.model, plan.task.head, device=config.device, trust_remote_code=config.trust_remote_code
-    )
-    floor = Floor.of(model, config.block, config.length)
-    floor.check(config.budget)
-    progress.update(step, description="Dense model")
-    sizes = {"batch_size": config.batch_size, "length": config.length}
-    reference = plan.task.reference(model, tokenizer, **sizes)
-    dense = plan.task.evaluate(model, tokenizer, reference, **sizes)
-    batches = plan.task.calibration(tokenizer, sentences=config.sentences, seed=config.seed, **sizes)
+    return run_plan(plan, Stage.of(plan, progress), folder, progress)
+
+
+def run_plan(plan: Plan, stage: Stage, folder: RunFolder | None, progress: Progress) -> Result:
+    """Rounds of the market, the metric of what is left of the network, and the run folder."""
+    config, floor, task = plan.config, stage.floor, stage.task
+    started = time.monotonic()
+    batches = task.calibration(stage.tokenizer, sentences=config.sentences, seed=config.seed, **stage.sizes)
     bar = progress.add_task("Rounds", total=config.rounds * len(batches))
     market = floor.market(
-        plan.task.objective(model, config.label_free),
+        task.objective(stage.model, config.label_free),
         Watched(batches, lambda: progress.update(bar, advance=1)),
         plan.valuation, plan.mechanism,
         budget=config.budget, rounds=config.rounds, schedule=config.schedule, strategy=plan.strategy,
@@ -130,18 +164,17 @@ def run_config(
     for _ in range(config.rounds):
         market.step()
         last = market.rounds[-1]
-        progress.update(bar, description=f"Round {last.round}: price {last.price:.3g}, {last.used:.0%} used")
-    progress.update(bar, description="Smaller model")
-    with gated(model, floor.units, market.gates):
-        value = plan.task.evaluate(model, tokenizer, reference, **sizes)
-    metric = {"name": plan.task.metric, "dense": dense, "value": value}
+        progress.update(bar, description=f"Round {last.round}: price {last.price:.3g}, {last.used:.1%} used")
+    progress.update(bar, description=f"Smaller model on {task.name}")
+    value = stage.evaluate(compact(stage.model, floor.units, (market.gates > 0).cpu()))
+    metric = {"name": task.metric, "dense": stage.dense, "value": value}
     summary = {
         "mechanism": config.mechanism, "valuation": config.valuation, "strategy": config.strategy,
-        "task": plan.task.name, "model": config.model, "seed": config.seed,
+        "task": task.name, "model": config.model, "seed": config.seed,
         **figures(market, floor, plan.valuation), "metric": metric,
         "seconds": round(time.monotonic() - started, 2),
     }  # fmt: skip
-    result = Result(model, floor.units, floor.macs, market, metric, summary, folder.path if folder else None)
+    result = Result(stage.model, floor.units, floor.macs, market, metric, summary, folder.path if folder else None)
     if folder is not None:
         finish(folder, result, config.block)
     return result

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from walras.agents import AGENTS, Calibration, Knowledge, Strategy, Truthful, UnitAgent, Valuation
-from walras.errors import InputError
+from walras.errors import InputError, UnknownNameError
 from walras.market.ledger import Column, Ledger
 from walras.market.measures import welfare
 from walras.market.schedule import check_budget
@@ -77,12 +77,11 @@ class ComputeMarket(mesa.Model):
         endowment: float = 0.0,
     ) -> None:
         super().__init__(rng=seed)
-        if not budgets:
+        self.budgets = tuple(check_budget(budget) for budget in budgets)
+        if not self.budgets:
             raise InputError("budgets is empty; a market needs the supply of at least one round")
-        for budget in budgets:
-            check_budget(budget)
         self.calibration, self.valuation, self.mechanism = calibration, valuation, mechanism
-        self.budgets, self.seed, self.reentry = tuple(budgets), seed, reentry
+        self.seed, self.reentry = seed, reentry
         self.strategy = strategy if strategy is not None else Truthful()
         self.record = record
         inventory = calibration.inventory
@@ -90,8 +89,7 @@ class ComputeMarket(mesa.Model):
         self.may_bid = np.ones(len(inventory), dtype=bool)
         self.rounds: list[Round] = []
         self.clearing: Clearing | None = None
-        kinds = {**AGENTS, **(agents or {})}
-        for kind, cls in kinds.items():
+        for kind, cls in _agent_classes(agents or {}).items():
             rows = np.flatnonzero(inventory.kind == kind)
             cls.create_agents(self, len(rows), rows.tolist())
         self._own_bidders = [a for a in self.agents if type(a).bid is not UnitAgent.bid]
@@ -108,7 +106,7 @@ class ComputeMarket(mesa.Model):
     def gates(self) -> Tensor:
         """The gates [n] that the last clearing left, on the network's device; all ones at first."""
         device = next(self.calibration.model.parameters()).device
-        return torch.from_numpy(self.ledger.quantity).to(device=device, dtype=torch.get_default_dtype())
+        return torch.tensor(self.ledger.quantity, device=device, dtype=torch.get_default_dtype())
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -123,8 +121,8 @@ class ComputeMarket(mesa.Model):
     def value(self) -> Column:
         """Values [n] of all units under the present gates; random draws depend on the seed and the round only."""
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.round)
-        value = self.valuation(self.calibration, self.gates, generator).detach().cpu().double().numpy()
         name = type(self.valuation).__name__
+        value = torch.as_tensor(self.valuation(self.calibration, self.gates, generator)).detach().cpu().double().numpy()
         if value.shape != (len(self.ledger),):
             raise InputError(f"{name} returned values of shape {value.shape} for {len(self.ledger)} units")
         if not np.isfinite(value).all():
@@ -171,16 +169,44 @@ class ComputeMarket(mesa.Model):
     def report(self, budget: float) -> Column:
         """Reports [n]: the strategy's for all agents at once, then those of agents that bid for themselves."""
         ledger = self.ledger
-        known = Knowledge(ledger.value, ledger.cost, ledger.wealth, ledger.quantity, ledger.price, budget)
-        report = np.asarray(self.strategy.bid(known, self.rng), dtype=np.float64)
+        known = Knowledge(  # of copies: the books are not the strategy's to write
+            value=ledger.value.copy(),
+            cost=ledger.cost.copy(),
+            wealth=ledger.wealth,
+            quantity=ledger.quantity.copy(),
+            price=ledger.price.copy(),
+            supply=budget,
+        )
+        report = np.array(self.strategy.bid(known, self.rng), dtype=np.float64)
         if report.shape != (len(ledger),):
-            raise InputError(f"strategy {self.strategy.name!r} returned reports of shape {report.shape}")
+            raise InputError(
+                f"strategy {self.strategy.name!r} returned reports of shape {report.shape} for {len(ledger)} units"
+            )
         for agent in self._own_bidders:
-            report[agent.row] = agent.bid()
+            report[agent.row] = _number(agent)
         if not np.isfinite(report).all():
             bad = int(np.flatnonzero(~np.isfinite(report))[0])
             raise InputError(f"{ledger.name[bad]} ({ledger.strategy[bad]}) bids {report[bad]}; bids must be finite")
         return report
+
+
+def _agent_classes(own: Mapping[str, type[UnitAgent]]) -> dict[str, type[UnitAgent]]:
+    """The agent class of every kind of unit."""
+    for kind, cls in own.items():
+        if kind not in AGENTS:
+            raise UnknownNameError("kind of unit", kind, AGENTS)
+        if not (isinstance(cls, type) and issubclass(cls, UnitAgent)):
+            raise InputError(f"agents[{kind!r}] is {cls!r}; it must be a class derived from UnitAgent")
+    return {**AGENTS, **own}
+
+
+def _number(agent: UnitAgent) -> float:
+    """What an agent bids for itself."""
+    bid = agent.bid()
+    try:
+        return float(bid)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{agent.name} ({type(agent).__name__}) bids {bid!r}; bids must be numbers") from error
 
 
 def _last(name: str, market: ComputeMarket) -> float | int | str:

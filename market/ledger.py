@@ -1,7 +1,7 @@
 """The books of a market: one row an agent, columns of arrays, and money that is conserved exactly."""
 
 import math
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from walras.errors import InputError
 from walras.models import Inventory
 
 Column = NDArray[np.float64]
+Quanta = NDArray[Any]  # of int64, or of Python integers where those are too large for it
 
 
 @final
@@ -39,7 +40,7 @@ class Ledger:
         self.quantum = 0.0  # known once the first values are
         self.treasury = 0  # in quanta; a Python integer, which cannot overflow
         self._endowment = endowment
-        self._wealth = np.zeros(n, dtype=np.int64)
+        self._wealth: Quanta = np.zeros(n, dtype=np.int64)
 
     def __len__(self) -> int:
         return len(self.cost)
@@ -58,26 +59,38 @@ class Ledger:
         """Write this round's values [n]; the first ones set the quantum."""
         if not self.quantum:
             largest = max(float(value.max(initial=0.0)), self._endowment)
-            self.quantum = 2.0 ** (math.ceil(math.log2(largest)) - 32) if largest > 0 else 2.0**-32
+            exponent = math.ceil(math.log2(largest)) if largest > 0 else 0
+            self.quantum = 2.0 ** max(exponent - 32, -1022)  # the smallest normal number
             self._wealth = self._quanta(np.full(len(self), self._endowment))
         self.value = value
 
     def settle(self, report: Column, quantity: Column, price: Column, payment: Column) -> None:
         """Book a cleared round: the treasury pays each agent the value of its service and takes its payment."""
         income = self.value * quantity
+        net = self._quanta(income) - self._quanta(payment)
+        self._wealth = _compact(self._wealth + net)
+        self.treasury -= int(net.sum(dtype=object))
         self.report, self.quantity, self.price, self.payment = report, quantity, price, payment
         self.surplus = income - payment
-        net = self._quanta(income) - self._quanta(payment)
-        self._wealth = self._wealth + net
-        self.treasury -= int(net.sum(dtype=object))
 
-    def _quanta(self, amount: Column) -> NDArray[np.int64]:
+    def _quanta(self, amount: Column) -> Quanta:
         """Money [n] in whole quanta, to the nearest."""
-        quanta = np.rint(amount / self.quantum)
-        if not (np.abs(quanta) < 2**62).all():
+        with np.errstate(over="ignore"):  # told below
+            quanta = np.rint(amount / self.quantum)
+        if not np.isfinite(quanta).all():
             worst = float(np.abs(amount).max())
             raise InputError(
-                f"an amount of {worst:g} is too large for a market whose values began at 2^32 quanta "
-                f"of {self.quantum:g}"
+                f"an amount of {worst:g} cannot be counted in {self.quantum:g}, which is 2^-32 of the largest value "
+                "of this market's first round"
             )
+        return _compact(quanta)
+
+
+def _compact(quanta: NDArray[Any]) -> Quanta:
+    """Whole numbers [n] in int64 where sums of a few cannot overflow it, else as Python integers, which never do.
+
+    Values that grow by 2^28 over the rounds are rare, but a sure model's first gradients can be that small.
+    """
+    if (np.abs(quanta) < 2**60).all():
         return quanta.astype(np.int64)
+    return np.array([int(q) for q in quanta], dtype=object)

@@ -1,7 +1,8 @@
 """How the budget shrinks over the rounds of a market."""
 
-import math
 from collections.abc import Callable
+
+import numpy as np
 
 from walras.errors import InputError, UnknownNameError
 
@@ -30,15 +31,17 @@ def budget_path(budget: float, rounds: int, schedule: str = "linear") -> list[fl
     """Supply of every round, the last one exactly the budget (a share of the dense model's compute)."""
     if schedule not in SCHEDULES:
         raise UnknownNameError("schedule", schedule, SCHEDULES)
-    check_budget(budget)
+    budget = check_budget(budget)
     if isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 1:
         raise InputError(f"rounds is {rounds!r}; it must be a whole number of at least 1")
     return [*SCHEDULES[schedule](budget, rounds)[:-1], budget]
 
 
-def check_budget(budget: float) -> None:
+def check_budget(budget: float) -> float:
     """Refuse what is no share of the dense model: it must lie above 0 and be at most 1."""
-    if not isinstance(budget, (int, float)) or math.isnan(budget) or not 0 < budget <= 1:
+    number = isinstance(budget, (int, float, np.integer, np.floating)) and not isinstance(budget, bool)
+    if not (number and 0 < budget <= 1):  # never true of NaN
         raise InputError(
             f"budget is {budget!r}; it must be a share of the dense model's compute, above 0 and at most 1"
         )
+    return float(budget)

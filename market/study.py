@@ -24,13 +24,14 @@ class Study:
             rate=self.trace["price"] / self.trace["cost"],
         )
         columns = {"rate": "median", "used": "sum", "heads": "sum", "ffn": "sum", "welfare": "sum", "payment": "sum"}
-        by_round: pd.DataFrame = trace.groupby("round").agg(columns).rename(columns={"rate": "price", "payment": "revenue"})
-        return by_round.reset_index()
+        by_round: pd.DataFrame = trace.groupby("round").agg(columns).reset_index()
+        return by_round.rename(columns={"rate": "price", "payment": "revenue"})
 
     @property
     def last(self) -> pd.DataFrame:
         """The last round's rows."""
-        return self.trace[self.trace["round"] == self.trace["round"].max()]
+        last: pd.DataFrame = self.trace[self.trace["round"] == self.trace["round"].max()]
+        return last
 
     @property
     def winners(self) -> pd.DataFrame:
@@ -50,7 +51,8 @@ class Study:
     def layers(self) -> pd.DataFrame:
         """Funded units of every layer and kind at the end, and how many there are."""
         funded = self.last.assign(funded=self.last["quantity"] > 0)
-        return funded.groupby(["layer", "kind"], observed=True)["funded"].agg(["sum", "size"]).reset_index()
+        counts: pd.DataFrame = funded.groupby(["layer", "kind"], observed=True)["funded"].agg(["sum", "size"])
+        return counts.reset_index()
 
     def by_value(self, count: int) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The `count` most and least valued units of the first round, when all were there to be valued."""

@@ -35,13 +35,19 @@ class Traded(Protocol):
 class TraceWriter:
     """Writes `part-00001.parquet`, ... into a folder. A part appears whole or not at all."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
 
     def __call__(self, market: Traded) -> None:
-        """Write the part of the round that was played last; rounds are counted from 1."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Write the part of the round that was played last; rounds are counted from 1.
+
+        Raises:
+            InputError: the part is there already: rounds of two markets would be mixed.
+        """
         path = self.folder / f"part-{market.round:05d}.parquet"
+        if path.exists():
+            raise InputError(f"{path} is there already, from another market; choose an empty folder")
+        self.folder.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
         pq.write_table(table(market.round, market.ledger), partial, compression="zstd")
         os.replace(partial, path)
@@ -77,8 +83,19 @@ def read_trace(path: str | Path) -> pd.DataFrame:
     parts = sorted(folder.glob("part-*.parquet")) if folder.is_dir() else [folder]
     if not parts or not parts[0].exists():
         raise InputError(f"{place} holds no trace: expected part-00001.parquet there or in a folder `trace`")
+    return pd.concat([_read(part) for part in parts], ignore_index=True)
+
+
+def _read(part: Path) -> pd.DataFrame:
+    """One part as a frame."""
     try:
-        frames: list[pd.DataFrame] = [pq.read_table(part, schema=SCHEMA).to_pandas() for part in parts]
-    except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{place} holds a part that is not a trace: {error}") from error
-    return pd.concat(frames, ignore_index=True)
+        with pq.ParquetFile(part) as file:
+            if file.schema_arrow.names != SCHEMA.names:
+                raise InputError(
+                    f"{part} is not a part of a trace: its columns are {', '.join(file.schema_arrow.names)}, "
+                    f"not {', '.join(SCHEMA.names)}"
+                )
+            frame: pd.DataFrame = file.read().to_pandas()
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{part} is not a part of a trace: {error}") from error
+    return frame

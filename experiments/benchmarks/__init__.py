@@ -1,0 +1,1 @@
+"""Figures that need a quiet machine: run one with `python -m walras.experiments.benchmarks.NAME`."""
