@@ -121,8 +121,10 @@ def precise(mechanism: Mechanism, market: Market) -> str:
 
 def above_floor(mechanism: Mechanism, market: Market) -> str:
     """No price below the mechanism's floor."""
-    lowest = market.clear(mechanism).price.min().item()
-    return "" if lowest >= mechanism.price_floor else f"price {lowest}, floor {mechanism.price_floor}"
+    price = market.clear(mechanism).price
+    if (price >= torch.tensor(mechanism.price_floor, dtype=price.dtype)).all():
+        return ""
+    return f"price {price.min().item()}, floor {mechanism.price_floor}"
 
 
 def rational(mechanism: Mechanism, market: Market) -> str:
@@ -193,8 +195,15 @@ def rescaled(mechanism: Mechanism, factor: float) -> Mechanism:
     return replace(mechanism, **changes)  # type: ignore[type-var]
 
 
-def check_mechanism(mechanism: Mechanism, seed: int = 0, instances: int = 24) -> list[Check]:
-    """Run the suite on a mechanism; a failed check tells the first market on which it failed, and how."""
+def check_mechanism(
+    mechanism: Mechanism, seed: int = 0, instances: int = 24, tell: Callable[[str], object] = lambda name: None
+) -> list[Check]:
+    """Run the suite on a mechanism; a failed check tells the first market on which it failed, and how.
+
+    `tell` is called with the name of every check before it begins.
+
+    The report ends with the first check where the mechanism does not keep that one: nothing else can be said of it.
+    """
     unknown = mechanism.guarantees - set(NAMED)
     if unknown:
         raise RequirementError(f"unknown guarantee {sorted(unknown)[0]!r}; known: {', '.join(sorted(NAMED))}")
@@ -202,7 +211,13 @@ def check_mechanism(mechanism: Mechanism, seed: int = 0, instances: int = 24) ->
     if not sample:
         raise RequirementError(f"no population has the traits {sorted(mechanism.requires)} that the rule requires")
     wanted = ALWAYS | {name: check for name, check in NAMED.items() if name in mechanism.guarantees}
-    return [_run(name, check, mechanism, sample) for name, check in wanted.items()]
+    report: list[Check] = []
+    for name, check in wanted.items():
+        tell(name)
+        report.append(_run(name, check, mechanism, sample))
+        if check is feasible and not report[-1].passed:
+            break
+    return report
 
 
 def _run(name: str, check: CheckFunction, mechanism: Mechanism, sample: list[Market]) -> Check:

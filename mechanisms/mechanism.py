@@ -111,7 +111,7 @@ class Mechanism(ABC):
         if (clearing.quantity < 0).any():
             raise ConformanceError(f"{name}: a quantity is negative ({clearing.quantity.min().item()})")
         used = load(cost, clearing.quantity)
-        over = used - supply.double() * (1 + _ROUNDING.get(cost.dtype, 1e-2))
+        over = used - supply.double() * (1 + _ROUNDING.get(cost.dtype, 5e-2))
         if (over > 0).any():
             worst = over.argmax()
             raise SupplyExceededError(

@@ -81,8 +81,8 @@ class Ranking:
     def clearing_price(self, count: Tensor) -> tuple[Tensor, Tensor]:
         """The lowest price [...] that keeps the next agent out and at which the prefix fits, and whether it is slack.
 
-        Slack: nobody is kept out, and demand at the floor fits. Where there is no floor, demand that is satiated
-        at every price leaves the price at the reservation price of the last member.
+        Slack: nobody is kept out, and demand at the floor fits. Where there is no floor and no price is low
+        enough to sell out, the price is the reservation price of the last member, or 0 where that is infinite.
         """
         members, everyone, last = self.members(count), count >= self.eligible, self.threshold(count - 1)
 
@@ -90,8 +90,8 @@ class Ranking:
             return self.excess(price, members)
 
         bottom = torch.where(everyone, self.floor, self.threshold(count).clamp(min=self.floor))
-        satiated = (count == 0) | (CONCAVE not in self.bids.traits)
-        unbounded = (bottom == -torch.inf) & satiated
+        satiated = (count == 0) | (CONCAVE not in self.bids.traits) | self.supply.isinf().squeeze(-1)
+        unbounded = (bottom == -torch.inf) & satiated  # no price is low enough to sell out
         bottom = torch.where(unbounded, torch.where(last.isfinite(), last, 0.0), bottom)
         low, high = bracket(excess, bottom, last)
         price = search(excess, high, low)
@@ -129,7 +129,8 @@ class Ranking:
         """Members' demand [..., n] at the inner price that exhausts supply, none leaving, and whether it can fit."""
         members = self.members(count)
         bottom = torch.full_like(self.threshold(count), max(self.floor, 0.0))
-        least = self.bids.demand(torch.where(members, torch.finfo(bottom.dtype).max, torch.inf), stay=members)
+        highest = torch.full_like(self.unit, torch.finfo(self.unit.dtype).max)
+        least = self.bids.demand(highest.masked_fill(~members, torch.inf), stay=members)
         feasible = (load(self.cost, least) <= capacity(self.supply)).squeeze(-1)
 
         def excess(price: Tensor) -> Tensor:

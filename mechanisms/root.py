@@ -10,7 +10,6 @@ Excess = Callable[[Tensor], Tensor]
 
 _DOUBLINGS = 120
 _EVALUATIONS = 400
-_HALVE_EVERY = 4
 
 
 def bracket(excess: Excess, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
@@ -39,7 +38,7 @@ def search(excess: Excess, fit: Tensor, goal: Tensor) -> Tensor:
 
     No float, or no integer, lies between the answer and a point where demand exceeds the supply. Regula falsi with
     the Illinois rule (Dowell and Jarratt 1971, doi 10.1007/BF01934364): an end that stays put twice counts half.
-    Every fourth point is the middle, which bounds the number of evaluations.
+    Every second point is the middle: never more than twice the evaluations of bisection, mostly a third of them.
     """
     at_goal = excess(goal)
     fit = torch.where(at_goal <= 0, goal, fit)
@@ -51,7 +50,7 @@ def search(excess: Excess, fit: Tensor, goal: Tensor) -> Tensor:
         between = (fit != goal) & (near != goal)
         if not between.any():
             break
-        share = (at_fit / (at_fit - at_goal)).nan_to_num(0.5) if step % _HALVE_EVERY else 0.5
+        share = (at_fit / (at_fit - at_goal)).nan_to_num(0.5) if step % 2 else 0.5
         guess = fit + ((goal - fit) * share).to(fit.dtype)
         guess = torch.minimum(torch.maximum(guess, torch.minimum(near, far)), torch.maximum(near, far))
         value = excess(torch.where(between, guess, fit))
