@@ -1,6 +1,6 @@
 """Mesa agents of a transformer's units. An agent is a view of its row in the market's ledger."""
 
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import mesa
 import numpy as np
@@ -13,6 +13,7 @@ class Books(Protocol):
     """The columns [n] that an agent reads its row from; `walras.market.Ledger` has them."""
 
     name: NDArray[np.str_]
+    kind: NDArray[np.str_]
     layer: NDArray[np.int64]
     index: NDArray[np.int64]
     cost: Column
@@ -35,8 +36,6 @@ class UnitAgent(mesa.Agent):
     all at once.
     """
 
-    kind: ClassVar[str]
-
     def __init__(self, model: mesa.Model, row: int) -> None:
         super().__init__(model)
         self.row = row
@@ -55,6 +54,11 @@ class UnitAgent(mesa.Agent):
     def name(self) -> str:
         """As in the trace: `L3.H7` is head 7 of layer 3, `L2.F12` block 12 of layer 2's FFN."""
         return str(self.books.name[self.row])
+
+    @property
+    def kind(self) -> str:
+        """`head` or `ffn`."""
+        return str(self.books.kind[self.row])
 
     @property
     def layer(self) -> int:
@@ -110,13 +114,9 @@ class UnitAgent(mesa.Agent):
 class HeadAgent(UnitAgent):
     """An attention head; under grouped-query attention a key-value head with the query heads that share it."""
 
-    kind = "head"
-
 
 class FFNBlockAgent(UnitAgent):
     """A block of neighbouring FFN neurons."""
 
-    kind = "ffn"
 
-
-AGENTS: dict[str, type[UnitAgent]] = {agent.kind: agent for agent in (HeadAgent, FFNBlockAgent)}
+AGENTS: dict[str, type[UnitAgent]] = {"head": HeadAgent, "ffn": FFNBlockAgent}

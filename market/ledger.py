@@ -17,9 +17,9 @@ Quanta = NDArray[Any]  # of int64, or of Python integers where those are too lar
 class Ledger:
     """Columns [n] of what is known of every agent after the last round, and everybody's money.
 
-    Columns are read by agents, strategies and the trace. Money is counted in whole quanta (int64), so that wealth
-    and treasury together are the same number every round, to the last bit. A quantum is 2^-32 of the power of two
-    at or above the largest value of the first round: values may be squared gradients of 1e-8 or losses of 10.
+    Columns are read by agents, strategies and the trace. Money is counted in whole quanta, so that wealth and
+    treasury together are the same number every round, to the last bit. A quantum is 2^-32 of the power of two at or
+    above the largest value of the first round: values may be squared gradients of 1e-8 or losses of 10.
 
     The treasury stands for the network. It buys the service of every funded unit at the unit's value and sells it
     compute at the clearing price, so that an agent's wealth is its endowment and the surplus it has earned.

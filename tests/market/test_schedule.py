@@ -1,0 +1,51 @@
+"""Budgets of the rounds."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from walras.errors import InputError, UnknownNameError
+from walras.market import SCHEDULES, budget_path
+
+
+def test_linear_takes_equal_steps() -> None:
+    assert budget_path(0.2, 4, "linear") == pytest.approx([0.8, 0.6, 0.4, 0.2])
+
+
+def test_geometric_takes_equal_shares() -> None:
+    assert budget_path(0.0625, 4, "geometric") == pytest.approx([0.5, 0.25, 0.125, 0.0625])
+
+
+def test_constant_begins_at_the_end() -> None:
+    assert budget_path(0.3, 3, "constant") == [0.3] * 3
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("budget", [0.1, 0.7, 1 / 3, 1.0, np.float32(0.5)])
+def test_every_path_falls_to_exactly_the_budget(schedule: str, budget: float) -> None:
+    for rounds in (1, 2, 7):
+        path = budget_path(budget, rounds, schedule)
+        assert len(path) == rounds
+        assert path[-1] == budget
+        assert type(path[-1]) is float
+        assert path == sorted(path, reverse=True)
+        assert all(0 < b <= 1 for b in path)
+
+
+@pytest.mark.parametrize("budget", [0, -0.5, 1.01, math.nan, math.inf, True, "0.5", None])
+def test_a_budget_is_a_share(budget: Any) -> None:
+    with pytest.raises(InputError, match=f"budget is {budget!r}; it must be a share"):
+        budget_path(budget, 3)
+
+
+@pytest.mark.parametrize("rounds", [0, -1, 2.0, True, None])
+def test_rounds_are_counted(rounds: Any) -> None:
+    with pytest.raises(InputError, match=f"rounds is {rounds!r}; it must be a whole number"):
+        budget_path(0.5, rounds)
+
+
+def test_an_unknown_schedule_is_named() -> None:
+    with pytest.raises(UnknownNameError, match=r"unknown schedule 'liner'.*'linear'.*Known: constant, geometric, lin"):
+        budget_path(0.5, 3, "liner")
