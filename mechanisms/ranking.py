@@ -89,7 +89,7 @@ class Ranking:
         def excess(price: Tensor) -> Tensor:
             return self.excess(price, members)
 
-        bottom = torch.where(everyone, self.floor, self.threshold(count).clamp(min=self.floor))
+        bottom = torch.where(everyone, self.floor, self.threshold(count))
         satiated = (count == 0) | (CONCAVE not in self.bids.traits) | self.supply.isinf().squeeze(-1)
         unbounded = (bottom == -torch.inf) & satiated  # no price is low enough to sell out
         bottom = torch.where(unbounded, torch.where(last.isfinite(), last, 0.0), bottom)
@@ -100,19 +100,17 @@ class Ranking:
     def ration(self, count: Tensor, quantity: Tensor) -> tuple[Tensor, Tensor]:
         """Let the members use what a jump in demand left unsold, and admit further agents while welfare rises.
 
-        Returns the members' count [...] and their quantity [..., n]. The number admitted at once doubles while
-        welfare rises and is halved when it does not, so that ties take log steps; the same as one by one where
-        welfare is concave in their number.
+        Returns the members' count [...] and their quantity [..., n]. With a common shape of utility the optimum is
+        the longest prefix or one agent more, so that this takes two steps.
         """
         if self.bids.traits & {CONCAVE, INDIVISIBLE}:  # demand fills the supply already, or cannot change
             return count, quantity
-        welfare, quantity = self._better(count, self._welfare(quantity), quantity)[1:]
-        step, growing = torch.ones_like(count), torch.ones_like(count, dtype=torch.bool)
-        while ((step > 0) & (count < self.eligible)).any():
-            tried = torch.minimum(count + step, self.eligible)
+        _, welfare, quantity = self._better(count, self._welfare(quantity), quantity)
+        growing = count < self.eligible
+        while growing.any():
+            tried = torch.where(growing, count + 1, count)
             better, welfare, quantity = self._better(tried, welfare, quantity)
-            count, growing = torch.where(better, tried, count), growing & better
-            step = torch.where(growing, step * 2, step // 2)
+            count, growing = torch.where(better, tried, count), better & (tried < self.eligible)
         return count, quantity
 
     def _better(self, count: Tensor, welfare: Tensor, quantity: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -36,30 +36,25 @@ def bracket(excess: Excess, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
 def search(excess: Excess, fit: Tensor, goal: Tensor) -> Tensor:
     """The point [...] nearest to `goal` at which demand fits, on the way there from `fit`, where it does.
 
-    No float, or no integer, lies between the answer and a point where demand exceeds the supply. Regula falsi with
-    the Illinois rule (Dowell and Jarratt 1971, doi 10.1007/BF01934364): an end that stays put twice counts half.
-    Every second point is the middle: never more than twice the evaluations of bisection, mostly a third of them.
+    No float, or no integer, lies between the answer and a point where demand exceeds the supply. Regula falsi and
+    bisection take turns: never more than twice the evaluations of bisection alone, mostly a third of them.
     """
     at_goal = excess(goal)
     fit = torch.where(at_goal <= 0, goal, fit)
     if (fit == goal).all():
         return fit
-    at_fit, before = excess(fit), None
+    at_fit = excess(fit)
     for step in range(1, _EVALUATIONS):
         near, far = _next(fit, goal), _next(goal, fit)
-        between = (fit != goal) & (near != goal)
-        if not between.any():
+        if ((fit == goal) | (near == goal)).all():
             break
         share = (at_fit / (at_fit - at_goal)).nan_to_num(0.5) if step % 2 else 0.5
         guess = fit + ((goal - fit) * share).to(fit.dtype)
-        guess = torch.minimum(torch.maximum(guess, torch.minimum(near, far)), torch.maximum(near, far))
-        value = excess(torch.where(between, guess, fit))
+        guess = guess.clamp(torch.minimum(near, far), torch.maximum(near, far))
+        value = excess(guess)
         fits = value <= 0
-        again = torch.zeros_like(fits) if before is None else fits == before
-        at_fit = torch.where(fits, value, torch.where(again, at_fit / 2, at_fit))
-        at_goal = torch.where(fits, torch.where(again, at_goal / 2, at_goal), value)
-        fit, goal = torch.where(between & fits, guess, fit), torch.where(between & ~fits, guess, goal)
-        before = fits
+        fit, at_fit = torch.where(fits, guess, fit), torch.where(fits, value, at_fit)
+        goal, at_goal = torch.where(fits, goal, guess), torch.where(fits, at_goal, value)
     return fit
 
 

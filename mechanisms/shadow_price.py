@@ -1,4 +1,4 @@
-"""Clearing by the shadow price: bisection on the price, then exact rationing of the marginal agent."""
+"""Clearing by the shadow price: a search for the price, then exact rationing of the marginal agent."""
 
 from dataclasses import dataclass
 from typing import ClassVar, final
@@ -28,17 +28,18 @@ from walras.mechanisms.traits import (
 class ShadowPrice(Mechanism):
     """Maximise sum_i utility_i(q_i) subject to sum_i cost_i q_i <= supply, by its multiplier, the shadow price.
 
-    1. Rank agents by reservation price per cost, ties by position. Bisect over the ranks for the longest prefix
-       whose demand, at the reservation price of its last member, fits the supply.
-    2. Between that price and the next agent's reservation price the set of buyers is fixed: bisect for the lowest
+    1. Rank agents by reservation price per cost, ties by position. Search the ranks for the longest prefix whose
+       demand, at the reservation price of its last member, fits the supply.
+    2. Between that price and the next agent's reservation price the set of buyers is fixed: search for the lowest
        price at which its demand fits. This is the clearing price; for indivisible levels it is the reservation
        price of the first agent left out, which is what the last unit of supply is worth.
-    3. Ration: admit one agent more, and so on while welfare rises, at the inner price at which the members'
-       demand, none of them leaving, exhausts the supply.
+    3. Ration, where demand jumps: serve the members at the inner price at which their demand, none of them
+       leaving, exhausts the supply; then one agent more, and so on while welfare rises.
     4. Each pays min(price * cost * quantity, utility), so that the marginal agents stay individually rational.
 
-    Exact for concave utilities; within one agent's value of the optimum for indivisible levels (the greedy bound
-    of the knapsack's linear relaxation, Dantzig 1957, doi 10.1287/opre.5.2.266).
+    Exact for concave utilities, and for jumps of one common shape; within one agent's value of the optimum for
+    indivisible levels (the greedy bound of the knapsack's linear relaxation, Dantzig 1957, doi
+    10.1287/opre.5.2.266).
     With `price_floor=-inf` all is sold that can be used, as in attention; welfare then may fall as supply grows.
     On concave populations quantity and price are differentiable in scores, cost and supply.
     """

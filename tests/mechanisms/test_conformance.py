@@ -37,7 +37,7 @@ def test_every_rule_passes(rule: type[Mechanism]) -> None:
 
 @pytest.mark.parametrize("rule", [ShadowPrice(0.7), UniformPriceAuction(0.7), PostedPrice(price=0.7)], ids=str)
 def test_every_rule_passes_at_a_price_that_binds(rule: Mechanism) -> None:
-    assert [c for c in check_mechanism(rule, seed=1, instances=12) if not c.passed] == []
+    assert [c for c in check_mechanism(rule, seed=1, instances=8) if not c.passed] == []
 
 
 def test_each_property_has_a_check() -> None:
@@ -45,8 +45,8 @@ def test_each_property_has_a_check() -> None:
 
 
 def test_without_a_floor_all_but_monotone_welfare_holds() -> None:
-    report = check_mechanism(ShadowPrice(price_floor=-torch.inf), instances=12)
-    assert {c.name for c in report if not c.passed} <= {SUPPLY_MONOTONE}
+    report = check_mechanism(ShadowPrice(price_floor=-torch.inf), instances=6)
+    assert {c.name for c in report if not c.passed} == {SUPPLY_MONOTONE}
 
 
 @dataclass(frozen=True)
