@@ -1,6 +1,8 @@
 """From Python: a market on a model, data and loss of the user's own."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from walras.agents import STRATEGIES, VALUATIONS, Strategy, UnitAgent, Valuation
-from walras.errors import InputError
+from walras.errors import InputError, UnknownNameError
 from walras.experiments.config import RunConfig, checked
 from walras.experiments.floor import Floor
 from walras.experiments.folder import RunFolder
@@ -17,12 +19,13 @@ from walras.experiments.result import Result
 from walras.experiments.run import Recorder, figures, finish
 from walras.experiments.tasks.losses import Embeddings, OwnPredictions
 from walras.experiments.tasks.text import from_texts
-from walras.market import ComputeMarket
-from walras.mechanisms import MECHANISMS, Mechanism, ShadowPrice
+from walras.market import ComputeMarket, budget_path
+from walras.mechanisms import MECHANISMS, Mechanism
 from walras.models import gated
 from walras.models.objective import Batch, GivenLoss, ModelLoss, Objective
 
 Loss = Callable[[nn.Module, Batch], Tensor]
+SETTINGS = ("price", "rounds", "schedule", "reentry", "block", "length", "sentences", "batch_size", "seed")
 
 
 def run(
@@ -56,24 +59,26 @@ def run(
         out: folder for trace, report and result.
         overwrite: replace a run that is there.
         agents: agent classes of your own by kind of unit ("head", "ffn").
-        settings: rounds, schedule, reentry, block, length, sentences, batch_size, seed, as on the command line.
+        settings: price, rounds, schedule, reentry, block, length, sentences, batch_size, seed, as on the command line.
     """
-    config = _config(budget, settings)
-    folder = None if out is None else RunFolder(out, overwrite)
-    setup = _Setup(model, tokenizer, data, loss, config)
-    report = setup.score(evaluate)
-    dense = report()
-    traders = setup.market(mechanism, valuation, strategy, agents, None if folder is None else Recorder(folder, config))
-    for _ in range(config.rounds):
-        traders.step()
-    with gated(model, setup.floor.units, traders.gates):
-        value = report()
-    metric = {"name": setup.metric if evaluate is None else "evaluate", "dense": dense, "value": value}
-    summary = {
-        "mechanism": type(traders.mechanism).__name__, "valuation": type(traders.valuation).__name__.lower(),
-        "strategy": traders.strategy.name, "task": "own data", "model": type(model).__name__, "seed": config.seed,
-        **figures(traders, setup.floor, traders.valuation), "metric": metric,
+    setup = _Setup(model, tokenizer, data, loss, _config(budget, settings))
+    rule, worth, bidding = setup.resolve(mechanism, valuation, strategy)
+    names: dict[str, Any] = {
+        "mechanism": type(rule).__name__, "valuation": type(worth).__name__.lower(), "strategy": bidding.name,
+        "task": "own data", "model": type(model).__name__,
     }  # fmt: skip
+    config = replace(setup.config, **names)
+    folder = None if out is None else RunFolder(out, overwrite)
+    with _evaluating(model):
+        report = setup.score(evaluate)
+        dense = report()
+        traders = setup.market(rule, worth, bidding, agents, None if folder is None else Recorder(folder, config))
+        for _ in range(config.rounds):
+            traders.step()
+        with gated(model, setup.floor.units, traders.gates):
+            value = report()
+    metric = {"name": setup.metric if evaluate is None else "evaluate", "dense": dense, "value": value}
+    summary = {**names, "seed": config.seed, **figures(traders, setup.floor, worth), "metric": metric}
     place = None if folder is None else folder.path
     result = Result(model, setup.floor.units, setup.floor.macs, traders, metric, summary, place)
     if folder is not None:
@@ -96,7 +101,7 @@ def open_market(
 ) -> ComputeMarket:
     """The market of `run` as a Mesa model, to be stepped and looked into by yourself. Keep a reference to the model."""
     setup = _Setup(model, tokenizer, data, loss, _config(budget, settings))
-    return setup.market(mechanism, valuation, strategy, agents, None)
+    return setup.market(*setup.resolve(mechanism, valuation, strategy), agents, None)
 
 
 class _Setup:
@@ -114,7 +119,9 @@ class _Setup:
         items = list(data)
         if not items:
             raise InputError("data is empty; give at least two texts, or one batch")
-        self.task = from_texts(items) if isinstance(items[0], str) else None
+        self.task = from_texts(_texts(items)) if isinstance(items[0], str) else None
+        if not self.task:
+            _check_batches(items)
         self.batches: list[Batch] = (
             self.task.calibration(tokenizer, sentences=config.sentences, seed=config.seed, **self.sizes)
             if self.task else items
@@ -151,23 +158,48 @@ class _Setup:
         losses = [float(self.objective(self.model, batch, generator)) for batch in self.batches]
         return sum(losses) / len(losses)
 
-    def market(self, mechanism: Any, valuation: Any, strategy: Any, agents: Any, record: Any) -> ComputeMarket:
-        """The market, with names resolved."""
-        config = self.config
-        rule = (
-            ShadowPrice() if mechanism is None else _made("mechanism", mechanism, MECHANISMS, Mechanism, config.price)
+    def resolve(self, mechanism: Any, valuation: Any, strategy: Any) -> tuple[Mechanism, Valuation, Strategy]:
+        """The objects that names stand for."""
+        return (
+            _made("mechanism", mechanism or "ShadowPrice", MECHANISMS, Mechanism, self.config.price),
+            _made("valuation", valuation, VALUATIONS, Valuation),
+            _made("strategy", strategy, STRATEGIES, Strategy),
         )
+
+    def market(
+        self, mechanism: Mechanism, valuation: Valuation, strategy: Strategy, agents: Any, record: Any
+    ) -> ComputeMarket:
+        """The market, ready for its first step."""
+        config = self.config
         return self.floor.market(
-            self.objective, self.batches, _made("valuation", valuation, VALUATIONS, Valuation), rule,
-            budget=config.budget, rounds=config.rounds, schedule=config.schedule,
-            strategy=_made("strategy", strategy, STRATEGIES, Strategy), seed=config.seed, agents=agents,
-            reentry=config.reentry, record=record,
+            self.objective, self.batches, valuation, mechanism,
+            budget=config.budget, rounds=config.rounds, schedule=config.schedule, strategy=strategy,
+            seed=config.seed, agents=agents, reentry=config.reentry, record=record,
         )  # fmt: skip
+
+
+def _texts(items: Sequence[Any]) -> Sequence[str]:
+    """Items that must all be texts."""
+    for i, item in enumerate(items):
+        if not isinstance(item, str):
+            raise InputError(f"data[{i}] is {type(item).__name__}, and data[0] is a text; all must be texts")
+    return items
+
+
+def _check_batches(items: Sequence[Any]) -> None:
+    """Refuse batches that a Hugging Face model does not take."""
+    for i, item in enumerate(items):
+        if not (isinstance(item, Mapping) and item):
+            raise InputError(
+                f"data[{i}] is {type(item).__name__}; a batch must be a dict of tensors, as the model takes it"
+            )
 
 
 def _made(kind: str, wanted: Any, known: Mapping[str, type[Any]], base: type[Any], price: float | None = None) -> Any:
     """The object itself, or one of the class of that name."""
     if isinstance(wanted, base):
+        if price is not None:
+            raise InputError(f"price is {price:g} beside a {type(wanted).__name__} of your own; set the price on it")
         return wanted
     if not isinstance(wanted, str):
         raise InputError(f"{kind} is {wanted!r}; it must be a {base.__name__} or the name of one: {', '.join(known)}")
@@ -175,4 +207,22 @@ def _made(kind: str, wanted: Any, known: Mapping[str, type[Any]], base: type[Any
 
 
 def _config(budget: float, settings: Mapping[str, Any]) -> RunConfig:
-    return RunConfig(**checked({"budget": budget, **settings}))
+    """The settings, names and budget checked."""
+    for name in settings:
+        if name not in SETTINGS:
+            raise UnknownNameError("setting", name, SETTINGS)
+    config = RunConfig(**checked({"budget": budget, **settings}))
+    budget_path(config.budget, config.rounds, config.schedule)
+    return config
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode, so that no unit drops out by chance; afterwards every part is as it was."""
+    training = [m for m in model.modules() if m.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for m in training:
+            m.training = True

@@ -42,15 +42,15 @@ class RunConfig:
     trust_remote_code: bool = setting(False, "Let code that comes with a checkpoint run.")
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("rounds", 1),
-            ("block", 1),
-            ("length", 4),
-            ("sentences", 2),
-            ("batch_size", 1),
-            ("seed", 0),
+        for name, least, most in (
+            ("rounds", 1, 99_999),  # as many parts as a trace numbers
+            ("block", 1, None),
+            ("length", 4, None),
+            ("sentences", 2, None),
+            ("batch_size", 1, None),
+            ("seed", 0, 2**32 - 1),
         ):
-            _whole(name, getattr(self, name), least)
+            _whole(name, getattr(self, name), least, most)
         if self.price is not None and not 0 <= self.price < math.inf:
             raise InputError(f"price is {self.price!r}; it must be a number of at least 0")
 
@@ -73,7 +73,8 @@ def read_config(path: str | Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise InputError(f"config file {str(path)!r} is not YAML: {error}") from error
     if not isinstance(found, Mapping):
-        raise InputError(f"config file {str(path)!r} must hold keys and values, not {type(found).__name__}")
+        what = "is empty" if found is None else f"holds a {type(found).__name__}"
+        raise InputError(f"config file {str(path)!r} {what}; it must hold lines like `budget: 0.5`")
     return checked(found)
 
 
@@ -87,6 +88,8 @@ def checked(settings: Mapping[str, Any]) -> dict[str, Any]:
         kinds = getattr(hints[key], "__args__", (hints[key],))
         if float in kinds and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
+        if float in kinds and isinstance(value, str):
+            value = _number(value)
         if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
             wanted = " or ".join(k.__name__ for k in kinds if k is not type(None))
             raise InputError(f"{key} is {value!r}; it must be of type {wanted}")
@@ -94,6 +97,16 @@ def checked(settings: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _whole(name: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputError(f"{name} is {value!r}; it must be a whole number of at least {least}")
+def _number(text: str) -> Any:
+    """The number of a text like 1e-8, which YAML takes for no number; other texts as they are."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _whole(name: str, value: Any, least: int, most: int | None) -> None:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or value < least or (most is not None and value > most):
+        limits = f"of at least {least}" if most is None else f"from {least} to {most}"
+        raise InputError(f"{name} is {value!r}; it must be a whole number {limits}")

@@ -14,6 +14,19 @@ from walras.models import Inventory, Macs, inventory, macs
 from walras.models.objective import Batch, Objective
 
 
+def positions(model: nn.Module) -> int | None:
+    """The longest sequence that a model of text has positions for.
+
+    RoBERTa and its kin count positions from the number of the padding token on, and cannot use those before.
+    """
+    most: int | None = getattr(getattr(model, "config", None), "max_position_embeddings", None)
+    if most is None:
+        return None
+    tables = (m for name, m in model.named_modules() if name.endswith("position_embeddings"))
+    unused = max((m.padding_idx + 1 for m in tables if getattr(m, "padding_idx", None) is not None), default=0)
+    return most - unused
+
+
 @final
 class Watched(Sequence[Batch]):
     """Batches that tell how far an iteration over them has come."""
@@ -44,10 +57,17 @@ class Floor:
 
     @staticmethod
     def of(model: nn.Module, block: int, length: int) -> "Floor":
-        """Count the units of a model, and their compute for one sequence of `length` tokens."""
+        """Count the units of a model, and their compute for one sequence of `length` tokens.
+
+        Raises:
+            InputError: the model has no units, or no positions for a sequence of that length.
+        """
         units = inventory(model, block)
         if len(units) == 0:
             raise InputError(f"{type(model).__name__} has no heads and no FFN neurons to trade")
+        longest = positions(model)
+        if longest is not None and length > longest:
+            raise InputError(f"length is {length}; {type(model).__name__} has positions for at most {longest} tokens")
         return Floor(model, units, macs(model, units, length))
 
     def check(self, budget: float) -> None:

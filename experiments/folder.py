@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,6 +27,12 @@ PARTS = (
     "bids.png",
     "frontier.png",
 )
+_PART = re.compile(r"part-\d{5,}\.(parquet|partial)")  # of the trace
+
+
+def _ours(name: str) -> bool:
+    """Whether a run writes a file or folder of that name; a killed one leaves unfinished files behind."""
+    return name in PARTS or (name.startswith(".") and name.endswith(".partial"))
 
 
 @final
@@ -41,8 +48,14 @@ class RunFolder:
         self._begun = False
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"--out {str(path)!r} is a file; it must be a folder")
-        present = {p.name for p in self.path.iterdir()} if self.path.is_dir() else set()
-        foreign = sorted(present - set(PARTS))
+        above = next(p for p in (self.path, *self.path.absolute().parents) if p.exists())
+        if not (above.is_dir() and os.access(above, os.W_OK)):
+            raise InputError(
+                f"--out {str(path)!r} cannot be written: {str(above)!r} is no folder that you may write to"
+            )
+        present = sorted(p.name for p in self.path.iterdir()) if self.path.is_dir() else []
+        traced = sorted(p.name for p in self.trace.iterdir()) if self.trace.is_dir() else []
+        foreign = [n for n in present if not _ours(n)] + [f"trace/{n}" for n in traced if not _PART.fullmatch(n)]
         if foreign:
             raise InputError(
                 f"--out {str(path)!r} holds {foreign[0]!r}, which is no part of a run; choose another folder"
@@ -60,12 +73,11 @@ class RunFolder:
         if self._begun:
             return
         self._begun = True
-        for name in PARTS:
-            place = self.path / name
+        for place in self.path.iterdir() if self.path.is_dir() else ():
             if place.is_dir():
                 shutil.rmtree(place)
             else:
-                place.unlink(missing_ok=True)
+                place.unlink()
         self.write("config.yaml", config)
 
     def write(self, name: str, content: str | bytes) -> None:

@@ -4,7 +4,6 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -13,15 +12,13 @@ from numpy.typing import NDArray
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#999999"  # Okabe and Ito's colour-blind-safe palette
 
-matplotlib.use("Agg")
-
 
 def price_path(rounds: pd.DataFrame, unit: str) -> Figure:
     """Clearing price and budget by round."""
     figure, axes = _figure(6, 3.2)
     axes.plot(rounds["round"], rounds["price"], "o-", color=BLUE, label="clearing price")
     axes.set_xlabel("round")
-    axes.set_ylabel(f"price of the dense compute\n[{unit}]")
+    axes.set_ylabel(f"price of the dense compute\n[{_plain(unit)}]")
     axes.set_xticks(rounds["round"])
     share = axes.twinx()
     share.plot(rounds["round"], rounds["budget"], "s--", color=ORANGE, label="budget")
@@ -76,8 +73,8 @@ def bids(trace: pd.DataFrame, unit: str) -> Figure:
         axes.plot(ends, ends, "-", color=GREY, linewidth=0.8, label="bid = value")
         axes.set_xscale("log")
         axes.set_yscale("log")
-    axes.set_xlabel(f"value [{unit}]")
-    axes.set_ylabel(f"bid [{unit}]")
+    axes.set_xlabel(f"value [{_plain(unit)}]")
+    axes.set_ylabel(f"bid [{_plain(unit)}]")
     axes.legend(frameon=False)
     return figure
 
@@ -87,7 +84,7 @@ def frontier(summary: Mapping[str, Any]) -> Figure:
     metric = summary["metric"]
     figure, axes = _figure(4.4, 3.2)
     axes.plot([1], [metric["dense"]], "s", color=GREY, label="dense")
-    axes.plot([summary["used"]], [metric["value"]], "o", color=BLUE, label=str(summary["mechanism"]))
+    axes.plot([summary["used"]], [metric["value"]], "o", color=BLUE, label=_plain(short_name(summary["mechanism"])))
     axes.annotate(
         f"{metric['value']:.3f}", (summary["used"], metric["value"]), xytext=(6, 4), textcoords="offset points"
     )
@@ -95,7 +92,7 @@ def frontier(summary: Mapping[str, Any]) -> Figure:
     axes.set_xlim(0, 1.08)
     axes.margins(y=0.4)
     axes.set_xlabel("compute used [share of dense MACs]")
-    axes.set_ylabel(str(metric["name"]))
+    axes.set_ylabel(_plain(metric["name"]))
     axes.legend(frameon=False, loc="lower right")
     return figure
 
@@ -105,6 +102,16 @@ def png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=130, metadata={"Software": None})
     return buffer.getvalue()
+
+
+def short_name(name: str) -> str:
+    """The class of FILE.py:Class; other names as they are."""
+    return name.rpartition(".py:")[2] or name
+
+
+def _plain(text: str) -> str:
+    """A text of the user's, in which dollars are not to begin a formula."""
+    return text.replace("$", r"\$")
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Any]:

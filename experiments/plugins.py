@@ -8,7 +8,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from walras.errors import InputError, UnknownNameError
+from walras.errors import InputError, UnknownNameError, WalrasError
+
+TEXTS = {"task": ("name", "metric"), "valuation": ("unit",), "strategy": ("name",)}  # that a class must state
 
 
 def find_class(kind: str, name: str, known: Mapping[str, type[Any]], base: type[Any]) -> type[Any]:
@@ -51,7 +53,16 @@ def build(kind: str, cls: type[Any], **settings: Any) -> Any:
     lacking = [n for n in needed if n not in given]
     if lacking:
         raise InputError(f"{kind} {cls.__name__} needs a value for {', '.join(lacking)}; give its fields defaults")
-    return cls(**given)
+    try:
+        made = cls(**given)
+    except WalrasError:
+        raise
+    except Exception as error:  # whatever the user's class raises is the user's to mend
+        raise InputError(f"{kind} {cls.__name__} cannot be made: {type(error).__name__}: {error}") from error
+    for name in TEXTS.get(kind, ()):
+        if not isinstance(getattr(made, name, None), str):
+            raise InputError(f'{kind} {cls.__name__} has no {name}; it needs a line like {name} = "..."')
+    return made
 
 
 def _run_file(kind: str, path: Path) -> ModuleType:
@@ -65,7 +76,7 @@ def _run_file(kind: str, path: Path) -> ModuleType:
     sys.modules[name] = module  # dataclasses look their module up
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # whatever the user's file raises is the user's to mend
+    except (Exception, SystemExit) as error:  # whatever the user's file raises is the user's to mend
         del sys.modules[name]
         raise InputError(f"{kind} file {str(path)!r} does not import: {type(error).__name__}: {error}") from error
     return module

@@ -29,7 +29,10 @@ class Progress(Protocol):
     def add_task(self, description: str, *, total: float | None = None) -> Any:
         """Begin a step of so many parts."""
 
-    def update(self, task_id: Any, *, advance: float | None = None, description: str | None = None) -> None:
+    def update(
+        self, task_id: Any, *, advance: float | None = None, completed: float | None = None,
+        description: str | None = None,
+    ) -> None:  # fmt: skip
         """Parts of a step are done."""
 
 
@@ -41,7 +44,10 @@ class Silent:
         """Nothing."""
         return 0
 
-    def update(self, task_id: Any, *, advance: float | None = None, description: str | None = None) -> None:
+    def update(
+        self, task_id: Any, *, advance: float | None = None, completed: float | None = None,
+        description: str | None = None,
+    ) -> None:  # fmt: skip
         """Nothing."""
 
 
@@ -91,8 +97,8 @@ class Recorder:
 
 def find_task(name: str, data: str | None) -> Task:
     """The task of that name, or of a user's FILE.py:Class, with its data read."""
-    if name in TASKS:
-        return TASKS[name](data)
+    if name.lower() in TASKS:
+        return TASKS[name.lower()](data)
     if ":" not in name and not name.endswith(".py"):
         raise UnknownNameError("task", name, TASKS, "Your own: FILE.py:Class.")
     task: Task = build("task", find_class("task", name, {}, Task), data=data)
@@ -164,7 +170,8 @@ def run_plan(plan: Plan, stage: Stage, folder: RunFolder | None, progress: Progr
     for _ in range(config.rounds):
         market.step()
         last = market.rounds[-1]
-        progress.update(bar, description=f"Round {last.round}: price {last.price:.3g}, {last.used:.1%} used")
+        told = f"Round {last.round}: price {last.price:.3g}, {last.used:.1%} used"
+        progress.update(bar, completed=last.round * len(batches), description=told)  # some valuations need no batches
     progress.update(bar, description=f"Smaller model on {task.name}")
     value = stage.evaluate(compact(stage.model, floor.units, (market.gates > 0).cpu()))
     metric = {"name": task.metric, "dense": stage.dense, "value": value}

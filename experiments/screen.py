@@ -10,7 +10,7 @@ from rich.console import Console
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-WIDE = 110  # columns of a table that goes to a file or a pipe
+WIDE = 120  # columns of a table that goes to a file or a pipe
 
 
 def output() -> Console:
@@ -20,8 +20,9 @@ def output() -> Console:
 
 
 def fail(error: Exception) -> NoReturn:
-    """End with the error in red on standard error, and exit code 2."""
-    Console(stderr=True, soft_wrap=True).print(f"Error: {error}", style="red", markup=False, highlight=False)
+    """End with the error in red on one line of standard error, and exit code 2."""
+    line = " ".join(part.strip() for part in str(error).splitlines())
+    Console(stderr=True, soft_wrap=True).print(f"Error: {line}", style="red", markup=False, highlight=False)
     sys.exit(2)
 
 

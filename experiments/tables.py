@@ -9,6 +9,7 @@ from rich.table import Table
 
 from walras.agents import STRATEGIES, VALUATIONS
 from walras.experiments.tasks import TASKS
+from walras.experiments.tasks.glue_table import GLUE
 from walras.market import SCHEDULES, Study
 from walras.mechanisms import MECHANISMS
 from walras.mechanisms.conformance import Check
@@ -18,18 +19,36 @@ from walras.models import ARCHITECTURES
 def result_table(summaries: Sequence[Mapping[str, Any]], title: str | None = None) -> Table:
     """A row a run: what it cost and what it saved."""
     table = Table(title=title, box=box.SIMPLE_HEAD)
-    metric = str(summaries[0]["metric"]["name"])
-    for name in ("mechanism", "valuation"):
-        table.add_column(name, no_wrap=True)
-    for name in ("budget", "MACs used", "price", "welfare", "revenue", "status", f"{metric}\ndense", "\nafter"):
-        table.add_column(name, justify="right")
-    for s in summaries:
-        table.add_row(
-            s["mechanism"], s["valuation"], f"{s['budget']:g}", f"{s['used']:.3f}", f"{s['price']:.3g}",
-            f"{s['welfare']:.3g}", f"{s['revenue']:.3g}", s["status"], f"{s['metric']['dense']:.3f}",
-            f"{s['metric']['value']:.3f}",
-        )  # fmt: skip
+    columns = [_cells(s) for s in summaries]
+    for i, name in enumerate(columns[0]):
+        table.add_column(name, justify="left" if i < 2 else "right", no_wrap=True)
+    for cells in columns:
+        table.add_row(*cells.values())
     return table
+
+
+def result_card(summary: Mapping[str, Any]) -> Table:
+    """The same for a single run, a line a figure."""
+    table = Table(box=box.SIMPLE, show_header=False)
+    for name, cell in _cells(summary).items():
+        table.add_row(name.replace("\n", " "), cell)
+    table.add_row("units kept", f"{summary['heads']} heads and {summary['ffn']} FFN blocks of {summary['units']}")
+    table.add_row(
+        "MACs", f"{summary['macs'] / 1e6:,.0f} M of {summary['dense_macs'] / 1e6:,.0f} M for {summary['length']} tokens"
+    )
+    table.add_row("money in", str(summary["unit"]))
+    return table
+
+
+def _cells(s: Mapping[str, Any]) -> dict[str, str]:
+    """Heading and text of every figure of a run."""
+    metric = s["metric"]
+    return {
+        "mechanism": s["mechanism"], "valuation": s["valuation"], "budget": f"{s['budget']:g}",
+        "MACs\nused": f"{s['used']:.3f}", "clearing\nprice": f"{s['price']:.3g}", "welfare": f"{s['welfare']:.3g}",
+        "revenue": f"{s['revenue']:.3g}", "status": s["status"], f"{metric['name']}\ndense": f"{metric['dense']:.3f}",
+        f"{metric['name']}\nafter": f"{metric['value']:.3f}",
+    }  # fmt: skip
 
 
 def study_tables(study: Study, top: int) -> list[Table]:
@@ -39,7 +58,7 @@ def study_tables(study: Study, top: int) -> list[Table]:
     return [
         _frame("Price by round (of the dense model's whole compute)", study.rounds),
         _frame("Funded units by layer", study.layers.rename(columns={"sum": "funded", "size": "of"})),
-        _frame(f"Who won: the {top} wealthiest funded units", study.winners.head(top)[_WINNER]),
+        _frame(f"Who won: the wealthiest of {len(study.winners)} funded units", study.winners.head(top)[_WINNER]),
         _frame("Who left, and in which round", left),
         _frame("Most valued in the first round", most[_VALUED]),
         _frame("Least valued in the first round", least[_VALUED]),
@@ -79,7 +98,10 @@ def catalogue() -> dict[str, dict[str, str]]:
         "mechanisms": MECHANISMS, "valuations": VALUATIONS, "strategies": STRATEGIES, "schedules": SCHEDULES,
     }  # fmt: skip
     found = {kind: {name: _about(entry) for name, entry in entries.items()} for kind, entries in lists.items()}
-    found["tasks"] = {name: _about(task) if hasattr(task, "__name__") else "GLUE" for name, task in TASKS.items()}
+    found["tasks"] = {
+        name: f"{GLUE[name].folder} of GLUE, by {GLUE[name].metrics[0]}" if name in GLUE else _about(task)
+        for name, task in TASKS.items()
+    }
     found["architectures"] = dict.fromkeys(ARCHITECTURES, "")
     return found
 
@@ -96,12 +118,13 @@ def catalogue_table(entries: Mapping[str, Mapping[str, str]]) -> Table:
 
 
 def _about(entry: Any) -> str:
-    """The first line of what it says of itself."""
-    return str(entry.__doc__ or "").strip().split("\n")[0]
+    """The first sentence of what it says of itself."""
+    first = " ".join(str(entry.__doc__ or "").split("\n\n")[0].split())
+    return first.partition(". ")[0].rstrip(".")
 
 
 def _frame(title: str, frame: pd.DataFrame) -> Table:
-    table = Table(title=title, box=box.SIMPLE_HEAD)
+    table = Table(title=title, box=box.SIMPLE_HEAD, min_width=len(title) + 2)
     for column in frame.columns:
         text = not pd.api.types.is_numeric_dtype(frame[column])
         table.add_column(str(column), justify="left" if text else "right", no_wrap=True)

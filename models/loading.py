@@ -14,6 +14,7 @@ import torch
 import transformers
 from huggingface_hub import constants, try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
+from safetensors import SafetensorError
 from torch import nn
 
 from walras.errors import InputError
@@ -70,19 +71,41 @@ def load(name: str, head: Head = "base", *, device: str = "auto", trust_remote_c
         config = transformers.AutoConfig.from_pretrained(source, **options)
         tokenizer = transformers.AutoTokenizer.from_pretrained(source, **options)
         cls = _CLASSES[head if head != "auto" else _saved_head(config)]
-        with _quiet():  # missing weights are told below, and as an error
-            model, info = cls.from_pretrained(source, output_loading_info=True, **options)
-    except (OSError, ValueError) as error:
+        with _quiet():  # missing weights, and those of another size, are told below, and as an error
+            model, info = cls.from_pretrained(
+                source, output_loading_info=True, use_safetensors=True, ignore_mismatched_sizes=True, **options
+            )
+    except (OSError, ValueError, SafetensorError) as error:
         raise InputError(f"cannot load model {name!r}: {_first_line(error)}") from error
-    missing = sorted(k for k in info["missing_keys"] if "pooler" not in k)
-    if missing:
-        raise InputError(
-            f"model {name!r} has no trained weights for {missing[0]} ({len(missing)} missing): "
-            f"a {cls.__name__} needs a checkpoint that was fine-tuned with that head"
-        )
+    _check_weights(name, head, info)
+    _check_tokenizer(name, tokenizer)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    if getattr(model.config, "pad_token_id", None) is None:
+        model.config.pad_token_id = tokenizer.pad_token_id  # by which a decoder finds the last token to classify
     return Loaded(model.eval().to(place), tokenizer)
+
+
+def _check_weights(name: str, head: Head, info: dict[str, Any]) -> None:
+    """Refuse a checkpoint whose weights do not make up the network: the rest would be random numbers."""
+    for key, found, expected in sorted(info["mismatched_keys"]):
+        raise InputError(
+            f"cannot load model {name!r}: {key} has shape {[*found]}, and by its config.json {[*expected]}"
+        )
+    missing = sorted(k for k in info["missing_keys"] if "pooler" not in k)
+    if missing:
+        needed = "" if head in ("base", "auto") else f"; this task needs one that was fine-tuned with a {head} head"
+        raise InputError(
+            f"model {name!r} has no trained weights for {missing[0]} ({len(missing)} missing in the checkpoint){needed}"
+        )
+
+
+def _check_tokenizer(name: str, tokenizer: Any) -> None:
+    """Refuse a tokenizer to which every word is unknown; transformers makes one where a folder holds none."""
+    if len(tokenizer) <= len(tokenizer.all_special_tokens):
+        raise InputError(f"model {name!r} comes without a tokenizer; save it in the same folder (save_pretrained)")
+    if tokenizer.pad_token is None and tokenizer.eos_token is None:
+        raise InputError(f"the tokenizer of model {name!r} has no padding token; set its pad_token and save it again")
 
 
 def find(name: str) -> str:
@@ -91,6 +114,8 @@ def find(name: str) -> str:
     Raises:
         InputError: neither a folder nor in an installed package, and no hub can be reached or has it in its cache.
     """
+    if not name:
+        raise InputError("model is ''; it must be a folder or a hub id")
     if Path(name).is_dir():
         if not (Path(name) / "config.json").is_file():
             raise InputError(f"model folder {name!r} holds no config.json")
@@ -113,9 +138,11 @@ def torch_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(f"device {name!r} cannot be used: {_first_line(error)}") from error
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise InputError(
+            f"device {name!r} cannot be used: {_first_line(error)}. Known: auto, cpu, and cuda or cuda:0 with a GPU"
+        ) from error
     return device
 
 

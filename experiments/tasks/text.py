@@ -79,7 +79,7 @@ def _next_tokens(model: nn.Module, tokenizer: Any, texts: Sequence[str], batch_s
 
 
 def text(data: str | None = None) -> Text:
-    """A text file of the user's, one passage a line."""
+    """Any text file, one passage a line: label-free, by agreement with the dense model."""
     if data is None:
         raise InputError("task text needs --data FILE: a text file with one passage a line")
     return from_texts(read_lines(data))
