@@ -67,7 +67,7 @@ def run(
     place = out or _new_folder(settings)
 
     from walras.experiments.run import run_config
-    from walras.experiments.tables import result_table
+    from walras.experiments.tables import result_card
 
     with progress_bar(not as_json) as progress:
         result = _interruptible(place, lambda: run_config(settings, place, overwrite, progress))
@@ -75,8 +75,8 @@ def run(
         print(json.dumps(result.summary, indent=2))
         return
     console = output()
-    console.print(result_table([result.summary]))
-    console.print(f"Money in: {result.summary['unit']}. Report: {place / 'report.html'}", soft_wrap=True)
+    console.print(result_card(result.summary))
+    console.print(f"Report: {place / 'report.html'}   Agents: walras trace {place}", soft_wrap=True)
 
 
 @app.command()
