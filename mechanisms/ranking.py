@@ -25,7 +25,7 @@ class Ranking:
     cost: Tensor
     floor: float
     unit: Tensor = field(init=False)  # [..., n] reservation price per cost
-    ranked: Tensor = field(init=False)  # [..., n] the same, descending
+    ranked: Tensor = field(init=False)  # [..., n + 2] the same, descending, between inf and -inf
     eligible: Tensor = field(init=False)  # [...] how many would buy at the floor
 
     def __post_init__(self) -> None:
@@ -34,17 +34,13 @@ class Ranking:
         free = torch.where(reservation >= 0, torch.inf, -torch.inf).to(reservation.dtype)
         unit = torch.where(cost > 0, reservation / cost, free)
         object.__setattr__(self, "unit", unit)
-        object.__setattr__(self, "ranked", unit.sort(-1, descending=True).values)
+        before, past = (unit.new_full((*unit.shape[:-1], 1), end) for end in (torch.inf, -torch.inf))
+        object.__setattr__(self, "ranked", torch.cat([before, unit.sort(-1, descending=True).values, past], -1))
         object.__setattr__(self, "eligible", ((unit >= self.floor) & (unit > -torch.inf)).sum(-1))
 
     def threshold(self, count: Tensor) -> Tensor:
         """Reservation price per cost [...] of the agent of rank `count` (from 0): inf before all, -inf past all."""
-        last = self.ranked.shape[-1] - 1
-        ends = torch.where(count < 0, torch.inf, -torch.inf).to(self.ranked.dtype)
-        if last < 0:
-            return ends
-        at = self.ranked.gather(-1, count.clamp(0, last).unsqueeze(-1)).squeeze(-1)
-        return torch.where((count >= 0) & (count <= last), at, ends)
+        return self.ranked.gather(-1, (count + 1).unsqueeze(-1)).squeeze(-1)
 
     def members(self, count: Tensor) -> Tensor:
         """Bool [..., n]: the first `count` agents of the order."""
