@@ -71,9 +71,7 @@ def _ffn(*inputs: str, output: str) -> SubLayer:
 _BERT = Architecture(
     layers="encoder.layer",
     attention="attention.self",
-    heads=_apart(
-        "attention.self.query", "attention.self.key", "attention.self.value", output="attention.output.dense"
-    ),
+    heads=_apart("attention.self.query", "attention.self.key", "attention.self.value", output="attention.output.dense"),
     ffn=_ffn("intermediate.dense", output="output.dense"),
     head_size="attention_head_size",
     counters={"num_attention_heads": "heads", "all_head_size": "features"},
@@ -166,7 +164,15 @@ def architecture(model: nn.Module) -> Architecture:
         UnknownNameError: the family is in no row; the message shows what a row has to say.
         InputError: `model` holds no Hugging Face transformer, or several.
     """
-    kind = str(_pretrained(model)[1].config.model_type)
+    return family(str(_pretrained(model)[1].config.model_type))
+
+
+def family(kind: str) -> Architecture:
+    """The row of the family that a checkpoint's `config.json` calls `model_type`.
+
+    Raises:
+        UnknownNameError: as `architecture`.
+    """
     if kind not in ARCHITECTURES:
         hint = f"To add it, set walras.models.ARCHITECTURES[{kind!r}] to a row such as BERT's: {_BERT}"
         raise UnknownNameError("model family", kind, ARCHITECTURES, hint)

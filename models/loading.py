@@ -17,7 +17,8 @@ from huggingface_hub.errors import HFValidationError
 from safetensors import SafetensorError
 from torch import nn
 
-from walras.errors import InputError
+from walras.errors import InputError, WalrasError
+from walras.models.architectures import family
 
 Head = Literal["base", "classification", "causal", "auto"]
 
@@ -69,12 +70,15 @@ def load(name: str, head: Head = "base", *, device: str = "auto", trust_remote_c
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # it has no types
     try:
         config = transformers.AutoConfig.from_pretrained(source, **options)
+        family(config.model_type)
         tokenizer = transformers.AutoTokenizer.from_pretrained(source, **options)
         cls = _CLASSES[head if head != "auto" else _saved_head(config)]
         with _quiet():  # missing weights, and those of another size, are told below, and as an error
             model, info = cls.from_pretrained(
                 source, output_loading_info=True, use_safetensors=True, ignore_mismatched_sizes=True, **options
             )
+    except WalrasError:
+        raise
     except (OSError, ValueError, SafetensorError) as error:
         raise InputError(f"cannot load model {name!r}: {_first_line(error)}") from error
     _check_weights(name, head, info)

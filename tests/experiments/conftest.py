@@ -17,7 +17,7 @@ from transformers import (
     BertConfig,
     BertForSequenceClassification,
     BertModel,
-    BertTokenizerFast,
+    BertTokenizer,
     GPT2Config,
     GPT2LMHeadModel,
     T5Config,
@@ -92,7 +92,7 @@ def save(kind: Any, config: Any, folder: Path) -> Path:
             if weight.ndim > 1:
                 weight.copy_(torch.randn(weight.shape) * weight.shape[-1] ** -0.5)
     model.save_pretrained(folder)
-    tokenizer = BertTokenizerFast(vocab={word: i for i, word in enumerate(VOCABULARY)})
+    tokenizer = BertTokenizer(vocab={word: i for i, word in enumerate(VOCABULARY)})
     tokenizer.save_pretrained(folder)
     return folder
 
@@ -117,10 +117,10 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with bert, gpt2, classifier (of two classes) and t5, a family that is not in the table."""
     folder = tmp_path_factory.mktemp("models")
-    save(BertModel, BertConfig(**SIZES), folder / "bert")
-    save(BertForSequenceClassification, BertConfig(**SIZES, num_labels=2), folder / "classifier")
+    save(BertModel, BertConfig.from_dict(SIZES), folder / "bert")
+    save(BertForSequenceClassification, BertConfig.from_dict({**SIZES, "num_labels": 2}), folder / "classifier")
     gpt2 = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_inner": 64, "n_positions": 128, "vocab_size": len(VOCABULARY)}
-    save(GPT2LMHeadModel, GPT2Config(**gpt2, bos_token_id=2, eos_token_id=3), folder / "gpt2")
+    save(GPT2LMHeadModel, GPT2Config.from_dict({**gpt2, "bos_token_id": 2, "eos_token_id": 3}), folder / "gpt2")
     t5 = T5Config(vocab_size=len(VOCABULARY), d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4)
     save(T5EncoderModel, t5, folder / "t5")
     return folder

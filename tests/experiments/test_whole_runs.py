@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -210,7 +210,7 @@ def test_similarity_from_a_glue_folder(walras: Walras, models: Path, glue: Path,
         printed = json.loads(answer.out)
         assert (printed["task"], printed["metric"]["name"]) == ("stsb", "spearman")
         values.append(read_trace(out)["value"].to_numpy())
-    assert not np.allclose(*values)
+    assert not np.allclose(values[0], values[1])
 
 
 def test_classification_with_and_without_labels(walras: Walras, models: Path, glue: Path, no_pictures: None) -> None:
@@ -224,7 +224,7 @@ def test_classification_with_and_without_labels(walras: Walras, models: Path, gl
         assert metric["name"] == "accuracy"
         assert (metric["dense"] * 12).is_integer()
         values.append(read_trace(more[0])["value"].to_numpy())
-    assert not np.allclose(*values)
+    assert not np.allclose(values[0], values[1])
 
 
 def test_texts_of_every_kind(walras: Walras, models: Path, tmp_path: Path, no_pictures: None) -> None:
@@ -292,7 +292,12 @@ def test_check_passes_the_rules_of_the_house(walras: Walras, name: str) -> None:
 def test_list_has_everything(walras: Walras) -> None:
     answer = walras("list")
     found = json.loads(walras("list", "--json").out)
-    lists = {"mechanisms": MECHANISMS, "valuations": VALUATIONS, "tasks": TASKS, "architectures": ARCHITECTURES}
+    lists: dict[str, Iterable[str]] = {
+        "mechanisms": MECHANISMS,
+        "valuations": VALUATIONS,
+        "tasks": TASKS,
+        "architectures": ARCHITECTURES,
+    }
     assert found.keys() >= lists.keys() | {"strategies", "schedules"}
     for kind, names in lists.items():
         assert found[kind].keys() == set(names)
