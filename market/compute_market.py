@@ -114,9 +114,14 @@ class ComputeMarket(mesa.Model):
         return pd.DataFrame([asdict(r) for r in self.rounds])
 
     def step(self) -> None:
-        """Play one round."""
-        self.ledger.open(self.value())
-        self.trade(self.budgets[min(self.round, len(self.budgets) - 1)])
+        """Play one round. After an error it may be called again."""
+        try:
+            self.ledger.open(self.value())
+            self.trade(self.budgets[min(self.round, len(self.budgets) - 1)])
+        except BaseException:
+            # Mesa 3.5 and later never again call a step that failed, and say nothing: call it without Mesa from now on.
+            self.step = partial(type(self).step, self)  # type: ignore[method-assign]
+            raise
 
     def value(self) -> Column:
         """Values [n] of all units under the present gates; random draws depend on the seed and the round only."""
