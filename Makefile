@@ -1,0 +1,109 @@
+# `make demo` and `make test` need Python 3.11 or newer with pip, and make. All else goes into .venv, at the versions of
+# constraints.txt; nothing outside this folder is changed. Settings: PYTHON=python3.12 (the interpreter that .venv is
+# made with; else the first that fits), ARGS="..." (handed to the demo or to pytest).
+
+# From 3.11 to the newest Python for which the torch of constraints.txt is built: raise it with torch's line there.
+FITS := (3, 11) <= sys.version_info[:2] <= (3, 14)
+PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
+  $$name -c 'import sys; sys.exit(not $(FITS))' 2>/dev/null && echo $$name && exit; done; echo python3)
+ARGS ?=
+CPU_INDEX := https://download.pytorch.org/whl/cpu
+PIP := .venv/bin/python -m pip install -qq -c constraints.txt
+
+# What the user's shell says of Python and pip must not lead imports or packages out of .venv, nor into it.
+unexport PYTHONPATH PYTHONHOME PIP_TARGET PIP_PREFIX
+export PIP_USER := 0
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# Runs on any Python, however old, so that an old one gets a sentence and not a syntax error.
+define CHECK
+import sys
+if not $(FITS):
+    sys.exit("walras needs Python 3.11 or newer, and its pinned torch ends at 3.14; %s is Python %d.%d. "
+             "Name another: make PYTHON=python3.12 ..." % ((sys.argv[1],) + sys.version_info[:2]))
+endef
+export CHECK
+
+# Exit code 0 if the address answers within 3 seconds. A thread, because looking up the name knows no time limit.
+define ANSWERS
+import os, sys, threading, urllib.request
+def ask():
+    with urllib.request.urlopen(sys.argv[1], timeout=3) as reply:
+        os._exit(0 if reply.status == 200 else 1)
+threading.excepthook = lambda failure: os._exit(1)
+threading.Thread(target=ask, daemon=True).start()
+threading.Event().wait(3)
+os._exit(1)
+endef
+export ANSWERS
+
+# A worker a core, at most 8 (each holds a copy of torch); on one core pytest's own process does.
+define WORKERS
+import os
+cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+print("-n %d" % min(cores, 8) if cores > 1 else "")
+endef
+export WORKERS
+
+.PHONY: help demo test check constraints clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*##/make \1:/p' Makefile
+
+demo: .venv/installed  ## the market on a real transformer: three rules, two budgets, report.html
+	@.venv/bin/python -m walras.experiments.demo $(ARGS)
+
+# pytest by its own name: `python -m pytest` would put this folder on the path and let a stray `import agents` succeed.
+test: .venv/installed  ## all tests, a worker a core; WALRAS_DATA=folder adds those on real data
+	@OMP_NUM_THREADS=1 .venv/bin/pytest $$(.venv/bin/python -c "$$WORKERS") $(ARGS)
+
+check: .venv/installed  ## lint, format and types
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy -p walras
+	.venv/bin/mypy tests
+
+# The stamp holds the folder that was set up: a copied or moved checkout must not run the code of the old one.
+ifneq ($(shell .venv/bin/python -c 'print(open(".venv/installed").read())' 2>/dev/null),$(CURDIR))
+.PHONY: .venv/installed
+endif
+
+# .venv/unfinished stands while packages are written: a .venv that was left with it is begun anew.
+.venv/installed: pyproject.toml constraints.txt
+	@command -v "$(PYTHON)" >/dev/null || { echo 'walras needs Python 3.11 or newer, and "$(PYTHON)" is no' \
+	  'command here. Name another: make PYTHON=python3.12 ...' >&2; exit 1; }
+	@"$(PYTHON)" -c "$$CHECK" "$(PYTHON)"
+	@if [ -e .venv/unfinished ] || ! .venv/bin/python -c "$$CHECK" .venv 2>/dev/null \
+	  || { [ -e .venv/installed ] && [ "$$(cat .venv/installed)" != "$(CURDIR)" ]; }; then rm -rf .venv; fi
+	@mkdir -p .venv && rm -f .venv/installed && touch .venv/unfinished
+	@if [ ! -x .venv/bin/python ]; then \
+	  echo "Setting up .venv with $$("$(PYTHON)" --version)"; \
+	  "$(PYTHON)" -m venv .venv >/dev/null 2>&1 || { \
+	    "$(PYTHON)" -m venv --without-pip .venv && "$(PYTHON)" -m pip --python .venv/bin/python install -qq pip; }; fi
+	@if [ "$$(uname -s)" != Linux ]; then :; \
+	elif nvidia-smi -L 2>/dev/null | grep -q '^GPU'; then \
+	  echo "Installing PyTorch for the NVIDIA GPU (gigabytes)"; $(PIP) torch; \
+	elif .venv/bin/python -c "$$ANSWERS" $(CPU_INDEX)/torch/; then \
+	  echo "Installing PyTorch: no NVIDIA GPU found, so its CPU wheel (about 200 MB)"; \
+	  $(PIP) --no-deps --index-url $(CPU_INDEX) torch || echo "That failed: pip's own index is next"; \
+	else \
+	  echo "Installing PyTorch: $(CPU_INDEX) does not answer, so as pip is set up (gigabytes from PyPI)"; $(PIP) torch; fi
+	@echo "Installing the other packages of constraints.txt"
+	@$(PIP) setuptools
+	@$(PIP) --no-build-isolation -e '.[demo,dev]'
+	@rm .venv/unfinished && echo "$(CURDIR)" > .venv/installed
+
+constraints:  ## rewrite constraints.txt: the newest versions that pyproject.toml allows on Python 3.11
+	@"$(PYTHON)" -c "import sys; sys.exit(sys.version_info[:2] != (3, 11) and 'make constraints needs Python 3.11, \
+	the oldest that walras runs on: make constraints PYTHON=python3.11')"
+	@rm -rf build/constraints && "$(PYTHON)" -m venv build/constraints
+	@build/constraints/bin/python -m pip install -qq --upgrade setuptools
+	@build/constraints/bin/python -m pip install -qq --no-build-isolation -e '.[demo,dev]' "$$(grep '^torch==' constraints.txt)"
+	@grep '^#' constraints.txt > build/constraints.txt
+	@build/constraints/bin/python -m pip freeze --all --exclude-editable --exclude pip \
+	  | sed -E '/^(nvidia-|cuda-|triton==)/d; s/^(torch==[^+]*)\+.*/\1/' >> build/constraints.txt
+	@mv build/constraints.txt constraints.txt && rm -rf build/constraints
+
+clean:  ## remove .venv, builds and caches; runs/ stays
+	rm -rf .venv build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
