@@ -28,11 +28,13 @@ def find_class(kind: str, name: str, known: Mapping[str, type[Any]], base: type[
     file, _, attribute = name.rpartition(":") if ":" in name else (name, "", "")
     module = _run_file(kind, Path(file))
     own = {n: c for n, c in vars(module).items() if inspect.isclass(c) and c.__module__ == module.__name__}
+    fitting = [n for n, c in own.items() if issubclass(c, base)]
+    if attribute not in own and not fitting:
+        raise InputError(f"{file} defines no subclass of {base.__module__}.{base.__name__}")
     if not attribute:
-        fitting = [n for n, c in own.items() if issubclass(c, base)]
-        raise InputError(f"which class of {file}? Write {file}:{fitting[0] if fitting else 'Class'}")
+        raise InputError(f"which class of {file}? Write {file}:{fitting[0]}")
     if attribute not in own:
-        raise UnknownNameError(f"{kind} in {file}", attribute, own)
+        raise UnknownNameError(f"{kind} in {file}", attribute, fitting)
     found = own[attribute]
     if not issubclass(found, base):
         raise InputError(f"{name} is no {base.__name__}: it must be a subclass of {base.__module__}.{base.__name__}")
