@@ -1,5 +1,6 @@
 """From Python: a market on a model, data and loss of the user's own."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -145,7 +146,7 @@ class _Setup:
     def score(self, evaluate: Callable[[nn.Module], float] | None) -> Callable[[], float]:
         """What is to be called on the dense and on the smaller model."""
         if evaluate is not None:
-            return lambda: float(evaluate(self.model))
+            return lambda: _figure(evaluate, self.model)
         task = self.task
         if task is None:
             return self._mean_loss
@@ -214,6 +215,19 @@ def _config(budget: float, settings: Mapping[str, Any]) -> RunConfig:
     config = RunConfig(**checked({"budget": budget, **settings}))
     budget_path(config.budget, config.rounds, config.schedule)
     return config
+
+
+@torch.no_grad()
+def _figure(evaluate: Callable[[nn.Module], float], model: nn.Module) -> float:
+    """What the user's function says of the model, checked to be a number."""
+    found = evaluate(model)
+    try:
+        figure = float(found)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"evaluate returned {found!r}; it must be a number") from error
+    if not math.isfinite(figure):
+        raise InputError(f"evaluate returned {figure}; it must be a finite number")
+    return figure
 
 
 @contextmanager

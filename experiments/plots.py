@@ -39,10 +39,13 @@ def price_path(rounds: pd.DataFrame, unit: str) -> Figure:
 def allocation(trace: pd.DataFrame) -> Figure:
     """Which heads and FFN blocks of every layer stay: filled cells; cells with a cross go."""
     last = trace[trace["round"] == trace["round"].max()]
-    figure, (heads, ffn) = _panels(7.5, 0.34 * (last["layer"].max() + 1) + 1.6)
+    layers = last["layer"].max() + 1
+    figure, (heads, ffn) = _panels(7.5, 0.34 * layers + 1.6)
     for axes, kind, title in ((heads, "head", "attention heads"), (ffn, "ffn", "FFN blocks")):
         rows = last[last["kind"] == kind]
-        grid = rows.pivot_table(index="layer", columns="index", values="quantity").to_numpy()
+        cells = rows.pivot_table(index="layer", columns="index", values="quantity")
+        most = int(rows["index"].max()) + 1 if len(rows) else 1
+        grid = cells.reindex(index=range(layers), columns=range(most)).to_numpy(dtype=float)
         axes.imshow(grid, cmap="Blues", vmin=-0.15, vmax=1.2, aspect="auto", interpolation="nearest")
         gone = np.argwhere(grid == 0)
         size = float(np.clip(260 / grid.shape[1], 1, 5))
@@ -84,7 +87,9 @@ def frontier(summary: Mapping[str, Any]) -> Figure:
     metric = summary["metric"]
     figure, axes = _figure(4.4, 3.2)
     axes.plot([1], [metric["dense"]], "s", color=GREY, label="dense")
-    axes.plot([summary["used"]], [metric["value"]], "o", color=BLUE, label=_plain(short_name(summary["mechanism"])))
+    axes.plot(
+        [summary["used"]], [metric["value"]], "o", color=BLUE, label=f"after {_plain(short_name(summary['mechanism']))}"
+    )
     axes.annotate(
         f"{metric['value']:.3f}", (summary["used"], metric["value"]), xytext=(6, 4), textcoords="offset points"
     )

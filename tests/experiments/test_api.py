@@ -1,0 +1,252 @@
+"""Markets from Python: the user's own model, data, loss, metric and agents."""
+
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, RobertaConfig, RobertaModel
+
+import walras
+from walras.errors import InputError, UnknownNameError
+from walras.experiments.floor import positions
+from walras.experiments.folder import PARTS
+from walras.mechanisms.conformance import Check
+from walras.models.loading import load
+
+TEXTS = ["the cat sat on the mat", "a dog ran", "the man played", "an apple", "a woman ate", "not in the house"]
+
+
+@pytest.fixture
+def encoder(models: Path) -> Any:
+    return load(str(models / "bert"), device="cpu")
+
+
+@pytest.fixture
+def classifier(models: Path) -> Any:
+    return load(str(models / "classifier"), "classification", device="cpu")
+
+
+def batches(tokenizer: Any, labels: bool = True) -> list[dict[str, Tensor]]:
+    found = []
+    for i in range(0, len(TEXTS), 2):
+        batch = dict(tokenizer(TEXTS[i : i + 2], padding=True, return_tensors="pt"))
+        found.append({**batch, "labels": torch.tensor([0, 1])} if labels else batch)
+    return found
+
+
+def test_texts(encoder: Any) -> None:
+    result = walras.run(encoder.model, encoder.tokenizer, TEXTS, budget=0.4, rounds=2, block=16)
+    n = 8 + 8
+    assert isinstance(result, walras.Result)
+    assert result.gates.shape == result.clearing.quantity.shape == (n,)
+    assert set(result.gates.tolist()) == {0.0, 1.0}
+    assert torch.equal(result.gates.double(), result.clearing.quantity)
+    used = float((torch.from_numpy(result.macs.share) * result.gates).sum())
+    assert 0.3 < used <= 0.4
+    assert used == pytest.approx(result.summary["used"])
+    assert result.rounds["round"].tolist() == [1, 2]
+    assert result.rounds["used"].tolist()[-1] == pytest.approx(used)
+    assert result.metric["name"] == "agreement with dense"
+    assert result.metric["value"] < result.metric["dense"] == pytest.approx(1, abs=1e-6)
+    with pytest.raises(InputError, match=r"kept no trace; give it a folder: out="):
+        _ = result.trace
+
+
+def test_the_compact_model_is_the_gated_one(encoder: Any) -> None:
+    result = walras.run(encoder.model, encoder.tokenizer, TEXTS, budget=0.3, block=8)
+    batch = batches(encoder.tokenizer, labels=False)[0]
+    with torch.no_grad():
+        before = encoder.model(**batch).last_hidden_state
+        with result.gated() as model:
+            gated = model(**batch).last_hidden_state
+        after = encoder.model(**batch).last_hidden_state
+        smaller = result.compact()
+        compact = smaller(**batch).last_hidden_state
+    assert torch.equal(before, after)
+    assert (gated - before).abs().max() > 1e-3
+    torch.testing.assert_close(compact, gated, rtol=0, atol=1e-5)
+    assert sum(p.numel() for p in smaller.parameters()) < sum(p.numel() for p in encoder.model.parameters())
+
+
+def test_batches_loss_metric_and_folder_of_ones_own(classifier: Any, tmp_path: Path) -> None:
+    model, tokenizer = classifier
+    seen: list[int] = []
+
+    def loss(network: nn.Module, batch: Any) -> Tensor:
+        seen.append(len(batch["labels"]))
+        logits = network(**{k: v for k, v in batch.items() if k != "labels"}).logits
+        return nn.functional.cross_entropy(logits, batch["labels"])
+
+    calls: list[bool] = []
+
+    def evaluate(network: nn.Module) -> float:
+        calls.append(network.training)
+        return float(network(**batches(tokenizer, labels=False)[0]).logits.sum())
+
+    loader: Any = DataLoader([*zip(TEXTS, [0, 1] * 3, strict=True)], batch_size=3, collate_fn=lambda rows: {  # type: ignore[arg-type]
+        **tokenizer([text for text, _ in rows], padding=True, return_tensors="pt"),
+        "labels": torch.tensor([label for _, label in rows]),
+    })  # fmt: skip
+    model.train()
+    result = walras.run(
+        model, None, loader, loss=loss, evaluate=evaluate, mechanism="UniformPriceAuction", valuation="gradient",
+        budget=0.6, rounds=3, seed=5, out=tmp_path / "r",
+    )  # fmt: skip
+    assert seen == [3, 3] * 3
+    assert calls == [False, False]  # no dropout while figures are taken
+    assert all(module.training for module in model.modules())
+    assert result.metric["name"] == "evaluate"
+    assert result.metric["dense"] != result.metric["value"]
+    assert result.summary["mechanism"] == "UniformPriceAuction"
+    assert result.folder == tmp_path / "r"
+    assert {p.name for p in result.folder.iterdir()} == set(PARTS)
+    assert len(result.trace) == 3 * 12
+    settings = yaml.safe_load((tmp_path / "r" / "config.yaml").read_text())
+    assert settings["model"] == "BertForSequenceClassification"
+    assert (settings["mechanism"], settings["valuation"]) == ("UniformPriceAuction", "gradient")
+    assert (settings["seed"], settings["rounds"], settings["task"]) == (5, 3, "own data")
+    with pytest.raises(InputError, match="holds another run"):
+        walras.run(model, None, loader, loss=loss, out=tmp_path / "r")
+
+
+def test_without_a_loss_the_model_has_its_own(classifier: Any) -> None:
+    model, tokenizer = classifier
+    labelled = walras.run(model, None, batches(tokenizer), rounds=1)
+    assert labelled.metric["name"] == "loss (nats)"
+    free = walras.run(model, None, batches(tokenizer, labels=False), rounds=1)
+    values = [r.market.ledger.value for r in (labelled, free)]
+    assert not (values[0] == values[1]).any()
+    encoder = walras.run(model.bert, None, batches(tokenizer, labels=False), rounds=1)
+    assert encoder.metric["name"] == "loss (squared change of the cosines)"
+
+
+def test_the_same_seed_gives_the_same_market(encoder: Any) -> None:
+    def trade(seed: int) -> list[float]:
+        market = walras.open_market(encoder.model, encoder.tokenizer, TEXTS, valuation="random", seed=seed)
+        market.step()
+        return list(market.ledger.value)
+
+    assert trade(1) == trade(1) != trade(2)
+
+
+class Proud(walras.HeadAgent):
+    """Bids twice its value while it is poor."""
+
+    def bid(self) -> float:
+        return self.value * (2 if self.wealth < 1 else 1)
+
+
+def test_a_mesa_market(encoder: Any) -> None:
+    market = walras.open_market(
+        encoder.model, encoder.tokenizer, TEXTS, valuation="magnitude", budget=0.5, rounds=3, agents={"head": Proud}
+    )
+    assert len(market.agents) == 12
+    for _ in range(3):
+        market.step()
+    proud = market.agents.select(agent_type=Proud)
+    assert len(proud) == 8
+    assert len(market.agents.select(lambda a: a.kind == "ffn" and a.layer == 1)) == 2
+    funded = market.agents.select(lambda a: a.quantity > 0)
+    assert sum(a.cost for a in funded) <= 0.5
+    assert all(a.payment <= a.price for a in funded)
+    assert {type(a).__name__ for a in market.agents} == {"Proud", "FFNBlockAgent"}
+    frame = market.datacollector.get_model_vars_dataframe()
+    assert (
+        frame["budget"].tolist()
+        == [r.budget for r in market.rounds]
+        == pytest.approx([0.5 ** (i / 3) for i in (1, 2, 3)])
+    )
+    assert frame["price"].tolist() == [r.price for r in market.rounds]
+    assert set(market.ledger.strategy) == {"Proud", "truthful"}
+
+
+def test_a_market_does_not_keep_the_network_alive(models: Path) -> None:
+    model = AutoModelForSequenceClassification.from_pretrained(models / "classifier")
+    tokenizer = AutoTokenizer.from_pretrained(models / "classifier")
+    market = walras.open_market(model, None, batches(tokenizer), valuation="magnitude")
+    market.step()
+    del model
+    gc.collect()
+    with pytest.raises(InputError, match="keep a reference to it"):
+        market.step()
+
+
+def mixed() -> Iterator[Any]:
+    yield "a text"
+    yield {"input_ids": torch.ones(1, 2)}
+
+
+@pytest.mark.parametrize(
+    ("data", "settings", "message"),
+    [
+        ([], {}, r"data is empty; give at least two texts, or one batch"),
+        ("one text", {}, r"data is one string; give a list of texts"),
+        (["one text"], {}, r"1 text\(s\); at least two are needed"),
+        (mixed(), {}, r"data\[1\] is dict, and data\[0\] is a text; all must be texts"),
+        ([torch.ones(2, 3)], {}, r"data\[0\] is Tensor; a batch must be a dict of tensors"),
+        (TEXTS, {"round": 3}, r"unknown setting 'round'\. Did you mean 'rounds'\? Known: batch_size"),
+        (TEXTS, {"task": "stsb"}, r"unknown setting 'task'"),
+        (TEXTS, {"rounds": "3"}, r"rounds is '3'; it must be of type int"),
+        (TEXTS, {"budget": 2}, r"budget is 2\.0; it must be a share"),
+        (TEXTS, {"budget": "half"}, r"budget is 'half'; it must be of type float"),
+        (TEXTS, {"schedule": "fast"}, r"unknown schedule 'fast'"),
+        (TEXTS, {"length": 129}, r"length is 129; BertModel has positions for at most 128 tokens"),
+        (TEXTS, {"mechanism": "Shadow"}, r"unknown mechanism 'Shadow'\. Did you mean 'ShadowPrice'\?"),
+        (TEXTS, {"mechanism": 5}, r"mechanism is 5; it must be a Mechanism or the name of one: ShadowPrice"),
+        (TEXTS, {"mechanism": walras.ShadowPrice}, r"mechanism is <class .*; it must be a Mechanism or the name"),
+        (TEXTS, {"mechanism": walras.PostedPrice(), "price": 1}, r"price is 1 beside a PostedPrice of your own"),
+        (TEXTS, {"valuation": "fish"}, r"unknown valuation 'fish'\. Did you mean 'fisher'\?"),
+        (TEXTS, {"agents": {"haed": Proud}}, r"unknown kind of unit 'haed'\. Did you mean 'head'\?"),
+        (TEXTS, {"loss": lambda model, batch: 1.0}, r"loss returned 1\.0; it must be a tensor of one element"),
+        (TEXTS, {"loss": lambda model, batch: torch.ones(())}, r"does not depend on the model's output"),
+        (TEXTS, {"evaluate": lambda model: None}, r"evaluate returned None; it must be a number"),
+        (TEXTS, {"evaluate": lambda model: float("nan")}, r"evaluate returned nan; it must be a finite number"),
+        (
+            TEXTS,
+            {"loss": lambda model, batch: model(**batch).last_hidden_state.sum() * float("nan")},
+            r"the loss of a calibration batch is nan; it must be finite",
+        ),
+    ],
+)
+def test_bad_input(encoder: Any, tmp_path: Path, data: Any, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        walras.run(encoder.model, encoder.tokenizer, data, out=tmp_path / "r", **settings)
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_model_must_be_loaded(models: Path) -> None:
+    with pytest.raises(InputError, match="model is str; it must be a loaded transformer"):
+        walras.run(str(models / "bert"), None, TEXTS)  # type: ignore[arg-type]
+    with pytest.raises(InputError):
+        walras.run(nn.Linear(2, 2), None, TEXTS)
+
+
+def test_positions_of_roberta_begin_after_the_padding_token() -> None:
+    sizes = {
+        "hidden_size": 8,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 1,
+        "intermediate_size": 8,
+        "vocab_size": 9,
+    }
+    model: Any = RobertaModel(RobertaConfig.from_dict({**sizes, "max_position_embeddings": 20, "pad_token_id": 1}))
+    assert positions(model) == 18
+    model(input_ids=torch.full((1, 18), 3))
+    with pytest.raises((IndexError, RuntimeError)):
+        model(input_ids=torch.full((1, 19), 3))
+
+
+def test_public_names() -> None:
+    for name in walras.__all__:
+        assert getattr(walras, name) is not None
+    assert set(walras.__all__) <= set(dir(walras))
+    with pytest.raises(AttributeError, match="has no attribute 'Walras'"):
+        _ = walras.Walras
+    assert all(isinstance(check, Check) for check in walras.check_mechanism(walras.ShadowPrice(), instances=1))
+    assert issubclass(UnknownNameError, ValueError)
