@@ -122,17 +122,17 @@ class Stage:
     def of(plan: Plan, progress: Progress) -> "Stage":
         """Load the network and measure it as it is."""
         config, task = plan.config, plan.task
-        step = progress.add_task("Loading the model", total=None)
+        step = progress.add_task("Loading the model", total=2)
         model, tokenizer = load(
             config.model, task.head, device=config.device, trust_remote_code=config.trust_remote_code
         )
         floor = Floor.of(model, config.block, config.length)
         floor.check(config.budget)
-        progress.update(step, description=f"Dense model on {task.name}")
+        progress.update(step, advance=1, description=f"Dense model on {task.name}")
         sizes = {"batch_size": config.batch_size, "length": config.length}
         reference = task.reference(model, tokenizer, **sizes)
         dense = task.evaluate(model, tokenizer, reference, **sizes)
-        progress.update(step, description=f"Dense model: {task.metric} {dense:.3f}")
+        progress.update(step, advance=1, description=f"Dense model: {task.metric} {dense:.3f}")
         return Stage(model, tokenizer, task, floor, reference, dense, sizes)
 
     def evaluate(self, model: nn.Module) -> float:
