@@ -1,4 +1,4 @@
-"""STS-B dev at default settings: Spearman of the sliced model, five calibration seeds, with and without labels.
+"""STS-B dev at default settings: Spearman of the sliced model, five calibration seeds.
 
     python -m walras.experiments.benchmarks.stsb --data GLUE_FOLDER
 
@@ -6,12 +6,14 @@ Cells that are finished are not run again. The development split chooses nothing
 chosen on 1,500 held-out training rows.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import pandas as pd
 import typer
+from scipy.stats import t
 
 from walras.errors import WalrasError
 from walras.experiments.config import RunConfig, read_config
@@ -20,6 +22,7 @@ from walras.experiments.run import Plan, Silent, Stage, run_plan
 from walras.experiments.screen import fail, output
 
 BUDGETS = (0.5, 0.4)
+VARIANTS = ((4, False), (4, True), (1, False))  # rounds, without labels; the first is the default
 COLUMNS = ["rounds", "label_free", "budget", "seed", "used", "macs", "price", "dense", "spearman", "seconds"]
 
 
@@ -27,10 +30,11 @@ def main(
     data: Annotated[str, typer.Option(help="Folder in the GLUE layout.")],
     seeds: Annotated[int, typer.Option(help="Calibration seeds.", min=1)] = 5,
     out: Annotated[Path, typer.Option(help="Folder of the cells and of stsb.csv.")] = Path("runs/stsb"),
+    more: Annotated[bool, typer.Option("--more", help="Also without labels, and in one clearing.")] = False,
 ) -> None:
     """Run all cells that are not finished, print the table, write `stsb.csv`."""
     try:
-        rows = cells(data, seeds, out)
+        rows = cells(data, seeds, out, VARIANTS if more else VARIANTS[:1])
     except WalrasError as error:
         fail(error)
     table = pd.DataFrame(rows, columns=COLUMNS)
@@ -39,18 +43,18 @@ def main(
     console.print(table.to_string(index=False))
     for (rounds, label_free, budget), group in table.groupby(["rounds", "label_free", "budget"]):
         score = group["spearman"].to_numpy()
-        half = 1.96 * score.std(ddof=1) / np.sqrt(len(score)) if len(score) > 1 else float("nan")
+        half = float(t.ppf(0.975, len(score) - 1) * score.std(ddof=1) / np.sqrt(len(score)))  # 95 %, Student
         how = "label-free" if label_free else "labels"
         console.print(
             f"budget {budget:g}, {rounds} round(s), {how}: {score.mean():.4f} +- {half:.4f} ({len(score)} seeds)"
         )
 
 
-def cells(data: str, seeds: int, out: Path) -> list[list[object]]:
+def cells(data: str, seeds: int, out: Path, variants: Sequence[tuple[int, bool]]) -> list[list[object]]:
     """A row a cell, in the columns of `COLUMNS`."""
     stage: Stage | None = None
     rows: list[list[object]] = []
-    for rounds, label_free in ((4, False), (4, True), (1, False)):
+    for rounds, label_free in variants:
         for budget in BUDGETS:
             for seed in range(seeds):
                 config = RunConfig(

@@ -1,0 +1,69 @@
+"""What the README shows, run as it stands there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from walras.experiments.plugins import find_class
+from walras.experiments.tasks.pairs_file import read_pairs
+from walras.market import ComputeMarket
+from walras.mechanisms import MECHANISMS, Mechanism
+from walras.mechanisms.conformance import check_mechanism
+from walras.models.loading import DEFAULT_MODEL, find
+
+README = Path(__file__).parents[1] / "README.md"
+BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def block(marker: str) -> str:
+    found = [b for b in BLOCKS if marker in b]
+    assert len(found) == 1, marker
+    return found[0]
+
+
+def code_lines(text: str) -> int:
+    return sum(1 for line in text.splitlines() if line.strip() and not line.strip().startswith("#"))
+
+
+def test_rule_is_short_and_conforms(tmp_path: Path) -> None:
+    text = block("class FirstCome")
+    assert code_lines(text) <= 25
+    file = tmp_path / "my_rule.py"
+    file.write_text(text, encoding="utf-8")
+    rule = find_class("mechanism", f"{file}:FirstCome", MECHANISMS, Mechanism)()
+    checks = check_mechanism(rule)
+    assert len(checks) == 5
+    assert all(c.passed for c in checks), checks
+
+
+@pytest.fixture
+def own_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("my.txt").write_text("\n".join(e.first for e in read_pairs("train")[:24]), encoding="utf-8")
+
+
+@pytest.mark.usefixtures("own_text")
+def test_python_and_notebook(capsys: pytest.CaptureFixture[str]) -> None:
+    text = block("walras.run(")
+    assert code_lines(text) <= 10
+    scope: dict[str, object] = {}
+    exec(text.replace(DEFAULT_MODEL, find(DEFAULT_MODEL)), scope)
+    assert "agreement with dense" in capsys.readouterr().out
+    assert (Path("runs") / "mine" / "result.json").is_file()
+
+    notebook = block("walras.open_market(")
+    agent = notebook[notebook.index("class Shading") : notebook.index("market =")]
+    assert code_lines(agent) <= 15
+    exec(notebook, scope)
+    market = scope["market"]
+    assert isinstance(market, ComputeMarket)
+    assert market.round == 4
+    heads = market.ledger.kind == "head"
+    assert (market.ledger.strategy[heads] == "Shading").all()
+    assert (market.ledger.report[heads] < market.ledger.value[heads]).any()
+    assert (market.ledger.report[~heads] == market.ledger.value[~heads]).all()
+
+
+def test_no_placeholder_is_left() -> None:
+    assert re.findall(r"@[A-Z]+@", README.read_text(encoding="utf-8")) == []
