@@ -19,7 +19,7 @@ def price_path(rounds: pd.DataFrame, unit: str) -> Figure:
     axes.plot(rounds["round"], rounds["price"], "o-", color=BLUE, label="clearing price")
     axes.set_xlabel("round")
     axes.set_ylabel(f"price of the dense compute\n[{_plain(unit)}]")
-    axes.set_xticks(rounds["round"])
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     share = axes.twinx()
     share.plot(rounds["round"], rounds["budget"], "s--", color=ORANGE, label="budget")
     share.set_ylabel("budget [share of dense compute]")
