@@ -19,6 +19,7 @@ def price_path(rounds: pd.DataFrame, unit: str) -> Figure:
     axes.plot(rounds["round"], rounds["price"], "o-", color=BLUE, label="clearing price")
     axes.set_xlabel("round")
     axes.set_ylabel(f"price of the dense compute\n[{_plain(unit)}]")
+    axes.set_ylim(0, 1.1 * rounds["price"].max() or 1)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     share = axes.twinx()
     share.plot(rounds["round"], rounds["budget"], "s--", color=ORANGE, label="budget")

@@ -1,7 +1,7 @@
 """The floor: units of a transformer trade compute in rounds, as a Mesa model."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from typing import final
 
@@ -16,7 +16,7 @@ from walras.errors import InputError, UnknownNameError
 from walras.market.ledger import Column, Ledger
 from walras.market.measures import welfare
 from walras.market.schedule import check_budget
-from walras.mechanisms import Clearing, IndivisibleBids, Mechanism, charge, load
+from walras.mechanisms import Clearing, IndivisibleBids, Mechanism, charge
 
 
 @final
@@ -138,15 +138,18 @@ class ComputeMarket(mesa.Model):
     def trade(self, budget: float) -> None:
         """Bids, clearing, settlement and trace of one round; the values are in the ledger."""
         ledger, before = self.ledger, self.ledger.quantity
-        report = self.report(budget)
-        bids = IndivisibleBids(torch.from_numpy(np.where(self.may_bid, report, -np.inf)))
+        report = np.where(self.may_bid, self.report(budget), 0.0)
+        bidders = np.flatnonzero(self.may_bid)  # who has left makes no bid at all
+        bids = IndivisibleBids(torch.from_numpy(report[bidders]))
         cost, supply = torch.from_numpy(ledger.cost).unsqueeze(-1), torch.tensor([budget], dtype=torch.float64)
-        clearing = self.mechanism(bids, supply, cost)
-        self.mechanism = self.mechanism.after(bids, supply, cost, clearing)
-        quantity = clearing.quantity.numpy()
-        price = charge(cost, clearing.price).numpy()
-        ledger.settle(report, quantity, price, clearing.payment.numpy())
-        self.clearing = clearing
+        clearing = self.mechanism(bids, supply, cost[bidders])
+        self.mechanism = self.mechanism.after(bids, supply, cost[bidders], clearing)
+        quantity, payment = np.zeros(len(ledger)), np.zeros(len(ledger))
+        quantity[bidders], payment[bidders] = clearing.quantity.numpy(), clearing.payment.numpy()
+        ledger.settle(report, quantity, charge(cost, clearing.price).numpy(), payment)
+        self.clearing = replace(  # of all agents, those that have left included
+            clearing, quantity=torch.from_numpy(quantity), payment=torch.from_numpy(payment)
+        )
         if not self.reentry:
             self.may_bid &= quantity > 0
         funded, was = quantity > 0, before > 0
@@ -154,7 +157,7 @@ class ComputeMarket(mesa.Model):
             Round(
                 round=self.round + 1,
                 budget=budget,
-                used=min(load(cost, clearing.quantity).item(), budget),  # a sum may exceed it by rounding
+                used=min(float(ledger.cost @ quantity), budget),  # a sum may exceed it by rounding
                 price=clearing.price.item(),
                 welfare=welfare(ledger),
                 revenue=clearing.revenue.item(),
