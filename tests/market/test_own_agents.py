@@ -73,11 +73,12 @@ def test_an_agents_own_bid_changes_its_report_only(floor: Any, tmp_path: Path) -
     value = np.array(floor.rising().rows[0])
     heads = np.isin(np.arange(14), HEAD_ROWS)
     for _ in range(2):
-        price = market.ledger.price.copy()
+        price, present = market.ledger.price.copy(), market.may_bid.copy()
         market.step()
         expected = np.minimum(value / 2, np.where(price > 0, price, np.inf))
         assert np.array_equal(market.ledger.value, value)
-        assert np.array_equal(market.ledger.report, np.where(heads, expected, value))
+        report = np.where(heads, expected, value)
+        assert np.array_equal(market.ledger.report, np.where(present, report, 0))  # who has left bids nothing
     assert [a.row for a in market.agents_by_type[Shading]] == HEAD_ROWS
     assert len(market.agents_by_type[FFNBlockAgent]) == 10
     assert HeadAgent not in market.agents_by_type
