@@ -13,7 +13,7 @@ from walras.mechanisms.conformance import check_mechanism
 from walras.models.loading import DEFAULT_MODEL, find
 
 README = Path(__file__).parents[1] / "README.md"
-BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+BLOCKS: list[str] = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
 
 
 def block(marker: str) -> str:

@@ -11,7 +11,7 @@ from torch import nn
 
 from walras.errors import InputError
 from walras.experiments.tasks.base import Reference, Task, by_length, on_device, tokenized
-from walras.experiments.tasks.glue_files import glue_task, read_glue
+from walras.experiments.tasks.glue_files import glue_task, plain, read_glue
 from walras.experiments.tasks.losses import Labels, OwnPredictions
 from walras.experiments.tasks.rows import Example
 from walras.models.loading import Head
@@ -60,8 +60,7 @@ class Classification(Task):
 
     def objective(self, model: nn.Module, label_free: bool) -> Objective:
         """Cross-entropy against the labels, or against draws from the model's own predictions."""
-        del model
-        return OwnPredictions() if label_free else Labels()
+        return OwnPredictions() if label_free else Labels(class_order(model, self.classes))
 
     def batch(self, tokenizer: Any, examples: Sequence[Example], length: int) -> Batch:
         """One row an example; both sentences of a pair in it."""
@@ -75,17 +74,30 @@ class Classification(Task):
     ) -> float:
         """The task's headline metric."""
         del reference
+        order = list(class_order(model, self.classes))
         predicted = np.zeros(len(self.dev), dtype=np.int64)
         for positions in by_length([e.first + str(e.second or "") for e in self.dev], batch_size):
             batch = on_device(self.batch(tokenizer, [self.dev[i] for i in positions], length), model)
             logits = model(**{k: v for k, v in batch.items() if k != "labels"}).logits
-            if logits.shape[-1] != len(self.classes):
-                raise InputError(
-                    f"the model has {logits.shape[-1]} classes and task {self.name} has {len(self.classes)}: "
-                    f"{', '.join(self.classes)}"
-                )
-            predicted[positions] = logits.argmax(-1).cpu().numpy()
+            predicted[positions] = logits[:, order].argmax(-1).cpu().numpy()
         return METRICS[self.metric](predicted, np.array([int(e.label or 0) for e in self.dev]))
+
+
+def class_order(model: nn.Module, classes: Sequence[str]) -> tuple[int, ...]:
+    """The model's number of each class: by the names in its configuration, else in the order of the task.
+
+    Checkpoints name their classes or leave the names LABEL_0, LABEL_1, ...; of MNLI every order is in use.
+
+    Raises:
+        InputError: another number of classes than the task's.
+    """
+    config: Any = model.config
+    names = [str(name) for _, name in sorted(config.id2label.items())]
+    if len(names) != len(classes):
+        raise InputError(f"the model has {len(names)} classes and the task has {len(classes)}: {', '.join(classes)}")
+    place = {plain(name): i for i, name in enumerate(names)}
+    known = all(plain(name) in place for name in classes)
+    return tuple(place[plain(name)] if known else i for i, name in enumerate(classes))
 
 
 def classification(name: str, data: str | None = None) -> Classification:

@@ -100,8 +100,9 @@ class NextTokens(Objective):
 @final
 @dataclass(frozen=True)
 class Labels(Objective):
-    """Cross-entropy against the task's classes."""
+    """Cross-entropy against the task's classes; `order` holds the model's number of each class of the task."""
 
+    order: tuple[int, ...]
     rows: int = 1
     unit: ClassVar[str] = "nats"
 
@@ -110,4 +111,4 @@ class Labels(Objective):
         del generator
         batch = on_device(batch, model)
         logits: Tensor = model(**{k: v for k, v in batch.items() if k != "labels"}).logits
-        return nn.functional.cross_entropy(logits.float(), batch["labels"])
+        return nn.functional.cross_entropy(logits.float()[:, list(self.order)], batch["labels"])

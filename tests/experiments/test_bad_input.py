@@ -148,7 +148,7 @@ def test_a_checkpoint_of_other_classes(refused: Callable[..., str], models: Path
     for name in ("train", "validation_matched"):
         (tmp_path / "MNLI" / f"{name}.jsonl").write_text(row)
     message = refused("--task", "mnli", "--data", tmp_path, "--model", models / "classifier")
-    assert message == "the model has 2 classes and task mnli has 3: entailment, neutral, contradiction"
+    assert message == "the model has 2 classes and the task has 3: entailment, neutral, contradiction"
 
 
 def _config(**changes: object) -> Callable[[Path], object]:
