@@ -6,7 +6,7 @@
 FITS := (3, 11) <= sys.version_info[:2] <= (3, 14)
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
   $$name -c 'import sys; sys.exit(not $(FITS))' 2>/dev/null && echo $$name && exit; done; echo python3)
-ARGS ?=
+ARGS :=
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 PIP := .venv/bin/python -m pip install -qq -c constraints.txt
 
@@ -68,27 +68,31 @@ ifneq ($(shell .venv/bin/python -c 'print(open(".venv/installed").read())' 2>/de
 .PHONY: .venv/installed
 endif
 
-# .venv/unfinished stands while packages are written: a .venv that was left with it is begun anew.
+# .venv/unfinished holds the process that writes packages, for as long as it does: a .venv left with it is begun anew.
+# Python goes first where .venv is removed, so that a removal cut short leaves nothing that passes for whole.
 .venv/installed: pyproject.toml constraints.txt
 	@command -v "$(PYTHON)" >/dev/null || { echo 'walras needs Python 3.11 or newer, and "$(PYTHON)" is no' \
 	  'command here. Name another: make PYTHON=python3.12 ...' >&2; exit 1; }
 	@"$(PYTHON)" -c "$$CHECK" "$(PYTHON)"
+	@case "$$(ps -o comm= -p "$$(cat .venv/unfinished 2>/dev/null)" 2>/dev/null)" in *make) \
+	  echo "Another make is setting up .venv: try again when it is done" >&2; exit 1;; esac
 	@if [ -e .venv/unfinished ] || ! .venv/bin/python -c "$$CHECK" .venv 2>/dev/null \
-	  || { [ -e .venv/installed ] && [ "$$(cat .venv/installed)" != "$(CURDIR)" ]; }; then rm -rf .venv; fi
-	@mkdir -p .venv && rm -f .venv/installed && touch .venv/unfinished
+	  || { [ -e .venv/installed ] && [ "$$(cat .venv/installed)" != "$(CURDIR)" ]; }; then \
+	  rm -f .venv/bin/python && rm -rf .venv; fi
+	@mkdir -p .venv && echo $$PPID > .venv/unfinished && rm -f .venv/installed
 	@if [ ! -x .venv/bin/python ]; then \
 	  echo "Setting up .venv with $$("$(PYTHON)" --version)"; \
 	  "$(PYTHON)" -m venv .venv >/dev/null 2>&1 || { \
 	    "$(PYTHON)" -m venv --without-pip .venv && "$(PYTHON)" -m pip --python .venv/bin/python install -qq pip; }; fi
-	@if [ "$$(uname -s)" != Linux ]; then :; \
+	@index=; if [ "$$(uname -s)" != Linux ]; then echo "Installing PyTorch"; \
 	elif nvidia-smi -L 2>/dev/null | grep -q '^GPU'; then \
-	  echo "Installing PyTorch for the NVIDIA GPU (gigabytes)"; $(PIP) torch; \
+	  echo "Installing PyTorch for the NVIDIA GPU, as pip is set up (2.7 GB from PyPI)"; \
 	elif .venv/bin/python -c "$$ANSWERS" $(CPU_INDEX)/torch/; then \
-	  echo "Installing PyTorch: no NVIDIA GPU found, so its CPU wheel (about 200 MB)"; \
-	  $(PIP) --no-deps --index-url $(CPU_INDEX) torch || echo "That failed: pip's own index is next"; \
+	  echo "Installing PyTorch for the CPU (0.2 GB): no NVIDIA GPU found"; index="--extra-index-url $(CPU_INDEX)"; \
 	else \
-	  echo "Installing PyTorch: $(CPU_INDEX) does not answer, so as pip is set up (gigabytes from PyPI)"; $(PIP) torch; fi
-	@echo "Installing the other packages of constraints.txt"
+	  echo "Installing PyTorch as pip is set up (2.7 GB from PyPI): $(CPU_INDEX) does not answer"; \
+	fi; $(PIP) $$index torch
+	@echo "Installing the other packages of constraints.txt (0.3 GB)"
 	@$(PIP) setuptools
 	@$(PIP) --no-build-isolation -e '.[demo,dev]'
 	@rm .venv/unfinished && echo "$(CURDIR)" > .venv/installed
@@ -105,5 +109,6 @@ constraints:  ## rewrite constraints.txt: the newest versions that pyproject.tom
 	@mv build/constraints.txt constraints.txt && rm -rf build/constraints
 
 clean:  ## remove .venv, builds and caches; runs/ stays
+	rm -f .venv/bin/python
 	rm -rf .venv build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
