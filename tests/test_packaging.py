@@ -45,12 +45,12 @@ def packages_on_disk() -> dict[str, Path]:
 
 
 def files_on_disk() -> set[str]:
-    """Every file of every top folder, code and data, by its place in a wheel; pictures are for the README alone."""
+    """Every file of every top folder, code and data, by its place in a wheel; a benchmark's figures are not shipped."""
     return {
         "/".join((*package.split("."), *path.relative_to(ROOT / top).parts))
         for package, top in FOLDERS.items()
         for path in (ROOT / top).rglob("*")
-        if path.is_file() and path.suffix != ".png" and not hidden(path)
+        if path.is_file() and not hidden(path) and not (path.suffix != ".py" and path.parent.name == "benchmarks")
     }
 
 
