@@ -79,13 +79,19 @@ class _Hook:
         own = self.gates[..., self.site.units].to(device=x.device, dtype=x.dtype)
         factor = own.repeat_interleave(self.site.block, -1)[..., : self.site.width]
         if factor.ndim == 1:
-            return (x * factor, *args[1:])
+            return (_scaled(x, factor), *args[1:])
         batch = len(factor) * self.rows
         # Some families (OPT) join batch and positions before the FFN: [batch * positions, width].
         if (len(x) != batch) if x.ndim > 2 else (len(x) % batch):
             raise InputError(f"{len(factor)} samples of {self.rows} rows are {batch} rows, not {len(x)}")
         by_row = factor.repeat_interleave(self.rows, 0).unsqueeze(1)
-        return ((x.reshape(batch, -1, self.site.width) * by_row).reshape(x.shape), *args[1:])
+        return (_scaled(x.reshape(batch, -1, self.site.width), by_row).reshape(x.shape), *args[1:])
+
+
+def _scaled(x: Tensor, factor: Tensor) -> Tensor:
+    """The product. Without gradients it is written over `x`, which only the projection was to read: a new tensor of
+    that size costs more in page faults than in arithmetic."""
+    return x * factor if torch.is_grad_enabled() else x.mul_(factor)
 
 
 def _check(inventory: Inventory, gates: Tensor, rows: int) -> None:

@@ -108,7 +108,8 @@ def _sites(model: nn.Module, block: int) -> Iterator[Site]:
     row, start = architecture(model), 0
     for layer, below in enumerate(layer_paths(model)):
         kinds: tuple[tuple[Kind, str, int], ...] = (
-            ("head", row.heads.output, _group_width(model, row, below)), ("ffn", row.ffn.output, block)
+            ("head", row.heads.output, _group_width(model, row, below)),
+            ("ffn", row.ffn.output, block),
         )
         for kind, path, size in kinds:
             width = features(submodule(model, f"{below}.{path}"))[0]

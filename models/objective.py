@@ -54,9 +54,11 @@ class ModelLoss(Objective):
     unit: ClassVar[str] = "nats"
 
     def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
-        """`model(**batch).loss`; text without labels is predicted token by token."""
+        """`model(**batch).loss`."""
         del generator
-        loss: Tensor = model(**batch).loss
+        loss: Tensor | None = getattr(model(**batch), "loss", None)
+        if loss is None:
+            raise InputError(f"{type(model).__name__} computes no loss of its own here; give one: loss=...")
         return loss
 
 

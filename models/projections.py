@@ -47,7 +47,8 @@ def cut(module: nn.Module, *, outputs: Tensor | None = None, inputs: Tensor | No
         raise InputError(f"cannot slice a {type(module).__name__}; valid: {names} itself")
     layout = _layout(module)
     for index, dim, count in (
-        (outputs, layout.outputs, layout.output_count), (inputs, layout.inputs, layout.input_count)
+        (outputs, layout.outputs, layout.output_count),
+        (inputs, layout.inputs, layout.input_count),
     ):
         if index is not None:
             _select(module, "weight", dim, index)

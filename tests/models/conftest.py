@@ -29,8 +29,14 @@ class Recipe:
 
 
 SIZES = {
-    "vocab_size": VOCABULARY, "hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 4,
-    "intermediate_size": 40, "max_position_embeddings": 64, "pad_token_id": 1, "num_labels": 3,
+    "vocab_size": VOCABULARY,
+    "hidden_size": 24,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "intermediate_size": 40,
+    "max_position_embeddings": 64,
+    "pad_token_id": 1,
+    "num_labels": 3,
 }
 SPECIAL = {"bos_token_id": 2, "eos_token_id": 3}
 IMAGE = {"image_size": 8, "patch_size": 4, "num_channels": 3}

@@ -12,8 +12,16 @@ from walras.models.architectures import layer_paths
 
 
 def _albert() -> nn.Module:
-    return AlbertModel(AlbertConfig(vocab_size=9, embedding_size=4, hidden_size=8, num_attention_heads=2,
-                                    intermediate_size=8, num_hidden_layers=1))
+    return AlbertModel(
+        AlbertConfig(
+            vocab_size=9,
+            embedding_size=4,
+            hidden_size=8,
+            num_attention_heads=2,
+            intermediate_size=8,
+            num_hidden_layers=1,
+        )
+    )
 
 
 def test_every_issue_family_has_a_row() -> None:
@@ -68,7 +76,6 @@ def test_a_row_with_a_wrong_path_is_named(monkeypatch: pytest.MonkeyPatch, tiny:
 def test_exactly_one_transformer(tiny: Any) -> None:
     with pytest.raises(InputError, match="found: none"):
         architecture(nn.Linear(2, 2))
-    config = BertConfig(vocab_size=9, hidden_size=8, num_attention_heads=2, intermediate_size=8,
-                        num_hidden_layers=1)
+    config = BertConfig(vocab_size=9, hidden_size=8, num_attention_heads=2, intermediate_size=8, num_hidden_layers=1)
     with pytest.raises(InputError, match=r"0 \(BertModel\), 1 \(BertModel\)"):
         architecture(nn.Sequential(BertModel(config), BertModel(config)))

@@ -38,8 +38,11 @@ def _expected(tested: Any, costs: Macs, keep: NDArray[np.bool_]) -> dict[str, fl
     """The same table from the cost model's columns."""
     family = ARCHITECTURES[tested.model.config.model_type]
     total = {part: float(column[keep].sum()) for part, column in costs.parts.items()}
-    result = {family.heads.output: total["output"], family.ffn.output: total["ffn_out"],
-              "scores and mix": total["scores"] + total["mix"]}
+    result = {
+        family.heads.output: total["output"],
+        family.ffn.output: total["ffn_out"],
+        "scores and mix": total["scores"] + total["mix"],
+    }
     ffn_maps = sum(len(projection.parts) for projection in family.ffn.inputs)
     for projection in family.heads.inputs:
         result[projection.path] = sum(total[part] for part in projection.parts)
@@ -72,8 +75,14 @@ def test_bert_by_hand(tiny: Any) -> None:
     model = tiny("bert").model  # hidden 24, 4 heads of 6, 40 neurons
     costs = macs(model, inventory(model, 16), length=10)
     assert {part: costs.parts[part][0] for part in PARTS} == {
-        "query": 1440, "key": 1440, "value": 1440, "scores": 600, "mix": 600, "output": 1440,
-        "ffn_in": 0, "ffn_out": 0,
+        "query": 1440,
+        "key": 1440,
+        "value": 1440,
+        "scores": 600,
+        "mix": 600,
+        "output": 1440,
+        "ffn_in": 0,
+        "ffn_out": 0,
     }
     assert costs.units[0] == 6960
     assert costs.units[4:7].tolist() == [2 * 10 * 24 * 16, 2 * 10 * 24 * 16, 2 * 10 * 24 * 8]

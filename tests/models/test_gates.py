@@ -22,8 +22,11 @@ def test_ones_leave_the_logits_exactly_equal(family: str, attention: str, block:
     units = inventory(tested.model, block)
     with torch.no_grad():
         dense = tested.logits()
-        for gates, rows in ((torch.ones(len(units)), 1), (torch.ones(4, len(units)), 1),
-                            (torch.ones(2, len(units), dtype=torch.float64), 2)):
+        for gates, rows in (
+            (torch.ones(len(units)), 1),
+            (torch.ones(4, len(units)), 1),
+            (torch.ones(2, len(units), dtype=torch.float64), 2),
+        ):
             with gated(tested.model, units, gates, rows):
                 assert torch.equal(tested.logits(), dense)
 
@@ -47,15 +50,21 @@ def test_gradients_reach_every_gate_and_are_right(family: str, attention: str, t
             step[unit] = 1e-3
             measured = (loss(gates + step) - loss(gates - step)) / 2e-3
             # Softmax in float32 and the kinks of ReLU bound what a difference can tell.
-            torch.testing.assert_close(
-                measured, slope[unit], rtol=0.01, atol=1e-3 * float(slope.abs().max())
-            )
+            torch.testing.assert_close(measured, slope[unit], rtol=0.01, atol=1e-3 * float(slope.abs().max()))
+
+
+def test_the_same_with_gradients_and_without(family: str, attention: str, tiny: Any) -> None:
+    tested = tiny(family, attention)
+    units = inventory(tested.model, 8)
+    for gates in (_random_gates(len(units)), _random_gates(4, len(units))):
+        with gated(tested.model, units, gates):
+            with_gradients = tested.logits().detach()
+            with torch.no_grad():
+                assert torch.equal(tested.logits(), with_gradients)
 
 
 @pytest.mark.parametrize("rows", [1, 2])
-def test_gates_of_their_own_equal_a_loop_over_samples(
-    family: str, attention: str, rows: int, tiny: Any
-) -> None:
+def test_gates_of_their_own_equal_a_loop_over_samples(family: str, attention: str, rows: int, tiny: Any) -> None:
     tested = tiny(family, attention, torch.float64)
     units = inventory(tested.model, 7)
     gates = _random_gates(4 // rows, len(units)).requires_grad_()

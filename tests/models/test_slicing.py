@@ -18,16 +18,19 @@ def _masks(units: Inventory) -> list[Keep]:
     draw = np.random.default_rng(3)
     n = len(units)
     masks = list(draw.random((3, n)) < [[0.85], [0.5], [0.2]])
-    for gone in ((units.layer == 0) & (units.kind == "head"), (units.layer == 1) & (units.kind == "ffn"),
-                 units.layer == 2, units.kind == "head", np.ones(n, dtype=bool)):
+    for gone in (
+        (units.layer == 0) & (units.kind == "head"),
+        (units.layer == 1) & (units.kind == "ffn"),
+        units.layer == 2,
+        units.kind == "head",
+        np.ones(n, dtype=bool),
+    ):
         masks.append((draw.random(n) < 0.7) & ~gone)
     return masks
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.float64, 1e-12)])
-def test_equal_to_gates_of_zero(
-    family: str, attention: str, dtype: torch.dtype, tolerance: float, tiny: Any
-) -> None:
+def test_equal_to_gates_of_zero(family: str, attention: str, dtype: torch.dtype, tolerance: float, tiny: Any) -> None:
     tested = tiny(family, attention, dtype)
     if family == "modernbert" and dtype == torch.float64:
         tolerance = 1e-6  # its rotary embedding and softmax are float32 whatever the model is
