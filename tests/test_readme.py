@@ -59,10 +59,13 @@ def test_python_and_notebook(capsys: pytest.CaptureFixture[str]) -> None:
     market = scope["market"]
     assert isinstance(market, ComputeMarket)
     assert market.round == 4
-    heads = market.ledger.kind == "head"
-    assert (market.ledger.strategy[heads] == "Shading").all()
-    assert (market.ledger.report[heads] < market.ledger.value[heads]).any()
-    assert (market.ledger.report[~heads] == market.ledger.value[~heads]).all()
+    books = market.ledger
+    heads, present = books.kind == "head", books.report > 0  # who has left bids nothing
+    assert (books.strategy[heads] == "Shading").all()
+    assert (books.report[heads & present] < books.value[heads & present]).all()
+    assert (books.report[~heads & present] == books.value[~heads & present]).all()
+    assert (heads & present).any()
+    assert (~heads & present).any()
 
 
 def test_no_placeholder_is_left() -> None:
