@@ -1,6 +1,6 @@
 """Linear maps as transformers spells them: their sizes, and cutting rows or columns out of them."""
 
-from typing import NamedTuple, final
+from typing import Any, NamedTuple, final
 
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
@@ -77,5 +77,6 @@ def bias_only(module: nn.Module) -> nn.Linear:
     left = nn.Linear(1, outputs, bias=False, device="meta")
     left.in_features = 0
     left.weight = nn.Parameter(weight.detach().new_empty(outputs, 0), requires_grad=weight.requires_grad)
-    left.bias = module.bias  # type: ignore[assignment]
+    bias: Any = module.bias  # a parameter, or None
+    left.bias = bias
     return left.train(module.training)

@@ -9,6 +9,7 @@ of the machine, and the shortest of 20 of each counts, of short batches the shor
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -47,8 +48,8 @@ def contexts(model: nn.Module, rows: int) -> dict[str, Context]:
         units = inventory(model, block)
         ones = torch.ones(len(units), device=next(model.parameters()).device)
         own = ones.expand(rows, -1).contiguous()
-        found[f"gates, block {block}"] = lambda u=units, g=ones: gated(model, u, g)  # type: ignore[misc]
-        found[f"gates a row, block {block}"] = lambda u=units, g=own: gated(model, u, g)  # type: ignore[misc]
+        found[f"gates, block {block}"] = partial(gated, model, units, ones)
+        found[f"gates a row, block {block}"] = partial(gated, model, units, own)
     return found
 
 

@@ -222,7 +222,7 @@ def test_bad_input(encoder: Any, tmp_path: Path, data: Any, settings: dict[str, 
 
 def test_a_model_must_be_loaded(models: Path) -> None:
     with pytest.raises(InputError, match="model is str; it must be a loaded transformer"):
-        walras.run(str(models / "bert"), None, TEXTS)  # type: ignore[arg-type]
+        walras.run(str(models / "bert"), None, TEXTS)  # type: ignore[arg-type]  # wrong on purpose
     with pytest.raises(InputError):
         walras.run(nn.Linear(2, 2), None, TEXTS)
 
