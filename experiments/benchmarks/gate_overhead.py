@@ -6,9 +6,8 @@ On the default model, on a long and on a short batch: at most 10 %. Passes take 
 of the machine, and the shortest of 20 of each counts, of short batches the shortest of 200.
 """
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import nullcontext
 from functools import partial
 
 import torch
@@ -16,29 +15,16 @@ from torch import Tensor, nn
 
 from walras.models import gated, inventory
 from walras.models.loading import DEFAULT_MODEL, load
+from walras.models.timing import Context, interleaved
 
 SIZES = ((32, 128, 20), (4, 16, 200), (1, 8, 200))  # rows and tokens of a batch, passes of each kind
 BLOCKS = (32, 1)
-Context = Callable[[], AbstractContextManager[None]]
-
-
-def seconds(model: nn.Module, batch: dict[str, Tensor], context: Context) -> float:
-    """Time of one forward pass within the context, entering and leaving it apart."""
-    with torch.no_grad(), context():
-        start = time.perf_counter()
-        model(**batch)
-        return time.perf_counter() - start
 
 
 def shortest(model: nn.Module, batch: dict[str, Tensor], contexts: dict[str, Context], passes: int) -> dict[str, float]:
-    """Shortest of the passes in every context, taken in turns."""
-    times: dict[str, list[float]] = {name: [] for name in contexts}
-    for turn in range(passes + 1):
-        for name, context in contexts.items():
-            took = seconds(model, batch, context)
-            if turn:  # the first only warms up
-                times[name].append(took)
-    return {name: min(measured) for name, measured in times.items()}
+    """Shortest of the passes in every context, taken in turns, entering and leaving it apart."""
+    times = interleaved([lambda: model(**batch)] * len(contexts), passes, contexts=[*contexts.values()])
+    return dict(zip(contexts, times, strict=True))
 
 
 def contexts(model: nn.Module, rows: int) -> dict[str, Context]:
