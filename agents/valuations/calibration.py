@@ -19,7 +19,8 @@ from walras.models.objective import Batch, Objective
 class Calibration:
     """What valuations may look at. Holds the network weakly, so that a market that keeps this never keeps it alive.
 
-    `batches` are what the objective takes; `cost` [n] is each unit's share of the dense model's compute.
+    `batches` are what the objective takes; `cost` [n] is each unit's share of the dense model's compute; `dense` is the
+    network before any unit left and any weight was repaired, by default `model` itself.
     """
 
     def __init__(
@@ -29,10 +30,12 @@ class Calibration:
         objective: Objective,
         batches: Sequence[Batch],
         cost: NDArray[np.float64],
+        dense: nn.Module | None = None,
     ) -> None:
         if not batches:
             raise InputError("there is no calibration data: the list of batches is empty")
         self._model = weakref.ref(model)
+        self._dense = self._model if dense is None else weakref.ref(dense)
         self.inventory = inventory
         self.objective = objective
         self.batches = batches
@@ -41,10 +44,12 @@ class Calibration:
     @property
     def model(self) -> nn.Module:
         """The network, for as long as somebody else holds it."""
-        model = self._model()
-        if model is None:
-            raise InputError("the network of this market has been deleted; keep a reference to it while you trade")
-        return model
+        return _held(self._model)
+
+    @property
+    def dense(self) -> nn.Module:
+        """The network as it was, for as long as somebody else holds it; without gates it is the dense network."""
+        return _held(self._dense)
 
     def sample_gradients(self, gates: Tensor, generator: torch.Generator) -> Iterator[Tensor]:
         """For every batch, each sample's gradient [samples, n] of its loss with respect to its own gates.
@@ -52,20 +57,22 @@ class Calibration:
         One forward and one backward pass a batch: every sample has a copy of the gates [n] to itself.
         """
         model = self.model
-        with _at_rest(model):
+        with at_rest(model):
             for batch in self.batches:
-                yield self._gradient(model, batch, gates, generator)
+                yield self.gradients(model, self.objective, batch, gates, generator)
 
     @torch.enable_grad()
-    def _gradient(self, model: nn.Module, batch: Batch, gates: Tensor, generator: torch.Generator) -> Tensor:
-        """Each sample's gradient [samples, n] on one batch."""
-        rows = self.objective.rows
+    def gradients(
+        self, model: nn.Module, objective: Objective, batch: Batch, gates: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """Each sample's gradient [samples, n] on one batch, by an objective of one's own; the model is `at_rest`."""
+        rows = objective.rows
         samples, left_over = divmod(_rows(batch), rows)
         if left_over:
             raise InputError(f"a batch of {_rows(batch)} rows does not divide into samples of {rows} rows")
         own = gates.detach().expand(samples, -1).clone().requires_grad_()
         with gated(model, self.inventory, own, rows):
-            loss = self.objective(model, batch, generator)
+            loss = objective(model, batch, generator)
             if not loss.isfinite():
                 raise InputError(f"the loss of a calibration batch is {loss.item()}; it must be finite")
             (gradient,) = torch.autograd.grad(loss, own, allow_unused=True) if loss.requires_grad else (None,)
@@ -74,8 +81,15 @@ class Calibration:
         return gradient * samples
 
 
+def _held(reference: "weakref.ref[nn.Module]") -> nn.Module:
+    model = reference()
+    if model is None:
+        raise InputError("the network of this market has been deleted; keep a reference to it while you trade")
+    return model
+
+
 @contextmanager
-def _at_rest(model: nn.Module) -> Iterator[None]:
+def at_rest(model: nn.Module) -> Iterator[None]:
     """Evaluation mode, and no gradients to the weights; afterwards every part is as it was."""
     learning = [p for p in model.parameters() if p.requires_grad]
     training = [m for m in model.modules() if m.training]

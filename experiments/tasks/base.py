@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from walras.errors import InputError
 from walras.experiments.tasks.rows import Example
 from walras.models.loading import Head
 from walras.models.objective import Batch, Objective
+from walras.models.pooling import mean_pooled
 
 Reference = Tensor | None
 
@@ -87,16 +87,3 @@ def embed(model: nn.Module, tokenizer: Any, texts: Sequence[str], *, batch_size:
         batch = on_device(tokenized(tokenizer, [texts[i] for i in positions], None, length), model)
         rows.update(zip(positions, mean_pooled(model, batch).cpu(), strict=True))
     return torch.stack([rows[i] for i in range(len(texts))])
-
-
-def mean_pooled(model: nn.Module, batch: Batch) -> Tensor:
-    """Mean of the last hidden states over the tokens that are not padding, scaled to length 1: [rows, d]."""
-    outputs = model(**{name: tensor for name, tensor in batch.items() if name != "labels"})
-    hidden: Tensor | None = getattr(outputs, "last_hidden_state", None)
-    if hidden is None:
-        raise InputError(f"{type(model).__name__} gives no last_hidden_state; this task needs a model without a head")
-    mask = batch.get("attention_mask")
-    if mask is None:
-        return torch.nn.functional.normalize(hidden.mean(1), dim=-1)
-    kept = mask.unsqueeze(-1).to(hidden)
-    return torch.nn.functional.normalize((hidden * kept).sum(1) / kept.sum(1).clamp(min=1), dim=-1)

@@ -6,8 +6,9 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor, nn
 
-from walras.experiments.tasks.base import mean_pooled, on_device
+from walras.experiments.tasks.base import on_device
 from walras.models.objective import Batch, Objective, squared_distance
+from walras.models.pooling import mean_pooled
 
 
 @final
