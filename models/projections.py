@@ -1,6 +1,6 @@
 """Linear maps as transformers spells them: their sizes, and cutting rows or columns out of them."""
 
-from typing import Any, NamedTuple, final
+from typing import NamedTuple, final
 
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
@@ -69,14 +69,3 @@ def _layout(module: nn.Module) -> _Layout:
             return layout
     names = ", ".join(kind.__name__ for kind in _LAYOUTS)
     raise InputError(f"a projection must be a {names}, not {type(module).__name__}")
-
-
-def bias_only(module: nn.Module) -> nn.Linear:
-    """A map from 0 features to the bias of `module`, on its device and in its type."""
-    weight, outputs = module.get_parameter("weight"), features(module)[1]
-    left = nn.Linear(1, outputs, bias=False, device="meta")
-    left.in_features = 0
-    left.weight = nn.Parameter(weight.detach().new_empty(outputs, 0), requires_grad=weight.requires_grad)
-    bias: Any = module.bias  # a parameter, or None
-    left.bias = bias
-    return left.train(module.training)
