@@ -35,6 +35,9 @@ class SubLayer:
 
     inputs: tuple[Projection, ...]
     output: str  # path below the layer
+    stream: str = (
+        ""  # module below the layer whose input is the residual stream after the sub-layer; "": the layer's output
+    )
 
 
 @final
@@ -52,27 +55,33 @@ class Architecture:
     head_bias: str = ""  # its argument of shape [batch, heads, query, key] that is added to the scores
 
 
-def _apart(query: str, key: str, value: str, output: str) -> SubLayer:
+def _apart(query: str, key: str, value: str, output: str, stream: str) -> SubLayer:
     """Attention with three projections, one each for query, key and value."""
     paths = {"query": query, "key": key, "value": value}
-    return SubLayer(tuple(Projection(path, (part,)) for part, path in paths.items()), output)
+    return SubLayer(tuple(Projection(path, (part,)) for part, path in paths.items()), output, stream)
 
 
-def _fused(path: str, output: str, interleaved: bool = False) -> SubLayer:
+def _fused(path: str, output: str, stream: str = "", interleaved: bool = False) -> SubLayer:
     """Attention with one projection for query, key and value."""
-    return SubLayer((Projection(path, ("query", "key", "value"), interleaved),), output)
+    return SubLayer((Projection(path, ("query", "key", "value"), interleaved),), output, stream)
 
 
-def _ffn(*inputs: str, output: str) -> SubLayer:
+def _ffn(*inputs: str, output: str, stream: str = "") -> SubLayer:
     """An FFN; a gated one has two maps into it."""
-    return SubLayer(tuple(Projection(path, ("ffn_in",)) for path in inputs), output)
+    return SubLayer(tuple(Projection(path, ("ffn_in",)) for path in inputs), output, stream)
 
 
 _BERT = Architecture(
     layers="encoder.layer",
     attention="attention.self",
-    heads=_apart("attention.self.query", "attention.self.key", "attention.self.value", output="attention.output.dense"),
-    ffn=_ffn("intermediate.dense", output="output.dense"),
+    heads=_apart(
+        "attention.self.query",
+        "attention.self.key",
+        "attention.self.value",
+        output="attention.output.dense",
+        stream="attention.output.LayerNorm",
+    ),
+    ffn=_ffn("intermediate.dense", output="output.dense", stream="output.LayerNorm"),
     head_size="attention_head_size",
     counters={"num_attention_heads": "heads", "all_head_size": "features"},
 )
@@ -80,7 +89,13 @@ _BERT = Architecture(
 _LLAMA = Architecture(
     layers="layers",
     attention="self_attn",
-    heads=_apart("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", output="self_attn.o_proj"),
+    heads=_apart(
+        "self_attn.q_proj",
+        "self_attn.k_proj",
+        "self_attn.v_proj",
+        output="self_attn.o_proj",
+        stream="post_attention_layernorm",
+    ),
     ffn=_ffn("mlp.gate_proj", "mlp.up_proj", output="mlp.down_proj"),
     head_size="head_dim",
 )
@@ -88,7 +103,13 @@ _LLAMA = Architecture(
 _VIT = Architecture(
     layers="layers",
     attention="attention",
-    heads=_apart("attention.q_proj", "attention.k_proj", "attention.v_proj", output="attention.o_proj"),
+    heads=_apart(
+        "attention.q_proj",
+        "attention.k_proj",
+        "attention.v_proj",
+        output="attention.o_proj",
+        stream="layernorm_after",
+    ),
     ffn=_ffn("mlp.fc1", output="mlp.fc2"),
     head_size="head_dim",
     counters={"num_attention_heads": "heads"},
@@ -103,16 +124,28 @@ ARCHITECTURES: dict[str, Architecture] = {
     "distilbert": Architecture(
         layers="transformer.layer",
         attention="attention",
-        heads=_apart("attention.q_lin", "attention.k_lin", "attention.v_lin", output="attention.out_lin"),
-        ffn=_ffn("ffn.lin1", output="ffn.lin2"),
+        heads=_apart(
+            "attention.q_lin",
+            "attention.k_lin",
+            "attention.v_lin",
+            output="attention.out_lin",
+            stream="sa_layer_norm",
+        ),
+        ffn=_ffn("ffn.lin1", output="ffn.lin2", stream="output_layer_norm"),
         head_size="attention_head_size",
         counters={"n_heads": "heads", "dim": "features"},
     ),
     "mpnet": Architecture(
         layers="encoder.layer",
         attention="attention.attn",
-        heads=_apart("attention.attn.q", "attention.attn.k", "attention.attn.v", output="attention.attn.o"),
-        ffn=_ffn("intermediate.dense", output="output.dense"),
+        heads=_apart(
+            "attention.attn.q",
+            "attention.attn.k",
+            "attention.attn.v",
+            output="attention.attn.o",
+            stream="attention.LayerNorm",
+        ),
+        ffn=_ffn("intermediate.dense", output="output.dense", stream="output.LayerNorm"),
         head_size="attention_head_size",
         counters={"num_attention_heads": "heads", "all_head_size": "features"},
         head_bias="position_bias",  # one table of relative positions, shared by all layers
@@ -120,14 +153,14 @@ ARCHITECTURES: dict[str, Architecture] = {
     "modernbert": Architecture(
         layers="layers",
         attention="attn",
-        heads=_fused("attn.Wqkv", output="attn.Wo"),
+        heads=_fused("attn.Wqkv", output="attn.Wo", stream="mlp_norm"),
         ffn=SubLayer((Projection("mlp.Wi", ("ffn_in", "ffn_in")),), output="mlp.Wo"),
         head_size="head_dim",
     ),
     "gpt2": Architecture(
         layers="h",
         attention="attn",
-        heads=_fused("attn.c_attn", output="attn.c_proj"),
+        heads=_fused("attn.c_attn", output="attn.c_proj", stream="ln_2"),
         ffn=_ffn("mlp.c_fc", output="mlp.c_proj"),
         head_size="head_dim",
         counters={"num_heads": "heads", "split_size": "features"},
@@ -135,7 +168,13 @@ ARCHITECTURES: dict[str, Architecture] = {
     "opt": Architecture(
         layers="decoder.layers",
         attention="self_attn",
-        heads=_apart("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", output="self_attn.out_proj"),
+        heads=_apart(
+            "self_attn.q_proj",
+            "self_attn.k_proj",
+            "self_attn.v_proj",
+            output="self_attn.out_proj",
+            stream="final_layer_norm",
+        ),
         ffn=_ffn("fc1", output="fc2"),
         head_size="head_dim",
         counters={"num_heads": "heads"},
