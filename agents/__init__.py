@@ -2,22 +2,38 @@
 
 from walras.agents.strategies import STRATEGIES, Knowledge, Strategy, Truthful
 from walras.agents.unit import AGENTS, FFNBlockAgent, HeadAgent, UnitAgent
-from walras.agents.valuations import VALUATIONS, Calibration, Fisher, Gradient, Magnitude, Random, Valuation
+from walras.agents.valuations import (
+    VALUATIONS,
+    BlockFisher,
+    Calibration,
+    Fisher,
+    Gradient,
+    KPrune,
+    Magnitude,
+    Michel,
+    Random,
+    Uniform,
+    Valuation,
+)
 
 __all__ = [
     "AGENTS",
     "STRATEGIES",
     "VALUATIONS",
+    "BlockFisher",
     "Calibration",
     "FFNBlockAgent",
     "Fisher",
     "Gradient",
     "HeadAgent",
+    "KPrune",
     "Knowledge",
     "Magnitude",
+    "Michel",
     "Random",
     "Strategy",
     "Truthful",
+    "Uniform",
     "UnitAgent",
     "Valuation",
 ]

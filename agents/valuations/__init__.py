@@ -1,17 +1,37 @@
 """What a unit is worth. A new valuation is one file with one class, and one entry in `VALUATIONS`."""
 
+from walras.agents.valuations.block_fisher import BlockFisher
 from walras.agents.valuations.calibration import Calibration
 from walras.agents.valuations.fisher import Fisher
 from walras.agents.valuations.gradient import Gradient
+from walras.agents.valuations.knowledge import KPrune
 from walras.agents.valuations.magnitude import Magnitude
+from walras.agents.valuations.michel import Michel
 from walras.agents.valuations.random import Random
+from walras.agents.valuations.uniform import Uniform
 from walras.agents.valuations.valuation import Valuation
 
 VALUATIONS: dict[str, type[Valuation]] = {
+    "block-fisher": BlockFisher,
     "fisher": Fisher,
     "gradient": Gradient,
+    "knowledge": KPrune,
     "magnitude": Magnitude,
+    "michel": Michel,
     "random": Random,
+    "uniform": Uniform,
 }
 
-__all__ = ["VALUATIONS", "Calibration", "Fisher", "Gradient", "Magnitude", "Random", "Valuation"]
+__all__ = [
+    "VALUATIONS",
+    "BlockFisher",
+    "Calibration",
+    "Fisher",
+    "Gradient",
+    "KPrune",
+    "Magnitude",
+    "Michel",
+    "Random",
+    "Uniform",
+    "Valuation",
+]

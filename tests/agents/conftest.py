@@ -21,6 +21,7 @@ SIZES = {
 }  # fmt: skip
 FAMILIES: dict[str, dict[str, Any]] = {
     "bert": {},
+    "distilbert": {"hidden_dim": 20},
     "gpt2": {"n_inner": 20},  # transposed weights
     "opt": {"ffn_dim": 20, "word_embed_proj_dim": 12},  # its FFN sees batch and positions as one dimension
     "llama": {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 4},  # heads in groups
