@@ -18,7 +18,7 @@ from walras.mechanisms.bids import Bids
 from walras.mechanisms.clearing import Clearing
 from walras.mechanisms.entropic import EntropicBids
 from walras.mechanisms.indivisible import IndivisibleBids
-from walras.mechanisms.mechanism import Mechanism
+from walras.mechanisms.mechanism import Mechanism, charge
 from walras.mechanisms.quadratic import QuadraticBids
 
 # Makes a population from scores [..., n]; the second argument multiplies every utility.
@@ -87,6 +87,14 @@ def markets(mechanism: Mechanism, seed: int, instances: int) -> Iterator[Market]
             dtype = (torch.float64, torch.float32)[i // len(shapes) % 2]
             title = f"{name} {[*shape]} {dtype} #{i}"
             yield Market(title, population, scores.to(dtype), supply.to(dtype), cost.to(dtype))
+    if traits.SEVERAL_RESOURCES in mechanism.guarantees and mechanism.price_floor > -torch.inf:
+        for i in range(instances):
+            shape = shapes[i % len(shapes)]
+            scores, cost = random(*shape) + 0.05, random(shape[-1], 2) + 0.05
+            supply = cost.sum(0) * (random(2) * 1.2 if i % 5 else 0.0)
+            dtype = (torch.float64, torch.float32)[i // len(shapes) % 2]
+            title = f"indivisible {[*shape]} of two resources {dtype} #{i}"
+            yield Market(title, POPULATIONS["indivisible"], scores.to(dtype), supply.to(dtype), cost.to(dtype))
 
 
 def feasible(mechanism: Mechanism, market: Market) -> str:
@@ -136,8 +144,8 @@ def rational(mechanism: Mechanism, market: Market) -> str:
 
 def permutation(mechanism: Mechanism, market: Market) -> str:
     """Where no two agents tie, their order does not matter."""
-    per_cost = market.scores / market.cost.squeeze(-1)
-    if (per_cost.sort(-1).values.diff() == 0).any():
+    per_cost = market.scores.unsqueeze(-1) / market.cost
+    if (per_cost.sort(-2).values.diff(dim=-2) == 0).any():
         return ""
     order = torch.randperm(market.scores.shape[-1], generator=torch.Generator().manual_seed(0))
     plain = market.clear(mechanism)
@@ -157,7 +165,12 @@ def scaling(mechanism: Mechanism, market: Market) -> str:
 
 
 def monotone(mechanism: Mechanism, market: Market) -> str:
-    """As supply grows, welfare does not fall and no price rises."""
+    """As the supply of one resource grows, welfare does not fall and no price rises.
+
+    Of several, a price may rise as all supplies grow: by the one that then binds.
+    """
+    if market.supply.shape[-1] > 1:
+        return ""
     slack = _TOLERANCE[market.scores.dtype]
     welfare = price = None
     for share in (0.1, 0.3, 0.5, 0.7, 1.0, 1.3):
@@ -172,6 +185,24 @@ def monotone(mechanism: Mechanism, market: Market) -> str:
     return ""
 
 
+def several(mechanism: Mechanism, market: Market) -> str:
+    """Two resources: one that nobody needs in full is free, and who would gain most at the prices is served.
+
+    Left over may be what two units use: the relaxation has at most two fractional ones.
+    """
+    if market.supply.shape[-1] == 1:
+        return ""
+    clearing = market.clear(mechanism)
+    left = -clearing.residual - 2 * market.cost.double().max(-2).values
+    wasted = (clearing.price > mechanism.price_floor + _TOLERANCE[market.scores.dtype]) & (left > 0)
+    if wasted.any():
+        return f"price {clearing.price.tolist()} where {(-clearing.residual).tolist()} is left over"
+    gain = torch.where(clearing.quantity > 0, 0.0, market.scores - charge(market.cost, clearing.price))
+    if gain.max() <= 10 * _TOLERANCE[market.scores.dtype]:
+        return ""
+    return f"at price {clearing.price.tolist()} somebody who is not served would gain {gain.max().item()}"
+
+
 CheckFunction = Callable[[Mechanism, Market], str]
 ALWAYS: dict[str, CheckFunction] = {
     "never over supply, no NaN": feasible,
@@ -184,6 +215,7 @@ NAMED: dict[str, CheckFunction] = {
     traits.PERMUTATION_INVARIANT: permutation,
     traits.SCALE_INVARIANT: scaling,
     traits.SUPPLY_MONOTONE: monotone,
+    traits.SEVERAL_RESOURCES: several,
 }
 
 

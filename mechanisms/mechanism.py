@@ -57,7 +57,7 @@ class Mechanism(ABC):
         `supply` is a number or [..., K]; `cost` is [n] for one resource, [..., n, K] for several, and 1 a level
         where it is left out.
         """
-        lacks = self.requires - bids.traits
+        lacks = self.lacks(bids)
         if lacks:
             raise RequirementError(
                 f"{type(self).__name__} requires bids that are {' and '.join(sorted(lacks))}; "
@@ -69,6 +69,10 @@ class Mechanism(ABC):
         clearing = self.clear(bids, supply, cost)
         self._check(clearing, bids, supply, cost)
         return clearing
+
+    def lacks(self, bids: Bids) -> frozenset[str]:
+        """Traits that the rule requires and the population has not."""
+        return self.requires - bids.traits
 
     @abstractmethod
     def clear(self, bids: Bids, supply: Tensor, cost: Tensor) -> Clearing:

@@ -58,6 +58,8 @@ class PostedPrice(Mechanism):
 
     def clear(self, bids: Bids, supply: Tensor, cost: Tensor) -> Clearing:
         """Steps 1 to 3 of the class, batched: supply [..., 1], cost [..., n, 1]."""
+        if supply.shape[-1] != 1:
+            raise InputError(f"PostedPrice sells one resource; the supply has {supply.shape[-1]}")
         price = torch.full_like(supply, self.posted)
         served = ShadowPrice(price_floor=self.posted).clear(bids, supply, cost)
         buyers = Ranking(bids, supply, cost, self.posted)  # whoever it counts as eligible, to the last bit

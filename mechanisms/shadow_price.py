@@ -6,19 +6,21 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from walras.errors import InputError
 from walras.mechanisms.bids import Bids
 from walras.mechanisms.clearing import Clearing, Status
 from walras.mechanisms.mechanism import Mechanism, charge, load, money
 from walras.mechanisms.ranking import Ranking
 from walras.mechanisms.root import newton_step
+from walras.mechanisms.several_resources import clear_program
 from walras.mechanisms.traits import (
+    CHAINED,
     CONCAVE,
     INDIVIDUALLY_RATIONAL,
     PERMUTATION_INVARIANT,
     PRICE_FLOOR,
     SCALE_INVARIANT,
     SEPARABLE,
+    SEVERAL_RESOURCES,
     SUPPLY_MONOTONE,
 )
 
@@ -40,6 +42,8 @@ class ShadowPrice(Mechanism):
     Exact for concave utilities, and for jumps of one common shape; within one agent's value of the optimum for
     indivisible levels (the greedy bound of the knapsack's linear relaxation, Dantzig 1957, doi
     10.1287/opre.5.2.266).
+    Indivisible bids also trade several resources, one price each, and may form chains; these are the multipliers of
+    the linear relaxation (`several_resources`).
     With `price_floor=-inf` all is sold that can be used, as in attention; welfare then may fall as supply grows.
     On concave populations quantity and price are differentiable in scores, cost and supply.
     """
@@ -47,13 +51,18 @@ class ShadowPrice(Mechanism):
     price_floor: float = money(0.0)
     requires: ClassVar[frozenset[str]] = frozenset({SEPARABLE})
     guarantees: ClassVar[frozenset[str]] = frozenset(
-        {PRICE_FLOOR, INDIVIDUALLY_RATIONAL, PERMUTATION_INVARIANT, SCALE_INVARIANT, SUPPLY_MONOTONE}
+        {PRICE_FLOOR, INDIVIDUALLY_RATIONAL, PERMUTATION_INVARIANT, SCALE_INVARIANT, SUPPLY_MONOTONE, SEVERAL_RESOURCES}
     )
 
+    def lacks(self, bids: Bids) -> frozenset[str]:
+        """Chains are the one kind of dependence that it can clear."""
+        return frozenset() if CHAINED in bids.traits else super().lacks(bids)
+
     def clear(self, bids: Bids, supply: Tensor, cost: Tensor) -> Clearing:
-        """Steps 1 to 4 of the class, batched: supply [..., 1], cost [..., n, 1]."""
-        if supply.shape[-1] != 1:
-            raise InputError(f"ShadowPrice clears one resource; the supply has {supply.shape[-1]}")
+        """Steps 1 to 4 of the class, batched: supply [..., K], cost [..., n, K]; for K = 1 exactly these."""
+        if supply.shape[-1] != 1 or CHAINED in bids.traits:
+            with torch.no_grad():
+                return clear_program(bids, supply, cost, self.price_floor, type(self).__name__)
         with torch.no_grad():
             ranking = Ranking(bids, supply, cost, self.price_floor)
             count = ranking.longest_prefix()

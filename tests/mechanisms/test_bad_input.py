@@ -60,7 +60,6 @@ def test_temperatures_are_positive(kind: Any, temperature: float) -> None:
         (THREE, torch.ones(4, 1), None, r"supply has shape \[4, 1\], which does not fit a batch of \[\] markets"),
         (TWO_BY_THREE, torch.ones(4, 1), None, r"supply has shape \[4, 1\].* \[2\] markets"),
         (TWO_BY_THREE, 1.0, torch.ones(5, 3, 1), r"cost has shape \[5, 3, 1\].* \[2\] markets"),
-        (THREE, torch.ones(2), torch.ones(3, 2), "one resource"),
     ],
 )
 def test_supply_and_cost_are_checked(rule: Mechanism, bids: Bids, supply: Any, cost: Any, message: str) -> None:

@@ -24,7 +24,7 @@ from walras.mechanisms import (
 )
 from walras.mechanisms.bids_conformance import check_bids
 from walras.mechanisms.conformance import ALWAYS, NAMED, check_mechanism
-from walras.mechanisms.traits import INDIVISIBLE, PROPERTIES, SEPARABLE, SUPPLY_MONOTONE
+from walras.mechanisms.traits import INDIVISIBLE, PROPERTIES, SEPARABLE, SEVERAL_RESOURCES, SUPPLY_MONOTONE
 
 
 @pytest.mark.parametrize("rule", MECHANISMS.values())
@@ -56,7 +56,7 @@ class Wrong(Mechanism):
     spoil: Callable[[Clearing, Bids, Tensor, Tensor], Clearing]
     price_floor: float = 0.0
     requires: ClassVar[frozenset[str]] = frozenset({INDIVISIBLE, SEPARABLE})  # these clear fastest
-    guarantees: ClassVar[frozenset[str]] = PROPERTIES
+    guarantees: ClassVar[frozenset[str]] = PROPERTIES - {SEVERAL_RESOURCES}
 
     def clear(self, bids: Bids, supply: Tensor, cost: Tensor) -> Clearing:
         return self.spoil(ShadowPrice().clear(bids, supply, cost), bids, supply, cost)
@@ -121,6 +121,29 @@ def test_each_fault_fails_the_check_meant_for_it_and_no_other(meant: str, fault:
     failed = {c.name: c.detail for c in check_mechanism(Wrong(fault), instances=12) if not c.passed}
     assert list(failed) == [meant]
     assert "#" in failed[meant]  # the market on which it failed
+
+
+def free_for_nobody(clearing: Clearing, bids: Bids, supply: Tensor, cost: Tensor) -> Clearing:
+    """Prices at which the last resource costs something wherever it is."""
+    return replace(clearing, price=clearing.price + torch.tensor([0.0, 0.1]).to(clearing.price))
+
+
+def leaves_the_best_out(clearing: Clearing, bids: Bids, *_: Any) -> Clearing:
+    worst = bids.reservation_price() < bids.reservation_price().max(-1, keepdim=True).values
+    return replace(clearing, quantity=clearing.quantity * worst, payment=clearing.payment * worst)
+
+
+@pytest.mark.parametrize("fault", [free_for_nobody, leaves_the_best_out])
+def test_faults_of_a_market_of_several_resources_are_caught(fault: Any) -> None:
+    @dataclass(frozen=True)
+    class Several(Wrong):
+        guarantees: ClassVar[frozenset[str]] = frozenset({SEVERAL_RESOURCES})
+
+        def clear(self, bids: Bids, supply: Tensor, cost: Tensor) -> Clearing:
+            sound = ShadowPrice().clear(bids, supply, cost)
+            return sound if supply.shape[-1] == 1 else self.spoil(sound, bids, supply, cost)
+
+    assert [c.name for c in check_mechanism(Several(fault), instances=12) if not c.passed] == [SEVERAL_RESOURCES]
 
 
 def test_a_price_below_the_floor_is_caught() -> None:
