@@ -10,8 +10,10 @@ from typing import Any, final
 
 import numpy as np
 import pandas as pd
+import safetensors.torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
+from torch import Tensor
 
 from walras.errors import InputError
 
@@ -20,6 +22,7 @@ PARTS = (
     "result.json",
     "rounds.parquet",
     "allocation.safetensors",
+    "weights.safetensors",
     "report.html",
     "trace",
     "price.png",
@@ -35,6 +38,28 @@ def _ours(name: str) -> bool:
     return name in PARTS or (name.startswith(".") and name.endswith(".partial"))
 
 
+def check_place(path: str | Path) -> None:
+    """Refuse what cannot become a folder that is written to.
+
+    Raises:
+        InputError: a file, or a place in which the user may not write.
+    """
+    place = Path(path)
+    if place.exists() and not place.is_dir():
+        raise InputError(f"--out {str(path)!r} is a file; it must be a folder")
+    above = next(p for p in (place, *place.absolute().parents) if p.exists())
+    if not (above.is_dir() and os.access(above, os.W_OK)):
+        raise InputError(f"--out {str(path)!r} cannot be written: {str(above)!r} is no folder that you may write to")
+
+
+def write_whole(file: Path, content: str | bytes) -> None:
+    """Write a file whole or not at all; folders above it are made."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f".{file.name}.partial")
+    partial.write_bytes(content.encode() if isinstance(content, str) else content)
+    os.replace(partial, file)
+
+
 @final
 class RunFolder:
     """Where a run is kept. Nothing is created, and nothing old removed, before the first round is done.
@@ -46,13 +71,7 @@ class RunFolder:
     def __init__(self, path: str | Path, overwrite: bool = False) -> None:
         self.path = Path(path)
         self._begun = False
-        if self.path.exists() and not self.path.is_dir():
-            raise InputError(f"--out {str(path)!r} is a file; it must be a folder")
-        above = next(p for p in (self.path, *self.path.absolute().parents) if p.exists())
-        if not (above.is_dir() and os.access(above, os.W_OK)):
-            raise InputError(
-                f"--out {str(path)!r} cannot be written: {str(above)!r} is no folder that you may write to"
-            )
+        check_place(path)
         present = sorted(p.name for p in self.path.iterdir()) if self.path.is_dir() else []
         traced = sorted(p.name for p in self.trace.iterdir()) if self.trace.is_dir() else []
         foreign = [n for n in present if not _ours(n)] + [f"trace/{n}" for n in traced if not _PART.fullmatch(n)]
@@ -82,10 +101,7 @@ class RunFolder:
 
     def write(self, name: str, content: str | bytes) -> None:
         """Write a file whole or not at all."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        partial = self.path / f".{name}.partial"
-        partial.write_bytes(content.encode() if isinstance(content, str) else content)
-        os.replace(partial, self.path / name)
+        write_whole(self.path / name, content)
 
     def write_rounds(self, rounds: pd.DataFrame) -> None:
         """Write the table of rounds."""
@@ -99,6 +115,13 @@ class RunFolder:
         partial = self.path / ".allocation.partial"
         save_file({k: np.ascontiguousarray(v) for k, v in columns.items()}, partial, metadata={"block": str(block)})
         os.replace(partial, self.path / "allocation.safetensors")
+
+    def write_weights(self, tensors: Mapping[str, Tensor]) -> None:
+        """Write the tensors of the smaller model that were repaired; nothing where none were."""
+        if tensors:
+            partial = self.path / ".weights.partial"
+            safetensors.torch.save_file(dict(tensors), partial)
+            os.replace(partial, self.path / "weights.safetensors")
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Write the result; the run is finished."""
