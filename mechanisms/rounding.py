@@ -1,5 +1,6 @@
 """From fractions to whole units: round down, fill what is left, and dive where steps are coarse."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import final
@@ -12,6 +13,8 @@ from walras.mechanisms.linear_program import WHOLE, Program
 
 Served = NDArray[np.bool_]
 _TINY = 1e-6
+_DEPTH = 12
+_ENOUGH = 1e-4  # relative distance of the best found to the bound at which a search ends
 
 
 @final
@@ -27,12 +30,11 @@ class Rounding:
     price: Column
 
     def best(self, fraction: Column) -> Served:
-        """The better of rounding `fraction` [n] and, where there are chains, of diving from it; ties: the former."""
+        """The best of rounding `fraction` [n] and, where there are chains, of what diving from it comes by."""
         rounded = self.fill(self.down(fraction))
         if self.program.chains.single or not _fractional(fraction).any():
             return rounded
-        dived = self.fill(self.down(self.dive(fraction)))
-        return dived if self.worth(dived) > self.worth(rounded) else rounded
+        return self.dive(fraction, rounded)
 
     def worth(self, served: Served) -> float:
         """Sum of values."""
@@ -86,26 +88,43 @@ class Rounding:
                     served[order[first : place + 1]] = True
         return served
 
-    def dive(self, fraction: Column) -> Column:
-        """Fix the run with the largest fraction: to be served where that can fit, else not; solve again; repeat."""
+    def dive(self, fraction: Column, served: Served) -> Served:
+        """Branch on the run with the largest fraction, served to its end or not, and follow the higher bound.
+
+        Both branches of each of at most `_DEPTH` steps are relaxed, rounded and filled, and the best of all is kept;
+        ends early where no fraction is left or no bound lies above the best found.
+        """
         p, low, high = self.program, np.zeros(len(fraction)), np.ones(len(fraction))
-        order = p.chains.order
-        for _ in range(len(fraction)):
-            split = _fractional(fraction)
-            if not split.any():
+        best = self.worth(served)
+        for _ in range(_DEPTH):
+            if not _fractional(fraction).any():
                 break
-            top = fraction[split].max()
-            place = int(np.flatnonzero(split[order] & (fraction[order] >= top - WHOLE))[0])
-            chain = p.chains.first == p.chains.first[place]
-            run = order[chain & (fraction[order] >= top - WHOLE)]  # and whoever is before them
-            raised = low.copy()
-            raised[run] = 1
-            if (raised @ p.cost <= p.supply).all():
-                low = raised
-            else:
-                high[order[chain & (np.arange(len(order)) >= place)]] = 0
-            fraction, _ = p.relaxed(low, high)
-        return fraction
+            nodes = []
+            for node in self._branches(fraction, low, high):
+                relaxed, _ = p.relaxed(*node)
+                rounded = self.fill(self.down(relaxed))
+                if self.worth(rounded) > best:
+                    served, best = rounded, self.worth(rounded)
+                nodes.append((float(p.value @ relaxed), relaxed, *node))
+            bound, fraction, low, high = max(nodes, key=lambda node: node[0])
+            if bound <= best * (1 + _ENOUGH):
+                break
+        return served
+
+    def _branches(self, fraction: Column, low: Column, high: Column) -> Iterator[tuple[Column, Column]]:
+        """Bounds under which the run with the largest fraction is served to its end, where that fits, and is not."""
+        p, order = self.program, self.program.chains.order
+        split = _fractional(fraction)[order]
+        top = fraction[order][split].max()
+        inside = fraction[order] >= top - WHOLE  # the run, and whoever is before it
+        chain = p.chains.first == p.chains.first[np.flatnonzero(split & inside)[0]]
+        end = int(np.flatnonzero(chain & inside)[-1])
+        raised, lowered = low.copy(), high.copy()
+        raised[order[chain & inside]] = 1
+        lowered[order[chain & (np.arange(len(order)) >= end)]] = 0
+        if (raised @ p.cost <= p.supply).all():
+            yield raised, high
+        yield low, lowered
 
 
 def _fractional(fraction: Column) -> Served:

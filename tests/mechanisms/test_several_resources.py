@@ -55,7 +55,7 @@ def runs(program: Program, fraction: Column) -> list[float]:
     return [*found.values()]
 
 
-@pytest.mark.parametrize("instance", range(150))
+@pytest.mark.parametrize("instance", range(100))
 @pytest.mark.parametrize("resources", [1, 2, 3])
 def test_within_as_many_agents_of_the_optimum_as_there_are_resources(instance: int, resources: int) -> None:
     random = np.random.default_rng((instance, resources))
@@ -67,13 +67,15 @@ def test_within_as_many_agents_of_the_optimum_as_there_are_resources(instance: i
     program = Program(value, cost, supply, Chains(np.full(n, -1)), np.zeros(n, dtype=bool))
     fraction, multiplier = program.relaxed(np.zeros(n), np.ones(n))
     price = program.lowest_prices(fraction, multiplier)
+    assert price @ cost.sum(0) <= multiplier @ cost.sum(0) * (1 + 1e-6)
     served = Rounding(program, price).best(fraction)
     best, achieved = optimum(value, cost, supply), float(value[served].sum())
     assert best - np.sort(value)[-resources:].sum() - 1e-9 <= achieved <= best + 1e-9
     assert (cost[served].sum(0) <= supply * (1 + 1e-12)).all()
     # Strong duality of the relaxation at these prices, and with it all of complementary slackness.
-    surplus = np.maximum(value - cost @ price, 0).sum()
-    assert surplus + price[price > 0] @ supply[price > 0] == pytest.approx(value @ fraction, rel=1e-6, abs=1e-9)
+    for supporting in (price, multiplier):
+        surplus = np.maximum(value - cost @ supporting, 0).sum()
+        assert surplus + supporting @ supply == pytest.approx(value @ fraction, rel=1e-6, abs=1e-9)
     assert (price >= 0).all()
     if resources > 1:
         clearing = clear(value, cost, supply)
@@ -84,7 +86,7 @@ def test_within_as_many_agents_of_the_optimum_as_there_are_resources(instance: i
         assert clearing.payment.numpy() == pytest.approx(np.minimum(charged, value) * served)
 
 
-@pytest.mark.parametrize("instance", range(120))
+@pytest.mark.parametrize("instance", range(60))
 def test_one_resource_as_a_linear_program_has_the_price_of_the_search(instance: int) -> None:
     """The lowest supporting price is the value per cost of the first agent left out, which the ranking finds."""
     random = np.random.default_rng(instance)
@@ -127,7 +129,7 @@ def test_slack_infeasible_and_bids_that_may_not_trade() -> None:
     assert clear(np.array([0.0, -1.0, 1.0]), cost, np.array([9.0, 9.0])).quantity.tolist() == [1, 0, 1]
 
 
-@pytest.mark.parametrize("instance", range(150))
+@pytest.mark.parametrize("instance", range(100))
 @pytest.mark.parametrize("resources", [1, 2])
 def test_chains_with_steps_against_the_optimum(instance: int, resources: int) -> None:
     random = np.random.default_rng((instance, resources))
@@ -170,8 +172,8 @@ def _stepped(random: Any, resources: int, sublayers: int, most: int) -> tuple[Co
 
 
 def test_chains_come_close_to_the_optimum_on_average() -> None:
-    """As many units as a small network has; rounding down alone leaves several times as much."""
-    lost, rounded = [], []
+    """As many units as a small network has; filling loses ten times as much, rounding down a hundred times."""
+    lost = []
     for seed in range(12):
         random = np.random.default_rng(seed)
         value, cost, before = _stepped(random, 2, sublayers=12, most=20)
@@ -179,11 +181,11 @@ def test_chains_come_close_to_the_optimum_on_average() -> None:
         program = Program(value, cost, supply, Chains(before), np.zeros(len(value), dtype=bool))
         fraction, multiplier = program.relaxed(np.zeros(len(value)), np.ones(len(value)))
         rounding = Rounding(program, program.lowest_prices(fraction, multiplier))
-        best = optimum(value, cost, supply, before)
-        lost.append(1 - rounding.worth(rounding.best(fraction)) / best)
-        rounded.append(1 - rounding.worth(rounding.down(fraction)) / best)
-    assert np.mean(lost) < 0.01
-    assert np.mean(lost) < np.mean(rounded) / 2
+        down = rounding.down(fraction)
+        found = [rounding.worth(served) for served in (rounding.best(fraction), rounding.fill(down), down)]
+        lost.append(1 - np.array(found) / optimum(value, cost, supply, before))
+    best, filled, rounded = np.mean(lost, 0)
+    assert best < 0.001 < 0.002 < filled < rounded / 5
 
 
 def test_a_fixed_cost_by_hand() -> None:
