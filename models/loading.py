@@ -1,11 +1,8 @@
 """Loading a pretrained transformer and its tokenizer: from a folder, from a pip package, or from the hub."""
 
 import importlib.util
-import logging
 import socket
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, final
 from urllib.parse import urlsplit
@@ -19,6 +16,7 @@ from torch import nn
 
 from walras.errors import InputError, WalrasError
 from walras.models.architectures import family
+from walras.models.reloading import KEY, quiet, sliced_class
 
 Head = Literal["base", "classification", "causal", "auto"]
 
@@ -73,7 +71,9 @@ def load(name: str, head: Head = "base", *, device: str = "auto", trust_remote_c
         family(config.model_type)
         tokenizer = transformers.AutoTokenizer.from_pretrained(source, **options)
         cls = _CLASSES[head if head != "auto" else _saved_head(config)]
-        with _quiet():  # missing weights, and those of another size, are told below, and as an error
+        if hasattr(config, KEY):  # an export of ours: its code is ours too, and need not be trusted
+            cls = sliced_class(name, config.to_dict(), cls.__name__)
+        with quiet():  # missing weights, and those of another size, are told below, and as an error
             model, info = cls.from_pretrained(
                 source, output_loading_info=True, use_safetensors=True, ignore_mismatched_sizes=True, **options
             )
@@ -166,18 +166,6 @@ def _cached(name: str) -> bool:
         return isinstance(try_to_load_from_cache(name, "config.json"), str)
     except HFValidationError:
         return False
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep transformers' own warnings back."""
-    logger = logging.getLogger("transformers")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _hub_answers(timeout: float = 3.0) -> bool:

@@ -70,7 +70,12 @@ def shrink(model: Any) -> None:
             resize(layer.get_submodule(path), inputs=features)
             if features == 0:
                 replace(layer, path, bias_only(layer.get_submodule(path)))
-        tell_attention(layer, layout, index, heads, getattr(told, "position_bias_heads", None))
+        rows = getattr(told, "position_bias_heads", None)
+        if rows is not None and (len(rows) != heads or not set(rows) <= set(range(stock["heads"]))):
+            raise ValueError(
+                f"layer {index}: position_bias_heads = {rows}; valid: {heads} different numbers below {stock['heads']}"
+            )
+        tell_attention(layer, layout, index, heads, rows)
 
 
 def check(layer: int, stock: Mapping[str, int], heads: Any, groups: Any, neurons: Any) -> None:

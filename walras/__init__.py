@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         UniformPriceAuction,
     )
     from walras.mechanisms.conformance import check_mechanism
+    from walras.models.reloading import load
 
 __version__ = "0.1.0"
 
@@ -50,6 +51,7 @@ __all__ = [
     "Valuation",
     "__version__",
     "check_mechanism",
+    "load",
     "open_market",
     "read_trace",
     "run",
@@ -67,6 +69,7 @@ _HOMES = {
     "UnitAgent": "walras.agents",
     "Valuation": "walras.agents",
     "check_mechanism": "walras.mechanisms.conformance",
+    "load": "walras.models.reloading",
     "open_market": "walras.experiments.api",
     "read_trace": "walras.market",
     "run": "walras.experiments.api",
