@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from walras.errors import InputError
 from walras.models.architectures import architecture, layer_paths, submodule
 from walras.models.inventory import Inventory, projections
 from walras.models.projections import features
+from walras.models.resources import Resource
 
 PARTS = ("query", "key", "value", "scores", "mix", "output", "ffn_in", "ffn_out")
 """Projections to query, key and value, query times key, probabilities times value, and so on."""
@@ -21,14 +22,22 @@ PARTS = ("query", "key", "value", "scores", "mix", "output", "ffn_in", "ffn_out"
 
 @final
 @dataclass(frozen=True, eq=False)
-class Macs:
+class Macs(Resource):
     """Multiply-accumulates of the layers for one sequence of `length` tokens; columns are float64 `[n]`.
 
     Embeddings, pooler, language-model head and patch convolution lie outside: no unit's leaving changes them.
     """
 
+    name: ClassVar[str] = "macs"
+    unit: ClassVar[str] = "MACs"
     parts: Mapping[str, NDArray[np.float64]]
     length: int
+    inventory: Inventory
+
+    def marginal(self, rank: NDArray[np.int64]) -> NDArray[np.float64]:
+        """`[n]`: the same at every rank."""
+        del rank
+        return self.units
 
     @cached_property
     def units(self) -> NDArray[np.float64]:
@@ -83,4 +92,4 @@ def macs(model: nn.Module, inventory: Inventory, length: int) -> Macs:
             parts["ffn_out"][site.units] = out
     for column in parts.values():
         column.flags.writeable = False
-    return Macs(MappingProxyType(parts), length)
+    return Macs(MappingProxyType(parts), length, inventory)
