@@ -11,7 +11,9 @@ import typer
 from rich.console import Console
 
 from walras.errors import WalrasError
-from walras.experiments.config import RunConfig, checked, read_config
+from walras.experiments.commands.compare import compare
+from walras.experiments.config import RunConfig, read_config
+from walras.experiments.recipes import resolved
 from walras.experiments.screen import fail, output, progress_bar
 
 app = typer.Typer(
@@ -42,9 +44,13 @@ def run(
     price: Annotated[float | None, _option("price")] = None,
     valuation: Annotated[str | None, _option("valuation")] = None,
     strategy: Annotated[str | None, _option("strategy")] = None,
+    recipe: Annotated[str | None, _option("recipe")] = None,
     budget: Annotated[float | None, _option("budget")] = None,
     rounds: Annotated[int | None, _option("rounds")] = None,
     schedule: Annotated[str | None, _option("schedule")] = None,
+    sublayers: Annotated[bool | None, _option("sublayers", "--sublayers/--whole")] = None,
+    rearranged: Annotated[bool | None, _option("rearranged", "--rearranged/--as-cleared")] = None,
+    repair: Annotated[str | None, _option("repair")] = None,
     label_free: Annotated[bool | None, _option("label_free", "--label-free/--labels")] = None,
     reentry: Annotated[bool | None, _option("reentry", "--reentry/--no-reentry")] = None,
     block: Annotated[int | None, _option("block")] = None,
@@ -63,7 +69,7 @@ def run(
 ) -> None:
     """One market on one model and one task: which heads and FFN blocks stay at a budget of compute."""
     given = {name: value for name, value in locals().items() if name in _HELP and value is not None}
-    settings = RunConfig(**checked({**(read_config(config) if config else {}), **given}))
+    settings = resolved({**(read_config(config) if config else {}), **given})
     place = out or _new_folder(settings)
 
     from walras.experiments.run import run_config
@@ -127,7 +133,7 @@ def check(
 
 @app.command(name="list")
 def list_(as_json: Annotated[bool, typer.Option("--json", help="Print the lists as JSON.")] = False) -> None:
-    """Mechanisms, valuations, strategies, tasks, schedules and architectures."""
+    """Mechanisms, valuations, strategies, schedules, repairs, tasks, recipes and architectures."""
     from walras.experiments.tables import catalogue, catalogue_table
 
     entries = catalogue()
@@ -135,6 +141,9 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="Print the lists 
         print(json.dumps(entries, indent=2))
     else:
         output().print(catalogue_table(entries))
+
+
+app.command()(compare)
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from walras.market import ComputeMarket, budget_path
 from walras.mechanisms import Mechanism
 from walras.models import Inventory, Macs, inventory, macs
 from walras.models.objective import Batch, Objective
+from walras.models.repair import Repair
 
 
 def positions(model: nn.Module) -> int | None:
@@ -93,13 +94,18 @@ class Floor:
         seed: int = 0,
         agents: Mapping[str, type[UnitAgent]] | None = None,
         reentry: bool = False,
+        sublayers: bool = False,
+        rearranged: bool = False,
+        dense: nn.Module | None = None,
+        repair: Repair | None = None,
         record: Callable[[ComputeMarket], None] | None = None,
     ) -> ComputeMarket:
-        """The market, ready for its first `step()`."""
+        """The market, ready for its first `step()`; `dense` is the network that ours is a copy of, if it is one."""
         path = budget_path(budget, rounds, schedule)
         self.check(budget)
-        calibration = Calibration(self.model, self.units, objective, batches, self.macs.share)
+        calibration = Calibration(self.model, self.units, objective, batches, self.macs.share, dense)
         return ComputeMarket(
             calibration, valuation, mechanism, path,
-            strategy=strategy, seed=seed, agents=agents, reentry=reentry, record=record,
+            strategy=strategy, seed=seed, agents=agents, reentry=reentry, sublayers=sublayers, rearranged=rearranged,
+            repair=repair, record=record,
         )  # fmt: skip

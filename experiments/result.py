@@ -28,6 +28,7 @@ class Result:
     metric: dict[str, Any]  # name, dense, value
     summary: dict[str, Any]  # what result.json holds
     folder: Path | None = None
+    dense: nn.Module | None = None  # the network as it was, where ours was repaired
 
     @property
     def gates(self) -> Tensor:
@@ -62,6 +63,17 @@ class Result:
     def compact(self) -> nn.Module:
         """A copy of the model from which the units that go are physically removed."""
         return compact(self.model, self.units, (self.gates > 0).cpu())
+
+    def repaired(self) -> dict[str, Tensor]:
+        """Tensors of the smaller model that are not slices of the dense one, by name; contiguous, on the CPU."""
+        if self.dense is None or self.dense is self.model:
+            return {}
+        stock = compact(self.dense, self.units, (self.gates > 0).cpu()).state_dict()
+        return {
+            name: tensor.cpu().contiguous()
+            for name, tensor in self.compact().state_dict().items()
+            if not torch.equal(tensor, stock[name])
+        }
 
 
 def allocation_columns(units: Inventory, gates: Tensor) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The main job: one market on one model and one task, from settings to a run folder."""
 
+import copy
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, final
 
@@ -21,6 +22,7 @@ from walras.market import ComputeMarket, TraceWriter, budget_path
 from walras.mechanisms import MECHANISMS, Mechanism
 from walras.models import compact
 from walras.models.loading import load
+from walras.models.repairs import REPAIRS, Repair
 
 
 class Progress(Protocol):
@@ -61,6 +63,7 @@ class Plan:
     mechanism: Mechanism
     valuation: Valuation
     strategy: Strategy
+    repair: Repair | None
 
     @staticmethod
     def of(config: RunConfig) -> "Plan":
@@ -77,6 +80,7 @@ class Plan:
             build("mechanism", rule, price=config.price),
             build("valuation", find_class("valuation", config.valuation, VALUATIONS, Valuation)),
             build("strategy", find_class("strategy", config.strategy, STRATEGIES, Strategy)),
+            None if config.repair == "none" else build("repair", find_class("repair", config.repair, REPAIRS, Repair)),
         )
 
 
@@ -156,35 +160,48 @@ def run_config(
 
 def run_plan(plan: Plan, stage: Stage, folder: RunFolder | None, progress: Progress) -> Result:
     """Rounds of the market, the metric of what is left of the network, and the run folder."""
-    config, floor, task = plan.config, stage.floor, stage.task
+    config, task = plan.config, stage.task
     started = time.monotonic()
+    # Repairs change weights: they get a network of their own, and the dense one stays what it is.
+    floor = stage.floor if plan.repair is None else replace(stage.floor, model=copy.deepcopy(stage.model))
     batches = task.calibration(stage.tokenizer, sentences=config.sentences, seed=config.seed, **stage.sizes)
-    bar = progress.add_task("Rounds", total=config.rounds * len(batches))
+    sessions = config.rounds * (len(floor.units.sites) if config.sublayers else 1)
+    bar = progress.add_task("Rounds", total=sessions * len(batches))
     market = floor.market(
         task.objective(stage.model, config.label_free),
         Watched(batches, lambda: progress.update(bar, advance=1)),
         plan.valuation, plan.mechanism,
         budget=config.budget, rounds=config.rounds, schedule=config.schedule, strategy=plan.strategy,
-        seed=config.seed, reentry=config.reentry, record=None if folder is None else Recorder(folder, config),
+        seed=config.seed, reentry=config.reentry, sublayers=config.sublayers, rearranged=config.rearranged,
+        dense=stage.model, repair=plan.repair, record=None if folder is None else Recorder(folder, config),
     )  # fmt: skip
-    for _ in range(config.rounds):
+    for _ in range(sessions):
         market.step()
         last = market.rounds[-1]
         told = f"Round {last.round}: price {last.price:.3g}, {last.used:.1%} used"
         progress.update(bar, completed=last.round * len(batches), description=told)  # some valuations need no batches
     progress.update(bar, description=f"Smaller model on {task.name}")
-    value = stage.evaluate(compact(stage.model, floor.units, (market.gates > 0).cpu()))
+    small = compact(floor.model, floor.units, (market.gates > 0).cpu())
+    value = stage.evaluate(small)
     metric = {"name": task.metric, "dense": stage.dense, "value": value}
     summary = {
         "mechanism": config.mechanism, "valuation": config.valuation, "strategy": config.strategy,
         "task": task.name, "model": config.model, "seed": config.seed,
         **figures(market, floor, plan.valuation), "metric": metric,
+        "recipe": config.recipe, "parameters": parameters(small), "dense_parameters": parameters(stage.model),
         "seconds": round(time.monotonic() - started, 2),
     }  # fmt: skip
-    result = Result(stage.model, floor.units, floor.macs, market, metric, summary, folder.path if folder else None)
+    result = Result(
+        floor.model, floor.units, floor.macs, market, metric, summary, folder.path if folder else None, stage.model
+    )
     if folder is not None:
         finish(folder, result, config.block)
     return result
+
+
+def parameters(model: nn.Module) -> int:
+    """Parameters of a whole model."""
+    return sum(p.numel() for p in model.parameters())
 
 
 def figures(market: ComputeMarket, floor: Floor, valuation: Valuation) -> dict[str, Any]:
@@ -201,5 +218,6 @@ def figures(market: ComputeMarket, floor: Floor, valuation: Valuation) -> dict[s
 def finish(folder: RunFolder, result: Result, block: int) -> None:
     """Write allocation, report and, last of all, the result."""
     folder.write_allocation(allocation_columns(result.units, result.gates), block)
+    folder.write_weights(result.repaired())
     write_report(folder, result)
     folder.write_result(result.summary)

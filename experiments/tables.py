@@ -8,12 +8,14 @@ from rich import box
 from rich.table import Table
 
 from walras.agents import STRATEGIES, VALUATIONS
+from walras.experiments.recipes import RECIPES
 from walras.experiments.tasks import TASKS
 from walras.experiments.tasks.glue_table import GLUE
 from walras.market import SCHEDULES, Study
 from walras.mechanisms import MECHANISMS
 from walras.mechanisms.conformance import Check
 from walras.models import ARCHITECTURES
+from walras.models.repairs import REPAIRS
 
 
 def result_table(summaries: Sequence[Mapping[str, Any]], title: str | None = None) -> Table:
@@ -96,12 +98,14 @@ def catalogue() -> dict[str, dict[str, str]]:
     """Everything that can be named on the command line, with a line about each."""
     lists: dict[str, Mapping[str, Any]] = {
         "mechanisms": MECHANISMS, "valuations": VALUATIONS, "strategies": STRATEGIES, "schedules": SCHEDULES,
+        "repairs": REPAIRS,
     }  # fmt: skip
     found = {kind: {name: _about(entry) for name, entry in entries.items()} for kind, entries in lists.items()}
     found["tasks"] = {
         name: f"{GLUE[name].folder} of GLUE, by {GLUE[name].metrics[0]}" if name in GLUE else _about(task)
         for name, task in TASKS.items()
     }
+    found["recipes"] = {name: recipe.source for name, recipe in RECIPES.items()}
     found["architectures"] = dict.fromkeys(ARCHITECTURES, "")
     return found
 

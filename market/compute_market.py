@@ -9,14 +9,16 @@ import mesa
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from walras.agents import AGENTS, Calibration, Knowledge, Strategy, Truthful, UnitAgent, Valuation
 from walras.errors import InputError, UnknownNameError
 from walras.market.ledger import Column, Ledger
 from walras.market.measures import welfare
-from walras.market.schedule import check_budget
+from walras.market.schedule import Session, check_budget, sessions
 from walras.mechanisms import Clearing, IndivisibleBids, Mechanism, charge
+from walras.models.repair import Repair
 
 
 @final
@@ -46,6 +48,7 @@ class ComputeMarket(mesa.Model):
     2. The strategy, or an agent's own `bid()`, turns values into reports.
     3. The mechanism clears the reports against this round's budget, and sees nothing else.
     4. The outcome becomes the gates; the ledger books income and payments; the trace gets a row an agent.
+    5. What is left of the network is repaired.
 
     The network itself is not held here, only weakly by the calibration: a Mesa model is never freed in Mesa 3.3.
 
@@ -58,6 +61,10 @@ class ComputeMarket(mesa.Model):
         seed: of everything random.
         agents: agent classes by kind of unit, for kinds that do not take the standard ones.
         reentry: whether a unit that lost its funding may bid again.
+        sublayers: whether a budget is cleared in one session for each sub-layer, from the bottom to the top, of which
+            only that sub-layer's outcome is final; values are taken anew, and the sub-layer is repaired, in between.
+        rearranged: whether units of a sub-layer swap places afterwards, as many staying, as Kwon et al. 2022 do.
+        repair: what becomes of the weights of the calibration's network, which must be a copy of the dense one.
         record: called after every round with the market, e.g. `TraceWriter(folder)`.
         endowment: money of each agent at the start.
     """
@@ -73,13 +80,21 @@ class ComputeMarket(mesa.Model):
         seed: int = 0,
         agents: Mapping[str, type[UnitAgent]] | None = None,
         reentry: bool = False,
+        sublayers: bool = False,
+        rearranged: bool = False,
+        repair: Repair | None = None,
         record: Callable[["ComputeMarket"], None] | None = None,
         endowment: float = 0.0,
     ) -> None:
         super().__init__(rng=seed)
-        self.budgets = tuple(check_budget(budget) for budget in budgets)
-        if not self.budgets:
+        self.sessions = sessions(
+            [check_budget(budget) for budget in budgets], calibration.inventory.sites if sublayers else ()
+        )
+        if not self.sessions:
             raise InputError("budgets is empty; a market needs the supply of at least one round")
+        if repair is not None and calibration.model is calibration.dense:
+            raise InputError("a network that is to be repaired must be a copy of the dense one")
+        self.rearranged, self.repair = rearranged, repair
         self.calibration, self.valuation, self.mechanism = calibration, valuation, mechanism
         self.seed, self.reentry = seed, reentry
         self.strategy = strategy if strategy is not None else Truthful()
@@ -116,8 +131,12 @@ class ComputeMarket(mesa.Model):
     def step(self) -> None:
         """Play one round. After an error it may be called again."""
         try:
+            session = self.sessions[min(self.round, len(self.sessions) - 1)]
             self.ledger.open(self.value())
-            self.trade(self.budgets[min(self.round, len(self.budgets) - 1)])
+            self.trade(session)
+            self.mend(session)
+            if self.record is not None:
+                self.record(self)
         except BaseException:
             # Mesa 3.5 and later never again call a step that failed, and say nothing: call it without Mesa from now on.
             self.step = partial(type(self).step, self)  # type: ignore[method-assign]
@@ -135,32 +154,45 @@ class ComputeMarket(mesa.Model):
             raise InputError(f"{name} values {self.ledger.name[bad]} at {value[bad]}; values must be finite numbers")
         return value
 
-    def trade(self, budget: float) -> None:
+    def trade(self, session: Session) -> None:
         """Bids, clearing, settlement and trace of one round; the values are in the ledger."""
         ledger, before = self.ledger, self.ledger.quantity
-        report = np.where(self.may_bid, self.report(budget), 0.0)
-        bidders = np.flatnonzero(self.may_bid)  # who has left makes no bid at all
+        units = self.calibration.inventory.kind.size
+        first, last = (0, units) if session.site is None else (session.site.units.start, session.site.units.stop)
+        place = np.arange(units)
+        trading = (place >= first) & (place < last)
+        may_bid = self.may_bid & (place >= first)  # who lies below has settled
+        budget = session.budget - float(ledger.cost[:first] @ before[:first])
+        report = np.where(may_bid, self.report(budget), 0.0)
+        bidders = np.flatnonzero(may_bid)  # who has left makes no bid at all
         bids = IndivisibleBids(torch.from_numpy(report[bidders]))
-        cost, supply = torch.from_numpy(ledger.cost).unsqueeze(-1), torch.tensor([budget], dtype=torch.float64)
+        cost, supply = torch.from_numpy(ledger.cost).unsqueeze(-1), torch.tensor([max(budget, 0.0)]).double()
         clearing = self.mechanism(bids, supply, cost[bidders])
         self.mechanism = self.mechanism.after(bids, supply, cost[bidders], clearing)
-        quantity, payment = np.zeros(len(ledger)), np.zeros(len(ledger))
+        quantity, payment = np.zeros(units), np.zeros(units)
         quantity[bidders], payment[bidders] = clearing.quantity.numpy(), clearing.payment.numpy()
-        ledger.settle(report, quantity, charge(cost, clearing.price).numpy(), payment)
+        price = charge(cost, clearing.price).numpy()
+        quantity, payment = np.where(trading, quantity, before), np.where(trading, payment, 0.0)
+        if self.rearranged:
+            quantity = self.rearrange(quantity > 0)
+            payment = np.where(quantity > 0, np.minimum(price, report), 0.0) * trading
+        ledger.settle(report, quantity, price, payment, trading)
         self.clearing = replace(  # of all agents, those that have left included
             clearing, quantity=torch.from_numpy(quantity), payment=torch.from_numpy(payment)
         )
         if not self.reentry:
-            self.may_bid &= quantity > 0
+            self.may_bid &= (quantity > 0) | ~trading
         funded, was = quantity > 0, before > 0
+        used = float(ledger.cost @ quantity)
         self.rounds.append(
             Round(
                 round=self.round + 1,
-                budget=budget,
-                used=min(float(ledger.cost @ quantity), budget),  # a sum may exceed it by rounding
+                budget=session.budget,
+                # A sum may exceed the budget by rounding; before the last sub-layer has traded it does so by more.
+                used=min(used, session.budget) if last == units else used,
                 price=clearing.price.item(),
                 welfare=welfare(ledger),
-                revenue=clearing.revenue.item(),
+                revenue=float(payment.sum()),
                 surplus=float(ledger.surplus.sum()),
                 heads=int(funded[ledger.kind == "head"].sum()),
                 ffn=int(funded[ledger.kind == "ffn"].sum()),
@@ -171,8 +203,25 @@ class ComputeMarket(mesa.Model):
             )
         )
         self.datacollector.collect(self)
-        if self.record is not None:
-            self.record(self)
+
+    def rearrange(self, keep: NDArray[np.bool_]) -> Column:
+        """Quantities [n] after swaps within sub-layers, by the gradients of the network as it is without gates."""
+        from walras.market.rearrangement import rearrange
+
+        generator = torch.Generator().manual_seed(self.seed)
+        gates = torch.ones_like(self.gates)
+        gradients = torch.cat(list(self.calibration.sample_gradients(gates, generator)))
+        return rearrange(gradients, self.calibration.inventory, keep).astype(np.float64)
+
+    def mend(self, session: Session) -> None:
+        """Repair what has been thinned."""
+        if self.repair is None:
+            return
+        calibration = self.calibration
+        self.repair(
+            calibration.model, calibration.dense, calibration.inventory, self.ledger.quantity > 0, calibration.batches,
+            None if session.site is None else (session.site,),
+        )  # fmt: skip
 
     def report(self, budget: float) -> Column:
         """Reports [n]: the strategy's for all agents at once, then those of agents that bid for themselves."""

@@ -64,9 +64,16 @@ class Ledger:
             self._wealth = self._quanta(np.full(len(self), self._endowment))
         self.value = value
 
-    def settle(self, report: Column, quantity: Column, price: Column, payment: Column) -> None:
-        """Book a cleared round: the treasury pays each agent the value of its service and takes its payment."""
-        income = self.value * quantity
+    def settle(
+        self,
+        report: Column,
+        quantity: Column,
+        price: Column,
+        payment: Column,
+        trading: NDArray[np.bool_] | bool = True,
+    ) -> None:
+        """Book a cleared round: the treasury pays those who traded their service's value and takes their payment."""
+        income = np.where(trading, self.value * quantity, 0.0)
         net = self._quanta(income) - self._quanta(payment)
         self._wealth = _compact(self._wealth + net)
         self.treasury -= int(net.sum(dtype=object))

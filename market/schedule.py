@@ -1,10 +1,31 @@
 """How the budget shrinks over the rounds of a market."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import final
 
 import numpy as np
 
 from walras.errors import InputError, UnknownNameError
+from walras.models import Site
+
+
+@final
+@dataclass(frozen=True)
+class Session:
+    """One clearing: the supply, and the sub-layer whose outcome is final; None where everybody's is."""
+
+    budget: float
+    site: Site | None = None
+
+
+def sessions(budgets: Sequence[float], sites: Sequence[Site]) -> list[Session]:
+    """A session for every budget or, given sub-layers, one for each of them from the bottom to the top.
+
+    Of a sub-layer's session the units below have settled already; those above bid as well, so that they count in the
+    price, and trade when it is their turn, at values taken anew (as in K-prune: Park et al., ICLR 2024).
+    """
+    return [Session(budget, site) for budget in budgets for site in (sites or (None,))]
 
 
 def linear(budget: float, rounds: int) -> list[float]:

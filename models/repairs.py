@@ -1,0 +1,8 @@
+"""All repairs by name. A new one is one file with one class, and one entry here."""
+
+from walras.models.least_squares import LeastSquares
+from walras.models.repair import Repair
+
+REPAIRS: dict[str, type[Repair]] = {"least_squares": LeastSquares}
+
+__all__ = ["REPAIRS", "LeastSquares", "Repair"]
