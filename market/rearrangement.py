@@ -23,8 +23,9 @@ def rearrange(gradients: Tensor, inventory: Inventory, keep: NDArray[np.bool_]) 
        whose coming back leaves the smallest sum: itself, where no exchange helps.
 
     No step raises the cost; on small instances it ends at the least cost of all choices in 63 % of the cases, where the
-    start is that in 20 % (`tests/market/test_rearrangement.py`). Blocks narrower than the sub-layer's others stay or go as they are, so that neither the
-    count nor the compute changes. The order of the samples, or a rotation of them, makes no difference.
+    start is that in 20 % (`tests/market/test_rearrangement.py`). Blocks narrower than the sub-layer's others stay or
+    go as they are, so that neither the count nor the compute changes. The order of the samples, or a rotation of
+    them, makes no difference.
 
     Args:
         gradients: [samples, n] of the loss with respect to the gates, of every sample or mini-batch, at the dense

@@ -20,13 +20,13 @@ def units_of(*counts: int, block: int = 1, last: int = 1) -> Inventory:
     """Sub-layers of so many FFN units; the last unit of each is `last` wide."""
     sites, start = [], 0
     for layer, count in enumerate(counts):
-        width = (count - 1) * block + last
-        sites.append(Site(f"layer{layer}", layer, "ffn", slice(start, start + count), block, width))
+        features = (count - 1) * block + last
+        sites.append(Site(f"layer{layer}", layer, "ffn", slice(start, start + count), block, features))
         start += count
     index = np.concatenate([np.arange(count) for count in counts])
     layers = np.repeat(np.arange(len(counts)), counts)
-    width = np.concatenate([[*[block] * (count - 1), last] for count in counts])
-    return Inventory(np.array(["ffn"] * start), layers, index, width, tuple(sites))
+    widths = np.array([w for count in counts for w in [*[block] * (count - 1), last]])
+    return Inventory(np.array(["ffn"] * start), layers, index, widths, tuple(sites))
 
 
 def cost(gradients: Tensor, gone: Any) -> float:
@@ -60,6 +60,18 @@ def test_four_units_by_hand() -> None:
     keep = rearrange(gradients, units, np.array([False, False, True, True]))
     assert keep.tolist() == [True, False, False, True]
     assert joint_cost(gradients, units, keep).tolist() == pytest.approx([0.01 / 2])
+
+
+def test_those_that_stay_are_tried_in_increasing_order() -> None:
+    """Squared sizes 17, 5, 10, 16; start {b, c}: |(-3, -4)|^2 = 25.
+
+    Add d, the smaller of the two: sum (-3, 0); b back leaves (-1, 1), c back (-2, 3), d back (-3, -4): b comes back, at 2.
+    Add a: (3, 2); a back leaves (-1, 1), c back (4, 5), d back (3, -2): a comes back. With a first, c would come back
+    for it: (2, 0), at 4, and d could not better that.
+    """
+    gradients = torch.tensor([[4.0, -2.0, -1.0, 0.0], [1.0, -1.0, -3.0, 4.0]], dtype=torch.float64)
+    keep = rearrange(gradients, units_of(4), np.array([True, False, False, True]))
+    assert keep.tolist() == [True, True, False, False]
 
 
 def test_never_worse_than_the_start_and_often_the_best() -> None:
