@@ -81,7 +81,7 @@ def run(
     metric = {"name": setup.metric if evaluate is None else "evaluate", "dense": dense, "value": value}
     summary = {**names, "seed": config.seed, **figures(traders, setup.floor, worth), "metric": metric}
     place = None if folder is None else folder.path
-    result = Result(model, setup.floor.units, setup.floor.macs, traders, metric, summary, place)
+    result = Result(model, setup.floor.units, setup.floor.macs, traders, metric, summary, place, tokenizer=tokenizer)
     if folder is not None:
         finish(folder, result, config.block)
     return result

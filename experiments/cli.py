@@ -12,6 +12,7 @@ from rich.console import Console
 
 from walras.errors import WalrasError
 from walras.experiments.commands.compare import compare
+from walras.experiments.commands.export import export
 from walras.experiments.config import RunConfig, read_config
 from walras.experiments.recipes import resolved
 from walras.experiments.screen import fail, output, progress_bar
@@ -144,6 +145,7 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="Print the lists 
 
 
 app.command()(compare)
+app.command()(export)
 
 
 def main() -> None:

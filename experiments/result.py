@@ -29,6 +29,7 @@ class Result:
     summary: dict[str, Any]  # what result.json holds
     folder: Path | None = None
     dense: nn.Module | None = None  # the network as it was, where ours was repaired
+    tokenizer: Any = None
 
     @property
     def gates(self) -> Tensor:
@@ -63,6 +64,14 @@ class Result:
     def compact(self) -> nn.Module:
         """A copy of the model from which the units that go are physically removed."""
         return compact(self.model, self.units, (self.gates > 0).cpu())
+
+    def export(
+        self, folder: str | Path, tokenizer: Any = None, *, onnx: bool = False, overwrite: bool = False
+    ) -> dict[str, Any]:
+        """Write the smaller model to a folder that transformers loads (see `walras export`); the figures come back."""
+        from walras.experiments.export import export_result
+
+        return export_result(self, folder, tokenizer or self.tokenizer, onnx=onnx, overwrite=overwrite)
 
     def repaired(self) -> dict[str, Tensor]:
         """Tensors of the smaller model that are not slices of the dense one, by name; contiguous, on the CPU."""

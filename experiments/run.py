@@ -192,8 +192,9 @@ def run_plan(plan: Plan, stage: Stage, folder: RunFolder | None, progress: Progr
         "seconds": round(time.monotonic() - started, 2),
     }  # fmt: skip
     result = Result(
-        floor.model, floor.units, floor.macs, market, metric, summary, folder.path if folder else None, stage.model
-    )
+        floor.model, floor.units, floor.macs, market, metric, summary, folder.path if folder else None, stage.model,
+        stage.tokenizer,
+    )  # fmt: skip
     if folder is not None:
         finish(folder, result, config.block)
     return result

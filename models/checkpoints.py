@@ -21,7 +21,7 @@ from walras.errors import InputError
 from walras.models import modeling_walras
 from walras.models.architectures import architecture, layer_paths, submodule
 from walras.models.projections import features
-from walras.models.reloading import KEY, read_export
+from walras.models.reloading import KEY, home_of, read_export
 from walras.models.slicing import layout
 from walras.models.whole import whole_folder
 
@@ -125,6 +125,12 @@ def described(model: nn.Module) -> Any:
     shell.config = config
     shell.__class__ = getattr(modeling_walras, modeling_walras.PREFIX + name)
     return shell
+
+
+def auto_class(model: nn.Module) -> str:
+    """Name of the class of transformers by which an export of the model is loaded."""
+    name = type(model).__name__.removeprefix(modeling_walras.PREFIX)
+    return home_of(name, _kinds(model.config, name))
 
 
 def _kinds(config: Any, exported: str) -> dict[str, str]:

@@ -34,7 +34,7 @@ class _Sliced:
     config: Any
 
     def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:
-        super().__init__(config, *args, **kwargs)
+        super().__init__(config, *args, **kwargs)  # type: ignore[call-arg]  # of the class that it is mixed with
         shrink(self)
 
     def _get_static_cache_init_shape(self) -> None:

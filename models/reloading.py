@@ -3,7 +3,7 @@
 import json
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ def read_export(folder: str | Path) -> dict[str, Any]:
     return found
 
 
-def sliced_class(folder: str | Path, told: dict[str, Any], auto: str | None) -> Any:
+def sliced_class(folder: str | Path, told: Mapping[str, Any], auto: str | None) -> Any:
     """The class of an export that is loaded as `auto`, or with None the class that was exported."""
     names = told.get("auto_map")
     names = names if isinstance(names, dict) else {}
@@ -67,9 +67,14 @@ def sliced_class(folder: str | Path, told: dict[str, Any], auto: str | None) -> 
     if kind is None:
         wanted = auto or name or "a class"
         raise InputError(f"export {str(folder)!r} cannot be loaded as {wanted}; valid: {', '.join(sorted(names))}")
-    home = auto or next((a for a, n in names.items() if str(n).endswith(f".{name}")), "AutoModel")
+    home = auto or home_of(name, names)
     kind.register_for_auto_class(home)  # so that save_pretrained writes the modelling file as well
     return kind
+
+
+def home_of(name: str, names: Mapping[str, Any]) -> str:
+    """The class of transformers by which a class is loaded, of the classes `names` that each loads."""
+    return next((auto for auto, kind in names.items() if str(kind).rpartition(".")[2] == name), "AutoModel")
 
 
 def _check(folder: str | Path, info: dict[str, Any], whole: bool) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from walras.errors import InputError
 from walras.models.architectures import architecture, layer_paths, submodule
-from walras.models.inventory import Site
+from walras.models.inventory import Inventory, Site, projections
 from walras.models.objective import Batch
 
 
@@ -108,6 +108,22 @@ class Ascent:
             for handle in handles:
                 handle.remove()
         raise InputError(f"{type(self.model).__name__} did not pass layer {self._at}")
+
+
+@contextmanager
+def features(model: nn.Module, inventory: Inventory) -> Iterator[list[Tensor]]:
+    """Within the context, what goes into every output projection at the last forward pass, one tensor a site.
+
+    Entered within `gated`, the gates have been applied.
+    """
+    seen = [torch.empty(0)] * len(inventory.sites)
+    outputs = projections(model, inventory)
+    handles = [_take(p, partial(seen.__setitem__, i), before=True) for i, p in enumerate(outputs)]
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 class _Stop(Exception):

@@ -1,0 +1,173 @@
+"""From a finished run, or a result in memory, to a folder with the smaller model."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from torch import nn
+
+from walras.errors import InputError
+from walras.experiments.config import RunConfig, read_config
+from walras.experiments.folder import read_allocation, read_result
+from walras.experiments.model_card import model_card
+from walras.experiments.run import Progress, Silent, find_task, parameters
+from walras.models import Inventory, compact, inventory
+from walras.models.checkpoints import auto_class, check_target, per_layer, save
+from walras.models.loading import load
+from walras.models.onnx_file import check_packages, checked_onnx
+
+if TYPE_CHECKING:
+    from walras.experiments.result import Result
+
+_NEEDED = ("model", "task", "metric", "budget", "used", "macs", "dense_macs", "length")
+
+
+def export_run(
+    run: str | Path,
+    out: str | Path,
+    *,
+    onnx: bool = False,
+    overwrite: bool = False,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Write the smaller model of a finished run to a folder, whole or not at all; what `--json` prints comes back.
+
+    Raises:
+        InputError: an unfinished run or none, another folder than an export in the way, a full disk, ...
+    """
+    summary, config = read_run(run)
+    check_target(out, overwrite)
+    if onnx:
+        check_packages()
+    progress = progress or Silent()
+    step = progress.add_task("Loading the model", total=3 if onnx else 2)
+    dense, tokenizer, small = small_model(run, config, device)
+    progress.update(step, advance=1, description="Writing")
+    figures = write(dense, small, tokenizer, out, summary, onnx=onnx, overwrite=overwrite)
+    progress.update(step, advance=2)
+    return {"run": str(run), **figures}
+
+
+def export_result(result: "Result", out: str | Path, tokenizer: Any, *, onnx: bool, overwrite: bool) -> dict[str, Any]:
+    """The same for a run in memory."""
+    check_target(out, overwrite)
+    if onnx:
+        check_packages()
+    return write(result.model, result.compact(), tokenizer, out, result.summary, onnx=onnx, overwrite=overwrite)
+
+
+def write(
+    dense: nn.Module,
+    small: nn.Module,
+    tokenizer: Any,
+    out: str | Path,
+    summary: Mapping[str, Any],
+    *,
+    onnx: bool,
+    overwrite: bool,
+) -> dict[str, Any]:
+    """Write the folder; the figures of it come back."""
+    place = Path(out)
+    layers = per_layer(small)
+    counts = {"parameters": parameters(small), "dense_parameters": parameters(dense)}
+    card = model_card({**summary, **counts}, place.resolve().name, auto_class(small), per_layer(dense), layers)
+    found: dict[str, Any] = {}
+
+    def add_onnx(draft: Path) -> None:
+        names = tuple(tokenizer.model_input_names) if tokenizer is not None else (small.main_input_name,)
+        found["onnx_difference"] = checked_onnx(small, names, draft / "model.onnx")
+
+    save(small, tokenizer, place, card=card, overwrite=overwrite, more=add_onnx if onnx else None)
+    return {
+        "out": str(out), "class": type(small).__name__, **counts,
+        "macs": summary["macs"], "dense_macs": summary["dense_macs"], "metric": dict(summary["metric"]),
+        "bytes": {p.name: p.stat().st_size for p in sorted(place.iterdir())}, "per_layer_config": layers, **found,
+    }  # fmt: skip
+
+
+def read_run(run: str | Path) -> tuple[dict[str, Any], RunConfig]:
+    """Result and settings of a finished run from the command line.
+
+    Raises:
+        InputError: no such run, one that has not finished, or one whose model only Python knows.
+    """
+    try:
+        summary = read_result(run)
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{str(run)!r} is no run of walras: its result.json is not JSON: {error}") from error
+    missing = [name for name in _NEEDED if not isinstance(summary, dict) or name not in summary]
+    parts = [name for name in ("config.yaml", "allocation.safetensors") if not (Path(run) / name).is_file()]
+    if missing or parts:
+        what = f"has no {parts[0]}" if parts else f"its result.json has no {missing[0]!r}"
+        raise InputError(f"{str(run)!r} is no run of walras: {what}")
+    config = RunConfig(**read_config(Path(run) / "config.yaml"))
+    if summary["task"] == "own data":
+        raise InputError(
+            f"run {str(run)!r} was made from Python on a {config.model} of your own, which the folder does not hold; "
+            "export it there: result.export(DIR)"
+        )
+    return summary, config
+
+
+def small_model(run: str | Path, config: RunConfig, device: str = "cpu") -> tuple[nn.Module, Any, nn.Module]:
+    """The stock model, its tokenizer, and the model that the run left: sliced, with its repaired weights.
+
+    Raises:
+        InputError: files of the run that do not fit the model.
+    """
+    head = find_task(config.task, config.data).head
+    dense, tokenizer = load(config.model, head, device=device, trust_remote_code=config.trust_remote_code)
+    block, columns = _allocation(run)
+    units = inventory(dense, block)
+    _check_units(run, config.model, units, columns)
+    small = compact(dense, units, torch.from_numpy(columns["gate"] > 0))
+    _put_in(run, small)
+    return dense, tokenizer, small
+
+
+def _allocation(run: str | Path) -> tuple[int, dict[str, Any]]:
+    """FFN neurons a unit, and the columns of a run's allocation."""
+    file = Path(run) / "allocation.safetensors"
+    try:
+        with safe_open(file, "np") as opened:
+            block = int((opened.metadata() or {})["block"])
+        return block, read_allocation(run)
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise InputError(f"cannot read {file}: {error!r}; it is no allocation of a run") from error
+
+
+def _check_units(run: str | Path, model: str, units: Inventory, columns: Mapping[str, Any]) -> None:
+    """Refuse an allocation of other units than the model has."""
+    expected = {"kind": units.kind == "ffn", "layer": units.layer, "index": units.index, "width": units.width}
+    for name, values in expected.items():
+        found = columns.get(name, np.zeros(0))
+        if found.shape != values.shape or not np.array_equal(found, values):
+            raise InputError(
+                f"the allocation of run {str(run)!r} is of another model than {model!r}: "
+                f"its column {name!r} [{len(found)}] is not that of the model's {len(units)} units"
+            )
+
+
+@torch.no_grad()
+def _put_in(run: str | Path, small: nn.Module) -> None:
+    """Overwrite the tensors that repair changed."""
+    file = Path(run) / "weights.safetensors"
+    if not file.is_file():
+        return
+    state = small.state_dict()
+    try:
+        tensors = load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"cannot read {file}: {error}") from error
+    for name, tensor in tensors.items():
+        if name not in state or state[name].shape != tensor.shape:
+            has = f"{[*state[name].shape]} there" if name in state else "no such tensor"
+            raise InputError(f"{file}: {name} {[*tensor.shape]} does not fit the sliced model, which has {has}")
+        state[name].copy_(tensor)

@@ -1,0 +1,269 @@
+"""`walras export`: from a run folder to a folder that transformers loads, and what can be wrong with either."""
+
+import importlib.util
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+import yaml
+from safetensors.numpy import load_file as load_arrays
+from safetensors.numpy import save_file as save_arrays
+from safetensors.torch import save_file
+
+import walras as face
+from walras.errors import InputError
+from walras.models import compact, inventory
+from walras.models.onnx_file import PACKAGES
+
+Walras = Callable[..., Any]
+BATCH = {"input_ids": torch.arange(12).reshape(2, 6) + 5, "attention_mask": torch.ones(2, 6, dtype=torch.long)}
+needs_onnx = pytest.mark.skipif(
+    any(importlib.util.find_spec(name) is None for name in PACKAGES), reason="extra onnx is not installed"
+)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remote code is copied to a folder of the test's own."""
+    place = str(tmp_path_factory.mktemp("modules"))
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", place)
+    monkeypatch.syspath_prepend(place)
+
+
+@pytest.fixture
+def run(walras: Walras, models: Path, lines: Path, glue: Path, no_pictures: None) -> Callable[..., Path]:
+    """Runs a tiny model at half of its compute; the run folder."""
+
+    def made(name: str = "bert", *options: object) -> Path:
+        task = ("sst2", glue) if name == "classifier" else ("text", lines)
+        base = (
+            "--task",
+            task[0],
+            "--data",
+            task[1],
+            "--rounds",
+            1,
+            "--block",
+            8,
+            "--out",
+            f"run-{name}",
+            "--overwrite",
+        )
+        answer = walras("run", "--model", models / name, *base, *options)
+        assert answer.code == 0, answer.err
+        return Path(f"run-{name}")
+
+    return made
+
+
+def stock(run: Path, models: Path, name: str, kind: Any) -> Any:
+    """The stock model sliced by the run's gates, put together here by hand."""
+    model = kind.from_pretrained(models / name).eval()
+    gates = load_arrays(run / "allocation.safetensors")["gate"]
+    return compact(model, inventory(model, 8), gates > 0)
+
+
+@torch.no_grad()
+def logits(model: Any) -> torch.Tensor:
+    outputs = model.eval()(**BATCH)
+    found: torch.Tensor = outputs.last_hidden_state if hasattr(outputs, "last_hidden_state") else outputs.logits
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "auto"),
+    [
+        ("bert", transformers.AutoModel),
+        ("gpt2", transformers.AutoModelForCausalLM),
+        ("classifier", transformers.AutoModelForSequenceClassification),
+    ],
+)
+def test_from_run_to_folder_and_back(
+    run: Callable[..., Path], walras: Walras, models: Path, name: str, auto: Any
+) -> None:
+    folder = run(name)
+    answer = walras("export", folder, "--out", "small", "--json")
+    figures = json.loads(answer.out)
+    small = stock(folder, models, name, auto)
+    expected = logits(small)
+    assert torch.equal(logits(face.load("small")), expected)
+    assert torch.equal(logits(auto.from_pretrained("small", trust_remote_code=True)), expected)
+    dense = auto.from_pretrained(models / name)
+    assert figures["parameters"] == sum(p.numel() for p in small.parameters())
+    assert figures["dense_parameters"] == sum(p.numel() for p in dense.parameters()) > figures["parameters"]
+    assert figures["bytes"]["model.safetensors"] < (models / name / "model.safetensors").stat().st_size
+    told = json.loads(Path("small/config.json").read_text())["per_layer_config"]
+    units = load_arrays(folder / "allocation.safetensors")
+    for layer in (0, 1):
+        kept = (units["gate"] > 0) & (units["layer"] == layer)
+        assert told[str(layer)]["attention_heads"] == int((kept & (units["kind"] == 0)).sum())
+        assert told[str(layer)]["ffn_neurons"] == int(units["width"][kept & (units["kind"] == 1)].sum())
+    tokens = transformers.AutoTokenizer.from_pretrained("small")("the cat sat")["input_ids"]
+    assert tokens == transformers.AutoTokenizer.from_pretrained(models / name)("the cat sat")["input_ids"]
+
+
+def test_the_model_card(run: Callable[..., Path], walras: Walras) -> None:
+    folder = run()
+    walras("export", folder, "--out", "small")
+    text = Path("small/README.md").read_text()
+    _, front, body = text.split("---\n", 2)
+    assert yaml.safe_load(front) == {"library_name": "transformers", "tags": ["walras", "structured-pruning"]}
+    result = json.loads((folder / "result.json").read_text())
+    metric = result["metric"]
+    assert f"| {metric['name']} (text) | {metric['dense']:.4f} | {metric['value']:.4f} |" in body
+    assert f"| parameters | {result['dense_parameters']:,} | {result['parameters']:,} |" in body
+    assert "budget 0.5" in body
+    assert "mechanism `ShadowPrice`, valuation `fisher`, seed 0" in body
+    told = json.loads(Path("small/config.json").read_text())["per_layer_config"]
+    assert f"| 1 | {told['1']['attention_heads']} of 4 | {told['1']['ffn_neurons']} of 64 |" in body
+    code = body.split("```python\n")[1].split("```")[0]
+    scope: dict[str, Any] = {}
+    exec(code, scope)
+    assert type(scope["model"]).__name__ == "SlicedBertModel"
+
+
+def test_repaired_weights_go_in(run: Callable[..., Path], walras: Walras, models: Path) -> None:
+    folder = run()
+    small = stock(folder, models, "bert", transformers.AutoModel)
+    name = "encoder.layer.1.output.dense.weight"
+    repaired = small.state_dict()[name] * 2 + 1
+    save_file({name: repaired}, folder / "weights.safetensors")
+    assert walras("export", folder, "--out", "small").code == 0
+    small.load_state_dict({**small.state_dict(), name: repaired})
+    assert torch.equal(logits(face.load("small")), logits(small))
+    for tensors, message in (
+        ({name: repaired[:, :-1].contiguous()}, rf"{name} \[32, \d+\] does not fit .* \[32, \d+\] there"),
+        ({"encoder.layer.7.x": repaired}, r"encoder\.layer\.7\.x .* has no such tensor"),
+    ):
+        save_file(tensors, folder / "weights.safetensors")
+        assert re.search(message, walras("export", folder, "--out", "other").error)
+    (folder / "weights.safetensors").write_bytes(b"x" * 99)
+    assert "cannot read run-bert/weights.safetensors" in walras("export", folder, "--out", "other").error
+    assert not Path("other").exists()
+
+
+def test_an_export_can_be_run_and_exported_again(run: Callable[..., Path], walras: Walras, lines: Path) -> None:
+    assert walras("export", run(), "--out", "small").code == 0
+    base = ("--task", "text", "--data", lines, "--rounds", 1, "--block", 8, "--out", "again", "--budget", 0.6)
+    assert walras("run", "--model", "small", *base).code == 0
+    figures = json.loads(walras("export", "again", "--out", "smaller", "--json").out)
+    first = json.loads(Path("again/result.json").read_text())
+    assert figures["parameters"] == sum(p.numel() for p in face.load("smaller").parameters()) == first["parameters"]
+    assert (
+        figures["parameters"] < figures["dense_parameters"] == sum(p.numel() for p in face.load("small").parameters())
+    )
+
+
+def test_from_python(models: Path, lines: Path, no_pictures: None, walras: Walras) -> None:
+    model = transformers.AutoModel.from_pretrained(models / "bert")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(models / "bert")
+    texts = lines.read_text().splitlines()
+    result = face.run(model, tokenizer, texts, budget=0.5, rounds=1, block=8, sentences=8, out="mine")
+    result.export("small")
+    assert torch.equal(logits(face.load("small")), logits(result.compact()))
+    assert Path("small/tokenizer.json").is_file()
+    with pytest.raises(InputError, match="use --overwrite"):
+        result.export("small")
+    assert "was made from Python on a BertModel of your own" in walras("export", "mine", "--out", "other").error
+
+
+def test_runs_that_cannot_be_exported(run: Callable[..., Path], walras: Walras, models: Path) -> None:
+    folder = run()
+
+    def refused(change: Callable[[Path], object]) -> str:
+        shutil.rmtree("broken", ignore_errors=True)
+        shutil.copytree(folder, "broken")
+        change(Path("broken"))
+        message: str = walras("export", "broken", "--out", "small").error
+        assert not Path("small").exists()
+        return message
+
+    assert "'nowhere' holds no run: there is no result.json" in walras("export", "nowhere", "--out", "small").error
+    assert "holds no run" in walras("export", models / "bert", "--out", "small").error
+    assert "'broken' has not finished" in refused(lambda f: (f / "result.json").unlink())
+    assert "is no run of walras: its result.json is not JSON" in refused(lambda f: (f / "result.json").write_text("{"))
+    assert "its result.json has no 'model'" in refused(lambda f: (f / "result.json").write_text("{}"))
+    assert "has no allocation.safetensors" in refused(lambda f: (f / "allocation.safetensors").unlink())
+    assert "has no config.yaml" in refused(lambda f: (f / "config.yaml").unlink())
+    assert "unknown config key 'x'" in refused(lambda f: (f / "config.yaml").write_text("x: 1"))
+    assert "it is no allocation of a run" in refused(lambda f: (f / "allocation.safetensors").write_bytes(b"x" * 99))
+    columns = load_arrays(folder / "allocation.safetensors")
+    for change, message in (
+        ({"block": "8", "drop": 1}, "its column 'kind' [23] is not that of the model's 24 units"),
+        ({"block": "16", "drop": 0}, "its column 'kind' [24] is not that of the model's 16 units"),
+        ({"drop": 0}, "KeyError('block'); it is no allocation of a run"),
+    ):
+        fewer = {k: v[int(str(change["drop"])) :].copy() for k, v in columns.items()}
+        told = {k: str(v) for k, v in change.items() if k == "block"}
+        found = refused(lambda f, a=fewer, b=told: save_arrays(a, f / "allocation.safetensors", metadata=b))  # type: ignore[misc]
+        assert message in found, found
+    assert "cannot load model 'gone'" in refused(
+        lambda f: (f / "config.yaml").write_text((f / "config.yaml").read_text().replace(str(models / "bert"), "gone"))
+    )
+
+
+def test_targets(run: Callable[..., Path], walras: Walras, models: Path) -> None:
+    folder = run()
+    before = {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()}
+    assert "which no export wrote; choose another folder" in walras("export", folder, "--out", folder).error
+    assert {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()} == before
+    assert "which no export wrote" in walras("export", folder, "--out", models / "bert", "--overwrite").error
+    assert walras("export", folder, "--out", "small").code == 0
+    assert "holds another export; use --overwrite" in walras("export", folder, "--out", "small").error
+    assert walras("export", folder, "--out", "small", "--overwrite").code == 0
+    assert sorted(p.name for p in Path().iterdir()) == ["run-bert", "small"]
+
+
+def test_an_interrupt_leaves_the_old_one(
+    run: Callable[..., Path], walras: Walras, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = run()
+    assert walras("export", folder, "--out", "small").code == 0
+    before = {p.name: p.read_bytes() for p in Path("small").iterdir()}
+
+    def stop(*args: object, **kwargs: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("walras.models.checkpoints.shutil.copyfile", stop)
+    answer = walras("export", folder, "--out", "small", "--overwrite")
+    assert (answer.code, answer.err) == (130, "Interrupted; small is as it was\n")
+    assert {p.name: p.read_bytes() for p in Path("small").iterdir()} == before
+    assert sorted(p.name for p in Path().iterdir()) == ["run-bert", "small"]
+
+
+def test_onnx_without_its_packages(run: Callable[..., Path], walras: Walras, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = run()
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        "walras.models.onnx_file.importlib.util.find_spec", lambda n: None if n == "onnxruntime" else find(n)
+    )
+    message = walras("export", folder, "--out", "small", "--onnx").error
+    assert "onnxruntime: pip install 'walras[onnx]'" in message
+    assert not Path("small").exists()
+
+
+@needs_onnx
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["bert", "gpt2"])
+def test_onnx(run: Callable[..., Path], walras: Walras, name: str) -> None:
+    import onnxruntime
+
+    folder = run(name)
+    figures = json.loads(walras("export", folder, "--out", "small", "--onnx", "--json").out)
+    assert figures["onnx_difference"] < 1e-4
+    session = onnxruntime.InferenceSession("small/model.onnx")
+    tokenizer = transformers.AutoTokenizer.from_pretrained("small")
+    batch = tokenizer(["the cat sat on the mat", "a dog"], padding=True, return_tensors="pt")
+    wanted = {entry.name for entry in session.get_inputs()}
+    assert wanted == set(batch)
+    (found,) = session.run(None, {k: v.numpy() for k, v in batch.items()})
+    with torch.no_grad():
+        expected = face.load("small")(**batch)[0]
+    real = batch["attention_mask"].bool()
+    torch.testing.assert_close(torch.from_numpy(found)[real], expected[real], rtol=0, atol=1e-4)
