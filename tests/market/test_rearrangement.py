@@ -65,9 +65,9 @@ def test_four_units_by_hand() -> None:
 def test_those_that_stay_are_tried_in_increasing_order() -> None:
     """Squared sizes 17, 5, 10, 16; start {b, c}: |(-3, -4)|^2 = 25.
 
-    Add d, the smaller of the two: sum (-3, 0); b back leaves (-1, 1), c back (-2, 3), d back (-3, -4): b comes back, at 2.
-    Add a: (3, 2); a back leaves (-1, 1), c back (4, 5), d back (3, -2): a comes back. With a first, c would come back
-    for it: (2, 0), at 4, and d could not better that.
+    Add d, the smaller of the two: sum (-3, 0); b back leaves (-1, 1), c back (-2, 3), d back (-3, -4): b comes back,
+    at 2. Add a: (3, 2); a back leaves (-1, 1), c back (4, 5), d back (3, -2): a comes back. With a first, c would come
+    back for it: (2, 0), at 4, and d could not better that.
     """
     gradients = torch.tensor([[4.0, -2.0, -1.0, 0.0], [1.0, -1.0, -3.0, 4.0]], dtype=torch.float64)
     keep = rearrange(gradients, units_of(4), np.array([True, False, False, True]))
