@@ -83,6 +83,14 @@ class Statistic:
     value: Interval | None
     difference: Interval | None  # paired by seed; None of the reference itself
 
+    @property
+    def verdict(self) -> str:
+        """Whether the difference's interval excludes 0, and on which side it lies; empty without an interval."""
+        apart = self.difference
+        if apart is None or apart.low is None or apart.high is None:
+            return ""
+        return "below" if apart.high < 0 else "above" if apart.low > 0 else "not told apart"
+
     def row(self) -> dict[str, Any]:
         """Flat, for tables."""
         empty = {"mean": None, "low": None, "high": None, "count": 0}

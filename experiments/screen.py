@@ -26,6 +26,12 @@ def fail(error: Exception) -> NoReturn:
     sys.exit(2)
 
 
+def interrupted(left: str) -> NoReturn:
+    """End after Ctrl-C with a word on what is left, and exit code 130."""
+    Console(stderr=True, soft_wrap=True).print(f"Interrupted; {left}", style="red", markup=False, highlight=False)
+    sys.exit(130)
+
+
 @contextmanager
 def progress_bar(shown: bool = True) -> Iterator["Progress"]:
     """A progress bar on standard error, on a terminal only."""
