@@ -132,7 +132,7 @@ class ComputeMarket(mesa.Model):
         """Play one round. After an error it may be called again."""
         try:
             session = self.sessions[min(self.round, len(self.sessions) - 1)]
-            self.ledger.open(self.value())
+            self.ledger.open(self.value(session))
             self.trade(session)
             self.mend(session)
             if self.record is not None:
@@ -142,17 +142,23 @@ class ComputeMarket(mesa.Model):
             self.step = partial(type(self).step, self)  # type: ignore[method-assign]
             raise
 
-    def value(self) -> Column:
-        """Values [n] of all units under the present gates; random draws depend on the seed and the round only."""
+    def value(self, session: Session | None = None) -> Column:
+        """Values [n] of all units under the present gates; random draws depend on the seed and the round only.
+
+        Units of the layers below a sub-layer that trades keep the value at which they did.
+        """
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.round)
-        name = type(self.valuation).__name__
-        value = torch.as_tensor(self.valuation(self.calibration, self.gates, generator)).detach().cpu().double().numpy()
+        name, calibration = type(self.valuation).__name__, self.calibration
+        settled = np.zeros(len(self.ledger), dtype=bool)
+        if session is not None and session.site is not None:
+            calibration, settled = calibration.above(session.site.layer), self.ledger.layer < session.site.layer
+        value = torch.as_tensor(self.valuation(calibration, self.gates, generator)).detach().cpu().double().numpy()
         if value.shape != (len(self.ledger),):
             raise InputError(f"{name} returned values of shape {value.shape} for {len(self.ledger)} units")
         if not np.isfinite(value).all():
             bad = int(np.flatnonzero(~np.isfinite(value))[0])
             raise InputError(f"{name} values {self.ledger.name[bad]} at {value[bad]}; values must be finite numbers")
-        return value
+        return np.where(settled, self.ledger.value, value)
 
     def trade(self, session: Session) -> None:
         """Bids, clearing, settlement and trace of one round; the values are in the ledger."""

@@ -7,6 +7,7 @@ from walras.agents.valuations.gradient import Gradient
 from walras.agents.valuations.knowledge import KPrune
 from walras.agents.valuations.magnitude import Magnitude
 from walras.agents.valuations.michel import Michel
+from walras.agents.valuations.partial_fisher import PartialFisher
 from walras.agents.valuations.random import Random
 from walras.agents.valuations.uniform import Uniform
 from walras.agents.valuations.valuation import Valuation
@@ -18,6 +19,7 @@ VALUATIONS: dict[str, type[Valuation]] = {
     "knowledge": KPrune,
     "magnitude": Magnitude,
     "michel": Michel,
+    "partial-fisher": PartialFisher,
     "random": Random,
     "uniform": Uniform,
 }
@@ -31,6 +33,7 @@ __all__ = [
     "KPrune",
     "Magnitude",
     "Michel",
+    "PartialFisher",
     "Random",
     "Uniform",
     "Valuation",

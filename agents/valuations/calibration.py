@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from walras.errors import InputError
 from walras.models import Inventory, gated
+from walras.models.architectures import layer_paths, submodule
 from walras.models.objective import Batch, Objective
+from walras.models.streams import features
 
 
 @final
@@ -20,7 +22,8 @@ class Calibration:
     """What valuations may look at. Holds the network weakly, so that a market that keeps this never keeps it alive.
 
     `batches` are what the objective takes; `cost` [n] is each unit's share of the dense model's compute; `dense` is the
-    network before any unit left and any weight was repaired, by default `model` itself.
+    network before any unit left and any weight was repaired, by default `model` itself; units below `layer` are not
+    valued.
     """
 
     def __init__(
@@ -31,6 +34,7 @@ class Calibration:
         batches: Sequence[Batch],
         cost: NDArray[np.float64],
         dense: nn.Module | None = None,
+        layer: int = 0,
     ) -> None:
         if not batches:
             raise InputError("there is no calibration data: the list of batches is empty")
@@ -40,6 +44,11 @@ class Calibration:
         self.objective = objective
         self.batches = batches
         self.cost = cost
+        self.layer = layer
+
+    def above(self, layer: int) -> "Calibration":
+        """The same for the units of `layer` and those above: gradients of units below are 0, and cost nothing."""
+        return Calibration(self.model, self.inventory, self.objective, self.batches, self.cost, self.dense, layer)
 
     @property
     def model(self) -> nn.Module:
@@ -66,19 +75,47 @@ class Calibration:
         self, model: nn.Module, objective: Objective, batch: Batch, gates: Tensor, generator: torch.Generator
     ) -> Tensor:
         """Each sample's gradient [samples, n] on one batch, by an objective of one's own; the model is `at_rest`."""
-        rows = objective.rows
-        samples, left_over = divmod(_rows(batch), rows)
-        if left_over:
-            raise InputError(f"a batch of {_rows(batch)} rows does not divide into samples of {rows} rows")
+        samples = _samples(batch, objective)
         own = gates.detach().expand(samples, -1).clone().requires_grad_()
-        with gated(model, self.inventory, own, rows):
-            loss = objective(model, batch, generator)
-            if not loss.isfinite():
-                raise InputError(f"the loss of a calibration batch is {loss.item()}; it must be finite")
-            (gradient,) = torch.autograd.grad(loss, own, allow_unused=True) if loss.requires_grad else (None,)
-        if gradient is None:
-            raise InputError("the loss does not depend on the model's output; it cannot value any unit")
+        with gated(model, self.inventory, own, objective.rows), self._from_layer(model):
+            (gradient,) = _slopes(objective(model, batch, generator), [own])
         return gradient * samples
+
+    @torch.enable_grad()
+    def feature_gradients(
+        self, batch: Batch, gates: Tensor, generator: torch.Generator
+    ) -> tuple[list[Tensor], list[Tensor], int]:
+        """What goes into every output projection, gates applied, how each sample's loss depends on it, and samples.
+
+        One tensor a site, [rows, positions, width] or as the family has it; the model is `at_rest`.
+        """
+        model, samples = self.model, _samples(batch, self.objective)
+        own = gates.detach().clone().requires_grad_()
+        with gated(model, self.inventory, own), features(model, self.inventory) as seen:
+            with self._from_layer(model):
+                loss = self.objective(model, batch, generator)
+            slopes = _slopes(loss, seen)
+        return [x.detach() for x in seen], [slope * samples for slope in slopes], samples
+
+    @contextmanager
+    def _from_layer(self, model: nn.Module) -> Iterator[None]:
+        """Record what gradients need from our layer on only."""
+        if self.layer == 0:
+            yield
+            return
+        entering = submodule(model, layer_paths(model)[self.layer])
+        with torch.no_grad():
+            handle = entering.register_forward_pre_hook(_record)
+            try:
+                yield
+            finally:
+                handle.remove()
+
+
+def _record(module: nn.Module, args: object) -> None:
+    """Switch gradients on; the context that switched them off restores what was before."""
+    del module, args
+    torch.set_grad_enabled(True)
 
 
 def _held(reference: "weakref.ref[nn.Module]") -> nn.Module:
@@ -103,6 +140,30 @@ def at_rest(model: nn.Module) -> Iterator[None]:
             p.requires_grad_(True)
         for m in training:
             m.training = True
+
+
+def _samples(batch: Batch, objective: Objective) -> int:
+    """Samples of a batch."""
+    samples, left_over = divmod(_rows(batch), objective.rows)
+    if left_over:
+        raise InputError(f"a batch of {_rows(batch)} rows does not divide into samples of {objective.rows} rows")
+    return samples
+
+
+def _slopes(loss: Tensor, of: Sequence[Tensor]) -> list[Tensor]:
+    """Gradient of a finite loss with respect to tensors; 0 where it does not depend on one of them.
+
+    Raises:
+        InputError: a loss that is not finite, or depends on none of them.
+    """
+    if not loss.isfinite():
+        raise InputError(f"the loss of a calibration batch is {loss.item()}; it must be finite")
+    asked = [x for x in of if x.requires_grad]
+    found = torch.autograd.grad(loss, asked, allow_unused=True) if loss.requires_grad else [None] * len(asked)
+    if all(slope is None for slope in found):
+        raise InputError("the loss does not depend on the model's output; it cannot value any unit")
+    by_tensor = dict(zip(map(id, asked), found, strict=True))
+    return [torch.zeros_like(x) if (slope := by_tensor.get(id(x))) is None else slope for x in of]
 
 
 def _rows(batch: Batch) -> int:
