@@ -3,19 +3,18 @@
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import typer
-from rich.console import Console
 
 from walras.errors import WalrasError
 from walras.experiments.commands.compare import compare
 from walras.experiments.commands.export import export
+from walras.experiments.commands.options import HELP, option
 from walras.experiments.config import RunConfig, read_config
 from walras.experiments.recipes import resolved
-from walras.experiments.screen import fail, output, progress_bar
+from walras.experiments.screen import fail, interrupted, output, progress_bar
 
 app = typer.Typer(
     name="walras",
@@ -25,43 +24,34 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 T = TypeVar("T")
-_HELP = {f.name: str(f.metadata["help"]) for f in fields(RunConfig)}
-_DEFAULT = {f.name: f.default for f in fields(RunConfig) if f.default is not MISSING}
-
-
-def _option(name: str, *flags: str) -> Any:
-    """An option of `walras run`; what is not given comes from the config file, or is the default shown."""
-    flag = "--" + name.replace("_", "-")
-    text, default = _HELP[name], _DEFAULT[name]
-    return typer.Option(*(flags or (flag,)), help=text + ("" if default is None else f" [default: {default}]"))
 
 
 @app.command()
 def run(
-    model: Annotated[str | None, _option("model")] = None,
-    task: Annotated[str | None, _option("task")] = None,
-    data: Annotated[str | None, _option("data")] = None,
-    mechanism: Annotated[str | None, _option("mechanism")] = None,
-    price: Annotated[float | None, _option("price")] = None,
-    valuation: Annotated[str | None, _option("valuation")] = None,
-    strategy: Annotated[str | None, _option("strategy")] = None,
-    recipe: Annotated[str | None, _option("recipe")] = None,
-    budget: Annotated[float | None, _option("budget")] = None,
-    rounds: Annotated[int | None, _option("rounds")] = None,
-    schedule: Annotated[str | None, _option("schedule")] = None,
-    sublayers: Annotated[bool | None, _option("sublayers", "--sublayers/--whole")] = None,
-    rearranged: Annotated[bool | None, _option("rearranged", "--rearranged/--as-cleared")] = None,
-    repair: Annotated[str | None, _option("repair")] = None,
-    label_free: Annotated[bool | None, _option("label_free", "--label-free/--labels")] = None,
-    reentry: Annotated[bool | None, _option("reentry", "--reentry/--no-reentry")] = None,
-    block: Annotated[int | None, _option("block")] = None,
-    length: Annotated[int | None, _option("length")] = None,
-    sentences: Annotated[int | None, _option("sentences")] = None,
-    batch_size: Annotated[int | None, _option("batch_size")] = None,
-    seed: Annotated[int | None, _option("seed")] = None,
-    device: Annotated[str | None, _option("device")] = None,
+    model: Annotated[str | None, option("model")] = None,
+    task: Annotated[str | None, option("task")] = None,
+    data: Annotated[str | None, option("data")] = None,
+    mechanism: Annotated[str | None, option("mechanism")] = None,
+    price: Annotated[float | None, option("price")] = None,
+    valuation: Annotated[str | None, option("valuation")] = None,
+    strategy: Annotated[str | None, option("strategy")] = None,
+    recipe: Annotated[str | None, option("recipe")] = None,
+    budget: Annotated[float | None, option("budget")] = None,
+    rounds: Annotated[int | None, option("rounds")] = None,
+    schedule: Annotated[str | None, option("schedule")] = None,
+    sublayers: Annotated[bool | None, option("sublayers", "--sublayers/--whole")] = None,
+    rearranged: Annotated[bool | None, option("rearranged", "--rearranged/--as-cleared")] = None,
+    repair: Annotated[str | None, option("repair")] = None,
+    label_free: Annotated[bool | None, option("label_free", "--label-free/--labels")] = None,
+    reentry: Annotated[bool | None, option("reentry", "--reentry/--no-reentry")] = None,
+    block: Annotated[int | None, option("block")] = None,
+    length: Annotated[int | None, option("length")] = None,
+    sentences: Annotated[int | None, option("sentences")] = None,
+    batch_size: Annotated[int | None, option("batch_size")] = None,
+    seed: Annotated[int | None, option("seed")] = None,
+    device: Annotated[str | None, option("device")] = None,
     trust_remote_code: Annotated[
-        bool | None, _option("trust_remote_code", "--trust-remote-code/--no-trust-remote-code")
+        bool | None, option("trust_remote_code", "--trust-remote-code/--no-trust-remote-code")
     ] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file with any of these settings.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder. [default: a new one under runs/]")] = None,
@@ -69,7 +59,7 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """One market on one model and one task: which heads and FFN blocks stay at a budget of compute."""
-    given = {name: value for name, value in locals().items() if name in _HELP and value is not None}
+    given = {name: value for name, value in locals().items() if name in HELP and value is not None}
     settings = resolved({**(read_config(config) if config else {}), **given})
     place = out or _new_folder(settings)
 
@@ -172,6 +162,4 @@ def _interruptible(place: Path, job: Callable[[], T]) -> T:
         return job()
     except KeyboardInterrupt:
         done = len(list((place / "trace").glob("part-*.parquet")))
-        kept = f"; {done} finished round(s) can be read: walras trace {place}" if done else ""
-        Console(stderr=True, soft_wrap=True).print(f"Interrupted{kept}", style="red", markup=False)
-        raise typer.Exit(130) from None
+        interrupted(f"{done} finished round(s) can be read: walras trace {place}" if done else "")

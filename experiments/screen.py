@@ -28,7 +28,8 @@ def fail(error: Exception) -> NoReturn:
 
 def interrupted(left: str) -> NoReturn:
     """End after Ctrl-C with a word on what is left, and exit code 130."""
-    Console(stderr=True, soft_wrap=True).print(f"Interrupted; {left}", style="red", markup=False, highlight=False)
+    line = f"Interrupted; {left}" if left else "Interrupted"
+    Console(stderr=True, soft_wrap=True).print(line, style="red", markup=False, highlight=False)
     sys.exit(130)
 
 
