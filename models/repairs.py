@@ -2,7 +2,8 @@
 
 from walras.models.least_squares import LeastSquares
 from walras.models.repair import Repair
+from walras.models.tuning import Scales
 
-REPAIRS: dict[str, type[Repair]] = {"least_squares": LeastSquares}
+REPAIRS: dict[str, type[Repair]] = {"least_squares": LeastSquares, "scales": Scales}
 
-__all__ = ["REPAIRS", "LeastSquares", "Repair"]
+__all__ = ["REPAIRS", "LeastSquares", "Repair", "Scales"]

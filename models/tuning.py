@@ -1,0 +1,113 @@
+"""The repair by scales, one a head and one a neuron."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse.linalg import lsmr
+from torch import Tensor, nn
+
+from walras.errors import InputError
+from walras.models.architectures import architecture, layer_paths, submodule
+from walras.models.gates import gated
+from walras.models.inventory import Inventory, Site, projections
+from walras.models.objective import Batch
+from walras.models.projections import outputs_first
+from walras.models.repair import Repair
+from walras.models.streams import Ascent
+
+STEPS = 10  # iterations of LSMR allowed, in multiples of the number of scales
+
+
+@final
+@dataclass(frozen=True)
+class Scales(Repair):
+    """Mask tuning: scale the heads and neurons that are left, sub-layer by sub-layer from the bottom.
+
+    Source: Kwon et al. 2022 (arXiv 2204.09656), section 4.3. With A [tokens x hidden, scales] what each head or
+    neuron adds to the residual stream, S and S' the residual streams after the sub-layer in the dense network and now:
+
+    1. Scales m have to bring the streams together: min over m of |S' + A (m - 1) - S|^2, over the real tokens. The
+       normal equations A'A (m - 1) = A'(S - S') are summed in float64 over batches; memory does not grow with tokens.
+    2. Solve them by LSMR (Fong & Saunders 2011, doi 10.1137/10079687X) with damping 1 in the variable m - 1.
+    3. Stop altogether where it fails, or where any |m| exceeds 10. Else multiply m into the columns of the output
+       projection, and go one sub-layer up.
+
+    As in the paper's formula the teacher is the dense network (the published code takes a network pruned to the square
+    root of the budget), and as in the text every sub-layer is tuned, at every token (the code leaves out the first
+    attention, and matches only the first token in the last FFN of a classifier). A sub-layer is left out where nothing
+    has left there or further down. Under grouped-query attention each query head has a scale.
+    """
+
+    damping: float = 1.0
+    limit: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.damping < float("inf"):
+            raise InputError(f"damping is {self.damping!r}; it must be a number of at least 0")
+        if not self.limit > 1:
+            raise InputError(f"limit is {self.limit!r}; it must be a number above 1, the scale of what is not tuned")
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        model: nn.Module,
+        dense: nn.Module,
+        inventory: Inventory,
+        keep: NDArray[np.bool_],
+        batches: Sequence[Batch],
+        sites: Sequence[Site] | None = None,
+    ) -> None:
+        """As `Repair`."""
+        device = next(model.parameters()).device
+        outputs = {site.path: p for site, p in zip(inventory.sites, projections(model, inventory), strict=True)}
+        gates = torch.tensor(keep, dtype=torch.get_default_dtype(), device=device)
+        with gated(model, inventory, gates), Ascent(model, batches) as now, Ascent(dense, batches) as before:
+            for site in inventory.sites if sites is None else sites:
+                features = torch.from_numpy(keep[site.units])[site.owner].nonzero().flatten().to(device)
+                if keep[: site.units.stop].all() or len(features) == 0:
+                    continue
+                weight = outputs_first(outputs[site.path])
+                owner = features // _features_a_scale(model, site)
+                group = (owner.diff(prepend=owner[:1]) != 0).cumsum(0)
+                change = self._solved(*_normal_equations(now, before, site, weight, features, group))
+                if change is None:
+                    return
+                weight[:, features] *= (1 + change).to(weight)[group]
+
+    def _solved(self, gram: Tensor, moment: Tensor) -> Tensor | None:
+        """Step 2: m - 1 in float64, or nothing where tuning has to stop."""
+        change, stop, *_ = lsmr(gram.cpu().numpy(), moment.cpu().numpy(), damp=self.damping, maxiter=STEPS * len(gram))
+        scale = 1 + change
+        good = stop != 7 and bool(np.isfinite(scale).all()) and float(np.abs(scale).max()) <= self.limit
+        return torch.from_numpy(change).to(gram.device) if good else None
+
+
+def _features_a_scale(model: nn.Module, site: Site) -> int:
+    """Neighbouring input features of the output projection that share a scale."""
+    row, below = architecture(model), layer_paths(model)[site.layer]
+    return int(getattr(submodule(model, f"{below}.{row.attention}"), row.head_size)) if site.kind == "head" else 1
+
+
+def _normal_equations(
+    now: Ascent, before: Ascent, site: Site, weight: Tensor, features: Tensor, group: Tensor
+) -> tuple[Tensor, Tensor]:
+    """A'A [scales, scales] and A'(S - S') [scales] in float64.
+
+    With x [tokens, k] the features and W [hidden, k], feature i adds x_i W_i, so that A'A is x'x * W'W number by
+    number, and A'T the sum over tokens of x * TW; those of features with one scale are summed (`group` [k]).
+    """
+    columns = weight.index_select(1, features).double()
+    products = moment = torch.zeros(())
+    for new, old in zip(now.read(site), before.read(site), strict=True):
+        x = new.features.index_select(-1, features).double()
+        products = products.to(x) + x.T @ x
+        moment = moment.to(x) + (x * ((old.total.double() - new.total.double()) @ columns)).sum(0)
+    scales = int(group.max()) + 1
+    gram = (products * (columns.T @ columns)).to(columns)
+    gram = gram.new_zeros(scales, len(gram)).index_add_(0, group, gram)
+    gram = gram.new_zeros(scales, scales).index_add_(1, group, gram)
+    return gram, moment.new_zeros(scales).index_add_(0, group, moment)
