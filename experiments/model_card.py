@@ -1,6 +1,6 @@
 """The model card of an exported model: where it comes from, its figures, what is left of each layer, how to load it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,7 @@ def _cells(dense: Mapping[str, Any], small: Mapping[str, Any]) -> list[str]:
     return [f"{small[key]} of {dense[key]}" for key in _NAMES if key in small]
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
     lines = [head, ("---",) * len(head), *rows]
     return [f"| {' | '.join(line)} |" for line in lines]
 

@@ -267,3 +267,30 @@ def test_onnx(run: Callable[..., Path], walras: Walras, name: str) -> None:
         expected = face.load("small")(**batch)[0]
     real = batch["attention_mask"].bool()
     torch.testing.assert_close(torch.from_numpy(found)[real], expected[real], rtol=0, atol=1e-4)
+
+
+def test_the_benchmark_of_speed(run: Callable[..., Path], walras: Walras, models: Path) -> None:
+    from walras.experiments.benchmarks.export_speed import COLUMNS, main
+
+    folder = run()
+    assert walras("export", folder, "--out", "small").code == 0
+    main(
+        [folder, Path("small")],
+        model=str(models / "bert"),
+        batch=[2],
+        length=16,
+        passes=2,
+        device="cpu",
+        out=Path("t.csv"),
+    )
+    lines = [line.split(",") for line in Path("t.csv").read_text().splitlines()]
+    assert lines[0] == COLUMNS
+    first, second = (dict(zip(COLUMNS, line, strict=True)) for line in lines[1:])
+    assert first["mac_ratio"] == second["mac_ratio"]
+    assert float(first["mac_ratio"]) >= 2
+    assert first["bytes"] == second["bytes"] == str(Path("small/model.safetensors").stat().st_size)
+    ideal = float(first["speedup"]) / float(first["mac_ratio"])
+    assert float(first["speedup_share"]) == pytest.approx(ideal, rel=1e-4)
+    with pytest.raises(SystemExit):
+        main([Path("small")], model=None, batch=None, length=16, passes=1, device="cpu", out=Path("u.csv"))
+    assert not Path("u.csv").exists()
