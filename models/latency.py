@@ -1,201 +1,119 @@
-"""Measuring how long sub-layers take by how much of them is kept."""
+"""Milliseconds that a sliced network takes, from a measured table."""
 
-import copy
-import hashlib
-import json
-import platform
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import ClassVar, final
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from torch import nn
 
 from walras.errors import InputError
-from walras.models.architectures import architecture, layer_paths, submodule
-from walras.models.inventory import Inventory, Site, inventory
-from walras.models.latency_table import Curve, LatencyTable, Setting
-from walras.models.resources import Column
-from walras.models.slicing import compact
-from walras.models.timing import interleaved
-
-_FFN_SHARES = (1 / 48, 1 / 16, 1 / 8, 1 / 4, 3 / 8, 1 / 2, 5 / 8, 3 / 4, 7 / 8, 1)
-_MOST_HEADS = 16  # up to so many units every count is measured
-_SECONDS = 60.0  # for the whole table, unless the fewest repeats take longer
-_FEWEST, _MOST = 5, 20
+from walras.models.inventory import Inventory
+from walras.models.latency_measure import measure, network_hash, setting_of, shape_of
+from walras.models.latency_table import LatencyTable, Setting, cache_folder, file_name, read_table
+from walras.models.resources import Column, Resource
 
 
-def setting_of(model: nn.Module, batch: int, length: int) -> Setting:
-    """Device, type and size of the passes of a model that are timed.
+@final
+@dataclass(frozen=True, eq=False)
+class Latency(Resource):
+    """Time of one forward pass of a batch: a constant, and a curve over the units kept for each sub-layer.
+
+    The first unit of a sub-layer pays what the sub-layer costs at all (calls, softmax); further ones often nothing,
+    where times have steps. `steps` `[n]` are milliseconds that a sub-layer's unit of rank r adds, at its r-th place.
+    """
+
+    name: ClassVar[str] = "latency"
+    unit: ClassVar[str] = "ms"
+    additive: ClassVar[bool] = False  # type: ignore[misc]  # of all of them
+    table: LatencyTable
+    steps: Column
+    inventory: Inventory
+
+    @property
+    def fixed(self) -> float:  # type: ignore[override]  # measured
+        """Milliseconds without any unit."""
+        return self.table.empty_ms
+
+    @cached_property
+    def dense(self) -> float:
+        """Milliseconds with all units."""
+        return self.fixed + float(self.steps.sum())
+
+    def marginal(self, rank: NDArray[np.int64]) -> Column:
+        """Milliseconds `[n]` that each unit adds at its rank."""
+        start = np.zeros(len(rank), dtype=np.int64)
+        for site in self.inventory.sites:
+            start[site.units] = site.units.start
+        found: Column = self.steps[start + rank]
+        return found
+
+
+def latency(
+    model: nn.Module,
+    inventory: Inventory,
+    batch: int,
+    length: int,
+    file: str | Path | None = None,
+    tell: Callable[[str], object] = lambda text: None,
+) -> Latency:
+    """Milliseconds of a model's units, from the table in `file`, from the cache, or measured now and put there.
+
+    Args:
+        model: on the device and in the type in which it is to be fast.
+        inventory: its units.
+        batch: sequences of a forward pass.
+        length: tokens of a sequence; images have their own number.
+        file: a table that must be of this device, type, size and network; without one the cache is looked into.
+        tell: is told before anything is measured.
 
     Raises:
-        InputError: `batch` or `length` below 1.
+        InputError: a table of another device, type, size or network, or that cannot be read.
     """
-    for name, value in (("batch", batch), ("length", length)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise InputError(f"latency {name} = {value!r}; valid: a whole number, 1 or more")
-    weight = next(model.parameters())
-    gpu = weight.device.type == "cuda"
-    name = torch.cuda.get_device_name(weight.device) if gpu else _processor()
-    threads = 1 if gpu else torch.get_num_threads()
-    return Setting(name, str(weight.dtype).removeprefix("torch."), batch, length, threads, torch.__version__)
+    setting, network = setting_of(model, batch, length), network_hash(model)
+    if file is not None:
+        table = read_table(file)
+        _check_setting(table, setting, network, str(file))
+    else:
+        place = cache_folder() / file_name(setting, network)
+        found = _cached(place)
+        table = found or measure(model, batch, length, tell)
+        if found is None:
+            table.write(place)
+    return Latency(table, _steps(model, inventory, table), inventory)
 
 
-def _processor() -> str:
-    """The processor's name."""
+def _cached(place: Path) -> LatencyTable | None:
+    """The table in the cache; None where there is none, or a damaged one, which is measured anew."""
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, "") or platform.processor() or platform.machine()
+        return read_table(place) if place.is_file() else None
+    except InputError:
+        return None
 
 
-def shape_of(model: nn.Module, site: Site) -> str:
-    """What sub-layers that take the same time have in common: sizes of all their maps, and the kind of attention."""
-    row, below = architecture(model), layer_paths(model)[site.layer]
-    sublayer = row.heads if site.kind == "head" else row.ffn
-    paths = [*(projection.path for projection in sublayer.inputs), sublayer.output]
-    sizes = ["x".join(map(str, submodule(model, f"{below}.{path}").get_parameter("weight").shape)) for path in paths]
-    kinds = getattr(getattr(model, "config", None), "layer_types", None)
-    kind = f" {kinds[site.layer]}" if site.kind == "head" and kinds else ""
-    return f"{site.kind}{kind} {' '.join(sizes)}"
+def _check_setting(table: LatencyTable, setting: Setting, network: str, file: str) -> None:
+    """Refuse a table that was measured under other conditions; the version of PyTorch may differ."""
+    for part, words in (("device", "{}"), ("dtype", "{}"), ("batch", "batch {}"), ("length", "length {}"),
+                        ("threads", "{} thread(s)")):  # fmt: skip
+        theirs, ours = getattr(table.setting, part), getattr(setting, part)
+        if theirs != ours:
+            raise InputError(
+                f"latency table {file!r} was measured on {words.format(theirs)}; this run is on {words.format(ours)}"
+            )
+    if table.network != network:
+        raise InputError(f"latency table {file!r} was measured on a network of other shapes")
 
 
-def network_hash(model: nn.Module) -> str:
-    """Hash of everything about a network, save its weights, on which its times depend."""
-    config = getattr(model, "config", None)
-    shapes = {name: [*p.shape] for name, p in model.named_parameters()}
-    attention = getattr(config, "_attn_implementation", "")
-    content = json.dumps([type(model).__name__, attention, getattr(config, "layer_types", None), shapes])
-    return hashlib.sha256(content.encode()).hexdigest()[:20]
-
-
-def sample_batch(model: nn.Module, batch: int, length: int) -> dict[str, Tensor]:
-    """A full batch for a model: random tokens without padding, or, for models of images, noise."""
-    device, generator = next(model.parameters()).device, torch.Generator().manual_seed(0)
-    config: Any = getattr(model, "config", None)
-    if getattr(config, "patch_size", None) is not None:
-        size = config.image_size if isinstance(config.image_size, (tuple, list)) else [config.image_size] * 2
-        pixels = torch.randn(batch, config.num_channels, *size, generator=generator)
-        return {"pixel_values": pixels.to(device, next(model.parameters()).dtype)}
-    words = next(m.num_embeddings for m in model.modules() if isinstance(m, nn.Embedding))
-    tokens = torch.randint(words, (batch, length), generator=generator).to(device)
-    return {"input_ids": tokens, "attention_mask": torch.ones_like(tokens)}
-
-
-def measure(
-    model: nn.Module, batch: int, length: int, tell: Callable[[str], object] = lambda text: None
-) -> LatencyTable:
-    """Time a table for a model on its own device: sliced copies, in turn, the shortest of several passes each.
-
-    1. Cut the model down to its first layers, until each shape of sub-layer is there twice where the model has it
-       twice. From there, slice a copy for each grid point of each shape, with all other sub-layers gone; its time
-       less that of the cut without any unit is what the sub-layers of the shape take.
-    2. Make every curve rise (isotonic regression): more units never take less time. Steps stay steps.
-    3. Time the whole model with all its units and without any. Between these two the curves are scaled, so that they
-       add up; what stays without any unit (embeddings, norms, residuals, biases, heads of the model) is a constant.
-    """
-    setting = setting_of(model, batch, length)
-    training = model.training
-    model.eval()
-    try:
-        return _measure(model, setting, tell)
-    finally:
-        model.train(training)
-
-
-def _measure(model: nn.Module, setting: Setting, tell: Callable[[str], object]) -> LatencyTable:
-    whole = inventory(model, 1)
-    shapes = [shape_of(model, site) for site in whole.sites]
-    small = _first_layers(model, _depth(whole, shapes))
-    units = inventory(small, 1)
-    present = shapes[: len(units.sites)]
-    nothing = np.zeros(len(units), dtype=bool)
-    points: list[tuple[str, int]] = []
-    networks = [model, _sliced(model, whole, np.zeros(len(whole), dtype=bool)), _sliced(small, units, nothing)]
-    for shape in dict.fromkeys(present):
-        sites = [site for site, found in zip(units.sites, present, strict=True) if found == shape]
-        for kept in _grid(sites[0]):
-            keep = nothing.copy()
-            for site in sites:
-                keep[site.units.start : site.units.start + kept] = True
-            networks.append(_sliced(small, units, keep))
-            points.append((shape, kept * sites[0].block))
-    given = sample_batch(model, setting.batch, setting.length)
-    passes = [partial(network, **given) for network in networks]
-    tell(f"Timing {len(points)} sub-layers on {setting}")
-    first = sum(interleaved(passes, 1, warmup=1))
-    repeats = int(np.clip(_SECONDS / max(first, 1e-9), _FEWEST, _MOST))
-    dense, empty, cut, *times = (1e3 * seconds for seconds in interleaved(passes, repeats, warmup=0))
-    raw: dict[str, list[tuple[int, float]]] = {}
-    for (shape, features), time in zip(points, times, strict=True):
-        raw.setdefault(shape, [(0, 0.0)]).append((features, (time - cut) / present.count(shape)))
-    rising = {shape: isotonic(np.array([ms for _, ms in found])) for shape, found in raw.items()}
-    added = sum(rising[shape][-1] for shape in shapes)
-    if not (empty < dense and added > 0):
-        raise InputError(
-            f"latency cannot be measured here: all units take {dense:.3f} ms, none {empty:.3f} ms on {setting}; "
-            "the machine is too busy, or the batch too small"
-        )
-    scale = (dense - empty) / added
-    curves = {
-        shape: Curve(tuple(features for features, _ in raw[shape]), tuple((scale * ms).tolist()))
-        for shape, ms in rising.items()
-    }
-    return LatencyTable(setting, network_hash(model), dense, empty, curves)
-
-
-def _grid(site: Site) -> Sequence[int]:
-    """Numbers of units (from an inventory with blocks of 1) at which a sub-layer is timed, the last one all."""
-    count = site.units.stop - site.units.start
-    if site.kind == "head":
-        shares: Sequence[float] = np.linspace(0, 1, _MOST_HEADS + 1)[1:].tolist()
-        return range(1, count + 1) if count <= _MOST_HEADS else sorted({1, *(round(count * s) for s in shares)})
-    return sorted({max(1, round(count * share)) for share in _FFN_SHARES})
-
-
-def _depth(units: Inventory, shapes: Sequence[str]) -> int:
-    """Layers from the bottom up in which every shape is there twice, or as often as it is."""
-    missing = {shape: min(2, shapes.count(shape)) for shape in shapes}
-    depth = 0
-    for site, shape in zip(units.sites, shapes, strict=True):
-        if missing[shape] > 0:
-            missing[shape] -= 1
-            depth = site.layer + 1
-    return depth
-
-
-def _first_layers(model: nn.Module, depth: int) -> nn.Module:
-    """A copy of a model with its first layers only; what is not copied is shared."""
-    paths = layer_paths(model)
-    memo: dict[int, Any] = {id(submodule(model, path)): nn.Identity() for path in paths[depth:]}
-    memo |= {id(p): p for p in model.parameters()}
-    small = copy.deepcopy(model, memo)
-    layers: Any = submodule(small, paths[0].rpartition(".")[0])
-    del layers[depth:]
-    return small
-
-
-def _sliced(model: nn.Module, units: Inventory, keep: Any) -> nn.Module:
-    """A sliced copy that shares all whole weights with the model, so that many fit into memory."""
-    small = compact(model, units, keep)
-    own = dict(model.named_parameters())
-    for name, parameter in small.named_parameters():
-        if parameter.shape == own[name].shape:
-            parameter.data = own[name].data
-    return small
-
-
-def isotonic(values: Column) -> Column:
-    """Nearest rising sequence to values `[n]` of which the first is 0 and stays so (pool adjacent violators)."""
-    pools: list[list[float]] = []  # mean and length
-    for value in np.maximum(values, 0.0).tolist():
-        pools.append([value, 1])
-        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
-            mean, count = pools.pop()
-            before, many = pools.pop()
-            pools.append([(before * many + mean * count) / (many + count), many + count])
-    return np.concatenate([np.full(int(count), mean) for mean, count in pools])
+def _steps(model: nn.Module, inventory: Inventory, table: LatencyTable) -> Column:
+    """Milliseconds `[n]` that each rank of each sub-layer adds."""
+    steps = np.zeros(len(inventory))
+    for site in inventory.sites:
+        shape = shape_of(model, site)
+        if shape not in table.curves:
+            raise InputError(f"the latency table has no sub-layer {shape!r}; it has: {', '.join(table.curves)}")
+        kept = np.append(0, np.cumsum(inventory.width[site.units])).astype(np.float64)
+        steps[site.units] = np.diff(table.curves[shape].at(kept))
+    return np.maximum(steps, 0.0)

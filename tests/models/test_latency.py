@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from walras.errors import InputError
-from walras.models import compact, inventory, latency_measure
+from walras.models import Site, compact, inventory, latency_measure
 from walras.models.architectures import ARCHITECTURES, layer_paths
 from walras.models.latency import Latency, latency
 from walras.models.latency_measure import isotonic, measure, sample_batch
@@ -148,6 +148,20 @@ def test_sizes_are_whole_numbers(batch: Any, length: Any, tiny: Any) -> None:
     model = tiny("bert").model
     with pytest.raises(InputError, match=r"latency (batch|length) = .*; valid: a whole number"):
         latency(model, inventory(model), batch, length)
+
+
+@pytest.mark.parametrize(
+    ("kind", "count", "expected"),
+    [
+        ("head", 4, [1, 2, 3, 4]),
+        ("head", 32, [1, *range(2, 33, 2)]),
+        ("ffn", 96, [2, 6, 12, 24, 36, 48, 60, 72, 84, 96]),
+        ("ffn", 2, [1, 2]),
+    ],
+)
+def test_grid_of_counts(kind: Any, count: int, expected: list[int]) -> None:
+    site = Site("path", 0, kind, slice(5, 5 + count), 1, count)
+    assert [*latency_measure._grid(site)] == expected
 
 
 def test_isotonic_by_hand() -> None:
