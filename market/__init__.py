@@ -3,7 +3,7 @@
 from walras.market.compute_market import ComputeMarket, Round
 from walras.market.ledger import Ledger
 from walras.market.measures import welfare
-from walras.market.schedule import SCHEDULES, budget_path
+from walras.market.schedule import SCHEDULES, Session, budget_path
 from walras.market.study import Study
 from walras.market.trace import TraceWriter, read_trace
 
@@ -12,6 +12,7 @@ __all__ = [
     "ComputeMarket",
     "Ledger",
     "Round",
+    "Session",
     "Study",
     "TraceWriter",
     "budget_path",

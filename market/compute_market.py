@@ -16,6 +16,7 @@ from walras.agents import AGENTS, Calibration, Knowledge, Strategy, Truthful, Un
 from walras.errors import InputError, UnknownNameError
 from walras.market.ledger import Column, Ledger
 from walras.market.measures import welfare
+from walras.market.rearrangement import rearrange
 from walras.market.schedule import Session, check_budget, sessions
 from walras.mechanisms import Clearing, IndivisibleBids, Mechanism, charge
 from walras.models.repair import Repair
@@ -212,8 +213,6 @@ class ComputeMarket(mesa.Model):
 
     def rearrange(self, keep: NDArray[np.bool_]) -> Column:
         """Quantities [n] after swaps within sub-layers, by the gradients of the network as it is without gates."""
-        from walras.market.rearrangement import rearrange
-
         generator = torch.Generator().manual_seed(self.seed)
         gates = torch.ones_like(self.gates)
         gradients = torch.cat(list(self.calibration.sample_gradients(gates, generator)))

@@ -16,7 +16,7 @@ import torch
 from walras.agents import Fisher
 from walras.experiments.floor import Floor
 from walras.experiments.tasks.similarity import pairs
-from walras.market import ComputeMarket, TraceWriter, budget_path
+from walras.market import ComputeMarket, Session, TraceWriter, budget_path
 from walras.market.ledger import Column
 from walras.mechanisms import MECHANISMS
 from walras.models.loading import DEFAULT_MODEL, Loaded, load
@@ -44,7 +44,7 @@ def work(market: ComputeMarket, value: Column, budget: float) -> float:
     """Seconds of a round without its valuation."""
     start = time.perf_counter()
     market.ledger.open(value)
-    market.trade(budget)
+    market.trade(Session(budget))
     return time.perf_counter() - start
 
 

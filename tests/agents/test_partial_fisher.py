@@ -51,7 +51,7 @@ def moved(network: Any, unit: int, gates: Tensor, ridge: float) -> tuple[Any, Te
 
 def test_values_are_those_of_changing_the_weights(network: Any, generator: torch.Generator) -> None:
     """J by differences of each sample's loss along the change of weights."""
-    ridge, step = 0.05, 1e-5  # some families compute a part in float32, so that a smaller step drowns
+    ridge, step = 0.05, 1e-3  # some families compute a part in float32, so that a smaller step drowns
     gates = ones(network)
     gates[[1, len(gates) - 2]] = 0
     value = PartialFisher(ridge)(network.calibration(LOSS), gates, generator)
@@ -70,7 +70,7 @@ def test_values_are_those_of_changing_the_weights(network: Any, generator: torch
                         weight -= sign * step * change
                 total += ((losses[0] - losses[1]) / (2 * step)) ** 2
                 samples += 1
-        assert float(value[unit]) == pytest.approx(total / samples, rel=5e-3)
+        assert float(value[unit]) == pytest.approx(total / samples, rel=5e-3, abs=1e-3 * float(value.max()))
 
 
 def test_who_only_repeats_another_is_worth_nothing(bert: Any, generator: torch.Generator) -> None:
