@@ -48,11 +48,14 @@ class Task(ABC):
         """The metric of the model as it is, on the evaluation split."""
 
     def calibration(self, tokenizer: Any, *, sentences: int, seed: int, batch_size: int, length: int) -> list[Batch]:
-        """Batches of about `sentences` sentences, drawn at random without replacement from the pool."""
+        """Batches of about `sentences` sentences, drawn at random without replacement from the pool.
+
+        Samples of like length share a batch: of a random batch of STS-B more than half would be padding.
+        """
         pool = self.pool()
         samples = max(1, sentences // (2 if pool[0].second is not None else 1))
         order = np.random.default_rng(seed).permutation(len(pool))[:samples]
-        drawn = [pool[i] for i in order]
+        drawn = sorted((pool[i] for i in order), key=lambda e: max(len(e.first), len(e.second or "")))
         return [self.batch(tokenizer, drawn[i : i + batch_size], length) for i in range(0, len(drawn), batch_size)]
 
     @abstractmethod
