@@ -18,8 +18,10 @@ from walras.market.ledger import Column, Ledger
 from walras.market.measures import welfare
 from walras.market.rearrangement import rearrange
 from walras.market.schedule import Session, check_budget, sessions
+from walras.market.supply import Shares, Supply
 from walras.mechanisms import Clearing, IndivisibleBids, Mechanism, charge
 from walras.models.repair import Repair
+from walras.models.resources import Resource, ranks
 
 
 @final
@@ -66,6 +68,9 @@ class ComputeMarket(mesa.Model):
             only that sub-layer's outcome is final; values are taken anew, and the sub-layer is repaired, in between.
         rearranged: whether units of a sub-layer swap places afterwards, as many staying, as Kwon et al. 2022 do.
         repair: what becomes of the weights of the calibration's network, which must be a copy of the dense one.
+        resources: what the budgets are shares of, for others than the calibration's cost: the first is that of
+            `budgets`. Where units of a sub-layer do not add equal amounts they are ranked by what they bid.
+        further: supplies of each round of the second, third, ... resource.
         record: called after every round with the market, e.g. `TraceWriter(folder)`.
         endowment: money of each agent at the start.
     """
@@ -84,13 +89,19 @@ class ComputeMarket(mesa.Model):
         sublayers: bool = False,
         rearranged: bool = False,
         repair: Repair | None = None,
+        resources: Sequence[Resource] = (),
+        further: Sequence[Sequence[float]] = (),
         record: Callable[["ComputeMarket"], None] | None = None,
         endowment: float = 0.0,
     ) -> None:
         super().__init__(rng=seed)
-        self.sessions = sessions(
-            [check_budget(budget) for budget in budgets], calibration.inventory.sites if sublayers else ()
-        )
+        paths = [[check_budget(budget) for budget in path] for path in (budgets, *further)]
+        if any(len(path) != len(budgets) for path in paths) or len(further) != max(len(resources), 1) - 1:
+            raise InputError(
+                f"{len(further)} further paths of {[len(path) for path in further]} budgets; each further resource of "
+                f"{[resource.name for resource in resources]} needs one of {len(budgets)}"
+            )
+        self.sessions = sessions(paths[0], calibration.inventory.sites if sublayers else (), paths[1:])
         if not self.sessions:
             raise InputError("budgets is empty; a market needs the supply of at least one round")
         if repair is not None and calibration.model is calibration.dense:
@@ -101,7 +112,14 @@ class ComputeMarket(mesa.Model):
         self.strategy = strategy if strategy is not None else Truthful()
         self.record = record
         inventory = calibration.inventory
-        self.ledger = Ledger(inventory, calibration.cost, self.strategy.name, endowment)
+        self.supply = Supply(tuple(resources) or (Shares(calibration.cost, inventory),))
+        self.further: list[dict[str, float]] = []  # a row a round: budget, use, price of further resources
+        self.ledger = Ledger(
+            inventory,
+            self.supply.costs(ranks(inventory, np.zeros(len(inventory))))[:, 0],
+            self.strategy.name,
+            endowment,
+        )
         self.may_bid = np.ones(len(inventory), dtype=bool)
         self.rounds: list[Round] = []
         self.clearing: Clearing | None = None
@@ -126,8 +144,8 @@ class ComputeMarket(mesa.Model):
 
     @property
     def frame(self) -> pd.DataFrame:
-        """A row a round, in the columns of `Round`."""
-        return pd.DataFrame([asdict(r) for r in self.rounds])
+        """A row a round, in the columns of `Round` and, of further resources, `latency_budget` and so on."""
+        return pd.DataFrame([asdict(r) | more for r, more in zip(self.rounds, self.further, strict=True)])
 
     def step(self) -> None:
         """Play one round. After an error it may be called again."""
@@ -169,11 +187,14 @@ class ComputeMarket(mesa.Model):
         place = np.arange(units)
         trading = (place >= first) & (place < last)
         may_bid = self.may_bid & (place >= first)  # who lies below has settled
-        budget = session.budget - float(ledger.cost[:first] @ before[:first])
-        report = np.where(may_bid, self.report(budget), 0.0)
+        settled = np.where(place < first, before, 0.0)
+        report = np.where(may_bid, self.report(session.budget - self.supply.used(settled)[0]), 0.0)
         bidders = np.flatnonzero(may_bid)  # who has left makes no bid at all
-        bids = IndivisibleBids(torch.from_numpy(report[bidders]))
-        cost, supply = torch.from_numpy(ledger.cost).unsqueeze(-1), torch.tensor([max(budget, 0.0)]).double()
+        offer = self.supply.offer(session.budgets, report, may_bid, settled)
+        bids = IndivisibleBids(torch.from_numpy(report[bidders]), offer.before)
+        cost, supply = offer.cost, offer.supply
+        if self.supply.chained:
+            ledger.cost = cost[:, 0].numpy()
         clearing = self.mechanism(bids, supply, cost[bidders])
         self.mechanism = self.mechanism.after(bids, supply, cost[bidders], clearing)
         quantity, payment = np.zeros(units), np.zeros(units)
@@ -190,14 +211,17 @@ class ComputeMarket(mesa.Model):
         if not self.reentry:
             self.may_bid &= (quantity > 0) | ~trading
         funded, was = quantity > 0, before > 0
-        used = float(ledger.cost @ quantity)
+        # A sum may exceed the budget by rounding; before the last sub-layer has traded it does so by more.
+        used = [
+            min(use, budget) if last == units else use
+            for use, budget in zip(self.supply.used(quantity), session.budgets, strict=True)
+        ]
         self.rounds.append(
             Round(
                 round=self.round + 1,
                 budget=session.budget,
-                # A sum may exceed the budget by rounding; before the last sub-layer has traded it does so by more.
-                used=min(used, session.budget) if last == units else used,
-                price=clearing.price.item(),
+                used=used[0],
+                price=float(clearing.price[0]),
                 welfare=welfare(ledger),
                 revenue=float(payment.sum()),
                 surplus=float(ledger.surplus.sum()),
@@ -206,9 +230,19 @@ class ComputeMarket(mesa.Model):
                 left=int((was & ~funded).sum()),
                 entered=int((funded & ~was).sum()),
                 status=clearing.word,
-                residual=clearing.residual.item(),
+                residual=float(clearing.residual[0]),
             )
         )
+        self.further.append(
+            {
+                f"{resource.name}_{what}": float(column[k])
+                for k, resource in enumerate(self.supply.resources[1:], 1)
+                for what, column in (
+                    ("budget", session.budgets), ("used", used), ("price", clearing.price),
+                    ("residual", clearing.residual),
+                )
+            }
+        )  # fmt: skip
         self.datacollector.collect(self)
 
     def rearrange(self, keep: NDArray[np.bool_]) -> Column:

@@ -17,15 +17,23 @@ class Session:
 
     budget: float
     site: Site | None = None
+    further: tuple[float, ...] = ()  # supplies of further resources
+
+    @property
+    def budgets(self) -> tuple[float, ...]:
+        """Supplies of all resources."""
+        return (self.budget, *self.further)
 
 
-def sessions(budgets: Sequence[float], sites: Sequence[Site]) -> list[Session]:
+def sessions(budgets: Sequence[float], sites: Sequence[Site], further: Sequence[Sequence[float]] = ()) -> list[Session]:
     """A session for every budget or, given sub-layers, one for each of them from the bottom to the top.
 
     Of a sub-layer's session the units below have settled already; those above bid as well, so that they count in the
-    price, and trade when it is their turn, at values taken anew (as in K-prune: Park et al., ICLR 2024).
+    price, and trade when it is their turn, at values taken anew (as in K-prune: Park et al., ICLR 2024). `further`
+    are the budgets of further resources, each as long as `budgets`.
     """
-    return [Session(budget, site) for budget in budgets for site in (sites or (None,))]
+    columns = zip(budgets, *further, strict=True)
+    return [Session(first, site, tuple(others)) for first, *others in columns for site in (sites or (None,))]
 
 
 def linear(budget: float, rounds: int) -> list[float]:
