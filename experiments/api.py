@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from walras.agents import STRATEGIES, VALUATIONS, Strategy, UnitAgent, Valuation
 from walras.errors import InputError, UnknownNameError
+from walras.experiments.budgets import check_rule
 from walras.experiments.config import RunConfig, checked
 from walras.experiments.floor import Floor
 from walras.experiments.folder import RunFolder
@@ -26,7 +27,10 @@ from walras.models import gated
 from walras.models.objective import Batch, GivenLoss, ModelLoss, Objective
 
 Loss = Callable[[nn.Module, Batch], Tensor]
-SETTINGS = ("price", "rounds", "schedule", "reentry", "block", "length", "sentences", "batch_size", "seed")
+SETTINGS = (
+    "price", "rounds", "schedule", "reentry", "block", "length", "sentences", "batch_size", "seed", "resource",
+    "latency_batch", "latency_table",
+)  # fmt: skip
 
 
 def run(
@@ -39,7 +43,7 @@ def run(
     mechanism: Mechanism | str | None = None,
     valuation: Valuation | str = "fisher",
     strategy: Strategy | str = "truthful",
-    budget: float = 0.5,
+    budget: float | Mapping[str, float] = 0.5,
     out: str | Path | None = None,
     overwrite: bool = False,
     agents: Mapping[str, type[UnitAgent]] | None = None,
@@ -56,11 +60,13 @@ def run(
         evaluate: the figure to report, of the model as it is; without one it is the agreement with the dense model
             on texts that were held out, or the mean loss where data are batches.
         mechanism, valuation, strategy: objects, or names as on the command line.
-        budget: share of the dense model's compute that may be used at the end.
+        budget: share of the dense model's compute that may be used at the end; or shares by resource, of which there
+            are "macs", "parameters" and "latency": `{"macs": 0.5, "latency": 0.6}`.
         out: folder for trace, report and result.
         overwrite: replace a run that is there.
         agents: agent classes of your own by kind of unit ("head", "ffn").
-        settings: price, rounds, schedule, reentry, block, length, sentences, batch_size, seed, as on the command line.
+        settings: price, rounds, schedule, reentry, block, length, sentences, batch_size, seed, resource,
+            latency_batch, latency_table, as on the command line.
     """
     setup = _Setup(model, tokenizer, data, loss, _config(budget, settings))
     rule, worth, bidding = setup.resolve(mechanism, valuation, strategy)
@@ -79,7 +85,9 @@ def run(
         with gated(model, setup.floor.units, traders.gates):
             value = report()
     metric = {"name": setup.metric if evaluate is None else "evaluate", "dense": dense, "value": value}
-    summary = {**names, "seed": config.seed, **figures(traders, setup.floor, worth), "metric": metric}
+    summary = {
+        **names, "seed": config.seed, **figures(traders, setup.floor, worth, setup.budgets), "metric": metric
+    }  # fmt: skip
     place = None if folder is None else folder.path
     result = Result(model, setup.floor.units, setup.floor.macs, traders, metric, summary, place, tokenizer=tokenizer)
     if folder is not None:
@@ -96,7 +104,7 @@ def open_market(
     mechanism: Mechanism | str | None = None,
     valuation: Valuation | str = "fisher",
     strategy: Strategy | str = "truthful",
-    budget: float = 0.5,
+    budget: float | Mapping[str, float] = 0.5,
     agents: Mapping[str, type[UnitAgent]] | None = None,
     **settings: Any,
 ) -> ComputeMarket:
@@ -113,7 +121,7 @@ class _Setup:
             raise InputError(f"model is {type(model).__name__}; it must be a loaded transformer (torch.nn.Module)")
         self.model, self.config, self.tokenizer = model, config, tokenizer
         self.floor = Floor.of(model, config.block, config.length)
-        self.floor.check(config.budget)
+        self.budgets = self.floor.budgets(config)
         self.sizes = {"batch_size": config.batch_size, "length": config.length}
         if isinstance(data, str):
             raise InputError("data is one string; give a list of texts, or batches")
@@ -161,8 +169,10 @@ class _Setup:
 
     def resolve(self, mechanism: Any, valuation: Any, strategy: Any) -> tuple[Mechanism, Valuation, Strategy]:
         """The objects that names stand for."""
+        rule = _made("mechanism", mechanism or "ShadowPrice", MECHANISMS, Mechanism, self.config.price)
+        check_rule(type(rule), self.config)
         return (
-            _made("mechanism", mechanism or "ShadowPrice", MECHANISMS, Mechanism, self.config.price),
+            rule,
             _made("valuation", valuation, VALUATIONS, Valuation),
             _made("strategy", strategy, STRATEGIES, Strategy),
         )
@@ -174,7 +184,7 @@ class _Setup:
         config = self.config
         return self.floor.market(
             self.objective, self.batches, valuation, mechanism,
-            budget=config.budget, rounds=config.rounds, schedule=config.schedule, strategy=strategy,
+            budgets=self.budgets, rounds=config.rounds, schedule=config.schedule, strategy=strategy,
             seed=config.seed, agents=agents, reentry=config.reentry, record=record,
         )  # fmt: skip
 
@@ -207,13 +217,14 @@ def _made(kind: str, wanted: Any, known: Mapping[str, type[Any]], base: type[Any
     return build(kind, find_class(kind, wanted, known, base), price=price)
 
 
-def _config(budget: float, settings: Mapping[str, Any]) -> RunConfig:
+def _config(budget: float | Mapping[str, float], settings: Mapping[str, Any]) -> RunConfig:
     """The settings, names and budget checked."""
     for name in settings:
         if name not in SETTINGS:
             raise UnknownNameError("setting", name, SETTINGS)
     config = RunConfig(**checked({"budget": budget, **settings}))
-    budget_path(config.budget, config.rounds, config.schedule)
+    for share in config.shares.values():
+        budget_path(share, config.rounds, config.schedule)
     return config
 
 

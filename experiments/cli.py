@@ -12,7 +12,7 @@ from walras.errors import WalrasError
 from walras.experiments.commands.compare import compare
 from walras.experiments.commands.export import export
 from walras.experiments.commands.options import HELP, option
-from walras.experiments.config import RunConfig, read_config
+from walras.experiments.config import RunConfig, parse_budgets, read_config
 from walras.experiments.recipes import resolved
 from walras.experiments.screen import fail, interrupted, output, progress_bar
 
@@ -36,7 +36,10 @@ def run(
     valuation: Annotated[str | None, option("valuation")] = None,
     strategy: Annotated[str | None, option("strategy")] = None,
     recipe: Annotated[str | None, option("recipe")] = None,
-    budget: Annotated[float | None, option("budget")] = None,
+    budget: Annotated[list[str] | None, option("budget")] = None,
+    resource: Annotated[str | None, option("resource")] = None,
+    latency_batch: Annotated[int | None, option("latency_batch")] = None,
+    latency_table: Annotated[str | None, option("latency_table")] = None,
     rounds: Annotated[int | None, option("rounds")] = None,
     schedule: Annotated[str | None, option("schedule")] = None,
     sublayers: Annotated[bool | None, option("sublayers", "--sublayers/--whole")] = None,
@@ -59,7 +62,9 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """One market on one model and one task: which heads and FFN blocks stay at a budget of compute."""
-    given = {name: value for name, value in locals().items() if name in HELP and value is not None}
+    given = {name: value for name, value in locals().items() if name in HELP and value not in (None, [])}
+    if budget:
+        given["budget"] = parse_budgets(budget, resource)
     settings = resolved({**(read_config(config) if config else {}), **given})
     place = out or _new_folder(settings)
 
@@ -151,7 +156,8 @@ def main() -> None:
 def _new_folder(config: RunConfig) -> Path:
     """A folder under runs/ that does not exist yet, named after the settings."""
     mechanism, task = (Path(name.partition(":")[0]).stem for name in (config.mechanism, config.task))
-    name = f"{task}-{mechanism}-{Path(config.valuation.partition(':')[0]).stem}-{config.budget:g}-seed{config.seed}"
+    shares = "-".join(f"{'' if n == 'macs' else n}{share:g}" for n, share in config.shares.items())
+    name = f"{task}-{mechanism}-{Path(config.valuation.partition(':')[0]).stem}-{shares}-seed{config.seed}"
     candidates = (Path("runs") / (name + (f"-{i}" if i else "")) for i in range(1_000_000))
     return next(c for c in candidates if not c.exists())
 

@@ -1,7 +1,7 @@
 """Settings of a run, from the command line, a YAML file, or both; checked before anything is loaded."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, final, get_type_hints
@@ -9,6 +9,8 @@ from typing import Any, final, get_type_hints
 import yaml
 
 from walras.errors import InputError, UnknownNameError
+
+RESOURCES = ("macs", "parameters", "latency")
 
 
 def setting(default: Any, text: str) -> Any:
@@ -19,7 +21,7 @@ def setting(default: Any, text: str) -> Any:
 @final
 @dataclass(frozen=True)
 class RunConfig:
-    """One market on one model and one task. Every field is an option of `walras run` and a key of a config file."""
+    """One market on one model and one task. Every field is a key of a config file and, but for `besides`, an option."""
 
     model: str = setting("sentence-transformers/all-MiniLM-L6-v2", "Folder or hub id of a transformer.")
     task: str = setting("pairs", "Task by name, or FILE.py:Class.")
@@ -29,7 +31,13 @@ class RunConfig:
     valuation: str = setting("fisher", "What a unit is worth, by name, or FILE.py:Class.")
     strategy: str = setting("truthful", "How agents bid, by name, or FILE.py:Class.")
     recipe: str | None = setting(None, "Published or own combination of the settings below, by name.")
-    budget: float = setting(0.5, "Share of the dense model's compute that may be used at the end.")
+    budget: float = setting(
+        0.5, "Share of the dense model's compute that may be used at the end; or of a resource: latency=0.6."
+    )
+    resource: str = setting("macs", "What the budget is a share of: macs, parameters or latency.")
+    besides: Mapping[str, float] | None = setting(None, "Budgets of further resources, by name.")
+    latency_batch: int = setting(32, "Sequences of a forward pass that is timed, where latency has a budget.")
+    latency_table: str | None = setting(None, "File with measured times, instead of the one in the cache.")
     rounds: int = setting(4, "Rounds of the market.")
     schedule: str = setting("geometric", "How the budget shrinks over the rounds: linear, geometric or constant.")
     sublayers: bool = setting(False, "Whether each budget is cleared sub-layer by sub-layer, from the bottom up.")
@@ -52,11 +60,24 @@ class RunConfig:
             ("length", 4, None),
             ("sentences", 2, None),
             ("batch_size", 1, None),
+            ("latency_batch", 1, None),
             ("seed", 0, 2**32 - 1),
         ):
             _whole(name, getattr(self, name), least, most)
         if self.price is not None and not 0 <= self.price < math.inf:
             raise InputError(f"price is {self.price!r}; it must be a number of at least 0")
+        for name in (self.resource, *(self.besides or {})):
+            if name not in RESOURCES:
+                raise UnknownNameError("resource", name, RESOURCES)
+        if self.resource in (self.besides or {}):
+            raise InputError(
+                f"{self.resource} has two budgets, {self.budget:g} and {(self.besides or {})[self.resource]:g}"
+            )
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The budget of every resource, the leading one first."""
+        return {self.resource: self.budget, **(self.besides or {})}
 
     def as_yaml(self) -> str:
         """The settings as a config file."""
@@ -85,10 +106,14 @@ def read_config(path: str | Path) -> dict[str, Any]:
 def checked(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings with known keys and values of the right type; whole numbers are taken for real ones."""
     hints, known = get_type_hints(RunConfig), {f.name for f in fields(RunConfig)}
+    settings = _apart(settings)
     result: dict[str, Any] = {}
     for key, value in settings.items():
         if key not in known:
             raise UnknownNameError("config key", str(key), known)
+        if key == "besides":
+            result[key] = value
+            continue
         kinds = getattr(hints[key], "__args__", (hints[key],))
         if float in kinds and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
@@ -99,6 +124,57 @@ def checked(settings: Mapping[str, Any]) -> dict[str, Any]:
             raise InputError(f"{key} is {value!r}; it must be of type {wanted}")
         result[key] = value
     return result
+
+
+def parse_budgets(texts: Sequence[str], resource: str | None = None) -> float | dict[str, float]:
+    """Budgets as they stand on the command line: `0.5`, or `macs=0.5` and `latency=0.6`.
+
+    Raises:
+        InputError: no number, or two budgets of one resource; a plain number is of `resource`, or else of MACs.
+        UnknownNameError: an unknown resource.
+    """
+    found: dict[str, float] = {}
+    for text in texts:
+        name, named, amount = text.rpartition("=")
+        name = name.strip() if named else resource or RESOURCES[0]
+        share = _number(amount)
+        if name not in RESOURCES:
+            raise UnknownNameError("resource", name, RESOURCES)
+        if not isinstance(share, float):
+            raise InputError(f"budget is {text!r}; it must be a share like 0.5, or of a resource like latency=0.6")
+        if name in found:
+            raise InputError(f"contradictory budgets: {name} is given as {found[name]:g} and as {share:g}")
+        found[name] = share
+    if [*found] == [resource or RESOURCES[0]]:
+        return found[resource or RESOURCES[0]]
+    return found
+
+
+def _apart(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings in which a budget that maps resources to shares is told as `budget`, `resource` and `besides`."""
+    result = dict(settings)
+    besides = result.get("besides")
+    if isinstance(result.get("budget"), Mapping):
+        shares = dict(result.pop("budget"))
+        if not shares or besides:
+            raise InputError(f"budget is {shares!r} beside {besides!r}; give every resource's share once, at least one")
+        first = result.get("resource", next(iter(shares)))
+        if first not in shares:
+            raise InputError(f"resource is {first!r}, and the budgets are of {', '.join(map(str, shares))}")
+        result["budget"], result["resource"], besides = shares.pop(first), first, shares
+    if besides is not None and not isinstance(besides, Mapping):
+        raise InputError(f"besides is {besides!r}; it must map resources to shares")
+    if "besides" in result or besides is not None:
+        amounts = {str(k): float(v) if _is_number(v) else v for k, v in (besides or {}).items()}
+        for name, share in amounts.items():
+            if not isinstance(share, float):
+                raise InputError(f"the budget of {name} is {share!r}; it must be a number")
+        result["besides"] = amounts or None
+    return result
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _number(text: str) -> Any:

@@ -8,6 +8,8 @@ from torch import nn
 
 from walras.agents import Calibration, Strategy, UnitAgent, Valuation
 from walras.errors import InputError
+from walras.experiments.budgets import Budgets
+from walras.experiments.config import RunConfig
 from walras.market import ComputeMarket, budget_path
 from walras.mechanisms import Mechanism
 from walras.models import Inventory, Macs, inventory, macs
@@ -71,14 +73,9 @@ class Floor:
             raise InputError(f"length is {length}; {type(model).__name__} has positions for at most {longest} tokens")
         return Floor(model, units, macs(model, units, length))
 
-    def check(self, budget: float) -> None:
-        """Refuse a budget with which not even the cheapest unit can be bought."""
-        cheapest = int(self.macs.share.argmin())
-        if 0 < budget < self.macs.share[cheapest]:
-            raise InputError(
-                f"budget {budget:g} is smaller than the cheapest unit: {self.units.name(cheapest)} costs "
-                f"{self.macs.share[cheapest]:.3g} of the dense model's compute"
-            )
+    def budgets(self, config: RunConfig, tell: Callable[[str], object] = lambda text: None) -> Budgets:
+        """The budgets of the settings, checked; latency is measured here, once, and said so to `tell`."""
+        return Budgets.of(self.model, self.units, self.macs, config, tell)
 
     def market(
         self,
@@ -87,7 +84,7 @@ class Floor:
         valuation: Valuation,
         mechanism: Mechanism,
         *,
-        budget: float,
+        budgets: Budgets,
         rounds: int,
         schedule: str,
         strategy: Strategy | None = None,
@@ -101,11 +98,10 @@ class Floor:
         record: Callable[[ComputeMarket], None] | None = None,
     ) -> ComputeMarket:
         """The market, ready for its first `step()`; `dense` is the network that ours is a copy of, if it is one."""
-        path = budget_path(budget, rounds, schedule)
-        self.check(budget)
+        path, *further = (budget_path(share, rounds, schedule) for share in budgets.shares)
         calibration = Calibration(self.model, self.units, objective, batches, self.macs.share, dense)
         return ComputeMarket(
             calibration, valuation, mechanism, path,
             strategy=strategy, seed=seed, agents=agents, reentry=reentry, sublayers=sublayers, rearranged=rearranged,
-            repair=repair, record=record,
+            repair=repair, resources=budgets.resources, further=further, record=record,
         )  # fmt: skip

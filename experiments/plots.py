@@ -85,15 +85,11 @@ def bids(trace: pd.DataFrame, unit: str) -> Figure:
 
 def frontier(summary: Mapping[str, Any]) -> Figure:
     """Task metric against compute: the dense model and this run."""
-    metric = summary["metric"]
+    metric, share = summary["metric"], summary["macs"] / summary["dense_macs"]
     figure, axes = _figure(4.4, 3.2)
     axes.plot([1], [metric["dense"]], "s", color=GREY, label="dense")
-    axes.plot(
-        [summary["used"]], [metric["value"]], "o", color=BLUE, label=f"after {_plain(short_name(summary['mechanism']))}"
-    )
-    axes.annotate(
-        f"{metric['value']:.3f}", (summary["used"], metric["value"]), xytext=(6, 4), textcoords="offset points"
-    )
+    axes.plot([share], [metric["value"]], "o", color=BLUE, label=f"after {_plain(short_name(summary['mechanism']))}")
+    axes.annotate(f"{metric['value']:.3f}", (share, metric["value"]), xytext=(6, 4), textcoords="offset points")
     axes.annotate(f"{metric['dense']:.3f}", (1, metric["dense"]), xytext=(-34, 4), textcoords="offset points")
     axes.set_xlim(0, 1.08)
     axes.margins(y=0.4)

@@ -10,6 +10,7 @@ from torch import nn
 
 from walras.agents import STRATEGIES, VALUATIONS, Strategy, Valuation
 from walras.errors import UnknownNameError
+from walras.experiments.budgets import Budgets, check_rule
 from walras.experiments.config import RunConfig
 from walras.experiments.floor import Floor, Watched
 from walras.experiments.folder import RunFolder
@@ -72,8 +73,10 @@ class Plan:
         Raises:
             InputError: whatever is wrong with the settings or the data.
         """
-        budget_path(config.budget, config.rounds, config.schedule)
+        for share in config.shares.values():
+            budget_path(share, config.rounds, config.schedule)
         rule = find_class("mechanism", config.mechanism, MECHANISMS, Mechanism)
+        check_rule(rule, config)
         return Plan(
             config,
             find_task(config.task, config.data),
@@ -131,7 +134,7 @@ class Stage:
             config.model, task.head, device=config.device, trust_remote_code=config.trust_remote_code
         )
         floor = Floor.of(model, config.block, config.length)
-        floor.check(config.budget)
+        floor.budgets(config, lambda text: progress.update(step, description=text))
         progress.update(step, advance=1, description=f"Dense model on {task.name}")
         sizes = {"batch_size": config.batch_size, "length": config.length}
         reference = task.reference(model, tokenizer, **sizes)
@@ -164,6 +167,7 @@ def run_plan(plan: Plan, stage: Stage, folder: RunFolder | None, progress: Progr
     started = time.monotonic()
     # Repairs change weights: they get a network of their own, and the dense one stays what it is.
     floor = stage.floor if plan.repair is None else replace(stage.floor, model=copy.deepcopy(stage.model))
+    budgets = stage.floor.budgets(config)
     batches = task.calibration(stage.tokenizer, sentences=config.sentences, seed=config.seed, **stage.sizes)
     sessions = config.rounds * (len(floor.units.sites) if config.sublayers else 1)
     bar = progress.add_task("Rounds", total=sessions * len(batches))
@@ -171,7 +175,7 @@ def run_plan(plan: Plan, stage: Stage, folder: RunFolder | None, progress: Progr
         task.objective(stage.model, config.label_free),
         Watched(batches, lambda: progress.update(bar, advance=1)),
         plan.valuation, plan.mechanism,
-        budget=config.budget, rounds=config.rounds, schedule=config.schedule, strategy=plan.strategy,
+        budgets=budgets, rounds=config.rounds, schedule=config.schedule, strategy=plan.strategy,
         seed=config.seed, reentry=config.reentry, sublayers=config.sublayers, rearranged=config.rearranged,
         dense=stage.model, repair=plan.repair, record=None if folder is None else Recorder(folder, config),
     )  # fmt: skip
@@ -187,7 +191,7 @@ def run_plan(plan: Plan, stage: Stage, folder: RunFolder | None, progress: Progr
     summary = {
         "mechanism": config.mechanism, "valuation": config.valuation, "strategy": config.strategy,
         "task": task.name, "model": config.model, "seed": config.seed,
-        **figures(market, floor, plan.valuation), "metric": metric,
+        **figures(market, floor, plan.valuation, budgets), "metric": metric,
         "recipe": config.recipe, "parameters": parameters(small), "dense_parameters": parameters(stage.model),
         "seconds": round(time.monotonic() - started, 2),
     }  # fmt: skip
@@ -205,14 +209,16 @@ def parameters(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters())
 
 
-def figures(market: ComputeMarket, floor: Floor, valuation: Valuation) -> dict[str, Any]:
+def figures(market: ComputeMarket, floor: Floor, valuation: Valuation, budgets: Budgets) -> dict[str, Any]:
     """The last round in words and numbers, as `result.json` and the tables have it."""
-    last = market.rounds[-1]
+    last, keep = market.rounds[-1], market.ledger.quantity > 0
+    macs = last.used * floor.macs.dense if budgets.resources[0] is floor.macs else floor.macs.used(keep)
     return {
         "rounds": market.round, "budget": last.budget, "used": last.used, "price": last.price,
         "welfare": last.welfare, "revenue": last.revenue, "status": last.status, "unit": valuation.unit,
         "heads": last.heads, "ffn": last.ffn, "units": len(floor.units), "length": floor.macs.length,
-        "macs": last.used * floor.macs.dense, "dense_macs": floor.macs.dense,
+        "macs": macs, "dense_macs": floor.macs.dense, "resource": budgets.resources[0].name,
+        "budgets": budgets.figures(market, keep),
     }  # fmt: skip
 
 

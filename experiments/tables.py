@@ -8,6 +8,7 @@ from rich import box
 from rich.table import Table
 
 from walras.agents import STRATEGIES, VALUATIONS
+from walras.experiments.budgets import binding
 from walras.experiments.recipes import RECIPES
 from walras.experiments.tasks import TASKS
 from walras.experiments.tasks.glue_table import GLUE
@@ -38,18 +39,20 @@ def result_card(summary: Mapping[str, Any]) -> Table:
     table.add_row(
         "MACs", f"{summary['macs'] / 1e6:,.0f} M of {summary['dense_macs'] / 1e6:,.0f} M for {summary['length']} tokens"
     )
+    if [*summary.get("budgets", {})] not in ([], ["macs"]):
+        table.add_row("budgets", binding(summary["budgets"]))
     table.add_row("money in", str(summary["unit"]))
     return table
 
 
 def _cells(s: Mapping[str, Any]) -> dict[str, str]:
     """Heading and text of every figure of a run."""
-    metric = s["metric"]
+    metric, resource = s["metric"], s.get("resource", "macs").replace("macs", "MACs")
     return {
         "mechanism": s["mechanism"], "valuation": s["valuation"], "budget": f"{s['budget']:g}",
-        "MACs\nused": f"{s['used']:.3f}", "clearing\nprice": f"{s['price']:.3g}", "welfare": f"{s['welfare']:.3g}",
-        "revenue": f"{s['revenue']:.3g}", "status": s["status"], f"{metric['name']}\ndense": f"{metric['dense']:.3f}",
-        f"{metric['name']}\nafter": f"{metric['value']:.3f}",
+        f"{resource}\nused": f"{s['used']:.3f}", "clearing\nprice": f"{s['price']:.3g}",
+        "welfare": f"{s['welfare']:.3g}", "revenue": f"{s['revenue']:.3g}", "status": s["status"],
+        f"{metric['name']}\ndense": f"{metric['dense']:.3f}", f"{metric['name']}\nafter": f"{metric['value']:.3f}",
     }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from walras.agents import Fisher
+from walras.experiments.budgets import Budgets
 from walras.experiments.floor import Floor
 from walras.experiments.tasks.similarity import pairs
 from walras.market import ComputeMarket, Session, TraceWriter, budget_path
@@ -34,7 +35,8 @@ def markets(loaded: Loaded, block: int, folder: Path) -> dict[str, ComputeMarket
     return {
         name: floor.market(
             objective, batches, Fisher(), rule(),
-            budget=BUDGET, rounds=ROUNDS, schedule="geometric", record=TraceWriter(folder / name),
+            budgets=Budgets((floor.macs,), (BUDGET,)), rounds=ROUNDS, schedule="geometric",
+            record=TraceWriter(folder / name),
         )
         for name, rule in MECHANISMS.items()
     }  # fmt: skip

@@ -51,7 +51,7 @@ def test_built_in_pairs(walras: Walras, models: Path) -> None:
     answer = walras("run", "--model", models / "bert", "--out", "r", "--rounds", 3, "--sentences", 64, "--seed", 7)
     assert answer.code == 0, answer.err
     run = Path("r")
-    assert {p.name for p in run.iterdir()} == set(PARTS)
+    assert {p.name for p in run.iterdir()} == set(PARTS) - {"weights.safetensors"}  # nothing was repaired
     assert [p.name for p in sorted((run / "trace").iterdir())] == [f"part-0000{i}.parquet" for i in (1, 2, 3)]
 
     result = json.loads((run / "result.json").read_text())
