@@ -27,7 +27,7 @@ Spawn = Callable[..., "subprocess.Popen[str]"]
 DRAW = plots.png
 LIMIT = 120.0  # seconds until a process of its own must have done something
 
-# Own text, with accidents: the file fail-S makes cells of seed S fail, and block-S keeps them busy after the last round.
+# Own text, with accidents: the file fail-S makes cells of seed S fail, block-S keeps them busy after the last round.
 TASK = """
 import os, time
 from pathlib import Path

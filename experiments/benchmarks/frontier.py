@@ -1,0 +1,88 @@
+"""All recipes beside each other on STS-B dev and the built-in task: 7 recipes, 4 budgets, 5 seeds, 2 tasks.
+
+    python -m walras.experiments.benchmarks.frontier --data GLUE_FOLDER
+
+Finished cells are not run again, so that it can be interrupted. Written to the folder: TASK.csv (a row a cell),
+TASK_statistics.csv (means, and paired differences to `walras`), TASK.png, machine.json. Cells, reports and seconds lie
+in a folder a task below it. The development split chooses nothing: it is only evaluated on.
+"""
+
+import json
+import platform
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+
+from walras.errors import WalrasError
+from walras.experiments.compare import Comparison, compare
+from walras.experiments.executor import Local, cores
+from walras.experiments.folder import write_whole
+from walras.experiments.frontier_tables import print_comparison
+from walras.experiments.screen import fail, interrupted, output, progress_bar
+from walras.experiments.sweep import Sweep
+from walras.experiments.sweep_folder import SweepFolder
+
+RECIPES = ("walras", "k-prune", "kwon", "michel", "magnitude", "uniform", "random")
+BUDGETS = (0.75, 0.6, 0.5, 0.4)
+SEEDS = 5
+
+
+def main(
+    data: Annotated[str, typer.Option(help="Folder in the GLUE layout.")],
+    out: Annotated[Path, typer.Option(help="Folder of the cells and tables.")] = Path("runs/frontier"),
+    workers: Annotated[int | None, typer.Option(help="Processes, one thread each. [default: one a core]")] = None,
+    measure_latency: Annotated[bool, typer.Option("--measure-latency", help="Time the small models as well.")] = False,
+) -> None:
+    """Run all cells that are not finished; print and write the tables. Exit code 1 where a cell failed."""
+    try:
+        executor = Local(cores() if workers is None else workers)
+        settings: dict[str, dict[str, Any]] = {"stsb": {"task": "stsb", "data": data}, "pairs": {"task": "pairs"}}
+        sweeps = {task: Sweep.of(RECIPES, BUDGETS, SEEDS, given) for task, given in settings.items()}
+        folders = {task: SweepFolder(out / task) for task in sweeps}
+        write_whole(out / "machine.json", json.dumps(machine(executor.workers), indent=2) + "\n")
+        failed = 0
+        for task, sweep in sweeps.items():
+            with progress_bar() as progress:
+                found = compare(sweep, folders[task], executor, progress, measure_latency)
+            publish(found, out, task)
+            output().print(task)
+            print_comparison(output(), found)
+            failed += len(found.failed)
+    except WalrasError as error:
+        fail(error)
+    except KeyboardInterrupt:
+        interrupted("the same command goes on from there")
+    sys.exit(1 if failed else 0)
+
+
+def publish(found: Comparison, out: Path, task: str) -> None:
+    """Copy the tables and the picture of a finished sweep to where those of all tasks lie."""
+    for name, copy in (
+        ("frontier.csv", f"{task}.csv"), ("statistics.csv", f"{task}_statistics.csv"), ("frontier.png", f"{task}.png")
+    ):  # fmt: skip
+        if found.statistics is not None:
+            write_whole(out / copy, (found.folder.path / name).read_bytes())
+
+
+def machine(workers: int) -> dict[str, Any]:
+    """What the figures were taken on."""
+    return {
+        "cpu": _cpu(), "cores": cores(), "workers": workers, "threads a worker": 1, "system": platform.platform(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None, "python": platform.python_version(),
+        **{name: version(name) for name in ("torch", "transformers", "numpy", "scipy")},
+    }  # fmt: skip
+
+
+def _cpu() -> str:
+    """The processor's name, where the system tells it."""
+    told = Path("/proc/cpuinfo")
+    lines = told.read_text(encoding="utf-8").splitlines() if told.is_file() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+if __name__ == "__main__":
+    typer.run(main)
