@@ -85,7 +85,9 @@ def bids(trace: pd.DataFrame, unit: str) -> Figure:
 
 def frontier(summary: Mapping[str, Any]) -> Figure:
     """Task metric against compute: the dense model and this run."""
-    metric, share = summary["metric"], summary["macs"] / summary["dense_macs"]
+    metric, share = summary["metric"], summary["used"]
+    if summary.get("resource", "macs") != "macs":
+        share = summary["macs"] / summary["dense_macs"]
     figure, axes = _figure(4.4, 3.2)
     axes.plot([1], [metric["dense"]], "s", color=GREY, label="dense")
     axes.plot([share], [metric["value"]], "o", color=BLUE, label=f"after {_plain(short_name(summary['mechanism']))}")
