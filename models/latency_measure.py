@@ -24,7 +24,7 @@ from walras.models.timing import interleaved
 _FFN_SHARES = (1 / 48, 1 / 16, 1 / 8, 1 / 4, 3 / 8, 1 / 2, 5 / 8, 3 / 4, 7 / 8, 1)
 _MOST_HEADS = 16  # up to so many units every count is measured
 _SECONDS = 60.0  # for the whole table, unless the fewest repeats take longer
-_FEWEST, _MOST = 5, 20
+_FEWEST, _MOST = 8, 50
 
 
 def setting_of(model: nn.Module, batch: int, length: int) -> Setting:
