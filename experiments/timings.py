@@ -18,7 +18,7 @@ REPEATS = 20
 
 
 def measure(cells: Sequence[Cell], folder: SweepFolder, progress: Progress) -> None:
-    """Time what was not timed before: a forward pass of a full batch through the small model, in turn with the dense.
+    """Time what was not timed before: a forward pass through the small model, in turn with the dense.
 
     The shortest of 20 passes each. Weights do not matter for time, so the dense model is cut as the cell's allocation
     says. Written beside the cells: dense_ms tells how loaded the machine was, and a repeated sweep reads the figures.
@@ -38,7 +38,7 @@ def measure(cells: Sequence[Cell], folder: SweepFolder, progress: Progress) -> N
         device = next(dense.parameters()).device
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
         timing = {
-            "latency_ms": 1e3 * part, "dense_ms": 1e3 * whole, "batch_size": config.batch_size,
+            "latency_ms": 1e3 * part, "dense_ms": 1e3 * whole, "batch": config.latency_batch,
             "length": config.length, "device": name, "threads": torch.get_num_threads(),
         }  # fmt: skip
         folder.write_timing(cell, timing)
@@ -51,8 +51,8 @@ def _dense(config: RunConfig) -> nn.Module:
 
 
 def _batch(model: nn.Module, config: RunConfig) -> dict[str, torch.Tensor]:
-    """A full batch of random tokens."""
-    shape = (config.batch_size, config.length)
+    """Random tokens, `latency_batch` sequences of full length."""
+    shape = (config.latency_batch, config.length)
     words = int(model.get_input_embeddings().num_embeddings)  # type: ignore[operator]  # transformers' method
     tokens = torch.randint(words, shape, generator=torch.Generator().manual_seed(0))
     device = next(model.parameters()).device

@@ -205,13 +205,13 @@ def test_latency_is_measured_once_and_kept_apart(compare: Walras, monkeypatch: p
     monkeypatch.setattr("walras.experiments.timings.REPEATS", 1)
     assert compare("--seeds", 1).code == 0
     plain = Path("o/frontier.parquet").read_bytes()
-    assert compare("--seeds", 1, "--batch-size", 32, "--measure-latency").code == 0
+    assert compare("--seeds", 1, "--measure-latency").code == 0
     timed = Path("o/frontier.parquet").read_bytes()
     table = pd.read_parquet("o/frontier.parquet")
     assert (table["latency_ms"] > 0).all()
     timings = pd.read_csv("o/timings.csv")
     assert timings["latency_ms"].to_numpy() == pytest.approx(table["latency_ms"].to_numpy(), rel=1e-5)
-    assert set(timings["batch_size"]) == {32}
+    assert set(timings["batch"]) == {32}
     monkeypatch.setattr("walras.experiments.timings.interleaved", lambda *_: pytest.fail("measured again"))
     assert compare("--seeds", 1, "--measure-latency").code == 0
     assert Path("o/frontier.parquet").read_bytes() == timed
