@@ -36,7 +36,7 @@ class LeastSquares(Repair):
     weights keeps a re-fit on few tokens from unlearning what these do not show.
     """
 
-    ridge: float = 0.01
+    ridge: float = 0.1
 
     def __post_init__(self) -> None:
         if not 0 < self.ridge < float("inf"):

@@ -13,8 +13,12 @@ from torch import Tensor, nn
 from walras.errors import InputError
 from walras.models import Inventory, gated
 from walras.models.architectures import layer_paths, submodule
+from walras.models.distillation import Distillation
 from walras.models.objective import Batch, Objective
 from walras.models.streams import features
+
+KEPT = 65_536
+"""Predictions of a batch that are kept: 256 texts' likeness to each other, not the words of a language model."""
 
 
 @final
@@ -45,10 +49,27 @@ class Calibration:
         self.batches = batches
         self.cost = cost
         self.layer = layer
+        self._targets: dict[tuple[int, float], Distillation] = {}
 
     def above(self, layer: int) -> "Calibration":
         """The same for the units of `layer` and those above: gradients of units below are 0, and cost nothing."""
-        return Calibration(self.model, self.inventory, self.objective, self.batches, self.cost, self.dense, layer)
+        view = Calibration(self.model, self.inventory, self.objective, self.batches, self.cost, self.dense, layer)
+        view._targets = self._targets
+        return view
+
+    def distillation(self, place: int, batch: Batch, temperature: float) -> Distillation:
+        """How far from the dense network's predictions of `batch`, which is number `place`, at a temperature.
+
+        The dense network is run once for each batch, where its predictions are few enough to be kept.
+        """
+        key = place, temperature
+        if key in self._targets:
+            return self._targets[key]
+        with at_rest(self.dense):
+            found = Distillation.of(self.dense, batch, self.objective.rows, temperature)
+        if found.target.numel() <= KEPT:
+            self._targets[key] = found
+        return found
 
     @property
     def model(self) -> nn.Module:

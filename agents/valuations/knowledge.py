@@ -13,7 +13,6 @@ from walras.agents.valuations.valuation import Valuation
 from walras.errors import InputError
 from walras.models import Inventory, Site, architecture, output_weights
 from walras.models.architectures import layer_paths, submodule
-from walras.models.distillation import Distillation
 from walras.models.inventory import projections
 from walras.models.objective import Batch
 
@@ -49,14 +48,14 @@ class KPrune(Valuation):
                 raise InputError(f"{name} is {weight!r}; it must be a number of at least 0")
 
     def __call__(self, calibration: Calibration, gates: Tensor, generator: torch.Generator) -> Tensor:
-        """Score [n]; a forward and backward pass a batch, and a forward pass of the dense network."""
-        model, dense, inventory = calibration.model, calibration.dense, calibration.inventory
+        """Score [n]; a forward and a backward pass a batch, and the first time one of the dense network."""
+        model, inventory = calibration.model, calibration.inventory
         known = torch.zeros_like(gates, dtype=torch.float64)
         squares = [torch.zeros(site.width, dtype=torch.float64, device=gates.device) for site in inventory.sites]
         samples, tokens = 0, 0
-        with at_rest(dense), at_rest(model):
-            for batch in calibration.batches:
-                objective = Distillation.of(dense, batch, calibration.objective.rows, self.temperature)
+        with at_rest(model):
+            for place, batch in enumerate(calibration.batches):
+                objective = calibration.distillation(place, batch, self.temperature)
                 with _watched(model, inventory, batch, squares) as seen:
                     gradient = calibration.gradients(model, objective, batch, gates, generator)
                 known += gradient.square().sum(0, dtype=torch.float64)
