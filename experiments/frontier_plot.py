@@ -56,8 +56,11 @@ def _values(
         x = [p[0] for p in points]
         axes.plot(x, [value.mean for _, value in points], label=_plain(recipe), **{"markersize": 5, **styles[recipe]})
         low, high = ([_end(value, end) for _, value in points] for end in ("low", "high"))
+        if len(points) == 1:
+            axes.vlines(x, low, high, color=styles[recipe]["color"], linewidth=1.2)
         axes.fill_between(x, low, high, color=styles[recipe]["color"], alpha=0.15, linewidth=0)
     axes.axhline(float(table["dense"].mean()), color="#666666", linestyle="-.", linewidth=0.9, label="dense")
+    axes.set_xlim(0.95 * float(used.min()), 1.05 * float(used.max()))  # recipes differ a little in what they use
     axes.set_xlabel("compute of the small model [M MACs a sequence]")
     axes.set_ylabel(f"{_plain(metric)}, mean over seeds")
     axes.grid(alpha=0.25, linewidth=0.6)
