@@ -30,7 +30,7 @@ def _masks(units: Inventory) -> list[Keep]:
 
 
 # float32: a few roundings of logits of about 4; how many depends on how the processor's matrix product sums.
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 4e-6), (torch.float64, 1e-12)])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
 def test_equal_to_gates_of_zero(family: str, attention: str, dtype: torch.dtype, tolerance: float, tiny: Any) -> None:
     tested = tiny(family, attention, dtype)
     if family == "modernbert" and dtype == torch.float64:
@@ -81,7 +81,7 @@ def test_slicing_twice_equals_slicing_once(family: str, tiny: Any) -> None:
     second = compact(first, inventory(first, 8), fewer[keep])
     once = compact(tested.model, units, keep & fewer)
     with torch.no_grad():
-        torch.testing.assert_close(tested.logits(second), tested.logits(once), rtol=0, atol=4e-6)
+        torch.testing.assert_close(tested.logits(second), tested.logits(once), rtol=0, atol=1e-5)
 
 
 def test_small_weights_load_into_a_skeleton_of_the_stock_model(family: str, tiny: Any) -> None:
