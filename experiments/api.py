@@ -1,5 +1,6 @@
 """From Python: a market on a model, data and loss of the user's own."""
 
+import copy
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,10 +14,11 @@ from torch import Tensor, nn
 from walras.agents import STRATEGIES, VALUATIONS, Strategy, UnitAgent, Valuation
 from walras.errors import InputError, UnknownNameError
 from walras.experiments.budgets import check_rule
-from walras.experiments.config import RunConfig, checked
+from walras.experiments.config import RunConfig
 from walras.experiments.floor import Floor
 from walras.experiments.folder import RunFolder
 from walras.experiments.plugins import build, find_class
+from walras.experiments.recipes import resolved
 from walras.experiments.result import Result
 from walras.experiments.run import Recorder, figures, finish
 from walras.experiments.tasks.losses import Embeddings, OwnPredictions
@@ -25,11 +27,12 @@ from walras.market import ComputeMarket, budget_path
 from walras.mechanisms import MECHANISMS, Mechanism
 from walras.models import gated
 from walras.models.objective import Batch, GivenLoss, ModelLoss, Objective
+from walras.models.repairs import REPAIRS, Repair
 
 Loss = Callable[[nn.Module, Batch], Tensor]
 SETTINGS = (
-    "price", "rounds", "schedule", "reentry", "block", "length", "sentences", "batch_size", "seed", "resource",
-    "latency_batch", "latency_table",
+    "recipe", "repair", "sublayers", "rearranged", "price", "rounds", "schedule", "reentry", "block", "length",
+    "sentences", "batch_size", "seed", "resource", "latency_batch", "latency_table",
 )  # fmt: skip
 
 
@@ -41,8 +44,8 @@ def run(
     loss: Loss | Objective | None = None,
     evaluate: Callable[[nn.Module], float] | None = None,
     mechanism: Mechanism | str | None = None,
-    valuation: Valuation | str = "fisher",
-    strategy: Strategy | str = "truthful",
+    valuation: Valuation | str | None = None,
+    strategy: Strategy | str | None = None,
     budget: float | Mapping[str, float] = 0.5,
     out: str | Path | None = None,
     overwrite: bool = False,
@@ -59,14 +62,16 @@ def run(
             is the model's own loss where batches hold labels, and else how far the model's outputs move.
         evaluate: the figure to report, of the model as it is; without one it is the agreement with the dense model
             on texts that were held out, or the mean loss where data are batches.
-        mechanism, valuation, strategy: objects, or names as on the command line.
+        mechanism, valuation, strategy: objects, or names as on the command line; what is left out the recipe says,
+            and without one it is ShadowPrice, fisher, truthful.
         budget: share of the dense model's compute that may be used at the end; or shares by resource, of which there
             are "macs", "parameters" and "latency": `{"macs": 0.5, "latency": 0.6}`.
         out: folder for trace, report and result.
         overwrite: replace a run that is there.
         agents: agent classes of your own by kind of unit ("head", "ffn").
-        settings: price, rounds, schedule, reentry, block, length, sentences, batch_size, seed, resource,
-            latency_batch, latency_table, as on the command line.
+        settings: recipe, repair, sublayers, rearranged, price, rounds, schedule, reentry, block, length, sentences,
+            batch_size, seed, resource, latency_batch, latency_table, as on the command line. Your model's weights are
+            never changed: a repair works on a copy, which the result holds.
     """
     setup = _Setup(model, tokenizer, data, loss, _config(budget, settings))
     rule, worth, bidding = setup.resolve(mechanism, valuation, strategy)
@@ -78,18 +83,20 @@ def run(
     folder = None if out is None else RunFolder(out, overwrite)
     with _evaluating(model):
         report = setup.score(evaluate)
-        dense = report()
-        traders = setup.market(rule, worth, bidding, agents, None if folder is None else Recorder(folder, config))
-        for _ in range(config.rounds):
+        dense = report(model)
+        floor = setup.floor if setup.repair is None else replace(setup.floor, model=copy.deepcopy(model))
+        record = None if folder is None else Recorder(folder, config)
+        traders = setup.market(floor, rule, worth, bidding, agents, record)
+        for _ in traders.sessions:
             traders.step()
-        with gated(model, setup.floor.units, traders.gates):
-            value = report()
+        with gated(floor.model, floor.units, traders.gates):
+            value = report(floor.model)
     metric = {"name": setup.metric if evaluate is None else "evaluate", "dense": dense, "value": value}
     summary = {
         **names, "seed": config.seed, **figures(traders, setup.floor, worth, setup.budgets), "metric": metric
     }  # fmt: skip
     place = None if folder is None else folder.path
-    result = Result(model, setup.floor.units, setup.floor.macs, traders, metric, summary, place, tokenizer=tokenizer)
+    result = Result(floor.model, floor.units, floor.macs, traders, metric, summary, place, model, tokenizer)
     if folder is not None:
         finish(folder, result, config.block)
     return result
@@ -102,15 +109,17 @@ def open_market(
     *,
     loss: Loss | Objective | None = None,
     mechanism: Mechanism | str | None = None,
-    valuation: Valuation | str = "fisher",
-    strategy: Strategy | str = "truthful",
+    valuation: Valuation | str | None = None,
+    strategy: Strategy | str | None = None,
     budget: float | Mapping[str, float] = 0.5,
     agents: Mapping[str, type[UnitAgent]] | None = None,
     **settings: Any,
 ) -> ComputeMarket:
     """The market of `run` as a Mesa model, to be stepped and looked into by yourself. Keep a reference to the model."""
     setup = _Setup(model, tokenizer, data, loss, _config(budget, settings))
-    return setup.market(*setup.resolve(mechanism, valuation, strategy), agents, None)
+    if setup.repair is not None:
+        raise InputError(f"repair is {setup.config.repair}, which needs a copy of the model to work on: use walras.run")
+    return setup.market(setup.floor, *setup.resolve(mechanism, valuation, strategy), agents, None)
 
 
 class _Setup:
@@ -137,6 +146,9 @@ class _Setup:
         )  # fmt: skip
         self.objective = self._objective(loss)
         self.metric = self.task.metric if self.task else f"loss ({self.objective.unit})"
+        self.repair: Repair | None = None
+        if config.repair != "none":
+            self.repair = build("repair", find_class("repair", config.repair, REPAIRS, Repair))
 
     def _objective(self, loss: Any) -> Objective:
         if isinstance(loss, Objective):
@@ -151,41 +163,42 @@ class _Setup:
             outputs = self.model(**self.batches[0])
         return OwnPredictions() if hasattr(outputs, "logits") else Embeddings()
 
-    def score(self, evaluate: Callable[[nn.Module], float] | None) -> Callable[[], float]:
-        """What is to be called on the dense and on the smaller model."""
+    def score(self, evaluate: Callable[[nn.Module], float] | None) -> Callable[[nn.Module], float]:
+        """What is to be asked of the dense and of the smaller model."""
         if evaluate is not None:
-            return lambda: _figure(evaluate, self.model)
+            return lambda model: _figure(evaluate, model)
         task = self.task
         if task is None:
             return self._mean_loss
         reference = task.reference(self.model, self.tokenizer, **self.sizes)
-        return lambda: task.evaluate(self.model, self.tokenizer, reference, **self.sizes)
+        return lambda model: task.evaluate(model, self.tokenizer, reference, **self.sizes)
 
     @torch.no_grad()
-    def _mean_loss(self) -> float:
+    def _mean_loss(self, model: nn.Module) -> float:
         generator = torch.Generator().manual_seed(self.config.seed)
-        losses = [float(self.objective(self.model, batch, generator)) for batch in self.batches]
+        losses = [float(self.objective(model, batch, generator)) for batch in self.batches]
         return sum(losses) / len(losses)
 
     def resolve(self, mechanism: Any, valuation: Any, strategy: Any) -> tuple[Mechanism, Valuation, Strategy]:
         """The objects that names stand for."""
-        rule = _made("mechanism", mechanism or "ShadowPrice", MECHANISMS, Mechanism, self.config.price)
+        rule = _made("mechanism", mechanism or self.config.mechanism, MECHANISMS, Mechanism, self.config.price)
         check_rule(type(rule), self.config)
         return (
             rule,
-            _made("valuation", valuation, VALUATIONS, Valuation),
-            _made("strategy", strategy, STRATEGIES, Strategy),
+            _made("valuation", valuation if valuation is not None else self.config.valuation, VALUATIONS, Valuation),
+            _made("strategy", strategy if strategy is not None else self.config.strategy, STRATEGIES, Strategy),
         )
 
     def market(
-        self, mechanism: Mechanism, valuation: Valuation, strategy: Strategy, agents: Any, record: Any
+        self, floor: Floor, mechanism: Mechanism, valuation: Valuation, strategy: Strategy, agents: Any, record: Any
     ) -> ComputeMarket:
         """The market, ready for its first step."""
         config = self.config
-        return self.floor.market(
+        return floor.market(
             self.objective, self.batches, valuation, mechanism,
             budgets=self.budgets, rounds=config.rounds, schedule=config.schedule, strategy=strategy,
-            seed=config.seed, agents=agents, reentry=config.reentry, record=record,
+            seed=config.seed, agents=agents, reentry=config.reentry, sublayers=config.sublayers,
+            rearranged=config.rearranged, dense=self.model, repair=self.repair, record=record,
         )  # fmt: skip
 
 
@@ -222,7 +235,7 @@ def _config(budget: float | Mapping[str, float], settings: Mapping[str, Any]) ->
     for name in settings:
         if name not in SETTINGS:
             raise UnknownNameError("setting", name, SETTINGS)
-    config = RunConfig(**checked({"budget": budget, **settings}))
+    config = resolved({"budget": budget, **settings})
     for share in config.shares.values():
         budget_path(share, config.rounds, config.schedule)
     return config

@@ -20,7 +20,7 @@ class Recipe:
 
 def _steps_of_a_tenth(budget: float) -> int:
     """Rounds in which a tenth of the dense model goes each, and at last what is left to go."""
-    return max(1, math.ceil(round((1 - budget) / 0.1, 6)))
+    return math.ceil(round((1 - budget) / 0.1, 6)) if 0 < budget < 1 else 1  # others are refused later
 
 
 _ONCE: dict[str, Any] = {"mechanism": "ShadowPrice", "rounds": 1, "repair": "none"}
@@ -42,8 +42,15 @@ RECIPES: dict[str, Recipe] = {
         {**_ONCE, "valuation": "knowledge", "sublayers": True, "repair": "least_squares"},
     ),
     "walras": Recipe(
-        "ours: Fisher values taken anew in four rounds, least squares after each",
-        {**_ONCE, "valuation": "fisher", "rounds": 4, "schedule": "geometric", "repair": "least_squares"},
+        "ours: partial Fisher values without labels, taken anew in two rounds, least squares after each",
+        {
+            **_ONCE,
+            "valuation": "partial-fisher",
+            "label_free": True,
+            "rounds": 2,
+            "schedule": "geometric",
+            "repair": "least_squares",
+        },
     ),
 }
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, RobertaConfig, RobertaModel
@@ -250,3 +251,35 @@ def test_public_names() -> None:
         _ = walras.Walras
     assert all(isinstance(check, Check) for check in walras.check_mechanism(walras.ShadowPrice(), instances=1))
     assert issubclass(UnknownNameError, ValueError)
+
+
+def test_a_recipe_repairs_a_copy(encoder: Any, tmp_path: Path) -> None:
+    before = {name: tensor.clone() for name, tensor in encoder.model.state_dict().items()}
+    given = {"budget": 0.5, "block": 16, "batch_size": 2, "seed": 1}
+    result = walras.run(encoder.model, encoder.tokenizer, TEXTS, recipe="walras", out=tmp_path / "r", **given)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in encoder.model.state_dict().items())
+    assert result.model is not encoder.model
+    assert result.summary["rounds"] == 2
+    small = result.compact()
+    kept = load_file(tmp_path / "r" / "weights.safetensors")
+    assert kept
+    assert all(torch.equal(small.state_dict()[name], tensor) for name, tensor in kept.items())
+    assert set(kept) == set(result.repaired())
+    batch = dict(encoder.tokenizer(TEXTS, padding=True, return_tensors="pt"))
+    with torch.no_grad(), result.gated() as model:
+        there = model(**batch).last_hidden_state
+        torch.testing.assert_close(small(**batch).last_hidden_state, there, rtol=0, atol=1e-5)
+    plain = walras.run(encoder.model, encoder.tokenizer, TEXTS, recipe="walras", repair="none", **given)
+    assert plain.model is encoder.model
+    assert plain.repaired() == {}
+
+
+def test_sub_layers_in_turn(encoder: Any) -> None:
+    result = walras.run(encoder.model, encoder.tokenizer, TEXTS, recipe="k-prune", budget=0.5, block=16, batch_size=2)
+    assert result.summary["rounds"] == len(result.units.sites)
+    assert 0.3 < result.summary["used"] <= 0.5
+
+
+def test_a_market_to_step_takes_no_repair(encoder: Any) -> None:
+    with pytest.raises(InputError, match=r"repair is least_squares.* use walras\.run"):
+        walras.open_market(encoder.model, encoder.tokenizer, TEXTS, recipe="walras")

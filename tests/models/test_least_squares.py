@@ -51,7 +51,7 @@ def test_what_others_can_do_as_well_is_made_good_exactly(tiny: Any) -> None:
     keep[[i for i in range(len(units)) if units.name(i) == "L1.F1"]] = False
     dense = tested.logits().detach()
     assert float((tested.logits(compact(tested.model, units, keep)).detach() - dense).abs().max()) > 1e-2
-    repaired = _repaired(tested, units, keep, ridge=1e-12)
+    repaired = _repaired(tested, units, keep, ridges=(1e-12,))
     torch.testing.assert_close(tested.logits(compact(repaired, units, keep)).detach(), dense, rtol=0, atol=1e-6)
 
 
@@ -74,7 +74,7 @@ def test_the_solution_is_that_of_a_direct_solver(tiny: Any) -> None:
     )
     left, right = torch.cat([torch.cat([x, ones], 1), pull]), torch.cat([seen.output, pull @ old])
     wanted = torch.linalg.lstsq(left, right).solution
-    repaired = _repaired(tested, units, keep, ridge=ridge).get_submodule(site.path)
+    repaired = _repaired(tested, units, keep, ridges=(ridge,)).get_submodule(site.path)
     found = outputs_first(repaired)[:, torch.from_numpy(keep[site.units])[site.owner]].T
     torch.testing.assert_close(found, wanted[:-1], rtol=1e-8, atol=1e-10)
     torch.testing.assert_close(repaired.bias.detach(), wanted[-1], rtol=1e-8, atol=1e-10)
@@ -85,7 +85,7 @@ def test_every_family_comes_closer_to_the_dense_network(family: str, tiny: Any) 
     units = inventory(tested.model, 8)
     keep = _half(units)
     before = _error(tested, tested.model, units, keep)
-    after = _error(tested, _repaired(tested, units, keep, ridge=1e-3), units, keep)
+    after = _error(tested, _repaired(tested, units, keep, ridges=(1e-3,)), units, keep)
     assert after[-1] < 0.9 * before[-1]
 
 
@@ -98,7 +98,7 @@ def test_sub_layers_alone_are_never_worse_on_the_rows_they_are_fitted_to(tiny: A
         for site in units.sites:
             place = units.sites.index(site)
             before = _error(tested, model, units, keep)[place]
-            LeastSquares(1e-4)(model, tested.model, units, keep, batches, (site,))
+            LeastSquares((1e-4,))(model, tested.model, units, keep, batches, (site,))
             assert _error(tested, model, units, keep)[place] <= before * (1 + 1e-6)
 
 
@@ -123,10 +123,10 @@ def test_a_strong_pull_changes_nothing_and_columns_of_leavers_stay(tiny: Any) ->
     tested = tiny("llama", dtype=torch.float64)
     units = inventory(tested.model, 8)
     keep = _half(units)
-    still = _repaired(tested, units, keep, ridge=1e12)
+    still = _repaired(tested, units, keep, ridges=(1e12,))
     for a, b in zip(still.parameters(), tested.model.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-9)
-    moved = _repaired(tested, units, keep, ridge=1e-3)
+    moved = _repaired(tested, units, keep, ridges=(1e-3,))
     for site in units.sites:
         gone = ~torch.from_numpy(keep[site.units])[site.owner]
         old, new = (outputs_first(m.get_submodule(site.path)) for m in (tested.model, moved))
@@ -138,9 +138,9 @@ def test_how_rows_are_batched_is_of_no_account(tiny: Any) -> None:
     tested = tiny("distilbert", dtype=torch.float64)
     units = inventory(tested.model, 8)
     keep = _half(units)
-    single = _repaired(tested, units, keep)
+    single = _repaired(tested, units, keep, ridges=(0.1,))
     together = copy.deepcopy(tested.model)
-    LeastSquares()(together, tested.model, units, keep, [tested.batch])
+    LeastSquares((0.1,))(together, tested.model, units, keep, [tested.batch])
     for a, b in zip(single.parameters(), together.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-9)
 
@@ -153,12 +153,42 @@ def test_a_sub_layer_without_units_keeps_its_bias_re_fitted(tiny: Any) -> None:
     keep[site.units] = False
     with Ascent(tested.model, [tested.batch]) as ascent:
         (seen,) = ascent.read(site)
-    repaired = _repaired(tested, units, keep, ridge=1e-9)
+    repaired = _repaired(tested, units, keep, ridges=(1e-9,))
     found: Tensor = repaired.get_submodule(site.path).bias.detach()
     torch.testing.assert_close(found, seen.output.mean(0), rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("ridge", [0.0, -1.0, float("nan"), float("inf")])
-def test_a_pull_must_be_a_positive_number(ridge: float) -> None:
-    with pytest.raises(InputError, match="ridge is"):
-        LeastSquares(ridge)
+@pytest.mark.parametrize("ridges", [(), (0.0,), (0.1, -1.0), (float("nan"),), (float("inf"),)])
+def test_a_pull_must_be_a_positive_number(ridges: tuple[float, ...]) -> None:
+    with pytest.raises(InputError, match="ridges are"):
+        LeastSquares(ridges)
+
+
+def test_the_ridge_is_chosen_on_tokens_that_were_not_fitted(tiny: Any) -> None:
+    """Two rows' tokens cannot fix 32 features: a weak pull fits them and fails on others, and is not chosen."""
+    tested = tiny("bert", dtype=torch.float64)
+    units = inventory(tested.model, 8)
+    keep = np.ones(len(units), dtype=bool)
+    site = units.sites[1]
+    keep[site.units.stop - 1] = False
+    few = [{k: v[i : i + 1, :4] for k, v in tested.batch.items()} for i in (0, 2)]
+
+    def error(ridges: tuple[float, ...]) -> float:
+        """Of the sub-layer, on rows that were not fitted."""
+        model = copy.deepcopy(tested.model)
+        LeastSquares(ridges)(model, tested.model, units, keep, few, (site,))
+        return _error(tested, model, units, keep)[1]
+
+    alone = {ridge: error((ridge,)) for ridge in (1e-9, 1.0)}
+    assert alone[1e-9] > 1.3 * alone[1.0]
+    assert error((1e-9, 1.0)) == alone[1.0]
+
+
+def test_a_single_batch_cannot_be_left_out_and_gets_the_largest_ridge(tiny: Any) -> None:
+    tested = tiny("bert")
+    units = inventory(tested.model, 8)
+    keep = _half(units)
+    models = [copy.deepcopy(tested.model) for _ in range(2)]
+    for model, ridges in zip(models, ((0.1, 5.0), (5.0,)), strict=True):
+        LeastSquares(ridges)(model, tested.model, units, keep, [tested.batch])
+    assert all(torch.equal(a, b) for a, b in zip(models[0].parameters(), models[1].parameters(), strict=True))
