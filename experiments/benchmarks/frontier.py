@@ -3,13 +3,18 @@
     python -m walras.experiments.benchmarks.frontier --data GLUE_FOLDER
 
 Finished cells are not run again, so that it can be interrupted. Written to the folder: TASK.csv (a row a cell),
-TASK_statistics.csv (means, and paired differences to `walras`), TASK.png, machine.json. Cells, reports and seconds lie
-in a folder a task below it. The development split chooses nothing: it is only evaluated on.
+TASK_statistics.csv (means, and paired differences to `walras`), TASK.png, machine.json, and TASK_cells.jsonl, the
+results of finished cells: `--cells FOLDER` takes what was run elsewhere, with the same settings, from such files.
+Cells, reports and seconds lie in a folder a task below it. The development split chooses nothing: it is only evaluated
+on.
 """
 
 import json
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,7 +22,8 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from walras.errors import WalrasError
+from walras.errors import InputError, WalrasError
+from walras.experiments.cell import Cell
 from walras.experiments.compare import Comparison, compare
 from walras.experiments.executor import Local, cores
 from walras.experiments.folder import write_whole
@@ -34,6 +40,8 @@ SEEDS = 5
 def main(
     data: Annotated[str, typer.Option(help="Folder in the GLUE layout.")],
     out: Annotated[Path, typer.Option(help="Folder of the cells and tables.")] = Path("runs/frontier"),
+    cells: Annotated[Path | None, typer.Option(help="Folder with TASK_cells.jsonl of cells that need not run.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Tasks to run. [default: both]")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes, one thread each. [default: one a core]")] = None,
     measure_latency: Annotated[bool, typer.Option("--measure-latency", help="Time the small models as well.")] = False,
 ) -> None:
@@ -46,7 +54,11 @@ def main(
         write_whole(out / "machine.json", json.dumps(machine(executor.workers), indent=2) + "\n")
         failed = 0
         for task, sweep in sweeps.items():
-            with progress_bar() as progress:
+            if only and task not in only:
+                continue
+            if cells is not None:
+                restore(sweep, folders[task], cells / f"{task}_cells.jsonl")
+            with progress_bar() as progress, keeping(sweep, folders[task], out / f"{task}_cells.jsonl"):
                 found = compare(sweep, folders[task], executor, progress, measure_latency)
             publish(found, out, task)
             output().print(task)
@@ -66,6 +78,33 @@ def publish(found: Comparison, out: Path, task: str) -> None:
     ):  # fmt: skip
         if found.statistics is not None:
             write_whole(out / copy, (found.folder.path / name).read_bytes())
+
+
+def settings_of(cell: Cell) -> dict[str, Any]:
+    """What a cell's result depends on; not where the data lie, nor on which device it ran."""
+    return {name: value for name, value in asdict(cell.config).items() if name not in ("data", "device")}
+
+
+def restore(sweep: Sweep, folder: SweepFolder, file: Path) -> None:
+    """Put the results of a file where finished cells are; those of other settings are left out."""
+    if not file.is_file():
+        raise InputError(f"there is no {str(file)!r}")
+    known = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    for cell in sweep.cells:
+        found = next((row["result"] for row in known if row["settings"] == settings_of(cell)), None)
+        if found is not None and not folder.finished(cell):
+            write_whole(folder.place(cell) / "config.yaml", cell.config.as_yaml())
+            write_whole(folder.place(cell) / "result.json", json.dumps(found, indent=2) + "\n")
+
+
+@contextmanager
+def keeping(sweep: Sweep, folder: SweepFolder, file: Path) -> Iterator[None]:
+    """Write the results of finished cells to a file, however it ends."""
+    try:
+        yield
+    finally:
+        rows = [{"settings": settings_of(c), "result": folder.result(c)} for c in sweep.cells if folder.finished(c)]
+        write_whole(file, "".join(json.dumps(row) + "\n" for row in rows))
 
 
 def machine(workers: int) -> dict[str, Any]:
