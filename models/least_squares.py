@@ -15,7 +15,7 @@ from walras.models.inventory import Inventory, Site, projections
 from walras.models.objective import Batch
 from walras.models.projections import outputs_first
 from walras.models.repair import Repair
-from walras.models.streams import Ascent
+from walras.models.streams import Ascent, by_length
 
 
 @final
@@ -30,7 +30,8 @@ class LeastSquares(Repair):
     2. Solve min over V, c of |X V + c - T|^2 + ridge * mean square of a feature * tokens * |V - W|^2. The normal
        equations are summed in float64 over batches, so that memory does not grow with their number.
     3. The ridge is the one with the least squared error on tokens that the fit has not seen: every other batch is left
-       out in turn (cross-validation in two halves), then all are fitted. A single batch gets the largest ridge.
+       out in turn (cross-validation in two halves), then all are fitted. A single batch gets the largest ridge. None
+       is below 0.1: on all-MiniLM-L6-v2 and STS-B, weaker ones had less error on such tokens, but moved cosines more.
     4. Write V and c (where there is a bias) into the network; go one sub-layer up.
 
     A sub-layer whose units all stay is re-fitted too where something further down has changed. Columns of units that
@@ -38,7 +39,7 @@ class LeastSquares(Repair):
     weights keeps a re-fit on few tokens from unlearning what these do not show.
     """
 
-    ridges: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3, 1.0, 10.0)
+    ridges: tuple[float, ...] = (0.1, 0.3, 1.0, 10.0)
 
     def __post_init__(self) -> None:
         if not self.ridges or not all(0 < ridge < float("inf") for ridge in self.ridges):
@@ -57,7 +58,7 @@ class LeastSquares(Repair):
         """As `Repair`."""
         device = next(model.parameters()).device
         outputs = {site.path: p for site, p in zip(inventory.sites, projections(model, inventory), strict=True)}
-        gates = torch.tensor(keep, dtype=torch.get_default_dtype(), device=device)
+        gates, batches = torch.tensor(keep, dtype=torch.get_default_dtype(), device=device), by_length(batches)
         with gated(model, inventory, gates), Ascent(model, batches) as now, Ascent(dense, batches) as before:
             for site in inventory.sites if sites is None else sites:
                 if keep[: site.units.stop].all():

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, final
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from walras.errors import InputError
 from walras.models.architectures import architecture, layer_paths, submodule
@@ -166,6 +167,29 @@ def inputs(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
     """The batch without labels, where the model is."""
     device = next(model.parameters()).device
     return {name: tensor.to(device) for name, tensor in batch.items() if name != "labels"}
+
+
+def by_length(batches: Sequence[Batch]) -> Sequence[Batch]:
+    """The same rows, without labels, in batches of like length and with as little padding as that leaves.
+
+    For work that takes every row by itself: samples of several rows are torn apart. Batches that hold anything but
+    [rows, length] tensors beside a mask, or that are padded on the left, stay as they are.
+    """
+    rows: list[dict[str, Tensor]] = []
+    for batch in batches:
+        kept, mask = {k: v for k, v in batch.items() if k != "labels"}, batch.get("attention_mask")
+        if mask is None or any(v.shape != mask.shape for v in kept.values()):
+            return batches
+        lengths = mask.sum(-1)
+        if not bool((mask == (torch.arange(mask.shape[1], device=mask.device) < lengths.unsqueeze(-1))).all()):
+            return batches
+        rows.extend({k: v[i, :n] for k, v in kept.items()} for i, n in enumerate(lengths.tolist()))
+    rows.sort(key=lambda row: len(row["attention_mask"]))
+    size = max(len(batch["attention_mask"]) for batch in batches)
+    return [
+        {k: pad_sequence([row[k] for row in rows[i : i + size]], batch_first=True) for k in rows[i]}
+        for i in range(0, len(rows), size)
+    ]
 
 
 def real_tokens(tensor: Tensor, batch: Batch) -> Tensor:

@@ -17,7 +17,7 @@ from walras.models.inventory import Inventory, Site, projections
 from walras.models.objective import Batch
 from walras.models.projections import outputs_first
 from walras.models.repair import Repair
-from walras.models.streams import Ascent
+from walras.models.streams import Ascent, by_length
 
 STEPS = 10  # iterations of LSMR allowed, in multiples of the number of scales
 
@@ -64,7 +64,7 @@ class Scales(Repair):
         """As `Repair`."""
         device = next(model.parameters()).device
         outputs = {site.path: p for site, p in zip(inventory.sites, projections(model, inventory), strict=True)}
-        gates = torch.tensor(keep, dtype=torch.get_default_dtype(), device=device)
+        gates, batches = torch.tensor(keep, dtype=torch.get_default_dtype(), device=device), by_length(batches)
         with gated(model, inventory, gates), Ascent(model, batches) as now, Ascent(dense, batches) as before:
             for site in inventory.sites if sites is None else sites:
                 features = torch.from_numpy(keep[site.units])[site.owner].nonzero().flatten().to(device)
