@@ -18,6 +18,8 @@ from safetensors.torch import save_file
 
 import walras as face
 from walras.errors import InputError
+from walras.experiments.recipes import resolved
+from walras.experiments.run import run_config
 from walras.models import compact, inventory
 from walras.models.onnx_file import PACKAGES
 
@@ -106,6 +108,23 @@ def test_from_run_to_folder_and_back(
         assert told[str(layer)]["ffn_neurons"] == int(units["width"][kept & (units["kind"] == 1)].sum())
     tokens = transformers.AutoTokenizer.from_pretrained("small")("the cat sat")["input_ids"]
     assert tokens == transformers.AutoTokenizer.from_pretrained(models / name)("the cat sat")["input_ids"]
+
+
+@pytest.mark.parametrize(
+    ("name", "auto"), [("bert", transformers.AutoModel), ("gpt2", transformers.AutoModelForCausalLM)]
+)
+def test_a_repaired_run(walras: Walras, models: Path, lines: Path, no_pictures: None, name: str, auto: Any) -> None:
+    """What is exported from the folder is the gated and repaired network of the run."""
+    given = {"recipe": "walras", "model": str(models / name), "task": "text", "data": str(lines), "block": 8}
+    result = run_config(resolved({**given, "batch_size": 2}), Path("run"))
+    assert walras("export", "run", "--out", "small").code == 0
+    with result.gated() as model:
+        expected = logits(model)
+    torch.testing.assert_close(logits(face.load("small")), expected, rtol=0, atol=1e-5)
+    again = auto.from_pretrained("small", trust_remote_code=True)
+    torch.testing.assert_close(logits(again), expected, rtol=0, atol=1e-5)
+    unrepaired = logits(stock(Path("run"), models, name, auto))
+    assert float((unrepaired - expected).abs().max()) > 1e-3
 
 
 def test_the_model_card(run: Callable[..., Path], walras: Walras) -> None:
