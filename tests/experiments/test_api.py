@@ -255,7 +255,7 @@ def test_public_names() -> None:
 
 def test_a_recipe_repairs_a_copy(encoder: Any, tmp_path: Path) -> None:
     before = {name: tensor.clone() for name, tensor in encoder.model.state_dict().items()}
-    given = {"budget": 0.5, "block": 16, "batch_size": 2, "seed": 1}
+    given: dict[str, Any] = {"budget": 0.5, "block": 16, "batch_size": 2, "seed": 1}
     result = walras.run(encoder.model, encoder.tokenizer, TEXTS, recipe="walras", out=tmp_path / "r", **given)
     assert all(torch.equal(tensor, before[name]) for name, tensor in encoder.model.state_dict().items())
     assert result.model is not encoder.model

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from walras.errors import InputError
 from walras.models import Inventory, compact, gated, inventory
@@ -23,7 +23,7 @@ def _half(units: Inventory, seed: int = 0) -> np.ndarray[Any, np.dtype[np.bool_]
 
 
 def _repaired(tested: Any, units: Inventory, keep: Any, **settings: Any) -> nn.Module:
-    model = copy.deepcopy(tested.model)
+    model: nn.Module = copy.deepcopy(tested.model)
     batches = [{k: v[i : i + 1] for k, v in tested.batch.items()} for i in range(4)]
     LeastSquares(**settings)(model, tested.model, units, keep, batches)
     return model
@@ -77,7 +77,7 @@ def test_the_solution_is_that_of_a_direct_solver(tiny: Any) -> None:
     repaired = _repaired(tested, units, keep, ridges=(ridge,)).get_submodule(site.path)
     found = outputs_first(repaired)[:, torch.from_numpy(keep[site.units])[site.owner]].T
     torch.testing.assert_close(found, wanted[:-1], rtol=1e-8, atol=1e-10)
-    torch.testing.assert_close(repaired.bias.detach(), wanted[-1], rtol=1e-8, atol=1e-10)
+    torch.testing.assert_close(repaired.get_parameter("bias").detach(), wanted[-1], rtol=1e-8, atol=1e-10)
 
 
 def test_every_family_comes_closer_to_the_dense_network(family: str, tiny: Any) -> None:
@@ -154,7 +154,7 @@ def test_a_sub_layer_without_units_keeps_its_bias_re_fitted(tiny: Any) -> None:
     with Ascent(tested.model, [tested.batch]) as ascent:
         (seen,) = ascent.read(site)
     repaired = _repaired(tested, units, keep, ridges=(1e-9,))
-    found: Tensor = repaired.get_submodule(site.path).bias.detach()
+    found = repaired.get_submodule(site.path).get_parameter("bias").detach()
     torch.testing.assert_close(found, seen.output.mean(0), rtol=0, atol=1e-6)
 
 
