@@ -179,7 +179,9 @@ def run_plan(plan: Plan, stage: Stage, folder: RunFolder | None, progress: Progr
         seed=config.seed, reentry=config.reentry, sublayers=config.sublayers, rearranged=config.rearranged,
         dense=stage.model, repair=plan.repair, record=None if folder is None else Recorder(folder, config),
     )  # fmt: skip
-    for _ in range(sessions):
+    for turn in range(1, sessions + 1):
+        if plan.repair is not None:  # which comes after the batches that the bar counts, and takes as long
+            progress.update(bar, description=f"Round {turn} of {sessions}: values, clearing, repair")
         market.step()
         last = market.rounds[-1]
         told = f"Round {last.round}: price {last.price:.3g}, {last.used:.1%} used"

@@ -176,7 +176,8 @@ def by_length(batches: Sequence[Batch]) -> Sequence[Batch]:
     [rows, length] tensors beside a mask, or that are padded on the left, stay as they are.
     """
     rows: list[dict[str, Tensor]] = []
-    for batch in batches:
+    for place in range(len(batches)):  # by number: whoever counts passes over the batches counts those of valuations
+        batch = batches[place]
         kept, mask = {k: v for k, v in batch.items() if k != "labels"}, batch.get("attention_mask")
         if mask is None or any(v.shape != mask.shape for v in kept.values()):
             return batches
@@ -185,7 +186,7 @@ def by_length(batches: Sequence[Batch]) -> Sequence[Batch]:
             return batches
         rows.extend({k: v[i, :n] for k, v in kept.items()} for i, n in enumerate(lengths.tolist()))
     rows.sort(key=lambda row: len(row["attention_mask"]))
-    size = max(len(batch["attention_mask"]) for batch in batches)
+    size = max(len(batches[place]["attention_mask"]) for place in range(len(batches)))
     return [
         {k: pad_sequence([row[k] for row in rows[i : i + size]], batch_first=True) for k in rows[i]}
         for i in range(0, len(rows), size)
