@@ -42,6 +42,7 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder of the cells and tables.")] = Path("runs/frontier"),
     cells: Annotated[Path | None, typer.Option(help="Folder with TASK_cells.jsonl of cells that need not run.")] = None,
     only: Annotated[list[str] | None, typer.Option(help="Tasks to run. [default: both]")] = None,
+    recipe: Annotated[list[str] | None, typer.Option(help="Recipes to run. [default: all]")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes, one thread each. [default: one a core]")] = None,
     measure_latency: Annotated[bool, typer.Option("--measure-latency", help="Time the small models as well.")] = False,
 ) -> None:
@@ -49,7 +50,7 @@ def main(
     try:
         executor = Local(cores() if workers is None else workers)
         settings: dict[str, dict[str, Any]] = {"stsb": {"task": "stsb", "data": data}, "pairs": {"task": "pairs"}}
-        sweeps = {task: Sweep.of(RECIPES, BUDGETS, SEEDS, given) for task, given in settings.items()}
+        sweeps = {task: Sweep.of(recipe or RECIPES, BUDGETS, SEEDS, given) for task, given in settings.items()}
         folders = {task: SweepFolder(out / task) for task in sweeps}
         write_whole(out / "machine.json", json.dumps(machine(executor.workers), indent=2) + "\n")
         failed = 0
