@@ -10,8 +10,8 @@ from torch import nn
 from walras.errors import InputError, RequirementError
 from walras.experiments.config import RunConfig
 from walras.market import ComputeMarket
-from walras.mechanisms import Mechanism
-from walras.mechanisms.traits import SEVERAL_RESOURCES
+from walras.mechanisms import MECHANISMS, Mechanism
+from walras.mechanisms.traits import CHAINED, SEVERAL_RESOURCES
 from walras.models import Inventory, Macs
 from walras.models.latency import latency
 from walras.models.parameters import parameters
@@ -90,21 +90,25 @@ class Budgets:
         return found
 
 
-def needs_several(config: RunConfig) -> bool:
-    """Whether the market has several resources, or one of which units of a sub-layer do not add equal amounts."""
-    return [*config.shares] not in (["macs"], ["parameters"])
-
-
 def check_rule(rule: type[Mechanism], config: RunConfig) -> None:
     """Refuse a rule that cannot clear the budgets.
 
     Raises:
-        RequirementError: it sells one resource, of which every unit uses an amount of its own.
+        RequirementError: it sells one resource where there are several, or clears no chains where units of a
+            sub-layer do not add equal amounts.
     """
-    if needs_several(config) and SEVERAL_RESOURCES not in rule.guarantees:
+    names = " and ".join(config.shares)
+    if len(config.shares) > 1 and SEVERAL_RESOURCES not in rule.guarantees:
+        several = [name for name, known in MECHANISMS.items() if SEVERAL_RESOURCES in known.guarantees]
         raise RequirementError(
-            f"{rule.__name__} cannot clear budgets in {' and '.join(config.shares)}: it sells one resource, of which "
-            "every unit uses a fixed amount. Rules for several: ShadowPrice"
+            f"{rule.__name__} cannot clear budgets in {names}: it sells one resource. "
+            f"Rules for several: {', '.join(several)}"
+        )
+    if "latency" in config.shares and CHAINED not in rule.clears:
+        chained = [name for name, known in MECHANISMS.items() if CHAINED in known.clears]
+        raise RequirementError(
+            f"{rule.__name__} cannot clear budgets in {names}: it sells a resource of which every unit uses a fixed "
+            f"amount. Rules for {names}: {', '.join(chained)}"
         )
 
 

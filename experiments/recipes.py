@@ -34,8 +34,8 @@ RECIPES: dict[str, Recipe] = {
         {**_ONCE, "valuation": "michel", "rounds": _steps_of_a_tenth, "schedule": "linear"},
     ),
     "kwon": Recipe(
-        "Kwon et al. 2022, arXiv 2204.09656: Fisher values, rearrangement within sub-layers, tuning of scales",
-        {**_ONCE, "valuation": "fisher", "rearranged": True, "repair": "scales"},
+        "Kwon et al. 2022, arXiv 2204.09656: Fisher values, search, rearrangement within sub-layers, tuning of scales",
+        {**_ONCE, "mechanism": "KwonSearch", "valuation": "fisher", "rearranged": True, "repair": "scales"},
     ),
     "k-prune": Recipe(
         "Park et al. 2024, arXiv 2308.03449: knowledge values, one threshold, sub-layer by sub-layer, least squares",

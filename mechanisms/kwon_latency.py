@@ -4,6 +4,7 @@
 code carries what one choice of dropped layers has spent over to the next; here every choice starts from the budget.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -33,6 +34,34 @@ class StepFit:
     def __call__(self, count: int) -> float:
         """Latency of `count` units."""
         return self.base + self.slope * max(0, count - self.threshold) if count > 0 else 0.0
+
+
+def fit_steps(times: Column) -> StepFit:
+    """The nearest `StepFit` to measured `times` [n] of 1 to n units: lat(n) = c up to T units, c + a (n - T) beyond.
+
+    For every T the least squares c and a, neither below 0; the T with the smallest squared error, the largest of
+    several (Kwon et al. 2022, section 4.1).
+
+    Raises:
+        InputError: no times, or times that are not finite or below 0.
+    """
+    times = np.asarray(times, dtype=np.float64)
+    if times.ndim != 1 or not len(times) or not np.isfinite(times).all() or (times < 0).any():
+        raise InputError(f"times are {times.tolist()}; they must be one or more finite numbers of at least 0")
+    counts, found = np.arange(1, len(times) + 1), []
+    for threshold in range(len(times), 0, -1):
+        beyond = np.maximum(counts - threshold, 0).astype(np.float64)
+        base, slope = times.mean(), 0.0
+        if beyond.any():
+            spread = beyond - beyond.mean()
+            slope = max(0.0, float(spread @ times / (spread @ spread)))
+            base = times.mean() - slope * beyond.mean()
+            if base < 0:
+                base, slope = 0.0, float(beyond @ times / (beyond @ beyond))
+        error = float(np.square(base + slope * beyond - times).sum())
+        found.append((error, StepFit(threshold, float(base), slope)))
+    least = min(error for error, _ in found)
+    return next(fit for error, fit in found if error <= least + 1e-12 * float(times @ times))
 
 
 @final
@@ -70,12 +99,7 @@ class _Kind:
 
 
 def kwon_latency_search(
-    values: Column,
-    kinds: NDArray[np.str_],
-    layers: NDArray[np.int64],
-    fit_heads: StepFit,
-    fit_ffn: StepFit,
-    budget: float,
+    values: Column, kinds: NDArray[np.int64], layers: NDArray[np.int64], fits: Sequence[StepFit], budget: float
 ) -> Keep:
     """Which units [n] to keep so that the sub-layers' latencies add up to at most `budget`.
 
@@ -87,24 +111,24 @@ def kwon_latency_search(
 
     Args:
         values: what each unit is worth, at least 0.
-        kinds: "head" or "ffn".
-        layers: layer of each unit.
-        fit_heads, fit_ffn: latency of a sub-layer by its number of units.
+        kinds: index into `fits` of each unit; heads are 0 and FFN units 1, say.
+        layers: number of each unit's sub-layer, or of its layer: units of two kinds are never in one sub-layer.
+        fits: latency of a sub-layer of each kind by its number of units; one or two.
         budget: in the unit of the fits.
 
     Raises:
         InputError: columns of unequal length, an unknown kind, values below 0 or not finite, or a budget below 0.
     """
-    if not (len(values) == len(kinds) == len(layers)) or not np.isin(kinds, ["head", "ffn"]).all():
-        raise InputError("values, kinds and layers must be equally long, and kinds 'head' or 'ffn'")
+    if len(fits) not in (1, 2):
+        raise InputError(f"there are {len(fits)} fits; the search takes one or two")
+    if not (len(values) == len(kinds) == len(layers)) or not np.isin(kinds, range(len(fits))).all():
+        raise InputError(f"values, kinds and layers must be equally long, and kinds from 0 to {len(fits) - 1}")
     if not (np.isfinite(values).all() and (values >= 0).all()):
         raise InputError("values must be finite numbers of at least 0")
     if not budget >= 0:
         raise InputError(f"budget is {budget}; it must be a number of at least 0")
-    heads, ffn = (
-        _Kind(values[place], layers[place], fit, place)
-        for fit, place in ((fit_heads, np.flatnonzero(kinds == "head")), (fit_ffn, np.flatnonzero(kinds == "ffn")))
-    )
+    places = np.flatnonzero(kinds == 0), np.flatnonzero(kinds == 1)
+    heads, ffn = (_Kind(values[p], layers[p], fit, p) for p, fit in zip(places, (fits[0], fits[-1]), strict=True))
     best, keep = -1.0, np.zeros(len(values), dtype=bool)
     for base_heads, run_heads, order_heads, free_heads in heads.choices():
         for base_ffn, run_ffn, order_ffn, free_ffn in ffn.choices():
@@ -112,8 +136,8 @@ def kwon_latency_search(
             if left < -_slack(budget):
                 continue
             counts = np.arange(len(run_heads))
-            rest: Column = left - counts.astype(np.float64) * fit_heads.slope
-            further = _affordable(rest, fit_ffn.slope, len(order_ffn), budget)
+            rest: Column = left - counts.astype(np.float64) * heads.fit.slope
+            further = _affordable(rest, ffn.fit.slope, len(order_ffn), budget)
             total = np.where(further >= 0, run_heads + run_ffn[np.maximum(further, 0)], -np.inf)
             total += heads.value[free_heads].sum() + ffn.value[free_ffn].sum()
             count = int(total.argmax())

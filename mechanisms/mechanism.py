@@ -10,6 +10,7 @@ from torch import Tensor
 from walras.errors import ConformanceError, InputError, RequirementError, SupplyExceededError
 from walras.mechanisms.bids import Bids
 from walras.mechanisms.clearing import Clearing
+from walras.mechanisms.traits import SEPARABLE
 
 # How far a sum of quantities may exceed the supply by rounding alone, relative to the supply.
 _ROUNDING = {torch.float64: 1e-10, torch.float32: 1e-5}
@@ -42,11 +43,13 @@ class Mechanism(ABC):
     """A rule that turns bids and supply into an allocation, prices and payments.
 
     It sees reports only: no network, no true values. Concrete rules are final frozen dataclasses that implement
-    `clear`; whatever a rule learns from one round to the next it hands on through `after`.
+    `clear`; whatever a rule learns from one round to the next it hands on through `after`. `clears` are the kinds of
+    dependence (`CHAINED`) that a rule copes with although it requires separable bids.
     """
 
     price_floor: float = 0.0
     requires: ClassVar[frozenset[str]] = frozenset()
+    clears: ClassVar[frozenset[str]] = frozenset()
     guarantees: ClassVar[frozenset[str]] = frozenset()
 
     def __call__(
@@ -72,7 +75,8 @@ class Mechanism(ABC):
 
     def lacks(self, bids: Bids) -> frozenset[str]:
         """Traits that the rule requires and the population has not."""
-        return self.requires - bids.traits
+        lacks = self.requires - bids.traits
+        return lacks - {SEPARABLE} if self.clears & bids.traits else lacks
 
     @abstractmethod
     def clear(self, bids: Bids, supply: Tensor, cost: Tensor) -> Clearing:

@@ -50,13 +50,10 @@ class ShadowPrice(Mechanism):
 
     price_floor: float = money(0.0)
     requires: ClassVar[frozenset[str]] = frozenset({SEPARABLE})
+    clears: ClassVar[frozenset[str]] = frozenset({CHAINED})
     guarantees: ClassVar[frozenset[str]] = frozenset(
         {PRICE_FLOOR, INDIVIDUALLY_RATIONAL, PERMUTATION_INVARIANT, SCALE_INVARIANT, SUPPLY_MONOTONE, SEVERAL_RESOURCES}
     )
-
-    def lacks(self, bids: Bids) -> frozenset[str]:
-        """Chains are the one kind of dependence that it can clear."""
-        return frozenset() if CHAINED in bids.traits else super().lacks(bids)
 
     def clear(self, bids: Bids, supply: Tensor, cost: Tensor) -> Clearing:
         """Steps 1 to 4 of the class, batched: supply [..., K], cost [..., n, K]; for K = 1 exactly these."""

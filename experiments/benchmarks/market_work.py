@@ -19,9 +19,10 @@ from walras.experiments.floor import Floor
 from walras.experiments.tasks.similarity import pairs
 from walras.market import ComputeMarket, Session, TraceWriter, budget_path
 from walras.market.ledger import Column
-from walras.mechanisms import MECHANISMS
+from walras.mechanisms import Mechanism, PostedPrice, ShadowPrice, UniformPriceAuction
 from walras.models.loading import DEFAULT_MODEL, Loaded, load
 
+RULES: tuple[type[Mechanism], ...] = (ShadowPrice, UniformPriceAuction, PostedPrice)
 BLOCKS = {32: 0.05, 1: 0.25}  # most that the market's work may take, as a share
 SENTENCES, LENGTH, BATCH, ROUNDS, BUDGET = 512, 128, 32, 4, 0.5
 
@@ -33,12 +34,12 @@ def markets(loaded: Loaded, block: int, folder: Path) -> dict[str, ComputeMarket
     batches = task.calibration(tokenizer, sentences=SENTENCES, seed=0, batch_size=BATCH, length=LENGTH)
     objective = task.objective(model, label_free=False)
     return {
-        name: floor.market(
+        rule.__name__: floor.market(
             objective, batches, Fisher(), rule(),
             budgets=Budgets((floor.macs,), (BUDGET,)), rounds=ROUNDS, schedule="geometric",
-            record=TraceWriter(folder / name),
+            record=TraceWriter(folder / rule.__name__),
         )
-        for name, rule in MECHANISMS.items()
+        for rule in RULES
     }  # fmt: skip
 
 

@@ -45,8 +45,9 @@ def small(models: Path, run: str) -> tuple[Any, Any]:
     return dense, compact(dense, inventory(dense), read_allocation(run)["gate"] > 0)
 
 
-def test_latency_alone(walras: Walras, models: Path) -> None:
-    options = ("--sentences", 16, "--rounds", 2, "--latency-batch", 4)
+@pytest.mark.parametrize("rule", ["ShadowPrice", "KwonSearch"])
+def test_latency_alone(walras: Walras, models: Path, rule: str) -> None:
+    options = ("--sentences", 16, "--rounds", 2, "--latency-batch", 4, "--mechanism", rule)
     answer = walras("run", "--model", models / "bert", "--out", "r", "--resource", "latency", "--budget", 0.6, *options)
     assert answer.code == 0, answer.err
     dense, cut = small(models, "r")
@@ -119,7 +120,15 @@ def test_from_python(models: Path) -> None:
         (("--budget", "macs=0.5", "--resource", "latency"), "resource is 'latency', and the budgets are of macs"),
         (("--budget", "latency=0.01"), "without any unit the model takes"),
         (("--budget", "parameters=0.001"), "budget parameters=0.001 is smaller than the cheapest unit: L0.H0"),
-        (("--budget", "latency=0.5", "--mechanism", "PostedPrice"), "PostedPrice cannot clear budgets in latency"),
+        (
+            ("--budget", "latency=0.5", "--mechanism", "PostedPrice"),
+            "PostedPrice cannot clear budgets in latency: it sells a resource of which every unit uses a fixed amount. "
+            "Rules for latency: ShadowPrice, KwonSearch",
+        ),
+        (
+            ("--budget", "macs=0.5", "--budget", "latency=0.5", "--recipe", "kwon"),
+            "KwonSearch cannot clear budgets in macs and latency: it sells one resource. Rules for several: Shadow",
+        ),
         (("--budget", "latency=0.5", "--latency-table", "none.json"), "cannot read latency table 'none.json'"),
         (("--budget", "latency=0.5", "--latency-batch", "0"), "latency_batch is 0"),
     ],

@@ -22,6 +22,12 @@ def test_every_recipe_names_what_there_is(name: str) -> None:
     assert RECIPES[name].source
 
 
+def test_kwon_searches_and_the_others_clear_by_price() -> None:
+    found = {name: resolved({"recipe": name}).mechanism for name in RECIPES}
+    assert found.pop("kwon") == "KwonSearch"
+    assert set(found.values()) == {"ShadowPrice"}
+
+
 def test_without_a_recipe_nothing_changes() -> None:
     assert resolved({"budget": 0.4, "seed": 3}) == RunConfig(budget=0.4, seed=3)
 

@@ -13,6 +13,7 @@ from walras.mechanisms import (
     Clearing,
     EntropicBids,
     IndivisibleBids,
+    KwonSearch,
     Mechanism,
     PostedPrice,
     QuadraticBids,
@@ -23,7 +24,7 @@ from walras.mechanisms import (
 NAN, INF = float("nan"), float("inf")
 THREE = IndivisibleBids(torch.tensor([1.0, 2.0, 3.0]))
 TWO_BY_THREE = IndivisibleBids(torch.ones(2, 3))
-RULES = [ShadowPrice(), UniformPriceAuction(), PostedPrice(price=0.5)]
+RULES = [ShadowPrice(), UniformPriceAuction(), PostedPrice(price=0.5), KwonSearch()]
 
 
 @pytest.mark.parametrize("kind", [IndivisibleBids, EntropicBids, QuadraticBids])

@@ -8,6 +8,7 @@ import torch
 from walras.mechanisms import (
     EntropicBids,
     IndivisibleBids,
+    KwonSearch,
     Mechanism,
     PostedPrice,
     QuadraticBids,
@@ -191,11 +192,11 @@ def test_posted_price_learns_what_would_have_cleared() -> None:
 
 def test_rules_that_learn_nothing_stay_as_they_are() -> None:
     bids, cost, supply = IndivisibleBids(torch.tensor([1.0, 2.0])), torch.ones(2, 1), torch.tensor([1.0])
-    for rule in (ShadowPrice(), UniformPriceAuction()):
+    for rule in (ShadowPrice(), UniformPriceAuction(), KwonSearch()):
         assert rule.after(bids, supply, cost, rule(bids, supply, cost)) is rule
 
 
-@pytest.mark.parametrize("rule", [ShadowPrice(), UniformPriceAuction(), PostedPrice()])
+@pytest.mark.parametrize("rule", [ShadowPrice(), UniformPriceAuction(), PostedPrice(), KwonSearch()])
 def test_costs_rounded_to_float32_still_fit(rule: Mechanism) -> None:
     """36 of 72 equal shares are half of the supply, though in float32 they add up to a little more."""
     for n in range(2, 200, 2):

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from walras.errors import InputError
-from walras.mechanisms.kwon_latency import StepFit
+from walras.mechanisms.kwon_latency import StepFit, fit_steps
 from walras.models import inventory
 from walras.models.latency import Latency
-from walras.models.latency_fit import fit_latency, fit_steps
+from walras.models.latency_fit import fit_latency
 from walras.models.latency_table import LatencyTable, Setting
 
 
