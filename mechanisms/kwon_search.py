@@ -42,7 +42,8 @@ class KwonSearch(Mechanism):
     3. Each pays min(price * cost, value).
 
     The exact optimum may take an agent of low value per cost that just fits instead of one of a higher: such a
-    clearing is `rationed`, and its price need not fall when the supply grows.
+    clearing is `rationed`, and its price need not fall when the supply grows. Kwon's model of a time may be too high
+    for somebody who would fit: who is left out so makes no price.
     """
 
     requires: ClassVar[frozenset[str]] = frozenset({INDIVISIBLE, SEPARABLE})
@@ -89,11 +90,12 @@ def _clear(value: Column, cost: Column, supply: float, chains: Chains) -> tuple[
     held, paid = chains.sums(value * served), chains.sums(cost * served)
     more, uses = chains.sums(value) - held, chains.sums(cost) - paid
     left = max(supply - cost[served].sum(), 0.0) + _ROUNDING * supply
-    out = may & ~served & (uses > left)
+    fits = uses <= left
+    out, spare = may & ~served & ~fits, may & ~served & fits & (more > 0)
     price = float((more[out] / uses[out]).max(initial=0.0))
     cheap = chains.last & (paid > 0) & (held <= price * paid * (1 + _ROUNDING))
-    status = Status.RATIONED if cheap.any() else Status.CLEARED
-    return _in_place(served, chains), price, status if served.any() else Status.INFEASIBLE
+    status = Status.RATIONED if cheap.any() or (more >= price * uses)[spare].any() else Status.CLEARED
+    return _in_place(served, chains), price, status if served.any() or spare.any() else Status.INFEASIBLE
 
 
 def _in_place(served: Keep, chains: Chains) -> Keep:

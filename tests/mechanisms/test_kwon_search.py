@@ -204,6 +204,18 @@ def test_a_fit_that_is_too_optimistic_is_corrected() -> None:
     assert welfare(found, value) == 9 + 1 + 1 + 8 + 1 + 1
 
 
+def test_who_would_fit_makes_no_price() -> None:
+    """One chain of true times 1, 1.1, 2 and, by the fit, 1.05, 1.05, 2."""
+    cost, before = [1.0, 0.1, 0.9], [-1, 0, 1]
+    nothing = clear([50.0, 1, 1], 1.02, cost, before)
+    assert (nothing.quantity.sum().item(), nothing.word) == (0, "rationed")
+    assert nothing.price.item() == pytest.approx(51 / 1.1)
+    assert clear([50.0, 1, 1], 0.9, cost, before).word == "infeasible"
+    two = clear([5.0, 4, 1], 1.2, cost, before)
+    assert (two.quantity.tolist(), two.word) == ([1, 1, 0], "cleared")
+    assert two.price.item() == pytest.approx(1 / 0.9)
+
+
 def test_kinds_of_curves() -> None:
     head, ffn = np.array([1.0, 1.0, 1.5]), np.array([0.5, 1.0, 1.5, 2.0])
     found = kinds([head, ffn, head[:2], ffn[:1] * 1.005, head * 1.001]).tolist()
