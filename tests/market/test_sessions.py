@@ -46,10 +46,13 @@ def test_a_session_for_every_budget_and_sub_layer(floor: Any) -> None:
 
 
 @pytest.mark.parametrize("budget", [0.3, 0.5, 0.8])
-def test_while_values_stand_still_it_is_one_clearing(floor: Any, budget: float) -> None:
-    once = floor.market(floor.rising(), budgets=(budget,))
+@pytest.mark.parametrize("rising", [True, False])
+def test_while_values_stand_still_it_is_one_clearing(floor: Any, budget: float, rising: bool) -> None:
+    per_cost = np.arange(1, len(floor.units) + 1)[:: 1 if rising else -1]  # the best lie on top, or at the bottom
+    values = floor.given((floor.calibration.cost * per_cost).tolist())
+    once = floor.market(values, budgets=(budget,))
     once.step()
-    by_turns = floor.market(floor.rising(), budgets=(budget,), sublayers=True)
+    by_turns = floor.market(values, budgets=(budget,), sublayers=True)
     for _ in by_turns.sessions:
         by_turns.step()
     assert len(by_turns.sessions) == 4
