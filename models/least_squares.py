@@ -4,18 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from walras.errors import InputError
-from walras.models.gates import gated
-from walras.models.inventory import Inventory, Site, projections
-from walras.models.objective import Batch
 from walras.models.projections import outputs_first
-from walras.models.repair import Repair
-from walras.models.streams import Ascent, by_length
+from walras.models.repair import Repair, Thinned
 
 
 @final
@@ -45,27 +39,10 @@ class LeastSquares(Repair):
         if not self.ridges or not all(0 < ridge < float("inf") for ridge in self.ridges):
             raise InputError(f"ridges are {self.ridges!r}; they must be numbers above 0, at least one")
 
-    @torch.no_grad()
-    def __call__(
-        self,
-        model: nn.Module,
-        dense: nn.Module,
-        inventory: Inventory,
-        keep: NDArray[np.bool_],
-        batches: Sequence[Batch],
-        sites: Sequence[Site] | None = None,
-    ) -> None:
-        """As `Repair`."""
-        device = next(model.parameters()).device
-        outputs = {site.path: p for site, p in zip(inventory.sites, projections(model, inventory), strict=True)}
-        gates, batches = torch.tensor(keep, dtype=torch.get_default_dtype(), device=device), by_length(batches)
-        with gated(model, inventory, gates), Ascent(model, batches) as now, Ascent(dense, batches) as before:
-            for site in inventory.sites if sites is None else sites:
-                if keep[: site.units.stop].all():
-                    continue
-                features = torch.from_numpy(keep[site.units])[site.owner].nonzero().flatten().to(device)
-                halves = _normal_equations(now, before, site, features)
-                _refit(outputs[site.path], features, halves, self.ridges)
+    def mend(self, thinned: Thinned) -> bool:
+        """Steps 1 to 4."""
+        _refit(thinned.projection, thinned.features, _normal_equations(thinned), self.ridges)
+        return True
 
 
 @final
@@ -98,13 +75,12 @@ class _Normal:
         return float((weights * (self.gram @ weights - 2 * self.moment)).sum())
 
 
-def _normal_equations(now: Ascent, before: Ascent, site: Site, features: Tensor) -> list[_Normal]:
+def _normal_equations(thinned: Thinned) -> list[_Normal]:
     """Those of every other batch, and of the others where there are any."""
     halves: list[_Normal] = []
-    for i, (new, old) in enumerate(zip(now.read(site), before.read(site), strict=True)):
-        x = new.features.index_select(-1, features).double()
-        x = torch.cat([x, x.new_ones(len(x), 1)], -1)
-        batch = _Normal(x.T @ x, x.T @ (old.total.double() - new.total.double() + new.output.double()))
+    for i, (features, gap, output) in enumerate(thinned.read()):
+        x = torch.cat([features, features.new_ones(len(features), 1)], -1)
+        batch = _Normal(x.T @ x, x.T @ (gap + output))
         if i < 2:
             halves.append(batch)
         else:

@@ -1,23 +1,18 @@
 """The repair by scales, one a head and one a neuron."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.sparse.linalg import lsmr
 from torch import Tensor, nn
 
 from walras.errors import InputError
 from walras.models.architectures import architecture, layer_paths, submodule
-from walras.models.gates import gated
-from walras.models.inventory import Inventory, Site, projections
-from walras.models.objective import Batch
+from walras.models.inventory import Site
 from walras.models.projections import outputs_first
-from walras.models.repair import Repair
-from walras.models.streams import Ascent, by_length
+from walras.models.repair import Repair, Thinned
 
 STEPS = 10  # iterations of LSMR allowed, in multiples of the number of scales
 
@@ -51,32 +46,19 @@ class Scales(Repair):
         if not self.limit > 1:
             raise InputError(f"limit is {self.limit!r}; it must be a number above 1, the scale of what is not tuned")
 
-    @torch.no_grad()
-    def __call__(
-        self,
-        model: nn.Module,
-        dense: nn.Module,
-        inventory: Inventory,
-        keep: NDArray[np.bool_],
-        batches: Sequence[Batch],
-        sites: Sequence[Site] | None = None,
-    ) -> None:
-        """As `Repair`."""
-        device = next(model.parameters()).device
-        outputs = {site.path: p for site, p in zip(inventory.sites, projections(model, inventory), strict=True)}
-        gates, batches = torch.tensor(keep, dtype=torch.get_default_dtype(), device=device), by_length(batches)
-        with gated(model, inventory, gates), Ascent(model, batches) as now, Ascent(dense, batches) as before:
-            for site in inventory.sites if sites is None else sites:
-                features = torch.from_numpy(keep[site.units])[site.owner].nonzero().flatten().to(device)
-                if keep[: site.units.stop].all() or len(features) == 0:
-                    continue
-                weight = outputs_first(outputs[site.path])
-                owner = features // _features_a_scale(model, site)
-                group = (owner.diff(prepend=owner[:1]) != 0).cumsum(0)
-                change = self._solved(*_normal_equations(now, before, site, weight, features, group))
-                if change is None:
-                    return
-                weight[:, features] *= (1 + change).to(weight)[group]
+    def mend(self, thinned: Thinned) -> bool:
+        """Steps 1 to 3."""
+        features = thinned.features
+        if len(features) == 0:
+            return True
+        weight = outputs_first(thinned.projection)
+        owner = features // _features_a_scale(thinned.model, thinned.site)
+        group = (owner.diff(prepend=owner[:1]) != 0).cumsum(0)
+        change = self._solved(*_normal_equations(thinned, weight.index_select(1, features).double(), group))
+        if change is None:
+            return False
+        weight[:, features] *= (1 + change).to(weight)[group]
+        return True
 
     def _solved(self, gram: Tensor, moment: Tensor) -> Tensor | None:
         """Step 2: m - 1 in float64, or nothing where tuning has to stop."""
@@ -91,20 +73,17 @@ def _features_a_scale(model: nn.Module, site: Site) -> int:
     return int(getattr(submodule(model, f"{below}.{row.attention}"), row.head_size)) if site.kind == "head" else 1
 
 
-def _normal_equations(
-    now: Ascent, before: Ascent, site: Site, weight: Tensor, features: Tensor, group: Tensor
-) -> tuple[Tensor, Tensor]:
+def _normal_equations(thinned: Thinned, columns: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
     """A'A [scales, scales] and A'(S - S') [scales] in float64.
 
-    With x [tokens, k] the features and W [hidden, k], feature i adds x_i W_i, so that A'A is x'x * W'W number by
-    number, and A'T the sum over tokens of x * TW; those of features with one scale are summed (`group` [k]).
+    With x [tokens, k] the features and W [hidden, k] their `columns`, feature i adds x_i W_i, so that A'A is
+    x'x * W'W number by number, and A'T the sum over tokens of x * TW; those of features with one scale are summed
+    (`group` [k]).
     """
-    columns = weight.index_select(1, features).double()
     products = moment = torch.zeros(())
-    for new, old in zip(now.read(site), before.read(site), strict=True):
-        x = new.features.index_select(-1, features).double()
+    for x, gap, _ in thinned.read():
         products = products.to(x) + x.T @ x
-        moment = moment.to(x) + (x * ((old.total.double() - new.total.double()) @ columns)).sum(0)
+        moment = moment.to(x) + (x * (gap @ columns)).sum(0)
     scales = int(group.max()) + 1
     gram = (products * (columns.T @ columns)).to(columns)
     gram = gram.new_zeros(scales, len(gram)).index_add_(0, group, gram)

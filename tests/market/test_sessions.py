@@ -15,7 +15,7 @@ from walras.errors import InputError
 from walras.market import Session
 from walras.market.schedule import sessions
 from walras.models import Site
-from walras.models.repair import Repair
+from walras.models.repair import Repair, Thinned
 
 
 @final
@@ -31,6 +31,9 @@ class Noted(Repair):
     ) -> None:  # fmt: skip
         assert model is not dense
         self.calls.append((tuple(s.path for s in (inventory.sites if sites is None else sites)), keep.tolist()))
+
+    def mend(self, thinned: Thinned) -> bool:
+        raise AssertionError("the walk itself is replaced")
 
 
 def copied(floor: Any) -> tuple[Calibration, nn.Module]:
