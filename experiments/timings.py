@@ -1,6 +1,7 @@
 """How long small models take on this machine. Measured after the sweep, one at a time: workers would disturb it."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import nn
@@ -34,15 +35,15 @@ def measure(cells: Sequence[Cell], folder: SweepFolder, progress: Progress) -> N
         dense = network[1]
         small = compact(dense, inventory(dense, config.block), read_allocation(folder.place(cell))["gate"] > 0)
         batch = _batch(dense, config)
-        whole, part = interleaved([lambda: dense(**batch), lambda: small(**batch)], REPEATS)  # noqa: B023
+        whole, small_s = interleaved([partial(dense, **batch), partial(small, **batch)], REPEATS)
         device = next(dense.parameters()).device
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
         timing = {
-            "latency_ms": 1e3 * part, "dense_ms": 1e3 * whole, "batch": config.latency_batch,
+            "latency_ms": 1e3 * small_s, "dense_ms": 1e3 * whole, "batch": config.latency_batch,
             "length": config.length, "device": name, "threads": torch.get_num_threads(),
         }  # fmt: skip
         folder.write_timing(cell, timing)
-        progress.update(bar, advance=1, description=f"{cell}: {1e3 * part:.1f} ms, dense {1e3 * whole:.1f} ms")
+        progress.update(bar, advance=1, description=f"{cell}: {1e3 * small_s:.1f} ms, dense {1e3 * whole:.1f} ms")
 
 
 def _dense(config: RunConfig) -> nn.Module:

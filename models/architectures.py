@@ -35,9 +35,7 @@ class SubLayer:
 
     inputs: tuple[Projection, ...]
     output: str  # path below the layer
-    stream: str = (
-        ""  # module below the layer whose input is the residual stream after the sub-layer; "": the layer's output
-    )
+    stream: str = ""  # module below the layer whose input is the residual stream after the sub-layer; "": its output
 
 
 @final
@@ -53,6 +51,7 @@ class Architecture:
     counters: Mapping[str, str] = field(default_factory=dict)  # its attributes: "heads" or "features"
     cache: str = "past_key_values"  # its argument that is the cache of keys and values
     head_bias: str = ""  # its argument of shape [batch, heads, query, key] that is added to the scores
+    streams_if: Mapping[str, object] = field(default_factory=dict)  # settings without which `stream` is elsewhere
 
 
 def _apart(query: str, key: str, value: str, output: str, stream: str) -> SubLayer:
@@ -178,6 +177,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         ffn=_ffn("fc1", output="fc2"),
         head_size="head_dim",
         counters={"num_heads": "heads"},
+        streams_if={"do_layer_norm_before": True},
     ),
     "gpt_neox": Architecture(
         layers="layers",

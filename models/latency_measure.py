@@ -4,13 +4,14 @@ import copy
 import hashlib
 import json
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from walras.errors import InputError
@@ -22,9 +23,10 @@ from walras.models.slicing import compact
 from walras.models.timing import interleaved
 
 _FFN_SHARES = (1 / 48, 1 / 16, 1 / 8, 1 / 4, 3 / 8, 1 / 2, 5 / 8, 3 / 4, 7 / 8, 1)
+_WHOLE_SHARES = (0, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 1)
 _MOST_HEADS = 16  # up to so many units every count is measured
-_SECONDS = 60.0  # for the whole table, unless the fewest repeats take longer
-_FEWEST, _MOST = 8, 50
+_SECONDS = 120.0  # for the whole table, unless the fewest repeats take longer
+_FEWEST, _MOST = 12, 60
 
 
 def setting_of(model: nn.Module, batch: int, length: int) -> Setting:
@@ -94,9 +96,11 @@ def measure(
     1. Cut the model down to its first layers, until each shape of sub-layer is there twice where the model has it
        twice. From there, slice a copy for each grid point of each shape, with all other sub-layers gone; its time
        less that of the cut without any unit is what the sub-layers of the shape take.
-    2. Make every curve rise (isotonic regression): more units never take less time. Steps stay steps.
-    3. Time the whole model with all its units and without any. Between these two the curves are scaled, so that they
-       add up; what stays without any unit (embeddings, norms, residuals, biases, heads of the model) is a constant.
+    2. Time the whole model with an eighth, a quarter, half, three quarters and all of its units, and without any. What
+       stays without any (embeddings, norms, residuals, biases, heads of the model) is a constant. At each of these
+       shares the curves are scaled so that they add up to what the whole model takes, in between by a scale in
+       between: the weights of a few layers stay in a processor's cache where those of all do not.
+    3. Make every curve rise (isotonic regression): more units never take less time. Steps stay steps.
     """
     setting = setting_of(model, batch, length)
     training = model.training
@@ -115,7 +119,8 @@ def _measure(model: nn.Module, setting: Setting, tell: Callable[[str], object]) 
     present = shapes[: len(units.sites)]
     nothing = np.zeros(len(units), dtype=bool)
     points: list[tuple[str, int]] = []
-    networks = [model, _sliced(model, whole, np.zeros(len(whole), dtype=bool)), _sliced(small, units, nothing)]
+    networks = [_sliced(model, whole, _share(whole, share)) for share in _WHOLE_SHARES[:-1]]
+    networks += [model, _sliced(small, units, nothing)]
     for shape in dict.fromkeys(present):
         sites = [site for site, found in zip(units.sites, present, strict=True) if found == shape]
         for kept in _grid(sites[0]):
@@ -127,25 +132,59 @@ def _measure(model: nn.Module, setting: Setting, tell: Callable[[str], object]) 
     given = sample_batch(model, setting.batch, setting.length)
     passes = [partial(network, **given) for network in networks]
     tell(f"Timing {len(points)} sub-layers on {setting}")
-    first = sum(interleaved(passes, 1, warmup=1))
-    repeats = int(np.clip(_SECONDS / max(first, 1e-9), _FEWEST, _MOST))
-    dense, empty, cut, *times = (1e3 * seconds for seconds in interleaved(passes, repeats, warmup=0))
-    raw: dict[str, list[tuple[int, float]]] = {}
-    for (shape, features), time in zip(points, times, strict=True):
-        raw.setdefault(shape, [(0, 0.0)]).append((features, (time - cut) / present.count(shape)))
-    rising = {shape: isotonic(np.array([ms for _, ms in found])) for shape, found in raw.items()}
-    added = sum(rising[shape][-1] for shape in shapes)
-    if not (empty < dense and added > 0):
+    first = sum(interleaved(passes, 1))
+    repeats = int(np.clip(_SECONDS / max(2 * first, 1e-9), _FEWEST, _MOST))
+    found = [1e3 * seconds for seconds in interleaved(passes, repeats)]
+    anchors, (cut, *times) = found[: len(_WHOLE_SHARES)], found[len(_WHOLE_SHARES) :]
+    raw: dict[str, Curve] = {}
+    for shape in dict.fromkeys(present):
+        own = [(features, time) for (of, features), time in zip(points, times, strict=True) if of == shape]
+        rising = isotonic(np.array([0.0, *((time - cut) / present.count(shape) for _, time in own)]))
+        raw[shape] = Curve((0, *(features for features, _ in own)), tuple(rising.tolist()))
+    sizes = [[_kept(site, share) * site.block for site in whole.sites] for share in _WHOLE_SHARES]
+    curves = anchored(raw, shapes, sizes, anchors)
+    return LatencyTable(setting, network_hash(model), anchors[-1], anchors[0], curves)
+
+
+def anchored(
+    curves: Mapping[str, Curve], shapes: Sequence[str], sizes: Sequence[Sequence[int]], whole_ms: Sequence[float]
+) -> dict[str, Curve]:
+    """The curves of sub-layers of `shapes`, scaled so that they add up to times of the whole model.
+
+    `whole_ms` are its times at `_WHOLE_SHARES` of its units, none first, and `sizes` the features that each
+    sub-layer keeps there.
+
+    Raises:
+        InputError: the model is not slower with all its units than without any, or the curves are all 0.
+    """
+    parts = np.array([sum(float(curves[s].at(np.array(k))) for s, k in zip(shapes, row, strict=True)) for row in sizes])
+    rest = np.maximum(np.array(whole_ms) - whole_ms[0], 0.0)
+    if not (rest[-1] > 0 and parts[-1] > 0):
         raise InputError(
-            f"latency cannot be measured here: all units take {dense:.3f} ms, none {empty:.3f} ms on {setting}; "
+            f"latency cannot be measured here: all units take {whole_ms[-1]:.3f} ms, none {whole_ms[0]:.3f} ms; "
             "the machine is too busy, or the batch too small"
         )
-    scale = (dense - empty) / added
-    curves = {
-        shape: Curve(tuple(features for features, _ in raw[shape]), tuple((scale * ms).tolist()))
-        for shape, ms in rising.items()
-    }
-    return LatencyTable(setting, network_hash(model), dense, empty, curves)
+    scales = np.divide(rest, parts, out=np.full(len(parts), rest[-1] / parts[-1]), where=parts > 0)
+    scales[0] = scales[1]
+    found: dict[str, Curve] = {}
+    for shape, curve in curves.items():
+        scale = np.interp(np.array(curve.features) / curve.features[-1], _WHOLE_SHARES, scales)
+        found[shape] = Curve(curve.features, tuple(isotonic(np.array(curve.ms) * scale).tolist()))
+    return found
+
+
+def _kept(site: Site, share: float) -> int:
+    """Units of a sub-layer (from an inventory with blocks of 1) that make a share of it."""
+    count: int = site.units.stop - site.units.start
+    return round(share * count)
+
+
+def _share(units: Inventory, share: float) -> NDArray[np.bool_]:
+    """Units `[n]` to keep so that every sub-layer keeps a share of its own."""
+    keep = np.zeros(len(units), dtype=bool)
+    for site in units.sites:
+        keep[site.units.start : site.units.start + _kept(site, share)] = True
+    return keep
 
 
 def _grid(site: Site) -> Sequence[int]:

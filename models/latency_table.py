@@ -13,7 +13,7 @@ import numpy as np
 from walras.errors import InputError
 from walras.models.resources import Column
 
-FORMAT = 1
+FORMAT = 2
 
 
 @final

@@ -33,11 +33,18 @@ class Ascent:
     What enters the present layer is kept for every batch in a temporary file that is mapped into memory, so that
     memory does not grow with the number of tokens. Use as a context; ask for layers in ascending order. Between two
     readings weights may change, of the present layer and of those above. The network must be in evaluation mode.
+
+    Raises:
+        InputError: the network's settings put its residual stream where its family's row does not look for it.
     """
 
     def __init__(self, model: nn.Module, batches: Sequence[Batch]) -> None:
         self.model, self.batches = model, batches
         self._row, self._layers = architecture(model), layer_paths(model)
+        config = getattr(model, "config", None)
+        for name, value in self._row.streams_if.items():
+            if getattr(config, name, value) != value:
+                raise InputError(f"weights of models with {name} = {getattr(config, name)} cannot be repaired yet")
         self._at, self._states, self._tupled = 0, list[Tensor](), False
         self._device = next(model.parameters()).device
 

@@ -14,35 +14,32 @@ Context = Callable[[], AbstractContextManager[None]]
 def interleaved(
     functions: Sequence[Callable[[], object]],
     repeats: int,
-    warmup: int = 1,
     contexts: Sequence[Context] | None = None,
 ) -> list[float]:
     """Seconds of the shortest call of each function, all called in turn `repeats` times.
 
-    The shortest counts, since whatever disturbs a call makes it longer. Where CUDA is in use, a call ends when the
-    device has finished its work. Without gradients.
+    Each timed call follows one of the same function that is not timed, so that caches hold what it left there, as
+    they do where nothing else runs. The shortest counts, since whatever disturbs a call makes it longer. Where CUDA is
+    in use, a call ends when the device has finished its work. Without gradients.
 
     Args:
         functions: what is timed.
         repeats: timed calls of each.
-        warmup: calls of each beforehand, which do not count.
         contexts: one a function, within which its calls stand; entering and leaving is not timed.
 
     Raises:
-        InputError: `repeats` below 1 or `warmup` below 0.
+        InputError: `repeats` below 1.
     """
-    for name, value, least in (("repeats", repeats, 1), ("warmup", warmup, 0)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise InputError(f"{name} = {value!r}; valid: a whole number, {least} or more")
+    if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
+        raise InputError(f"repeats = {repeats!r}; valid: a whole number, 1 or more")
     around: Sequence[Context] = contexts or [nullcontext] * len(functions)
     best = [float("inf")] * len(functions)
     with torch.no_grad():
-        for turn in range(warmup + repeats):
+        for _ in range(repeats):
             for i, (function, context) in enumerate(zip(functions, around, strict=True)):
                 with context():
-                    took = _seconds(function)
-                if turn >= warmup:
-                    best[i] = min(best[i], took)
+                    function()
+                    best[i] = min(best[i], _seconds(function))
     return best
 
 

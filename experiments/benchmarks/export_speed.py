@@ -100,7 +100,7 @@ def measure(name: str, case: Pair, device: torch.device, rows: int, length: int,
     """One row of the table."""
     dense, small = case.dense.to(device), case.small.to(device)
     batch = tokens(dense, rows, length, device)
-    first, second, took = interleaved([partial(m, **batch) for m in (dense, dense, small)], passes, warmup=2)
+    first, second, took = interleaved([partial(m, **batch) for m in (dense, dense, small)], passes)
     compute = [macs(m, inventory(m, 1), length).dense for m in (dense, small)]
     speedup, ratio = first / took, compute[0] / compute[1]
     what = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()

@@ -2,9 +2,10 @@
 
     python -m walras.experiments.benchmarks.frontier --data GLUE_FOLDER
 
-Finished cells are not run again, so that it can be interrupted. Written to the folder: TASK.csv (a row a cell),
-TASK_statistics.csv (means, and paired differences to `walras`), TASK.png, machine.json, and TASK_cells.jsonl, the
-results of finished cells: `--cells FOLDER` takes what was run elsewhere, with the same settings, from such files.
+Finished cells are not run again, so that it can be interrupted. Written to the folder: frontier_TASK.csv (a row a
+cell), frontier_TASK_statistics.csv (means, and paired differences to `walras`), frontier_TASK.png,
+frontier_machine.json, and frontier_TASK_cells.jsonl, the results of finished cells: `--cells FOLDER` takes what was run
+elsewhere, with the same settings, from such files.
 Cells, reports and seconds lie in a folder a task below it. The development split chooses nothing: it is only evaluated
 on.
 """
@@ -40,7 +41,7 @@ SEEDS = 5
 def main(
     data: Annotated[str, typer.Option(help="Folder in the GLUE layout.")],
     out: Annotated[Path, typer.Option(help="Folder of the cells and tables.")] = Path("runs/frontier"),
-    cells: Annotated[Path | None, typer.Option(help="Folder with TASK_cells.jsonl of cells that need not run.")] = None,
+    cells: Annotated[Path | None, typer.Option(help="Folder of frontier_TASK_cells.jsonl: results at hand.")] = None,
     only: Annotated[list[str] | None, typer.Option(help="Tasks to run. [default: both]")] = None,
     recipe: Annotated[list[str] | None, typer.Option(help="Recipes to run. [default: all]")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes, one thread each. [default: one a core]")] = None,
@@ -52,14 +53,14 @@ def main(
         settings: dict[str, dict[str, Any]] = {"stsb": {"task": "stsb", "data": data}, "pairs": {"task": "pairs"}}
         sweeps = {task: Sweep.of(recipe or RECIPES, BUDGETS, SEEDS, given) for task, given in settings.items()}
         folders = {task: SweepFolder(out / task) for task in sweeps}
-        write_whole(out / "machine.json", json.dumps(machine(executor.workers), indent=2) + "\n")
+        write_whole(out / "frontier_machine.json", json.dumps(machine(executor.workers), indent=2) + "\n")
         failed = 0
         for task, sweep in sweeps.items():
             if only and task not in only:
                 continue
             if cells is not None:
-                restore(sweep, folders[task], cells / f"{task}_cells.jsonl")
-            with progress_bar() as progress, keeping(sweep, folders[task], out / f"{task}_cells.jsonl"):
+                restore(sweep, folders[task], cells / f"frontier_{task}_cells.jsonl")
+            with progress_bar() as progress, keeping(sweep, folders[task], out / f"frontier_{task}_cells.jsonl"):
                 found = compare(sweep, folders[task], executor, progress, measure_latency)
             publish(found, out, task)
             output().print(task)
@@ -74,11 +75,9 @@ def main(
 
 def publish(found: Comparison, out: Path, task: str) -> None:
     """Copy the tables and the picture of a finished sweep to where those of all tasks lie."""
-    for name, copy in (
-        ("frontier.csv", f"{task}.csv"), ("statistics.csv", f"{task}_statistics.csv"), ("frontier.png", f"{task}.png")
-    ):  # fmt: skip
+    for name, copy in (("frontier.csv", ".csv"), ("statistics.csv", "_statistics.csv"), ("frontier.png", ".png")):
         if found.statistics is not None:
-            write_whole(out / copy, (found.folder.path / name).read_bytes())
+            write_whole(out / f"frontier_{task}{copy}", (found.folder.path / name).read_bytes())
 
 
 def settings_of(cell: Cell) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def simulated(model: Any) -> float:
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def timed(functions: Sequence[Any], repeats: int, warmup: int = 1) -> list[float]:
+    def timed(functions: Sequence[Any], repeats: int) -> list[float]:
         return [simulated(function.func) / 1e3 for function in functions]
 
     monkeypatch.setattr(latency_measure, "interleaved", timed)

@@ -15,7 +15,7 @@ from walras.errors import InputError
 from walras.models import Site, compact, inventory, latency_measure
 from walras.models.architectures import ARCHITECTURES, layer_paths
 from walras.models.latency import Latency, latency
-from walras.models.latency_measure import isotonic, measure, sample_batch
+from walras.models.latency_measure import anchored, isotonic, measure, sample_batch
 from walras.models.latency_table import Curve, Setting, read_table
 from walras.models.projections import features
 
@@ -39,7 +39,7 @@ def clock(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
     """Replaces the clock; holds how many functions were timed at each call."""
     calls: list[int] = []
 
-    def timed(functions: Sequence[Any], repeats: int, warmup: int = 1) -> list[float]:
+    def timed(functions: Sequence[Any], repeats: int) -> list[float]:
         calls.append(len(functions))
         with torch.no_grad():
             for function in functions if len(calls) == 1 else ():
@@ -176,10 +176,23 @@ def test_steps_and_zero_cost_are_kept_by_a_curve() -> None:
     assert curve.at(np.array([0, 3, 6, 12, 15, 18.0])).tolist() == [0, 1, 2, 2, 2.5, 3]
 
 
+def test_curves_are_scaled_to_the_whole_model_by_hand() -> None:
+    curve, shapes = Curve((0, 2, 4, 8, 12, 16), (0.0, 1.0, 2.0, 4.0, 6.0, 8.0)), ["a", "a"]
+    sizes = [[size, size] for size in curve.features]  # 16 features: at the shares at which wholes are timed
+    linear = anchored({"a": curve}, shapes, sizes, [5.0, 7.0, 9.0, 13.0, 17.0, 21.0])
+    assert linear["a"].ms == pytest.approx(curve.ms)
+    slow = anchored({"a": curve}, shapes, sizes, [5.0, 8.0, 11.0, 17.0, 20.0, 21.0])  # 1.5 fold up to half
+    assert slow["a"].ms == pytest.approx((0.0, 1.5, 3.0, 6.0, 7.5, 8.0))
+    finer = anchored({"a": Curve((0, 10, 16), (0.0, 5.0, 8.0))}, shapes, sizes, [5.0, 8.0, 11.0, 17.0, 20.0, 21.0])
+    assert finer["a"].ms == pytest.approx((0.0, 5.0 * (1.5 + 1.25) / 2, 8.0))
+    with pytest.raises(InputError, match="latency cannot be measured here"):
+        anchored({"a": curve}, shapes, sizes, [5.0] * 6)
+
+
 def test_noise_never_makes_more_units_cheaper(monkeypatch: pytest.MonkeyPatch, tiny: Any) -> None:
     draw = np.random.default_rng(0)
 
-    def noisy(functions: Sequence[Any], repeats: int, warmup: int = 1) -> list[float]:
+    def noisy(functions: Sequence[Any], repeats: int) -> list[float]:
         return [simulated(function.func) / 1e3 * draw.uniform(1, 1.05) for function in functions]
 
     monkeypatch.setattr(latency_measure, "interleaved", noisy)

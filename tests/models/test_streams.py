@@ -58,6 +58,13 @@ def test_the_stream_is_what_the_output_was_added_to(family: str, tiny: Any) -> N
         torch.testing.assert_close(before.total - after.total, before.output, rtol=0, atol=1e-5)
 
 
+def test_a_residual_stream_elsewhere_is_refused(tiny: Any) -> None:
+    tested = tiny("opt")
+    tested.model.config.do_layer_norm_before = False
+    with pytest.raises(InputError, match="do_layer_norm_before = False cannot be repaired"):
+        Ascent(tested.model, [tested.batch])
+
+
 def test_weights_may_change_in_between(tiny: Any) -> None:
     tested = tiny("bert")
     sites = inventory(tested.model).sites
