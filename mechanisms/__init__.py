@@ -6,12 +6,17 @@ A new rule is one file with one class, and one entry in `MECHANISMS`.
 from walras.mechanisms.bids import Bids
 from walras.mechanisms.clearing import Clearing, Status
 from walras.mechanisms.entropic import EntropicBids
+from walras.mechanisms.gamma_surge import GammaBids
 from walras.mechanisms.indivisible import IndivisibleBids
 from walras.mechanisms.kwon_search import KwonSearch
 from walras.mechanisms.mechanism import Mechanism, charge, load, money
 from walras.mechanisms.posted_price import PostedPrice
 from walras.mechanisms.quadratic import QuadraticBids
+from walras.mechanisms.quadratic_surge import QuadraticSurgeBids
 from walras.mechanisms.shadow_price import ShadowPrice
+from walras.mechanisms.surge import SurgeBids
+from walras.mechanisms.tabulated import TabulatedBids
+from walras.mechanisms.triangular import TriangularBids
 from walras.mechanisms.uniform_price_auction import UniformPriceAuction
 
 MECHANISMS: dict[str, type[Mechanism]] = {
@@ -23,13 +28,18 @@ __all__ = [
     "Bids",
     "Clearing",
     "EntropicBids",
+    "GammaBids",
     "IndivisibleBids",
     "KwonSearch",
     "Mechanism",
     "PostedPrice",
     "QuadraticBids",
+    "QuadraticSurgeBids",
     "ShadowPrice",
     "Status",
+    "SurgeBids",
+    "TabulatedBids",
+    "TriangularBids",
     "UniformPriceAuction",
     "charge",
     "load",

@@ -49,3 +49,8 @@ def as_values(name: str, value: Tensor | list[float]) -> Tensor:
         where = bad.nonzero()[0].tolist()
         raise InputError(f"{name} at {where} is {tensor[tuple(where)].item()}; values must be numbers below inf")
     return tensor
+
+
+def expands(shape: torch.Size, batch: torch.Size) -> bool:
+    """Whether leading dimensions are those of the batch, each of full length or 1."""
+    return len(shape) <= len(batch) and all(a in (1, b) for a, b in zip(reversed(shape), reversed(batch), strict=False))

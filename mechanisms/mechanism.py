@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from walras.errors import ConformanceError, InputError, RequirementError, SupplyExceededError
-from walras.mechanisms.bids import Bids
+from walras.mechanisms.bids import Bids, expands
 from walras.mechanisms.clearing import Clearing
 from walras.mechanisms.traits import SEPARABLE
 
@@ -22,12 +22,19 @@ def money(default: Any) -> Any:
 
 
 def charge(cost: Tensor, price: Tensor) -> Tensor:
-    """Price of one level to each agent [..., n], from cost [..., n, K] and the resources' prices [..., K]."""
+    """Price of one level to each agent [..., n], from cost [..., n, K] and the resources' prices [..., K].
+
+    [..., 1] where one cost stands for all agents (expanded, as where none is given): one number instead of n.
+    """
+    if cost.shape[-2] and cost.stride(-2) == 0:
+        cost = cost[..., :1, :]
     return (cost * price.unsqueeze(-2)).sum(-1)
 
 
 def load(cost: Tensor, quantity: Tensor) -> Tensor:
     """Use of every resource [..., K] in float64, from cost [..., n, K] and quantity [..., n]."""
+    if cost.shape[-2] and cost.stride(-2) == 0:
+        return quantity.sum(-1, dtype=torch.float64).unsqueeze(-1) * cost.select(-2, 0)
     return (cost * quantity.unsqueeze(-1)).sum(-2, dtype=torch.float64)
 
 
@@ -133,7 +140,11 @@ def _resources(like: Tensor, supply: Any, cost: Any) -> tuple[Tensor, Tensor]:
     batch, n = like.shape[:-1], like.shape[-1]
     supply = torch.as_tensor(supply, dtype=like.dtype, device=like.device)
     supply = supply.unsqueeze(-1) if supply.ndim == 0 else supply
-    cost = like.new_ones(n, 1) if cost is None else torch.as_tensor(cost, dtype=like.dtype, device=like.device)
+    cost = (
+        like.new_ones(1, 1).expand(n, 1)
+        if cost is None
+        else torch.as_tensor(cost, dtype=like.dtype, device=like.device)
+    )
     cost = cost.unsqueeze(-1) if cost.ndim == 1 else cost
     if cost.ndim < 2 or cost.shape[-2] != n or cost.shape[-1] != supply.shape[-1]:
         raise InputError(
@@ -141,14 +152,9 @@ def _resources(like: Tensor, supply: Any, cost: Any) -> tuple[Tensor, Tensor]:
             f"[..., {n}, {supply.shape[-1]}]"
         )
     for name, tensor, own in (("supply", supply, 1), ("cost", cost, 2)):
-        if not _expands(tensor.shape[:-own], batch):
+        if not expands(tensor.shape[:-own], batch):
             raise InputError(f"{name} has shape {[*tensor.shape]}, which does not fit a batch of {[*batch]} markets")
         bad = tensor.isnan() | (tensor < 0) | ((name == "cost") & tensor.isinf())
         if bad.any():
             raise InputError(f"{name} holds {tensor[bad][0].item()}; it must be a number of at least 0")
     return supply.expand(*batch, supply.shape[-1]), cost
-
-
-def _expands(shape: torch.Size, batch: torch.Size) -> bool:
-    """Whether leading dimensions are those of the batch, each of full length or 1."""
-    return len(shape) <= len(batch) and all(a in (1, b) for a, b in zip(reversed(shape), reversed(batch), strict=False))

@@ -25,6 +25,7 @@ class Ranking:
     cost: Tensor
     floor: float
     unit: Tensor = field(init=False)  # [..., n] reservation price per cost
+    order: Tensor = field(init=False)  # [..., n] positions of agents, first the first of the ranking
     ranked: Tensor = field(init=False)  # [..., n + 2] the same, descending, between inf and -inf
     eligible: Tensor = field(init=False)  # [...] how many would buy at the floor
 
@@ -35,7 +36,9 @@ class Ranking:
         unit = torch.where(cost > 0, reservation / cost, free)
         object.__setattr__(self, "unit", unit)
         before, past = (unit.new_full((*unit.shape[:-1], 1), end) for end in (torch.inf, -torch.inf))
-        object.__setattr__(self, "ranked", torch.cat([before, unit.sort(-1, descending=True).values, past], -1))
+        sorted_unit, order = unit.sort(dim=-1, descending=True, stable=True)
+        object.__setattr__(self, "order", order)
+        object.__setattr__(self, "ranked", torch.cat([before, sorted_unit, past], -1))
         object.__setattr__(self, "eligible", ((unit >= self.floor) & (unit > -torch.inf)).sum(-1))
 
     def threshold(self, count: Tensor) -> Tensor:
@@ -56,8 +59,8 @@ class Ranking:
         """Quantity [..., n] that the members buy at a price [...], none of them leaving."""
         if INDIVISIBLE in self.bids.traits:
             return members.to(self.unit.dtype)  # the one level there is
-        asked = torch.where(members, charge(self.cost, price.unsqueeze(-1)), torch.inf)
-        return self.bids.demand(asked, stay=members)
+        asked = charge(self.cost, price.unsqueeze(-1))
+        return torch.where(members, self.bids.demand(asked, stay=members), 0.0)
 
     def excess(self, price: Tensor, members: Tensor) -> Tensor:
         """Members' demand at a price less the supply, in float64 [...]; at most 0 where it fits."""
@@ -92,43 +95,3 @@ class Ranking:
         low, high = bracket(excess, bottom, last)
         price = search(excess, high, low)
         return price, everyone & (price == low)
-
-    def ration(self, count: Tensor, quantity: Tensor) -> tuple[Tensor, Tensor]:
-        """Let the members use what a jump in demand left unsold, and admit further agents while welfare rises.
-
-        Returns the members' count [...] and their quantity [..., n]. With a common shape of utility the optimum is
-        the longest prefix or one agent more, so that this takes two steps.
-        """
-        if self.bids.traits & {CONCAVE, INDIVISIBLE}:  # demand fills the supply already, or cannot change
-            return count, quantity
-        _, welfare, quantity = self._better(count, self._welfare(quantity), quantity)
-        growing = count < self.eligible
-        while growing.any():
-            tried = torch.where(growing, count + 1, count)
-            better, welfare, quantity = self._better(tried, welfare, quantity)
-            count, growing = torch.where(better, tried, count), better & (tried < self.eligible)
-        return count, quantity
-
-    def _better(self, count: Tensor, welfare: Tensor, quantity: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Whether the first `count` agents, exhausting the supply, do better; the better welfare and quantity."""
-        offer, feasible = self.exhausting(count)
-        tried = self._welfare(offer)
-        better = feasible & (tried > welfare)
-        return better, torch.where(better, tried, welfare), torch.where(better.unsqueeze(-1), offer, quantity)
-
-    def _welfare(self, quantity: Tensor) -> Tensor:
-        return self.bids.utility(quantity).sum(-1, dtype=torch.float64)
-
-    def exhausting(self, count: Tensor) -> tuple[Tensor, Tensor]:
-        """Members' demand [..., n] at the inner price that exhausts supply, none leaving, and whether it can fit."""
-        members = self.members(count)
-        bottom = torch.full_like(self.threshold(count), max(self.floor, 0.0))
-        highest = torch.full_like(self.unit, torch.finfo(self.unit.dtype).max)
-        least = self.bids.demand(highest.masked_fill(~members, torch.inf), stay=members)
-        feasible = (load(self.cost, least) <= capacity(self.supply)).squeeze(-1)
-
-        def excess(price: Tensor) -> Tensor:
-            return torch.where(feasible, self.excess(price, members), 0.0)
-
-        low, high = bracket(excess, bottom, torch.full_like(bottom, torch.inf))
-        return self.demand(search(excess, high, low), members), feasible

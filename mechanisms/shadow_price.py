@@ -10,12 +10,14 @@ from walras.mechanisms.bids import Bids
 from walras.mechanisms.clearing import Clearing, Status
 from walras.mechanisms.mechanism import Mechanism, charge, load, money
 from walras.mechanisms.ranking import Ranking
+from walras.mechanisms.rationing import ration
 from walras.mechanisms.root import newton_step
 from walras.mechanisms.several_resources import clear_program
 from walras.mechanisms.traits import (
     CHAINED,
     CONCAVE,
     INDIVIDUALLY_RATIONAL,
+    INDIVISIBLE,
     PERMUTATION_INVARIANT,
     PRICE_FLOOR,
     SCALE_INVARIANT,
@@ -36,7 +38,8 @@ class ShadowPrice(Mechanism):
        price at which its demand fits. This is the clearing price; for indivisible levels it is the reservation
        price of the first agent left out, which is what the last unit of supply is worth.
     3. Ration, where demand jumps: serve the members at the inner price at which their demand, none of them
-       leaving, exhausts the supply; then one agent more, and so on while welfare rises.
+       leaving, exhausts the supply; then one agent more, and so on while welfare rises (`rationing`). If not
+       `rationed`, only those who buy at any price just above are served, and what they leave stays unsold.
     4. Each pays min(price * cost * quantity, utility), so that the marginal agents stay individually rational.
 
     Exact for concave utilities, and for jumps of one common shape; within one agent's value of the optimum for
@@ -49,6 +52,7 @@ class ShadowPrice(Mechanism):
     """
 
     price_floor: float = money(0.0)
+    rationed: bool = True
     requires: ClassVar[frozenset[str]] = frozenset({SEPARABLE})
     clears: ClassVar[frozenset[str]] = frozenset({CHAINED})
     guarantees: ClassVar[frozenset[str]] = frozenset(
@@ -64,7 +68,15 @@ class ShadowPrice(Mechanism):
             ranking = Ranking(bids, supply, cost, self.price_floor)
             count = ranking.longest_prefix()
             price, slack = ranking.clearing_price(count)
-            served, quantity = ranking.ration(count, ranking.demand(price, ranking.members(count)))
+            if self.rationed and not bids.traits & {CONCAVE, INDIVISIBLE}:  # these sell out, or cannot change
+                found = ration(ranking, count, price)
+                members, quantity = found.members, found.quantity
+            else:
+                members = ranking.members(count)
+                if not self.rationed:  # who is as good as the first left out is left out too
+                    members = members & (ranking.unit > ranking.threshold(count).unsqueeze(-1))
+                quantity = ranking.demand(price, members)
+            served = members.sum(-1)
             split = ranking.threshold(served - 1) == ranking.threshold(served)
             rationed = (served > count) | (split & (served > 0) & (served < ranking.eligible))
             status = torch.where(rationed, Status.RATIONED, Status.CLEARED)

@@ -1,10 +1,11 @@
+import math
 from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
 
-from walras.mechanisms.root import bracket, newton_step, search
+from walras.mechanisms.root import bracket, bracket_near, newton_step, search
 
 FALLING: dict[str, Callable[[Tensor], Tensor]] = {
     "linear": lambda p: 0.3 - p,
@@ -34,6 +35,33 @@ def test_the_answer_fits_and_the_float_below_does_not(name: str, dtype: torch.dt
     assert bool((excess(price) <= 0).all())
     assert bool((excess(torch.nextafter(price, low)) > 0).all())
     assert evaluations <= 130
+
+
+@pytest.mark.parametrize("guess", [1e-30, 1e-6, 0.1, 0.3, 1 / 3, 0.9, 7.0, 1e30])
+def test_a_bracket_beside_a_guess(guess: float) -> None:
+    start = torch.tensor([guess], dtype=torch.float64)
+    for root in (1e-9, 1 / 3, 5.0, 1e9):
+        low, high = bracket_near(lambda p, root=root: root - p, start, torch.zeros(1, dtype=torch.float64))  # type: ignore[misc]
+        assert low.item() < root <= high.item()
+        floor = torch.tensor([2 * root], dtype=torch.float64)
+        low, high = bracket_near(lambda p, root=root: root - p, start, floor)  # type: ignore[misc]
+        assert low == floor
+        assert high >= floor
+
+
+def test_within_a_share() -> None:
+    evaluations = 0
+
+    def excess(price: Tensor) -> Tensor:
+        nonlocal evaluations
+        evaluations += 1
+        return torch.exp(3 - price) - 0.7
+
+    ends = torch.tensor([9.0], dtype=torch.float64), torch.tensor([0.0], dtype=torch.float64)
+    found = search(excess, *ends, 1e-9).item()
+    root = 3 - math.log(0.7)
+    assert root <= found <= root * (1 + 1e-9)
+    assert evaluations < 25
 
 
 @pytest.mark.parametrize("goal", [1, 2, 17, 1000])
