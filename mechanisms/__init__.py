@@ -5,6 +5,7 @@ A new rule is one file with one class, and one entry in `MECHANISMS`.
 
 from walras.mechanisms.bids import Bids
 from walras.mechanisms.clearing import Clearing, Status
+from walras.mechanisms.clock_auction import ClockAuction
 from walras.mechanisms.entropic import EntropicBids
 from walras.mechanisms.gamma_surge import GammaBids
 from walras.mechanisms.indivisible import IndivisibleBids
@@ -20,13 +21,14 @@ from walras.mechanisms.triangular import TriangularBids
 from walras.mechanisms.uniform_price_auction import UniformPriceAuction
 
 MECHANISMS: dict[str, type[Mechanism]] = {
-    rule.__name__: rule for rule in (ShadowPrice, UniformPriceAuction, PostedPrice, KwonSearch)
+    rule.__name__: rule for rule in (ShadowPrice, UniformPriceAuction, PostedPrice, ClockAuction, KwonSearch)
 }
 
 __all__ = [
     "MECHANISMS",
     "Bids",
     "Clearing",
+    "ClockAuction",
     "EntropicBids",
     "GammaBids",
     "IndivisibleBids",

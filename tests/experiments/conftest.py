@@ -170,7 +170,9 @@ def spawn(tmp_path: Path) -> Callable[..., "subprocess.Popen[str]"]:
     """`walras ARGUMENTS...` in a process of its own; keywords are environment variables."""
 
     def start(*arguments: object, **more: str) -> "subprocess.Popen[str]":
-        code = "from walras.experiments.cli import main; main()"
+        # A shell starts what runs behind it deaf to Ctrl-C, and children inherit that.
+        code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        code += "from walras.experiments.cli import main; main()"
         line = [sys.executable, "-c", code, *map(str, arguments)]
         surroundings = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", **more}
         pipe = subprocess.PIPE

@@ -1,0 +1,98 @@
+"""Who gets how many tokens: the outcome of an allocator, and how it is described."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from walras.market.queries.queries import Column
+from walras.mechanisms.threshold_bids import ThresholdBids
+
+
+class Regime(StrEnum):
+    """How scarce tokens were."""
+
+    ABUNDANT = "abundant"  # all whom tokens help get as many as help; the price is 0
+    SCARCE = "scarce"  # all are funded, with less than they would like
+    ABANDONMENT = "abandonment"  # some get nothing
+    UNAFFORDABLE = "unaffordable"  # the budget is too small for the cheapest: nobody is funded
+    EMPTY = "empty"  # nobody whom tokens help
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Allocation:
+    """Whole tokens for every query, and what the market says of them; money in the unit of the weights.
+
+    tokens [n]; utility [n] and surplus [n] (utility less payment) as the bids have it; bad [n]: queries without a sound
+    threshold. price is per token, None where a rule has none. duality_gap is what the dual value at the price exceeds
+    the utility by: an upper bound on what any allocation could gain.
+    """
+
+    allocator: str
+    budget: float
+    tokens: NDArray[np.int64]
+    utility: Column
+    surplus: Column
+    bad: NDArray[np.bool_]
+    price: float | None
+    regime: Regime
+    duality_gap: float | None
+    headroom: float | None  # 1 / beta, where all have the same
+
+    @property
+    def spent(self) -> int:
+        """Tokens granted."""
+        return int(self.tokens.sum())
+
+    @property
+    def unspent(self) -> float:
+        """Tokens of the budget that nobody was granted."""
+        return self.budget - self.spent
+
+    @property
+    def status(self) -> NDArray[np.str_]:
+        """funded, abandoned or bad [n]."""
+        return np.where(self.bad, "bad", np.where(self.tokens > 0, "funded", "abandoned"))
+
+    def summary(self) -> dict[str, Any]:
+        """The figures of the whole batch."""
+        return {
+            "allocator": self.allocator, "queries": len(self.tokens), "funded": int((self.tokens > 0).sum()),
+            "abandoned": int(((self.tokens == 0) & ~self.bad).sum()), "bad": int(self.bad.sum()),
+            "budget": self.budget if np.isfinite(self.budget) else None, "spent": self.spent,
+            "unspent": self.unspent if np.isfinite(self.budget) else None, "price": self.price,
+            "regime": self.regime.value, "utility": float(self.utility.sum()), "duality_gap": self.duality_gap,
+            "headroom": self.headroom,
+        }  # fmt: skip
+
+
+def whole_tokens(tokens: Column, budget: float) -> NDArray[np.int64]:
+    """Tokens [n] rounded down, and what that frees given one by one to those who lost most; never more than the budget.
+
+    Ties go to the earlier query.
+    """
+    floor = np.floor(tokens)
+    spare = int(min(np.floor(min(budget, float(tokens.sum()) + 1e-6)) - floor.sum(), len(tokens)))
+    lost = tokens - floor
+    if spare > 0:
+        order = np.argsort(-lost, kind="stable")[:spare]
+        floor[order[lost[order] > 0]] += 1
+    return floor.astype(np.int64)
+
+
+def regime(bids: ThresholdBids, tokens: Column) -> Regime:
+    """The regime that real-valued tokens [n] show; a query counts as funded where its tokens are worth something."""
+    solvent = bids.solvent.numpy()
+    funded = bids.utility(torch.from_numpy(tokens)).numpy()[solvent] > 0
+    if not solvent.any():
+        return Regime.EMPTY
+    if not funded.any():
+        return Regime.UNAFFORDABLE
+    if not funded.all():
+        return Regime.ABANDONMENT
+    most = bids.demand(torch.zeros(1, dtype=torch.float64)).numpy()[solvent]
+    return Regime.ABUNDANT if (tokens[solvent] >= most * (1 - 1e-9)).all() else Regime.SCARCE

@@ -1,0 +1,34 @@
+"""What could be had if the need of every query were known."""
+
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import numpy as np
+
+from walras.errors import InputError
+from walras.market.queries.allocator import Allocator
+from walras.market.queries.queries import Column, Queries
+from walras.mechanisms.threshold_bids import ThresholdBids
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Oracle(Allocator):
+    """Funds exactly what each query truly needs (`need` [n], inf where nothing helps), the least first: most answers.
+
+    A bound for evaluations; thresholds are not looked at, and no server knows `need` beforehand.
+    """
+
+    need: Column | None = None
+    name: ClassVar[str] = "oracle"
+
+    def grant(self, queries: Queries, bids: ThresholdBids, budget: float) -> tuple[Column, float | None]:
+        """The longest prefix in ascending need that fits."""
+        if self.need is None or len(self.need) != len(queries):
+            raise InputError("allocator oracle needs the true need of every query: need=, one number a query")
+        need = np.ceil(self.need)
+        order = np.argsort(need, kind="stable")
+        fits = (np.cumsum(np.where(np.isfinite(need), need, 0.0)[order]) <= budget) & np.isfinite(need[order])
+        tokens = np.zeros(len(queries))
+        tokens[order[fits]] = need[order[fits]]
+        return tokens, None

@@ -1,0 +1,102 @@
+"""Queries that come one at a time."""
+
+import numpy as np
+import pytest
+
+from walras.errors import InputError
+from walras.market.queries import Clear, OnlineClear, Queries
+
+RATE, WINDOW, HEADROOM = 300.0, 500, 300.0
+
+
+def stream(n: int, seed: int, mean: float = 6.0) -> np.ndarray:
+    return np.random.default_rng(seed).lognormal(mean, 0.8, n)
+
+
+def run(thresholds: np.ndarray, market: OnlineClear) -> tuple[np.ndarray, np.ndarray]:
+    """Tokens and prices [n]."""
+    grants = [market.offer(str(i), float(t)) for i, t in enumerate(thresholds)]
+    return np.array([g.max_tokens for g in grants]), np.array([g.price for g in grants])
+
+
+def utility(thresholds: np.ndarray, tokens: np.ndarray) -> float:
+    x = np.clip((tokens - thresholds) / HEADROOM, 0, 1)
+    return float((x * np.exp(1 - x))[tokens > 0].sum())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_close_to_the_offline_optimum_when_arrivals_are_stationary(seed: int) -> None:
+    thresholds = stream(10 * WINDOW, seed)
+    market = OnlineClear(RATE * WINDOW, WINDOW, headroom=HEADROOM)
+    tokens, _ = run(thresholds, market)
+    after = slice(2 * WINDOW, None)  # burn-in: two windows
+    best = Clear(headroom=HEADROOM)(Queries(thresholds[after]), RATE * 8 * WINDOW)
+    assert utility(thresholds[after], tokens[after]) >= 0.95 * best.utility.sum()
+    for start in range(0, len(tokens), WINDOW):
+        assert tokens[start : start + WINDOW].sum() <= RATE * WINDOW
+
+
+def test_a_shift_of_the_mix_moves_the_price() -> None:
+    thresholds = np.concatenate([stream(5 * WINDOW, 0, 5.0), stream(5 * WINDOW, 1, 7.0)])
+    _, prices = run(thresholds, OnlineClear(RATE * WINDOW, WINDOW, headroom=HEADROOM))
+    before, after = (
+        Clear(headroom=HEADROOM)(Queries(part), RATE * WINDOW * 5).price
+        for part in (thresholds[: 5 * WINDOW], thresholds[5 * WINDOW :])
+    )
+    assert before is not None
+    assert after is not None
+    assert np.median(prices[3 * WINDOW : 5 * WINDOW]) == pytest.approx(before, rel=0.25)
+    assert np.median(prices[8 * WINDOW :]) == pytest.approx(after, rel=0.25)
+
+
+def test_refunds_come_back_and_lower_the_price() -> None:
+    market = OnlineClear(1000, 10, headroom=50.0)
+    first = market.offer("a", 80.0)
+    assert first.status == "funded"
+    left, price = market.left, market.price
+    assert left == 1000 - first.max_tokens
+    assert market.refund("a", first.max_tokens - 30) == 30
+    assert market.left == left + 30
+    assert market.price is not None
+    assert price is not None
+    assert market.price < price
+    with pytest.raises(InputError, match="'a' is not live"):
+        market.refund("a", 1)
+    second = market.offer("a", 80.0)
+    assert market.refund("a", second.max_tokens + 1000) == 0
+
+
+def test_bad_queries_are_named_and_change_nothing() -> None:
+    market = OnlineClear(1000, 10)
+    market.offer("a", 10.0)
+    state = market.left, market.price, market.met
+    found = market.offer_all([("b", float("nan"), 1.0, 100.0), ("c", -1.0, 1.0, 100.0), ("a", 10.0, 1.0, 100.0),
+                              ("d", 10.0, 0.0, 100.0), ("e", 10.0, 1.0, float("nan"))])  # fmt: skip
+    assert [g.status for g in found] == ["bad"] * 5
+    assert (market.left, market.price, market.met) == state
+    assert len(market) == 1
+
+
+def test_together_and_apart() -> None:
+    """Queries of one window meet one price; an id counts once; the hopeless get nothing."""
+    market = OnlineClear(1000, 4, headroom=100.0)
+    found = market.offer_all([("a", 100.0, 1.0, 1e9), ("b", 5.0, 1.0, 1e9), ("b", 5.0, 1.0, 1e9), ("c", 1e9, 1.0, 1e9)])
+    assert len({g.price for g in found}) == 1
+    assert [g.status for g in found] == ["funded", "funded", "bad", "abandoned"]
+    assert found[0].max_tokens - 100 == pytest.approx(found[1].max_tokens - 5, abs=1)
+    assert market.offer_all([]) == []
+
+
+def test_nothing_is_granted_beyond_the_window() -> None:
+    market = OnlineClear(100, 3, headroom=10.0)
+    grants = [market.offer(str(i), 60.0) for i in range(9)]
+    assert [g.max_tokens > 0 for g in grants[:3]].count(True) == 1
+    assert market.granted == sum(g.max_tokens for g in grants)
+
+
+@pytest.mark.parametrize(
+    "bad", [{"budget": 0}, {"budget": float("nan")}, {"window": 0}, {"window": 1.5}, {"headroom": 0.0}]
+)
+def test_bad_input(bad: dict[str, float]) -> None:
+    with pytest.raises(InputError):
+        OnlineClear(**{"budget": 100, "window": 3, **bad})  # type: ignore[arg-type]
