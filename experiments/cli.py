@@ -9,6 +9,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from walras.errors import WalrasError
+from walras.experiments.commands.allocate import allocate
 from walras.experiments.commands.compare import compare
 from walras.experiments.commands.export import export
 from walras.experiments.commands.options import HELP, option
@@ -129,7 +130,7 @@ def check(
 
 @app.command(name="list")
 def list_(as_json: Annotated[bool, typer.Option("--json", help="Print the lists as JSON.")] = False) -> None:
-    """Mechanisms, valuations, strategies, schedules, repairs, tasks, recipes and architectures."""
+    """Mechanisms, valuations, strategies, schedules, repairs, allocators, tasks, recipes and architectures."""
     from walras.experiments.tables import catalogue, catalogue_table
 
     entries = catalogue()
@@ -139,6 +140,7 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="Print the lists 
         output().print(catalogue_table(entries))
 
 
+app.command()(allocate)
 app.command()(compare)
 app.command()(export)
 

@@ -13,6 +13,7 @@ from walras.experiments.recipes import RECIPES
 from walras.experiments.tasks import TASKS
 from walras.experiments.tasks.glue_table import GLUE
 from walras.market import SCHEDULES, Study
+from walras.market.queries import ALLOCATORS
 from walras.mechanisms import MECHANISMS
 from walras.mechanisms.conformance import Check
 from walras.models import ARCHITECTURES
@@ -101,7 +102,7 @@ def catalogue() -> dict[str, dict[str, str]]:
     """Everything that can be named on the command line, with a line about each."""
     lists: dict[str, Mapping[str, Any]] = {
         "mechanisms": MECHANISMS, "valuations": VALUATIONS, "strategies": STRATEGIES, "schedules": SCHEDULES,
-        "repairs": REPAIRS,
+        "repairs": REPAIRS, "allocators": ALLOCATORS,
     }  # fmt: skip
     found = {kind: {name: _about(entry) for name, entry in entries.items()} for kind, entries in lists.items()}
     found["tasks"] = {

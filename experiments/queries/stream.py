@@ -1,0 +1,75 @@
+"""`walras allocate --stream`: queries in, grants out, a json line each, while both pipes are open."""
+
+import json
+from collections.abc import Iterable
+from typing import Any, TextIO
+
+from walras.errors import InputError
+from walras.experiments.queries.batch import Predict
+from walras.experiments.queries.query_files import Row, json_record, record_row
+from walras.market.queries import OnlineClear
+
+
+def answer(market: OnlineClear, number: int, line: str, predict: Predict | None = None) -> list[dict[str, Any]]:
+    """Answers to one line: a query {"id", "threshold"}, a list of queries that come together, or {"id", "used"}.
+
+    Whatever is wrong with one is said in its answer; the stream goes on.
+    """
+    record = json_record(line)
+    if isinstance(record, dict) and "used" in record:
+        return [_refunded(market, record)]
+    together = record if isinstance(record, list) else [record]
+    rows = [record_row(number, one, predict is not None) for one in together]
+    fine = [row for row in rows if not row.problem]
+    thresholds = predict([row.text for row in fine]) if predict and fine else [row.threshold for row in fine]
+    offers = [(row.id, float(t), row.weight, row.cap) for row, t in zip(fine, thresholds, strict=True)]
+    grants = iter(market.offer_all(offers) if offers else [])
+    return [_bad(row) if row.problem else _granted(next(grants)) for row in rows]
+
+
+def filter_stream(
+    market: OnlineClear, lines: Iterable[str], out: TextIO, predict: Predict | None = None
+) -> dict[str, Any]:
+    """Answer every line as it comes; ends with the input, or quietly where nobody reads the output any more.
+
+    Returns the figures of the whole stream.
+    """
+    counts = {"funded": 0, "abandoned": 0, "bad": 0, "refunded": 0}
+    closed = False
+    try:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            for given in answer(market, number, line, predict):
+                counts[given["status"]] += 1
+                out.write(json.dumps(given) + "\n")
+            out.flush()
+    except BrokenPipeError:
+        closed = True
+    return {
+        **counts, "granted": market.granted, "returned": market.returned, "price": market.price, "live": len(market),
+        "output_closed": closed,
+    }  # fmt: skip
+
+
+def _granted(grant: Any) -> dict[str, Any]:
+    found = {"id": grant.id, "max_tokens": grant.max_tokens, "status": grant.status, "surplus": grant.surplus,
+             "price": grant.price}  # fmt: skip
+    return {**found, "problem": "its id is live already"} if grant.status == "bad" else found
+
+
+def _bad(row: Row) -> dict[str, Any]:
+    return {"id": row.id or None, "max_tokens": 0, "status": "bad", "problem": f"line {row.number} {row.problem}"}
+
+
+def _refunded(market: OnlineClear, record: dict[str, Any]) -> dict[str, Any]:
+    id = record.get("id")
+    try:
+        return {
+            "id": id,
+            "status": "refunded",
+            "returned": market.refund(str(id), record["used"]),
+            "price": market.price,
+        }
+    except InputError as error:
+        return {"id": id, "max_tokens": 0, "status": "bad", "problem": str(error)}
