@@ -12,6 +12,7 @@ from walras.errors import WalrasError
 from walras.experiments.commands.allocate import allocate
 from walras.experiments.commands.compare import compare
 from walras.experiments.commands.export import export
+from walras.experiments.commands.learn import learn
 from walras.experiments.commands.options import HELP, option
 from walras.experiments.config import RunConfig, parse_budgets, read_config
 from walras.experiments.recipes import resolved
@@ -143,6 +144,7 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="Print the lists 
 app.command()(allocate)
 app.command()(compare)
 app.command()(export)
+app.command()(learn)
 
 
 def main() -> None:

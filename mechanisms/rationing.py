@@ -9,6 +9,7 @@ from torch import Tensor
 from walras.mechanisms.mechanism import capacity, load
 from walras.mechanisms.ranking import Ranking
 from walras.mechanisms.root import bracket_near, search
+from walras.mechanisms.traits import ALIKE
 
 _REACH, _FEW = 16, 8
 _MOST_NUMBERS = 2**17  # exchanges tried at once, times agents
@@ -42,7 +43,7 @@ def ration(ranking: Ranking, count: Tensor, price: Tensor) -> Served:
        agent more. Found by steps of one, one, two, four, and so on, then by halving them.
     3. Of the 16 agents next in the ranking and the 16 members that are last in it, the one that comes, the one that
        goes, or the exchange with which welfare is highest, again while it rises. This matters where shapes differ and
-       agents are few, and is left out where they are very many. Of up to 8 agents all sets are tried: the optimum.
+       agents are few, and is left out where all are alike or very many. Of up to 8 agents all sets are tried.
     """
     members = ranking.members(count)
     quantity = ranking.demand(price, members)
@@ -51,7 +52,7 @@ def ration(ranking: Ranking, count: Tensor, price: Tensor) -> Served:
     found, _ = found.or_better(refilled)
     prefix = _longest(ranking, count, refilled, price)
     found, _ = found.or_better(prefix)
-    return _exchanged(ranking, found, price)
+    return found if ALIKE in ranking.bids.traits else _exchanged(ranking, found, price)
 
 
 def exhausting(ranking: Ranking, members: Tensor, guess: Tensor) -> Served:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from walras.errors import InputError
 from walras.mechanisms.bids import expands
-from walras.mechanisms.traits import SEPARABLE
+from walras.mechanisms.traits import ALIKE, SEPARABLE
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,8 @@ class ThresholdBids(ABC):
     @property
     def traits(self) -> frozenset[str]:
         """Nobody's utility depends on what others get; demand jumps at the reservation price."""
-        return frozenset({SEPARABLE})
+        common = torch.as_tensor(self.alpha).shape[-1:] == torch.as_tensor(self.beta).shape[-1:] == (1,)
+        return frozenset({SEPARABLE, ALIKE} if common and self._room is None else {SEPARABLE})
 
     @abstractmethod
     def level(self, headroom: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ A population of bids has *traits*; a mechanism names the traits that it `require
 INDIVISIBLE = "indivisible"  # levels are 0 and 1 only
 SEPARABLE = "separable"  # nobody's utility depends on what others get
 CONCAVE = "concave"  # every further unit is worth less: demand falls continuously with the price
+ALIKE = "alike"  # all have one shape of utility above thresholds of their own: the shortest are funded first
 CHAINED = "chained"  # some can be served only after another
 
 # Properties of a mechanism.
@@ -18,7 +19,7 @@ SCALE_INVARIANT = "invariant to scaling"  # of bids and money-valued fields toge
 SUPPLY_MONOTONE = "monotone in supply"  # of one resource: with more of it, welfare does not fall, no price rises
 SEVERAL_RESOURCES = "several resources"  # clears indivisible bids on them; what the relaxation leaves over is free
 
-TRAITS = frozenset({INDIVISIBLE, SEPARABLE, CONCAVE, CHAINED})
+TRAITS = frozenset({INDIVISIBLE, SEPARABLE, CONCAVE, ALIKE, CHAINED})
 PROPERTIES = frozenset(
     {
         PRICE_FLOOR,

@@ -70,7 +70,7 @@ def _allocator(name: str, headroom: float | None, utility: str, price: float | N
 def _predict(folder: Path | None) -> Any:
     if folder is None:
         return None
-    from walras.agents.predictors import load_predictor
+    from walras.experiments.predictors import load_predictor
 
     return load_predictor(folder).predict
 

@@ -2,8 +2,9 @@
 
 from array import array
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
 from typing import Any, final
 
@@ -17,7 +18,7 @@ from walras.market.queries import Allocation, Allocator, Queries
 
 _NAMED = 3  # bad rows in an error
 _TEXTS = 256  # predicted at once
-Predict = Callable[[list[str]], NDArray[np.float64]]
+Predict = Callable[[list[str]], Any]  # `predict` of a `Predictor`
 Tell = Callable[[int], object]
 
 
@@ -55,7 +56,7 @@ def allocate_file(
         allocator: the rule.
         budget: tokens.
         skip_bad: give bad rows nothing and go on; otherwise they are an error, and nothing is written.
-        predict: thresholds from texts; where it is given, rows need `text`, and no `threshold`.
+        predict: thresholds from texts, and chances, which are the weights; rows need `text`, and no `threshold`.
         tell: is told how many rows were read, now and then.
 
     Raises:
@@ -114,14 +115,22 @@ def _predicted(rows: Iterator[Row], predict: Predict | None) -> Iterator[Row]:
     if predict is None:
         yield from rows
         return
-    from dataclasses import replace
-    from itertools import islice
-
     while piece := list(islice(rows, _TEXTS)):
-        fine = [row for row in piece if not row.problem]
-        known: Iterator[float] = iter(predict([row.text for row in fine]).tolist() if fine else [])
-        for row in piece:
-            yield row if row.problem else replace(row, threshold=next(known))
+        yield from predicted(piece, predict)
+
+
+def predicted(rows: list[Row], predict: Predict) -> list[Row]:
+    """Rows with thresholds and weights from their texts; their own weights multiply the chances."""
+    fine = [row for row in rows if not row.problem]
+    if not fine:
+        return rows
+    told = predict([row.text for row in fine])
+    known = iter(zip(told.threshold.tolist(), told.chance.tolist(), strict=True))
+    found = []
+    for row in rows:
+        threshold, chance = (row.threshold, 1.0) if row.problem else next(known)
+        found.append(replace(row, threshold=threshold, weight=row.weight * chance))
+    return found
 
 
 def _mark(id: str, number: int) -> int:

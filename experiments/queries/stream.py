@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any, TextIO
 
 from walras.errors import InputError
-from walras.experiments.queries.batch import Predict
+from walras.experiments.queries.batch import Predict, predicted
 from walras.experiments.queries.query_files import Row, json_record, record_row
 from walras.market.queries import OnlineClear
 
@@ -20,9 +20,9 @@ def answer(market: OnlineClear, number: int, line: str, predict: Predict | None 
         return [_refunded(market, record)]
     together = record if isinstance(record, list) else [record]
     rows = [record_row(number, one, predict is not None) for one in together]
-    fine = [row for row in rows if not row.problem]
-    thresholds = predict([row.text for row in fine]) if predict and fine else [row.threshold for row in fine]
-    offers = [(row.id, float(t), row.weight, row.cap) for row, t in zip(fine, thresholds, strict=True)]
+    if predict is not None:
+        rows = predicted(rows, predict)
+    offers = [(row.id, row.threshold, row.weight, row.cap) for row in rows if not row.problem]
     grants = iter(market.offer_all(offers) if offers else [])
     return [_bad(row) if row.problem else _granted(next(grants)) for row in rows]
 
