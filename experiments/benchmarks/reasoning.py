@@ -175,7 +175,8 @@ def summarised(runs: pd.DataFrame) -> pd.DataFrame:
             mean = group[group["allocator"] == name][["granted", "used"]].mean()
             found.append({
                 "mix": mix, "budget": budget, "allocator": name, "streams": len(own), "accuracy": own.mean(),
-                "low": low, "high": high, "minus_uniform": (own - base).mean(), "minus_low": apart[0], "minus_high": apart[1],
+                "low": low, "high": high, "minus_uniform": (own - base).mean(), "minus_low": apart[0],
+                "minus_high": apart[1],
                 "ratio_to_uniform": ratio, "granted": mean["granted"], "used": mean["used"],
             })  # fmt: skip
     return pd.DataFrame(found)

@@ -34,7 +34,7 @@ def price(runs: pd.DataFrame) -> bytes:
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
     for mix, group in runs[runs["allocator"] == "clear"].groupby("mix", sort=False):
-        prices = group.groupby("budget")["price"].quantile([0.025, 0.5, 0.975]).unstack()
+        prices = group.groupby("budget")["price"].quantile(np.array([0.025, 0.5, 0.975])).unstack()
         axes.plot(prices.index, prices[0.5], marker=".", label=str(mix))
         axes.fill_between(prices.index, prices[0.025], prices[0.975], alpha=0.15, linewidth=0)
     axes.set(xlabel="budget [tokens a query]", ylabel="price [chance of an answer a token]", xscale="log")
