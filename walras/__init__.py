@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from walras.experiments.result import Result
     from walras.experiments.tasks import Task
     from walras.market import ComputeMarket, read_trace
+    from walras.market.queries import Allocation, Clear, OnlineClear, Queries
     from walras.mechanisms import (
         Bids,
         Clearing,
+        ClockAuction,
         EntropicBids,
         IndivisibleBids,
         KwonSearch,
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
         QuadraticBids,
         ShadowPrice,
         Status,
+        SurgeBids,
+        TabulatedBids,
         UniformPriceAuction,
     )
     from walras.mechanisms.conformance import check_mechanism
@@ -31,8 +35,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Allocation",
     "Bids",
+    "Clear",
     "Clearing",
+    "ClockAuction",
     "ComputeMarket",
     "EntropicBids",
     "FFNBlockAgent",
@@ -40,12 +47,16 @@ __all__ = [
     "IndivisibleBids",
     "KwonSearch",
     "Mechanism",
+    "OnlineClear",
     "PostedPrice",
     "QuadraticBids",
+    "Queries",
     "Result",
     "ShadowPrice",
     "Status",
     "Strategy",
+    "SurgeBids",
+    "TabulatedBids",
     "Task",
     "Truthful",
     "UniformPriceAuction",
@@ -61,9 +72,13 @@ __all__ = [
 
 # Names that are not in the room of the mechanisms.
 _HOMES = {
+    "Allocation": "walras.market.queries",
+    "Clear": "walras.market.queries",
     "ComputeMarket": "walras.market",
     "FFNBlockAgent": "walras.agents",
     "HeadAgent": "walras.agents",
+    "OnlineClear": "walras.market.queries",
+    "Queries": "walras.market.queries",
     "Result": "walras.experiments.result",
     "Strategy": "walras.agents",
     "Task": "walras.experiments.tasks",
