@@ -50,7 +50,7 @@ def clearing(repeats: int) -> list[tuple[str, float, float]]:
     budget = 0.3 * float((threshold + 100).sum())
     markets = {"common": SurgeBids(threshold, 1.0, 0.01), "heterogeneous": SurgeBids(threshold, alpha, beta)}
     calls: list[Any] = [lambda: threshold.sort()]
-    calls += [lambda bids=bids: ShadowPrice()(bids, budget) for bids in markets.values()]  # type: ignore[misc]
+    calls += [lambda bids=bids: ShadowPrice()(bids, budget) for bids in markets.values()]
     base, *times = interleaved(calls, repeats)
     limits = (10.0, 25.0)
     return [

@@ -32,7 +32,11 @@ def refused(walras: Walras, models: Path, lines: Path) -> Callable[..., str]:
         ("--model", "", r"model is ''; it must be a folder or a hub id"),
         ("--model", ".", r"model folder '\.' holds no config\.json"),
         ("--task", "txet", r"unknown task 'txet'\. Did you mean 'text'\? Known: cola, .*, text.* FILE\.py:Class"),
-        ("--mechanism", "ShadwPrice", r"unknown mechanism 'ShadwPrice'\. Did you mean 'ShadowPrice'\? Known: Kwon"),
+        (
+            "--mechanism",
+            "ShadwPrice",
+            r"unknown mechanism 'ShadwPrice'\. Did you mean 'ShadowPrice'\? Known: ClockAuction, Kwon",
+        ),
         ("--valuation", "fischer", r"unknown valuation 'fischer'\. Did you mean 'fisher'\? Known: block"),
         ("--strategy", "truthfull", r"unknown strategy 'truthfull'\. Did you mean 'truthful'\?"),
         ("--schedule", "lineal", r"unknown schedule 'lineal'\. Did you mean 'linear'\? Known: constant, geometric"),

@@ -136,7 +136,7 @@ def test_every_valuation(quick: Walras, valuation: str) -> None:
 def test_every_mechanism(quick: Walras, mechanism: str) -> None:
     printed, _ = quick("--mechanism", mechanism, "--schedule", "constant", "--reentry", "--valuation", "magnitude")
     assert printed["mechanism"] == mechanism
-    assert 0.3 < printed["used"] <= 0.5
+    assert (0.1 if mechanism == "ClockAuction" else 0.3) < printed["used"] <= 0.5  # its steps leave supply unsold
 
 
 def test_the_rules_agree_on_additive_values(quick: Walras) -> None:
