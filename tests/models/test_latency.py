@@ -185,6 +185,8 @@ def test_curves_are_scaled_to_the_whole_model_by_hand() -> None:
     assert slow["a"].ms == pytest.approx((0.0, 1.5, 3.0, 6.0, 7.5, 8.0))
     finer = anchored({"a": Curve((0, 10, 16), (0.0, 5.0, 8.0))}, shapes, sizes, [5.0, 8.0, 11.0, 17.0, 20.0, 21.0])
     assert finer["a"].ms == pytest.approx((0.0, 5.0 * (1.5 + 1.25) / 2, 8.0))
+    few = anchored({"a": Curve((0, 1, 16), (0.0, 0.5, 8.0))}, shapes, sizes, [5.0, 8.0, 11.0, 17.0, 20.0, 21.0])
+    assert few["a"].ms == pytest.approx((0.0, 0.75, 8.0))  # below the first share its scale holds
     with pytest.raises(InputError, match="latency cannot be measured here"):
         anchored({"a": curve}, shapes, sizes, [5.0] * 6)
 

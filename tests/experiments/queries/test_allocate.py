@@ -2,9 +2,10 @@
 
 import io
 import json
+import math
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from walras.experiments.queries.batch import allocate_file
+from walras.experiments.predictors import Prediction
+from walras.experiments.queries.batch import allocate_file, predicted
+from walras.experiments.queries.query_files import Row
 from walras.experiments.queries.stream import filter_stream
 from walras.market.queries import ALLOCATORS, Clear, OnlineClear, Queries
 
@@ -194,3 +197,16 @@ def test_the_filter_answers_each_line_while_the_pipe_is_open() -> None:
         assert process.wait(60) == 1
         assert "Traceback" not in told
         assert "Exception" not in told
+
+
+def test_chances_multiply_the_weights_of_rows() -> None:
+    rows = [Row(1, "a", weight=3.0, text="short"), Row(2, "b", problem="no text"), Row(3, "c", text="long")]
+
+    def predict(texts: Sequence[str]) -> Prediction:
+        assert list(texts) == ["short", "long"]
+        return Prediction(np.array([10.0, 20.0]), np.array([0.5, 0.25]))
+
+    found = predicted(rows, predict)
+    assert [(row.id, row.weight) for row in found] == [("a", 1.5), ("b", 1.0), ("c", 0.25)]
+    assert (found[0].threshold, found[2].threshold) == (10, 20)
+    assert math.isnan(found[1].threshold)

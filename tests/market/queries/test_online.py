@@ -49,6 +49,17 @@ def test_a_shift_of_the_mix_moves_the_price() -> None:
     assert np.median(prices[8 * WINDOW :]) == pytest.approx(after, rel=0.25)
 
 
+def test_the_price_moves_by_mirror_descent() -> None:
+    """By hand: price * exp(step * (granted - rho) / rho), rho = 100 tokens; step is 1 / sqrt(window) by default."""
+    market = OnlineClear(1000, 10, headroom=100.0)
+    first, second = market.offer("a", 50.0), market.offer("b", 1e6)
+    assert market.price is not None
+    assert second.max_tokens == 0 < first.max_tokens
+    step = 10**-0.5
+    assert second.price == pytest.approx(first.price * np.exp(step * (first.max_tokens - 100) / 100), rel=0.01)
+    assert market.price == pytest.approx(second.price * np.exp(-step), rel=1e-12)
+
+
 def test_refunds_come_back_and_lower_the_price() -> None:
     market = OnlineClear(1000, 10, headroom=50.0)
     first = market.offer("a", 80.0)
