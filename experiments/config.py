@@ -63,7 +63,7 @@ class RunConfig:
             ("latency_batch", 1, None),
             ("seed", 0, 2**32 - 1),
         ):
-            _whole(name, getattr(self, name), least, most)
+            whole(name, getattr(self, name), least, most)
         if self.price is not None and not 0 <= self.price < math.inf:
             raise InputError(f"price is {self.price!r}; it must be a number of at least 0")
         for name in (self.resource, *(self.besides or {})):
@@ -85,11 +85,20 @@ class RunConfig:
 
 
 def read_config(path: str | Path) -> dict[str, Any]:
-    """Settings of a YAML file, unknown keys and wrong types refused.
+    """Settings of a run from a YAML file, unknown keys and wrong types refused.
 
     Raises:
-        InputError: no such file, not YAML, or a value of the wrong type.
+        InputError: as `read_settings`, or a value of the wrong type.
         UnknownNameError: an unknown key.
+    """
+    return checked(read_settings(path))
+
+
+def read_settings(path: str | Path) -> Mapping[str, Any]:
+    """What a YAML file maps names to.
+
+    Raises:
+        InputError: no such file, or not YAML, or no settings in it.
     """
     try:
         found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
@@ -100,20 +109,28 @@ def read_config(path: str | Path) -> dict[str, Any]:
     if not isinstance(found, Mapping):
         what = "is empty" if found is None else f"holds a {type(found).__name__}"
         raise InputError(f"config file {str(path)!r} {what}; it must hold lines like `budget: 0.5`")
-    return checked(found)
+    return found
 
 
 def checked(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with known keys and values of the right type; whole numbers are taken for real ones."""
-    hints, known = get_type_hints(RunConfig), {f.name for f in fields(RunConfig)}
+    """Settings of a run with known keys and values of the right type."""
     settings = _apart(settings)
+    besides = {k: v for k, v in settings.items() if k == "besides"}
+    return {**typed({k: v for k, v in settings.items() if k not in besides}, RunConfig), **besides}
+
+
+def typed(settings: Mapping[str, Any], kind: type) -> dict[str, Any]:
+    """Settings of a dataclass, known keys with values of the right type; whole numbers are taken for real ones.
+
+    Raises:
+        InputError: a value of the wrong type.
+        UnknownNameError: an unknown key.
+    """
+    hints, known = get_type_hints(kind), {f.name for f in fields(kind)}
     result: dict[str, Any] = {}
     for key, value in settings.items():
         if key not in known:
             raise UnknownNameError("config key", str(key), known)
-        if key == "besides":
-            result[key] = value
-            continue
         kinds = getattr(hints[key], "__args__", (hints[key],))
         if float in kinds and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
@@ -185,8 +202,9 @@ def _number(text: str) -> Any:
         return text
 
 
-def _whole(name: str, value: Any, least: int, most: int | None) -> None:
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if not whole or value < least or (most is not None and value > most):
+def whole(name: str, value: Any, least: int, most: int | None) -> None:
+    """Refuse a setting that is no whole number between limits."""
+    number = isinstance(value, int) and not isinstance(value, bool)
+    if not number or value < least or (most is not None and value > most):
         limits = f"of at least {least}" if most is None else f"from {least} to {most}"
         raise InputError(f"{name} is {value!r}; it must be a whole number {limits}")

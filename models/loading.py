@@ -3,6 +3,7 @@
 import importlib.util
 import socket
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, final
 from urllib.parse import urlsplit
@@ -50,7 +51,14 @@ class Loaded(NamedTuple):
     tokenizer: Any
 
 
-def load(name: str, head: Head = "base", *, device: str = "auto", trust_remote_code: bool = False) -> Loaded:
+def load(
+    name: str,
+    head: Head = "base",
+    *,
+    device: str = "auto",
+    trust_remote_code: bool = False,
+    classes: Sequence[str] = (),
+) -> Loaded:
     """Load `name`: a folder, the hub id of a model that an installed pip package holds, or any hub id.
 
     Args:
@@ -58,6 +66,8 @@ def load(name: str, head: Head = "base", *, device: str = "auto", trust_remote_c
         head: which head the task needs. "auto" takes a language-model head where the checkpoint was saved with one.
         device: "cpu", "cuda", ... or "auto": a GPU where there is one.
         trust_remote_code: whether code that comes with the checkpoint may run.
+        classes: names of a classification head that is to be trained. A checkpoint without such a head gets a new one,
+            its weights drawn from PyTorch's global generator.
 
     Raises:
         InputError: no such model, or a checkpoint without the head that the task needs.
@@ -69,10 +79,13 @@ def load(name: str, head: Head = "base", *, device: str = "auto", trust_remote_c
     try:
         config = transformers.AutoConfig.from_pretrained(source, **options)
         family(config.model_type)
+        new = bool(classes) and not _classifies(config)
         tokenizer = transformers.AutoTokenizer.from_pretrained(source, **options)
         cls = _CLASSES[head if head != "auto" else _saved_head(config)]
         if hasattr(config, KEY):  # an export of ours: its code is ours too, and need not be trusted
             cls = sliced_class(name, config.to_dict(), cls.__name__)
+        if new:
+            options |= {"id2label": dict(enumerate(classes)), "label2id": {c: i for i, c in enumerate(classes)}}
         with quiet():  # missing weights, and those of another size, are told below, and as an error
             model, info = cls.from_pretrained(
                 source, output_loading_info=True, use_safetensors=True, ignore_mismatched_sizes=True, **options
@@ -81,6 +94,8 @@ def load(name: str, head: Head = "base", *, device: str = "auto", trust_remote_c
         raise
     except (OSError, ValueError, SafetensorError) as error:
         raise InputError(f"cannot load model {name!r}: {_first_line(error)}") from error
+    if new:  # all that lies outside the transformer proper is new
+        info["missing_keys"] = [k for k in info["missing_keys"] if k.startswith(f"{model.base_model_prefix}.")]
     _check_weights(name, head, info)
     _check_tokenizer(name, tokenizer)
     if tokenizer.pad_token is None:
@@ -158,6 +173,11 @@ def is_causal(model: nn.Module) -> bool:
 def _saved_head(config: Any) -> str:
     """The head with which a checkpoint was saved."""
     return "causal" if any(n.endswith(_CAUSAL) for n in config.architectures or []) else "base"
+
+
+def _classifies(config: Any) -> bool:
+    """Whether a checkpoint was saved with a head that classifies sequences."""
+    return any(n.endswith("ForSequenceClassification") for n in config.architectures or [])
 
 
 def _cached(name: str) -> bool:

@@ -32,7 +32,12 @@ def features(module: nn.Module) -> tuple[int, int]:
 
 def outputs_first(module: nn.Module) -> Tensor:
     """The weight [outputs, inputs] of a linear map, detached."""
-    weight = module.get_parameter("weight").detach()
+    return written(module).detach()
+
+
+def written(module: nn.Module) -> Tensor:
+    """The weight [outputs, inputs] of a linear map, with its gradients; column j is what input j writes."""
+    weight = module.get_parameter("weight")
     return weight if _layout(module).outputs == 0 else weight.T
 
 

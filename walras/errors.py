@@ -32,3 +32,7 @@ class SupplyExceededError(WalrasError):
 
 class ConformanceError(WalrasError):
     """A rule of the user's does not keep what every rule must keep."""
+
+
+class TrainingError(WalrasError):
+    """Training came to nothing: a loss that is not a number."""

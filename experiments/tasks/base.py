@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from walras.errors import InputError
 from walras.experiments.tasks.rows import Example
 from walras.models.loading import Head
 from walras.models.objective import Batch, Objective
@@ -36,6 +37,14 @@ class Task(ABC):
     def objective(self, model: nn.Module, label_free: bool) -> Objective:
         """What is to be kept when units leave, with the task's labels or without."""
 
+    def labels(self) -> Sequence[str]:
+        """Names of the classes, of which a model without a head gets one for training; none where there are none."""
+        return ()
+
+    def parts(self, train: Sequence[Example], held_out: Sequence[Example]) -> "Task":
+        """The same task with other rows: to calibrate or train on, and to evaluate on. For training."""
+        raise InputError(f"task {self.name!r} cannot be trained: it does not say how to hold rows out (`parts`)")
+
     def reference(self, model: nn.Module, tokenizer: Any, *, batch_size: int, length: int) -> Reference:
         """What `evaluate` needs to know of the dense model; most tasks have labels instead."""
         del model, tokenizer, batch_size, length
@@ -46,6 +55,12 @@ class Task(ABC):
         self, model: nn.Module, tokenizer: Any, reference: Reference, *, batch_size: int, length: int
     ) -> float:
         """The metric of the model as it is, on the evaluation split."""
+
+    def scores(
+        self, model: nn.Module, tokenizer: Any, reference: Reference, *, batch_size: int, length: int
+    ) -> dict[str, float]:
+        """All of the task's metrics by name, the headline first."""
+        return {self.metric: self.evaluate(model, tokenizer, reference, batch_size=batch_size, length=length)}
 
     def calibration(self, tokenizer: Any, *, sentences: int, seed: int, batch_size: int, length: int) -> list[Batch]:
         """Batches of about `sentences` sentences, drawn at random without replacement from the pool.

@@ -1,7 +1,7 @@
 """The classification tasks of GLUE, on a checkpoint that was fine-tuned for them."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -52,11 +52,21 @@ class Classification(Task):
     classes: Sequence[str]
     train: Sequence[Example]
     dev: Sequence[Example]
+    others: tuple[str, ...] = ()  # metrics beside the headline
+    further: Mapping[str, Sequence[Example]] = field(default_factory=dict)  # more splits to report on
     head: ClassVar[Head] = "classification"
 
     def pool(self) -> Sequence[Example]:
         """The training rows."""
         return self.train
+
+    def labels(self) -> Sequence[str]:
+        """The task's classes."""
+        return self.classes
+
+    def parts(self, train: Sequence[Example], held_out: Sequence[Example]) -> "Classification":
+        """As the interface says."""
+        return replace(self, train=train, dev=held_out)
 
     def objective(self, model: nn.Module, label_free: bool) -> Objective:
         """Cross-entropy against the labels, or against draws from the model's own predictions."""
@@ -68,19 +78,36 @@ class Classification(Task):
         tensors = tokenized(tokenizer, [e.first for e in examples], second, length)
         return {**tensors, "labels": torch.tensor([int(e.label or 0) for e in examples])}
 
-    @torch.no_grad()
     def evaluate(
         self, model: nn.Module, tokenizer: Any, reference: Reference, *, batch_size: int, length: int
     ) -> float:
         """The task's headline metric."""
         del reference
+        return self._measured(model, tokenizer, self.dev, batch_size, length)[self.metric]
+
+    def scores(
+        self, model: nn.Module, tokenizer: Any, reference: Reference, *, batch_size: int, length: int
+    ) -> dict[str, float]:
+        """All metrics on the dev split, and on the further ones."""
+        del reference
+        found = self._measured(model, tokenizer, self.dev, batch_size, length)
+        for split, examples in self.further.items():
+            own = self._measured(model, tokenizer, examples, batch_size, length)
+            found |= {f"{metric}, {split}": value for metric, value in own.items()}
+        return found
+
+    @torch.no_grad()
+    def _measured(
+        self, model: nn.Module, tokenizer: Any, examples: Sequence[Example], batch_size: int, length: int
+    ) -> dict[str, float]:
         order = list(class_order(model, self.classes))
-        predicted = np.zeros(len(self.dev), dtype=np.int64)
-        for positions in by_length([e.first + str(e.second or "") for e in self.dev], batch_size):
-            batch = on_device(self.batch(tokenizer, [self.dev[i] for i in positions], length), model)
+        predicted = np.zeros(len(examples), dtype=np.int64)
+        for positions in by_length([e.first + str(e.second or "") for e in examples], batch_size):
+            batch = on_device(self.batch(tokenizer, [examples[i] for i in positions], length), model)
             logits = model(**{k: v for k, v in batch.items() if k != "labels"}).logits
             predicted[positions] = logits[:, order].argmax(-1).cpu().numpy()
-        return METRICS[self.metric](predicted, np.array([int(e.label or 0) for e in self.dev]))
+        label = np.array([int(e.label or 0) for e in examples])
+        return {name: METRICS[name](predicted, label) for name in (self.metric, *self.others)}
 
 
 def class_order(model: nn.Module, classes: Sequence[str]) -> tuple[int, ...]:
@@ -103,6 +130,13 @@ def class_order(model: nn.Module, classes: Sequence[str]) -> tuple[int, ...]:
 def classification(name: str, data: str | None = None) -> Classification:
     """A task of GLUE's table that has classes."""
     row = glue_task(name)
-    return Classification(
-        name, row.metrics[0], row.classes, read_glue(name, data, "train"), read_glue(name, data, "dev")
-    )
+    found = Classification(
+        name, row.metrics[0], row.classes, read_glue(name, data, "train"), read_glue(name, data, "dev"),
+        row.metrics[1:],
+    )  # fmt: skip
+    if name != "mnli":
+        return found
+    try:
+        return replace(found, further={"mismatched": read_glue("mnli-mm", data, "dev")})
+    except InputError:  # the folder holds the matched split alone
+        return found

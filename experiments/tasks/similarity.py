@@ -1,12 +1,12 @@
 """Sentence similarity: does the cosine of two mean-pooled embeddings rank pairs as people do?"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, final
 
 import numpy as np
 import torch
-from scipy.stats import spearmanr
+from scipy.stats import pearsonr, spearmanr
 from torch import nn
 
 from walras.errors import InputError
@@ -36,6 +36,10 @@ class Similarity(Task):
         """The training pairs."""
         return self.train
 
+    def parts(self, train: Sequence[Example], held_out: Sequence[Example]) -> "Similarity":
+        """As the interface says."""
+        return replace(self, train=train, dev=held_out)
+
     def objective(self, model: nn.Module, label_free: bool) -> Objective:
         """Squared error of the cosine, or without labels the movement of the cosine."""
         del model
@@ -51,6 +55,12 @@ class Similarity(Task):
         self, model: nn.Module, tokenizer: Any, reference: Reference, *, batch_size: int, length: int
     ) -> float:
         """Spearman's rank correlation of cosines and scores; 0 where all cosines are the same."""
+        return self.scores(model, tokenizer, reference, batch_size=batch_size, length=length)[self.metric]
+
+    def scores(
+        self, model: nn.Module, tokenizer: Any, reference: Reference, *, batch_size: int, length: int
+    ) -> dict[str, float]:
+        """Spearman's and Pearson's correlation, of one set of embeddings."""
         del reference
         texts = [text for e in self.dev for text in (e.first, str(e.second))]
         embedding = embed(model, tokenizer, texts, batch_size=2 * batch_size, length=length)
@@ -58,8 +68,12 @@ class Similarity(Task):
         if not np.isfinite(cosines).all():
             raise InputError("the model's embeddings are not finite numbers")
         if np.ptp(cosines) == 0:
-            return 0.0
-        return float(spearmanr(cosines, [float(e.label or 0) for e in self.dev]).statistic)
+            return {"spearman": 0.0, "pearson": 0.0}
+        scores = [float(e.label or 0) for e in self.dev]
+        return {
+            "spearman": float(spearmanr(cosines, scores).statistic),
+            "pearson": float(pearsonr(cosines, scores).statistic),
+        }
 
 
 def pairs(data: str | None = None) -> Similarity:

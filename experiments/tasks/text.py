@@ -1,7 +1,7 @@
 """The user's own text, without labels: how well does the smaller model repeat the dense one?"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -37,6 +37,10 @@ class Text(Task):
     def pool(self) -> Sequence[Example]:
         """The texts that are not held out."""
         return [Example(text) for text in self.calibrating]
+
+    def parts(self, train: Sequence[Example], held_out: Sequence[Example]) -> "Text":
+        """As the interface says."""
+        return replace(self, calibrating=[e.first for e in train], held_out=[e.first for e in held_out])
 
     def objective(self, model: nn.Module, label_free: bool) -> Objective:
         """The text's next tokens for decoders, the movement of the embeddings for encoders."""

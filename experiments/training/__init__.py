@@ -1,0 +1,1 @@
+"""Prices inside training: weights and gates together, then a smaller model."""

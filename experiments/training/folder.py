@@ -1,0 +1,81 @@
+"""The folder of a training run. `result.json` comes last, and its presence means finished."""
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import pandas as pd
+import yaml
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+
+from walras.errors import InputError
+from walras.experiments.folder import check_place, write_whole
+
+PARTS = (
+    "config.yaml", "result.json", "steps.parquet", "judged.parquet", "allocation.safetensors", "model", "checkpoint",
+    "report.html", "training.png", "allocation.png",
+)  # fmt: skip
+
+
+@final
+class TrainFolder:
+    """Where a training run is kept.
+
+    Raises:
+        InputError: the folder holds something else, or a run that is neither to be replaced nor to be resumed; a run
+            that is to be resumed with other settings.
+    """
+
+    def __init__(self, path: str | Path, config: str, overwrite: bool, resume: bool) -> None:
+        self.path, self.config = Path(path), config
+        check_place(path)
+        present = sorted(p.name for p in self.path.iterdir()) if self.path.is_dir() else []
+        foreign = [n for n in present if n not in PARTS and not (n.startswith(".") and n.endswith(".partial"))]
+        if foreign:
+            raise InputError(f"--out {str(path)!r} holds {foreign[0]!r}, no part of a training run; choose another")
+        if resume and "config.yaml" in present:
+            self._check_same()
+            if "result.json" in present:
+                raise InputError(f"--out {str(path)!r} has finished; there is nothing to resume")
+        elif present and not overwrite:
+            raise InputError(f"--out {str(path)!r} holds a run; use --resume to go on, or --overwrite to replace it")
+
+    def _check_same(self) -> None:
+        text = (self.path / "config.yaml").read_text(encoding="utf-8")
+        then, now = yaml.safe_load(text), yaml.safe_load(self.config)
+        for name in sorted({*then, *now}):
+            if then.get(name) != now.get(name):
+                raise InputError(
+                    f"--out {str(self.path)!r} was begun with {name} = {then.get(name)!r}, now it is {now.get(name)!r}; "
+                    "resume with the same settings, or use --overwrite"
+                )
+
+    def begin(self) -> None:
+        """Remove what an earlier run left, and write the settings."""
+        for name in PARTS:
+            place = self.path / name
+            if place.is_dir():
+                shutil.rmtree(place)
+            elif place.exists():
+                place.unlink()
+        write_whole(self.path / "config.yaml", self.config)
+
+    def write_allocation(self, columns: Mapping[str, NDArray[Any]], block: int) -> None:
+        """Write gates [n] and what unit each belongs to."""
+        partial = self.path / ".allocation.partial"
+        save_file({k: np.ascontiguousarray(v) for k, v in columns.items()}, partial, metadata={"block": str(block)})
+        os.replace(partial, self.path / "allocation.safetensors")
+
+    def write_table(self, name: str, table: pd.DataFrame) -> None:
+        """Write a table as parquet."""
+        partial = self.path / f".{name}.partial"
+        table.to_parquet(partial, index=False)
+        os.replace(partial, self.path / f"{name}.parquet")
+
+    def forget_checkpoint(self) -> None:
+        """Remove the checkpoint of a run that has finished."""
+        shutil.rmtree(self.path / "checkpoint", ignore_errors=True)

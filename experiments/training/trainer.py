@@ -1,0 +1,264 @@
+"""The training loop: a price in the loss, units settled on the way, checkpoints from which it goes on bit by bit."""
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from walras.agents import Calibration, Valuation
+from walras.errors import TrainingError
+from walras.experiments.training.checkpoint import (
+    optimizer_tensors,
+    read_checkpoint,
+    restore_optimizer,
+    save_checkpoint,
+)
+from walras.experiments.training.config import TrainConfig
+from walras.experiments.training.economy import Economy
+from walras.experiments.training.rows import Batches
+from walras.market.pricing import Cleared
+from walras.models import Inventory, compact, gated
+from walras.models.activation_cost import ActivationCost
+from walras.models.distillation import Distillation
+from walras.models.folding import fold
+from walras.models.objective import Batch, Objective
+
+Judge = Callable[[nn.Module], float]
+CLIP = 1.0  # norm of the weights' gradient at most
+
+
+@final
+@dataclass
+class Progressed:
+    """How far training has come; what a checkpoint holds beside tensors."""
+
+    step: int = 0
+    settled: bool = False
+    best: float = -np.inf
+    without_gain: int = 0
+    scale: float = 0.0  # loss that training began with
+    log: list[dict[str, float]] = field(default_factory=list)  # a row a step
+    judged: list[dict[str, float]] = field(default_factory=list)  # a row an evaluation on held-out rows
+
+
+@final
+@dataclass
+class Trainer:
+    """Trains `model` in place until units settle, then the smaller copy that is left of it.
+
+    `economy` is None where no price is paid; `activations` prices activations instead of gates. With a `valuation`
+    and a pricing of the kind, a market clears on `calibration` now and then.
+    """
+
+    accelerator: Accelerator
+    config: TrainConfig
+    model: nn.Module
+    units: Inventory
+    objective: Objective
+    batches: Batches
+    judge: Judge
+    economy: Economy | None = None
+    activations: ActivationCost | None = None
+    teacher: nn.Module | None = None
+    valuation: Valuation | None = None
+    calibration: Calibration | None = None
+    folder: Path | None = None
+    tell: Callable[[int, int, str], None] = lambda step, steps, text: None
+    now: Progressed = field(default_factory=Progressed)
+    keep: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        self.steps = self.config.epochs * self.batches.epoch
+        priced = self.economy is not None
+        self.settles = max(round(self.config.priced * self.steps), 1) if priced else 0
+        self.every = max(self.batches.epoch // 2, 1)
+        self.best: dict[str, Tensor] = {}
+        self._equip()
+
+    def fit(self) -> nn.Module:
+        """Train to the end, or until there is no gain any more; the network with the best weights comes back.
+
+        Raises:
+            TrainingError: a loss that is not finite; the last good checkpoint stays.
+        """
+        while self.now.step < self.steps and self.now.without_gain < self.config.patience:
+            if self.economy is not None and not self.now.settled and self.now.step >= self.settles:
+                self._settle()
+            self._step()
+            self.now.step += 1
+            final = self.now.step == self.steps
+            if (self.economy is None or self.now.settled) and (final or self.now.step % self.every == 0):
+                self._judge()
+            if self.now.step % self.config.save_every == 0 or final:
+                self.save()
+        if self.economy is not None and not self.now.settled:
+            self._settle()
+            self._judge()
+        with torch.no_grad():
+            for name, parameter in self.model.named_parameters():
+                parameter.copy_(self.best[name])
+        return self.model.eval()
+
+    def _equip(self) -> None:
+        """A fresh optimizer for the weights and gates that are there now; the rate follows the step."""
+        no_decay = [p for p in self.model.parameters() if p.ndim < 2]
+        groups: list[dict[str, Any]] = [
+            {"params": [p for p in self.model.parameters() if p.ndim >= 2], "weight_decay": self.config.decay},
+            {"params": no_decay, "weight_decay": 0.0},
+        ]
+        for group in groups:
+            group |= {"peak": self.config.rate, "falls": True}
+        if self.economy is not None and not self.now.settled:
+            gates = list(self.economy.gates.parameters())
+            groups.append({"params": gates, "weight_decay": 0.0, "peak": self.config.travel / self.settles, "falls": False})
+        groups = [group for group in groups if group["params"]]
+        self.optimizer = self.accelerator.prepare(torch.optim.AdamW(groups, lr=self.config.rate))
+        self.trained = [p for group in groups for p in group["params"]]
+
+    def _step(self) -> None:
+        started = time.perf_counter()
+        step, economy = self.now.step, None if self.now.settled else self.economy
+        seed = (self.config.seed * 1_000_003 + step) % 2**63
+        generator = torch.Generator().manual_seed(seed)  # the same gates in every process
+        torch.manual_seed(seed * 64 + self.accelerator.process_index)  # dropout
+        at = min(step / self.settles, 1.0) if self.settles else 0.0
+        if economy is not None and isinstance(economy.pricing, Cleared) and economy.pricing.due(at):
+            self._clear(economy, generator)
+        self.model.train()
+        batch = {k: v.to(self.accelerator.device) for k, v in self.batches.at(step).items()}
+        gates: AbstractContextManager[object] = nullcontext()
+        if economy is not None and self.activations is None:
+            gates = gated(self.model, self.units, economy.gates.sample(generator))
+        with gates, self.accelerator.autocast():
+            with self.activations.measured(self.model) if self.activations else nullcontext() as measured:
+                loss = self.objective(self.model, batch, generator)
+            total = loss + self._distilled(batch, generator)
+            cost = None if economy is None else economy.cost() if measured is None else measured(batch)
+            if economy is not None and cost is not None:
+                total = total + economy.pricing.penalty(cost, at)
+            if not torch.isfinite(total.detach()):
+                raise TrainingError(self._lost(float(total.detach())))
+            self.accelerator.backward(total)
+        self._average()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
+        self._rate(step)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        row = {"step": float(step), "loss": float(loss.detach()), "seconds": time.perf_counter() - started}
+        if economy is not None and cost is not None:
+            spent = float(cost.detach())
+            economy.pricing = economy.pricing.after(spent, at)
+            row |= {"cost": spent, "price": economy.pricing.price}
+        self.now.log.append(row)
+        share = f", {row['cost']:.1%} used at price {row['price']:.3g}" if "cost" in row else ""
+        self.tell(step + 1, self.steps, f"Step {step + 1}: loss {row['loss']:.3g}{share}")
+
+    def _lost(self, loss: float) -> str:
+        last = sorted((self.folder / "checkpoint").glob("step-*")) if self.folder else []
+        left = f"the last good checkpoint is {last[-1]}" if last else "no checkpoint had been written"
+        return f"the loss is {loss} at step {self.now.step} of {self.steps}; {left}. Try a smaller --rate"
+
+    def _distilled(self, batch: Batch, generator: torch.Generator) -> Tensor | float:
+        """The weighted divergence from the dense network's predictions, where that is wanted."""
+        if self.teacher is None:
+            return 0.0
+        dense = Distillation.of(self.teacher, batch, self.objective.rows)
+        return self.config.distil * dense(self.model, batch, generator)
+
+    def _average(self) -> None:
+        """The mean of all processes' gradients; one message. What has none in one process has none in any."""
+        if self.accelerator.num_processes == 1:
+            return
+        own = [p.grad for p in self.trained if p.grad is not None]
+        joined = self.accelerator.reduce(torch.cat([g.flatten() for g in own]), reduction="mean")
+        for gradient, part in zip(own, joined.split([g.numel() for g in own]), strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+    def _rate(self, step: int) -> None:
+        """Up linearly in the warm-up, then down to 0; gates keep theirs, for they have half the time."""
+        warm = max(round(self.config.warmup * self.steps), 1)
+        rising, falling = min((step + 1) / warm, 1.0), (self.steps - step) / max(self.steps - warm, 1)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * (min(rising, falling) if group["falls"] else rising)
+
+    def _clear(self, economy: Economy, generator: torch.Generator) -> None:
+        """A round of the market: values of those that are still there, a clearing; losers leave."""
+        assert isinstance(economy.pricing, Cleared)
+        assert self.valuation is not None
+        assert self.calibration is not None
+        open_ = (economy.gates.fixed != 0).to(economy.share)
+        value = self.valuation(self.calibration, open_, generator) * open_
+        economy.pricing, clearing = economy.pricing.clear(value, economy.share)
+        economy.gates.fix(clearing.quantity.to(economy.share.device) <= 0, 0.0)
+
+    def _settle(self) -> None:
+        """Cut units out that do not stay, with the gates of the others in their weights."""
+        assert self.economy is not None
+        self.keep = self.economy.settle(self.config.budget) if self.activations is None else self.all
+        if self.activations is None:
+            gates = self.economy.gates.gates().detach()
+            fold(self.model, self.units, torch.where(gates > 0, gates, torch.ones_like(gates)))
+        self._shrink()
+
+    def _shrink(self) -> None:
+        assert self.keep is not None
+        self.model = compact(self.model, self.units, self.keep.cpu())
+        self.now.settled = True
+        self._equip()
+
+    @property
+    def all(self) -> Tensor:
+        """Every unit."""
+        return torch.ones(len(self.units), dtype=torch.bool)
+
+    def _judge(self) -> None:
+        """Evaluate on held-out rows, and keep the weights where they are the best so far."""
+        self.model.eval()
+        value = self.judge(self.model)
+        self.now.judged.append({"step": float(self.now.step), "value": value})
+        self.now.without_gain += 1
+        if value > self.now.best or not self.best:
+            self.now.best, self.now.without_gain = value, 0
+            self.best = {name: p.detach().clone() for name, p in self.model.named_parameters()}
+
+    def save(self) -> None:
+        """Write a checkpoint, where there is a folder; one process does."""
+        if self.folder is None or not self.accelerator.is_main_process:
+            return
+        tensors = {
+            "model": dict(self.model.named_parameters()),
+            "best": self.best,
+            "optimizer": optimizer_tensors(self.optimizer),
+            "economy": {} if self.economy is None else dict(self.economy.gates.state_dict()),
+            "keep": {} if self.keep is None else {"keep": self.keep},
+        }
+        pricing = None if self.economy is None else self.economy.pricing.state()
+        state = {"now": vars(self.now), "pricing": pricing}
+        save_checkpoint(self.folder / "checkpoint", self.now.step, tensors, state)
+
+    @torch.no_grad()
+    def resume(self) -> bool:
+        """Go back to the newest checkpoint; False where there is none."""
+        found = None if self.folder is None else read_checkpoint(self.folder / "checkpoint")
+        if found is None:
+            return False
+        groups, state = found
+        self.now = Progressed(**state["now"])
+        if self.economy is not None:
+            self.economy.gates.load_state_dict(groups["economy"])
+            self.economy.pricing = self.economy.pricing.restored(state["pricing"])
+        if groups["keep"]:
+            self.keep = groups["keep"]["keep"]
+            self._shrink()
+        for name, parameter in self.model.named_parameters():
+            parameter.copy_(groups["model"][name])
+        self.best = {k: v.to(self.accelerator.device) for k, v in groups["best"].items()}
+        restore_optimizer(self.optimizer, groups["optimizer"])
+        return True

@@ -1,0 +1,10 @@
+"""Prices of compute inside training: a tax, the shadow price of a budget, or a market that clears now and then."""
+
+from walras.market.pricing.cleared import Cleared
+from walras.market.pricing.dual_ascent import DualAscent
+from walras.market.pricing.pricing import Pricing
+from walras.market.pricing.tax import RISES, Tax
+
+PRICINGS: dict[str, type[Pricing]] = {"dual-ascent": DualAscent, "tax": Tax, "cleared": Cleared}
+
+__all__ = ["PRICINGS", "RISES", "Cleared", "DualAscent", "Pricing", "Tax"]

@@ -1,0 +1,72 @@
+"""Prices from a market that clears while the network is trained."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from walras.errors import InputError
+from walras.market.pricing.pricing import Pricing
+from walras.market.schedule import budget_path
+from walras.mechanisms import Clearing, IndivisibleBids, Mechanism
+
+
+@final
+@dataclass(frozen=True)
+class Cleared(Pricing):
+    """Every so many steps units bid what they are worth, and a mechanism sells them a shrinking supply of compute.
+
+    Losers leave for good; the others pay the clearing's price until the next one, as a penalty in the loss:
+    price * (cost - supply), the Lagrangian. Prices are in the loss's units where values are.
+    """
+
+    mechanism: Mechanism
+    supplies: tuple[float, ...]
+    played: int = 0
+    price: float = 0.0
+    steered: bool = True
+
+    @staticmethod
+    def of(mechanism: Mechanism, budget: float, rounds: int, schedule: str = "geometric") -> "Cleared":
+        """A market of so many rounds from the whole down to the budget."""
+        return Cleared(mechanism, tuple(budget_path(budget, rounds, schedule)))
+
+    @property
+    def supply(self) -> float:
+        """What was for sale last."""
+        return 1.0 if self.played == 0 else self.supplies[self.played - 1]
+
+    def penalty(self, cost: Tensor, at: float) -> Tensor:
+        """price * (cost - supply)."""
+        del at
+        return self.price * (cost - self.supply)
+
+    def due(self, at: float) -> bool:
+        """Whether the next round is to be played: round t of T at t / T of the training."""
+        return self.played < len(self.supplies) and at >= self.played / len(self.supplies)
+
+    def clear(self, value: Tensor, share: Tensor) -> tuple["Cleared", Clearing]:
+        """Play a round: values `[n]`, 0 of those that have left, and costs `[n]` as shares of the dense model."""
+        if self.played == len(self.supplies):
+            raise InputError(f"all {self.played} rounds of this market have been played")
+        supply = self.supplies[self.played]
+        bids, cost = IndivisibleBids(value.double()), share.double()
+        clearing = self.mechanism(bids, supply, cost)
+        rule = self.mechanism.after(bids, torch.tensor([supply]).double(), cost.unsqueeze(-1), clearing)
+        return replace(self, mechanism=rule, played=self.played + 1, price=float(clearing.price[..., 0])), clearing
+
+    def state(self) -> dict[str, Any]:
+        """Rounds played, the price, and what the rule has learnt."""
+        rule = self.mechanism
+        learnt = asdict(rule) if is_dataclass(rule) else {}
+        return {"played": self.played, "price": self.price, "mechanism": learnt}
+
+    def restored(self, state: Mapping[str, Any]) -> "Cleared":
+        """The same market in a state that was saved."""
+        rule = self.mechanism
+        learnt = dict(state["mechanism"])
+        if is_dataclass(rule):
+            rule = replace(rule, **{f.name: learnt[f.name] for f in fields(rule) if f.init and f.name in learnt})
+        return replace(self, mechanism=rule, played=int(state["played"]), price=float(state["price"]))

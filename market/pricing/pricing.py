@@ -1,0 +1,38 @@
+"""The interface of everything that prices computation while a network is trained."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any, TypeVar
+
+from torch import Tensor
+
+Self = TypeVar("Self", bound="Pricing")
+
+
+class Pricing(ABC):
+    """A price of compute in the loss. Concrete ones are final frozen dataclasses: `after` returns the next state.
+
+    `cost` is the expected share of the dense model's compute that is used, from 0 to 1, and `at` how much of the
+    priced training is over, from 0 to 1. Prices are in units of the task's loss for the dense model's whole compute.
+    """
+
+    price: float
+    steered: bool = False  # whether it heads for a budget
+
+    @abstractmethod
+    def penalty(self, cost: Tensor, at: float) -> Tensor:
+        """What is added to the task's loss [], differentiable in `cost` []."""
+
+    def after(self: Self, cost: float, at: float) -> Self:
+        """The pricing of the next step, having seen the cost of this one. Most learn nothing."""
+        del cost, at
+        return self
+
+    def state(self) -> dict[str, Any]:
+        """Its fields as plain data."""
+        return asdict(self)  # type: ignore[call-overload, no-any-return]  # concrete ones are dataclasses
+
+    def restored(self: Self, state: Mapping[str, Any]) -> Self:
+        """The same pricing in a state that was saved."""
+        return replace(self, **state)  # type: ignore[type-var]

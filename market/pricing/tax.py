@@ -1,0 +1,35 @@
+"""A tax that is fixed before training begins."""
+
+from dataclasses import dataclass
+from typing import final
+
+from torch import Tensor
+
+from walras.errors import InputError, UnknownNameError
+from walras.market.pricing.pricing import Pricing
+
+RISES = ("constant", "linear", "quadratic")
+
+
+@final
+@dataclass(frozen=True)
+class Tax(Pricing):
+    """The loss becomes L_task + price * cost: the paper's Eq. 5, with cost a share of the dense model's compute.
+
+    The price stands from the first step on, or rises from 0 with the first half of training, linearly or as its
+    square, and stands then. No budget: what is used is whatever the price leaves.
+    """
+
+    price: float
+    rise: str = "constant"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.price, bool) or not 0 <= self.price < float("inf"):
+            raise InputError(f"price is {self.price!r}; it must be a number of at least 0")
+        if self.rise not in RISES:
+            raise UnknownNameError("schedule of the tax", self.rise, RISES)
+
+    def penalty(self, cost: Tensor, at: float) -> Tensor:
+        """price * cost, the price as far as it has risen."""
+        risen = min(2 * at, 1.0) ** {"constant": 0, "linear": 1, "quadratic": 2}[self.rise]
+        return self.price * risen * cost

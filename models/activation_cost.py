@@ -1,0 +1,50 @@
+"""The paper's cost of activations (Eq. 2), literally and in the form that cannot be evaded by scaling."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from walras.models.inventory import Inventory, projections
+from walras.models.objective import Batch
+from walras.models.projections import written
+from walras.models.streams import features, real_tokens
+
+
+@final
+@dataclass(frozen=True)
+class ActivationCost:
+    """C = alpha * mean |A| row sum + beta * mean |a|, of attention probabilities A and FFN activations a.
+
+    Reconstructed from "Computational Economics in LLMs" (arXiv 2508.10426), Eq. 2, whose symbols are not at hand; alpha
+    = beta, sums divided by tokens and units, so that neither padding nor length counts. `literal` has the attention
+    term as it stands: rows of A sum to 1, so that it is a constant whose gradient is 0. And its FFN term falls without
+    any change of the network where W1 shrinks and W2 grows. The `invariant` form weighs |a_j| by the norm of the
+    column that neuron j writes with, relative to the mean, and has no attention term.
+    """
+
+    units: Inventory
+    invariant: bool
+    heads: bool = True
+    ffn: bool = True
+
+    @contextmanager
+    def measured(self, model: nn.Module) -> Iterator[Callable[[Batch], Tensor]]:
+        """Within the context, calling what it gives with a batch yields the cost [] of the batch's forward pass."""
+        with features(model, self.units) as seen:
+            yield lambda batch: self._cost(model, batch, seen)
+
+    def _cost(self, model: nn.Module, batch: Batch, seen: list[Tensor]) -> Tensor:
+        terms = []
+        for site, projection, x in zip(self.units.sites, projections(model, self.units), seen, strict=True):
+            if site.kind != "ffn" or not self.ffn:
+                continue
+            size = real_tokens(x, batch).abs()
+            if self.invariant:
+                norm = written(projection).norm(dim=0)
+                size = size * (norm / norm.detach().mean())
+            terms.append(size.mean())
+        return torch.stack(terms).mean() if terms else next(model.parameters()).new_zeros(())
