@@ -13,7 +13,7 @@ from walras.experiments.commands.allocate import allocate
 from walras.experiments.commands.compare import compare
 from walras.experiments.commands.export import export
 from walras.experiments.commands.learn import learn
-from walras.experiments.commands.options import HELP, option
+from walras.experiments.commands.options import option
 from walras.experiments.config import RunConfig, parse_budgets, read_config
 from walras.experiments.recipes import resolved
 from walras.experiments.screen import fail, interrupted, output, progress_bar
@@ -64,7 +64,7 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """One market on one model and one task: which heads and FFN blocks stay at a budget of compute."""
-    given = {name: value for name, value in locals().items() if name in HELP and value not in (None, [])}
+    given = option.given(locals())
     if budget:
         given["budget"] = parse_budgets(budget, resource)
     settings = resolved({**(read_config(config) if config else {}), **given})

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from walras.experiments.commands.options import HELP, option
+from walras.experiments.commands.options import option
 from walras.experiments.config import read_config
 from walras.experiments.screen import interrupted, output, progress_bar
 
@@ -50,7 +50,7 @@ def compare(
 
     Exit code 1 where a cell failed; why is told in failed/ under the folder.
     """
-    given = {name: value for name, value in locals().items() if name in HELP and value is not None}
+    given = option.given(locals())
     for name in ("recipe", "budget"):
         given.pop(name, None)
 

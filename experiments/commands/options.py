@@ -1,18 +1,37 @@
-"""Options of commands that are settings of a run."""
+"""Options of commands that are settings: one for every field of a dataclass of settings."""
 
-from dataclasses import MISSING, fields
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from functools import cached_property
+from typing import Any, final
 
 import typer
 
 from walras.experiments.config import RunConfig
 
-HELP = {f.name: str(f.metadata["help"]) for f in fields(RunConfig)}
-_DEFAULT = {f.name: f.default for f in fields(RunConfig) if f.default is not MISSING}
+
+@final
+@dataclass(frozen=True)
+class Options:
+    """Options for the settings of a kind; what is not given comes from the config file, or is the default shown."""
+
+    kind: type
+
+    def __call__(self, name: str, *flags: str) -> Any:
+        """The option of one setting."""
+        flag = "--" + name.replace("_", "-")
+        text, default = self._fields[name]
+        told = "" if default in (None, MISSING) else f" [default: {default}]"
+        return typer.Option(*(flags or (flag,)), help=text + told)
+
+    def given(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of a command's arguments that are settings, and were given."""
+        return {name: value for name, value in values.items() if name in self._fields and value not in (None, [])}
+
+    @cached_property
+    def _fields(self) -> dict[str, tuple[str, Any]]:
+        """Help and default by name."""
+        return {f.name: (str(f.metadata["help"]), f.default) for f in fields(self.kind)}
 
 
-def option(name: str, *flags: str) -> Any:
-    """An option for a setting; what is not given comes from the config file, or is the default shown."""
-    flag = "--" + name.replace("_", "-")
-    text, default = HELP[name], _DEFAULT[name]
-    return typer.Option(*(flags or (flag,)), help=text + ("" if default is None else f" [default: {default}]"))
+option = Options(RunConfig)
