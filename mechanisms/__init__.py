@@ -18,6 +18,7 @@ from walras.mechanisms.shadow_price import ShadowPrice
 from walras.mechanisms.surge import SurgeBids
 from walras.mechanisms.tabulated import TabulatedBids
 from walras.mechanisms.triangular import TriangularBids
+from walras.mechanisms.tsallis import TsallisBids
 from walras.mechanisms.uniform_price_auction import UniformPriceAuction
 
 MECHANISMS: dict[str, type[Mechanism]] = {
@@ -42,6 +43,7 @@ __all__ = [
     "SurgeBids",
     "TabulatedBids",
     "TriangularBids",
+    "TsallisBids",
     "UniformPriceAuction",
     "charge",
     "load",

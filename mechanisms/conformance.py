@@ -20,6 +20,7 @@ from walras.mechanisms.entropic import EntropicBids
 from walras.mechanisms.indivisible import IndivisibleBids
 from walras.mechanisms.mechanism import Mechanism, charge
 from walras.mechanisms.quadratic import QuadraticBids
+from walras.mechanisms.tsallis import TsallisBids
 
 # Makes a population from scores [..., n]; the second argument multiplies every utility.
 Population = Callable[[Tensor, float], Bids]
@@ -27,6 +28,7 @@ POPULATIONS: dict[str, Population] = {
     "indivisible": lambda score, money: IndivisibleBids(score * money),
     "entropic": lambda score, money: EntropicBids(score * money, temperature=money),
     "quadratic": lambda score, money: QuadraticBids(score * money, temperature=money),
+    "tsallis": lambda score, money: TsallisBids(score * money, temperature=money),
 }
 _TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-9}
 

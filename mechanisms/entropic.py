@@ -21,7 +21,7 @@ class EntropicBids:
     """
 
     score: Tensor
-    temperature: float = 1.0
+    temperature: float | Tensor = 1.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "score", as_values("score", self.score))

@@ -51,7 +51,10 @@ class Architecture:
     counters: Mapping[str, str] = field(default_factory=dict)  # its attributes: "heads" or "features"
     cache: str = "past_key_values"  # its argument that is the cache of keys and values
     head_bias: str = ""  # its argument of shape [batch, heads, query, key] that is added to the scores
+    functional: bool = True  # its attention goes through transformers' AttentionInterface
     streams_if: Mapping[str, object] = field(default_factory=dict)  # settings without which `stream` is elsewhere
+    along_tokens: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """An encoder layer's arguments, beside the states, with a dimension of tokens, and these; decoders have none."""
 
 
 def _apart(query: str, key: str, value: str, output: str, stream: str) -> SubLayer:
@@ -70,6 +73,8 @@ def _ffn(*inputs: str, output: str, stream: str = "") -> SubLayer:
     return SubLayer(tuple(Projection(path, ("ffn_in",)) for path in inputs), output, stream)
 
 
+_MASK = {"attention_mask": (-2, -1)}
+
 _BERT = Architecture(
     layers="encoder.layer",
     attention="attention.self",
@@ -83,6 +88,7 @@ _BERT = Architecture(
     ffn=_ffn("intermediate.dense", output="output.dense", stream="output.LayerNorm"),
     head_size="attention_head_size",
     counters={"num_attention_heads": "heads", "all_head_size": "features"},
+    along_tokens=_MASK,
 )
 
 _LLAMA = Architecture(
@@ -112,6 +118,7 @@ _VIT = Architecture(
     ffn=_ffn("mlp.fc1", output="mlp.fc2"),
     head_size="head_dim",
     counters={"num_attention_heads": "heads"},
+    along_tokens=_MASK,
 )
 
 ARCHITECTURES: dict[str, Architecture] = {
@@ -133,6 +140,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         ffn=_ffn("ffn.lin1", output="ffn.lin2", stream="output_layer_norm"),
         head_size="attention_head_size",
         counters={"n_heads": "heads", "dim": "features"},
+        along_tokens=_MASK,
     ),
     "mpnet": Architecture(
         layers="encoder.layer",
@@ -148,6 +156,8 @@ ARCHITECTURES: dict[str, Architecture] = {
         head_size="attention_head_size",
         counters={"num_attention_heads": "heads", "all_head_size": "features"},
         head_bias="position_bias",  # one table of relative positions, shared by all layers
+        functional=False,
+        along_tokens={**_MASK, "position_bias": (-2, -1)},
     ),
     "modernbert": Architecture(
         layers="layers",
@@ -155,6 +165,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         heads=_fused("attn.Wqkv", output="attn.Wo", stream="mlp_norm"),
         ffn=SubLayer((Projection("mlp.Wi", ("ffn_in", "ffn_in")),), output="mlp.Wo"),
         head_size="head_dim",
+        along_tokens={**_MASK, "position_embeddings": (-2,)},
     ),
     "gpt2": Architecture(
         layers="h",
@@ -203,7 +214,7 @@ def architecture(model: nn.Module) -> Architecture:
         UnknownNameError: the family is in no row; the message shows what a row has to say.
         InputError: `model` holds no Hugging Face transformer, or several.
     """
-    return family(str(_pretrained(model)[1].config.model_type))
+    return family(str(transformer(model).config.model_type))
 
 
 def family(kind: str) -> Architecture:
@@ -241,6 +252,15 @@ def submodule(model: nn.Module, path: str) -> nn.Module:
         return model.get_submodule(path)
     except AttributeError as error:
         raise InputError(f"{type(model).__name__} has no module {path!r}: {error}") from None
+
+
+def transformer(model: nn.Module) -> PreTrainedModel:
+    """The one Hugging Face transformer inside `model`.
+
+    Raises:
+        InputError: it holds none, or several.
+    """
+    return _pretrained(model)[1]
 
 
 def _pretrained(model: nn.Module) -> tuple[str, PreTrainedModel]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         Status,
         SurgeBids,
         TabulatedBids,
+        TsallisBids,
         UniformPriceAuction,
     )
     from walras.mechanisms.conformance import check_mechanism
@@ -59,6 +60,7 @@ __all__ = [
     "TabulatedBids",
     "Task",
     "Truthful",
+    "TsallisBids",
     "UniformPriceAuction",
     "UnitAgent",
     "Valuation",
