@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from walras.experiments.frontier import Interval, Statistics
+from walras.experiments.plots import plain
 
 # Okabe and Ito's colours, told apart by the colour-blind; black is the reference's. Shapes tell the recipes apart too.
 REFERENCE = "#000000"
@@ -54,7 +55,7 @@ def _values(
         found = [(used[recipe, b], statistics.at(recipe, b).value) for b in budgets if (recipe, b) in used.index]
         points = [(x, value) for x, value in found if value is not None]
         x = [p[0] for p in points]
-        axes.plot(x, [value.mean for _, value in points], label=_plain(recipe), **{"markersize": 5, **styles[recipe]})
+        axes.plot(x, [value.mean for _, value in points], label=plain(recipe), **{"markersize": 5, **styles[recipe]})
         low, high = ([_end(value, end) for _, value in points] for end in ("low", "high"))
         if len(points) == 1:
             axes.vlines(x, low, high, color=styles[recipe]["color"], linewidth=1.2)
@@ -62,7 +63,7 @@ def _values(
     axes.axhline(float(table["dense"].mean()), color="#666666", linestyle="-.", linewidth=0.9, label="dense")
     axes.set_xlim(0.95 * float(used.min()), 1.05 * float(used.max()))  # recipes differ a little in what they use
     axes.set_xlabel("compute of the small model [M MACs a sequence]")
-    axes.set_ylabel(f"{_plain(metric)}, mean over seeds")
+    axes.set_ylabel(f"{plain(metric)}, mean over seeds")
     axes.grid(alpha=0.25, linewidth=0.6)
 
 
@@ -92,7 +93,7 @@ def _differences(
     axes.set_xlim(-0.5, len(places) - 0.5)
     axes.set_xticks(range(len(places)), ["mean of all" if b is None else f"{b:g}" for b in places])
     axes.set_xlabel("budget [share of dense MACs]")
-    axes.set_ylabel(f"{_plain(metric)}: recipe minus {_plain(statistics.against)}, paired by seed")
+    axes.set_ylabel(f"{plain(metric)}: recipe minus {plain(statistics.against)}, paired by seed")
     axes.grid(axis="y", alpha=0.25, linewidth=0.6)
 
 
@@ -100,8 +101,3 @@ def _end(interval: Interval, name: str) -> float:
     """An end of the interval; the mean where there is none."""
     end = getattr(interval, name)
     return interval.mean if end is None else float(end)
-
-
-def _plain(text: str) -> str:
-    """A text of the user's, in which dollars are not to begin a formula."""
-    return text.replace("$", r"\$")

@@ -37,7 +37,7 @@ class HardConcrete(nn.Module):
         self.register_buffer("fixed", torch.full_like(odds, torch.nan))
 
     def fix(self, units: Tensor, gate: float) -> None:
-        """Hold the gates of `units`, bool `[n]`, at 0 or 1 from now on; those that are held already stay as they are."""
+        """Hold the gates of `units`, bool `[n]`, at 0 or 1 from now on; those that are held already stay so."""
         if gate not in (0.0, 1.0):
             raise InputError(f"a gate is fixed at {gate!r}; valid: 0 and 1")
         self.fixed = torch.where(units & self.fixed.isnan(), torch.full_like(self.fixed, gate), self.fixed)

@@ -43,6 +43,11 @@ class Economy:
             gates.fix(torch.from_numpy(units.kind == kept).to(share.device), 1.0)
         return Economy(gates, pricing, share)
 
+    @property
+    def floor(self) -> float:
+        """Share of the dense model's compute that is left when every unit that can go has gone."""
+        return float(self.share[self.gates.fixed == 1].sum())
+
     def cost(self) -> Tensor:
         """Expected share of the dense model's compute [], with gradients to the odds."""
         return (self.gates.chance() * self.share).sum()
@@ -57,7 +62,7 @@ class Economy:
         if not self.pricing.steered:
             return opened
         fixed = self.gates.fixed == 1
-        supply = budget - float(self.share[fixed].sum())
+        supply = budget - self.floor
         bids = IndivisibleBids(torch.where(fixed, 0.0, self.gates.chance().detach() * self.share).double())
         clearing = ShadowPrice()(bids, max(supply, 0.0), self.share.double())
         return (clearing.quantity > 0) | fixed

@@ -50,8 +50,8 @@ class TrainFolder:
         for name in sorted({*then, *now}):
             if then.get(name) != now.get(name):
                 raise InputError(
-                    f"--out {str(self.path)!r} was begun with {name} = {then.get(name)!r}, now it is {now.get(name)!r}; "
-                    "resume with the same settings, or use --overwrite"
+                    f"--out {str(self.path)!r} was begun with {name} = {then.get(name)!r}, now it is "
+                    f"{now.get(name)!r}; resume with the same settings, or use --overwrite"
                 )
 
     def begin(self) -> None:

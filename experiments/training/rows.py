@@ -15,8 +15,8 @@ MOST_HELD_OUT = 1000
 _CHUNK = 16  # batches among which rows are sorted by length, so that little is padded
 
 
-def split(task: Task, share: float, limit: int | None, seed: int) -> tuple[Task, Task]:
-    """The task on the rows that are trained on, evaluated on rows that are held out of them; and as it is.
+def split(task: Task, share: float, limit: int | None, seed: int) -> Task:
+    """The task on the rows that are trained on, evaluated on rows that are held out of them.
 
     Raises:
         InputError: fewer than two rows are left to train on.
@@ -27,7 +27,7 @@ def split(task: Task, share: float, limit: int | None, seed: int) -> tuple[Task,
     held_out, train = [rows[i] for i in order[:held]], [rows[i] for i in order[held:]]
     if len(train) < 2:
         raise InputError(f"{len(train)} training row(s) are left of {len(order)}; at least two are needed")
-    return task.parts(train, held_out or train), task
+    return task.parts(train, held_out or train)
 
 
 @final

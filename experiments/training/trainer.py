@@ -1,7 +1,7 @@
 """The training loop: a price in the loss, units settled on the way, checkpoints from which it goes on bit by bit."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,7 +70,7 @@ class Trainer:
     valuation: Valuation | None = None
     calibration: Calibration | None = None
     folder: Path | None = None
-    tell: Callable[[int, int, str], None] = lambda step, steps, text: None
+    tell: Callable[[int, str], None] = lambda step, text: None
     now: Progressed = field(default_factory=Progressed)
     keep: Tensor | None = None
 
@@ -117,9 +117,11 @@ class Trainer:
             group |= {"peak": self.config.rate, "falls": True}
         if self.economy is not None and not self.now.settled:
             gates = list(self.economy.gates.parameters())
-            groups.append({"params": gates, "weight_decay": 0.0, "peak": self.config.travel / self.settles, "falls": False})
+            groups.append(
+                {"params": gates, "weight_decay": 0.0, "peak": self.config.travel / self.settles, "falls": False}
+            )
         groups = [group for group in groups if group["params"]]
-        self.optimizer = self.accelerator.prepare(torch.optim.AdamW(groups, lr=self.config.rate))
+        self.optimizer = self.accelerator.prepare(torch.optim.AdamW(groups, lr=self.config.rate, fused=True))
         self.trained = [p for group in groups for p in group["params"]]
 
     def _step(self) -> None:
@@ -147,7 +149,7 @@ class Trainer:
                 raise TrainingError(self._lost(float(total.detach())))
             self.accelerator.backward(total)
         self._average()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
+        self.accelerator.clip_grad_norm_(self.model.parameters(), CLIP)
         self._rate(step)
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -158,7 +160,7 @@ class Trainer:
             row |= {"cost": spent, "price": economy.pricing.price}
         self.now.log.append(row)
         share = f", {row['cost']:.1%} used at price {row['price']:.3g}" if "cost" in row else ""
-        self.tell(step + 1, self.steps, f"Step {step + 1}: loss {row['loss']:.3g}{share}")
+        self.tell(step + 1, f"Step {step + 1}: loss {row['loss']:.3g}{share}")
 
     def _lost(self, loss: float) -> str:
         last = sorted((self.folder / "checkpoint").glob("step-*")) if self.folder else []
@@ -232,7 +234,7 @@ class Trainer:
         """Write a checkpoint, where there is a folder; one process does."""
         if self.folder is None or not self.accelerator.is_main_process:
             return
-        tensors = {
+        tensors: dict[str, Mapping[str, Tensor]] = {
             "model": dict(self.model.named_parameters()),
             "best": self.best,
             "optimizer": optimizer_tensors(self.optimizer),

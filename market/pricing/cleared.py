@@ -1,7 +1,7 @@
 """Prices from a market that clears while the network is trained."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, final
 
 import torch
@@ -59,14 +59,11 @@ class Cleared(Pricing):
 
     def state(self) -> dict[str, Any]:
         """Rounds played, the price, and what the rule has learnt."""
-        rule = self.mechanism
-        learnt = asdict(rule) if is_dataclass(rule) else {}
-        return {"played": self.played, "price": self.price, "mechanism": learnt}
+        rule: Any = self.mechanism  # a dataclass, as every concrete rule is
+        return {"played": self.played, "price": self.price, "mechanism": asdict(rule)}
 
     def restored(self, state: Mapping[str, Any]) -> "Cleared":
         """The same market in a state that was saved."""
-        rule = self.mechanism
-        learnt = dict(state["mechanism"])
-        if is_dataclass(rule):
-            rule = replace(rule, **{f.name: learnt[f.name] for f in fields(rule) if f.init and f.name in learnt})
-        return replace(self, mechanism=rule, played=int(state["played"]), price=float(state["price"]))
+        rule: Any = self.mechanism
+        learnt = replace(rule, **{f.name: state["mechanism"][f.name] for f in fields(rule) if f.init})
+        return replace(self, mechanism=learnt, played=int(state["played"]), price=float(state["price"]))

@@ -1,0 +1,73 @@
+"""The report of a training run: pictures and one HTML file with them inside."""
+
+from base64 import b64encode
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, select_autoescape
+from matplotlib.figure import Figure
+
+from walras.experiments import plots
+from walras.experiments.folder import write_whole
+from walras.experiments.metric import titled
+from walras.experiments.training.folder import TrainFolder
+
+if TYPE_CHECKING:
+    from walras.experiments.training.train import Trained
+
+_WINDOW = 20  # steps over which the loss is averaged
+
+
+def write_report(folder: TrainFolder, result: "Trained", summary: Mapping[str, Any]) -> None:
+    """Write `training.png`, `allocation.png` and `report.html`."""
+    units = result.units
+    kept = pd.DataFrame({"round": 1, "layer": units.layer, "kind": units.kind, "index": units.index,
+                         "quantity": result.keep.numpy().astype(float)})  # fmt: skip
+    pictures = {
+        "training": (training(result.steps, result.judged, summary), "Loss, expected compute and its price, by step."),
+        "allocation": (plots.allocation(kept), "Kept heads and FFN blocks by layer: filled cells stay, crosses go."),
+    }
+    figures = []
+    for name, (figure, alt) in pictures.items():
+        data = plots.png(figure)
+        write_whole(folder.path / f"{name}.png", data)
+        figures.append({"alt": alt, "data": b64encode(data).decode()})
+    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=select_autoescape())
+    page = environment.get_template("report.html").render(
+        summary=summary, metric=titled(summary["metric"]), figures=figures
+    )
+    write_whole(folder.path / "report.html", page)
+
+
+def training(steps: pd.DataFrame, judged: pd.DataFrame, summary: Mapping[str, Any]) -> Figure:
+    """The loss and the held-out metric above; expected compute and price below, where a price was paid."""
+    priced = "cost" in steps
+    figure = Figure(figsize=(7.5, 5.2 if priced else 3.0), layout="constrained")
+    panels: Any = figure.subplots(2 if priced else 1, 1, sharex=True, squeeze=False)[:, 0]
+    smooth = steps["loss"].rolling(_WINDOW, min_periods=1).mean()
+    panels[0].plot(steps["step"], smooth, color=plots.BLUE, label=f"loss, mean of {_WINDOW} steps")
+    panels[0].set_ylabel("training loss")
+    if len(judged):
+        metric = summary["metric"]
+        value = judged["value"] if metric["higher_is_better"] else -judged["value"]
+        right = panels[0].twinx()
+        right.plot(judged["step"], value, "o--", color=plots.ORANGE, markersize=4, label="held-out rows (right)")
+        right.set_ylabel(plots.plain(titled(metric)))
+        right.legend(frameon=False, loc="lower right")
+    panels[0].legend(frameon=False, loc="upper right")
+    if priced:
+        paid = steps.dropna(subset=["cost"])
+        panels[1].plot(paid["step"], paid["cost"], color=plots.BLUE, label="expected cost")
+        if summary["cost"] == "macs" and np.isfinite(summary["budget"]):
+            panels[1].axhline(summary["budget"], color=plots.GREY, linestyle=":", label="budget")
+        panels[1].set_ylabel("share of dense MACs" if summary["cost"] == "macs" else "activation cost")
+        right = panels[1].twinx()
+        right.plot(paid["step"], paid["price"], "--", color=plots.ORANGE, label="price (right)")
+        right.set_ylabel("price [loss a dense model's compute]")
+        panels[1].legend(frameon=False, loc="lower left")
+        right.legend(frameon=False, loc="upper right")
+    panels[-1].set_xlabel("step")
+    return figure

@@ -1,0 +1,101 @@
+"""What training begins with: settings with every name resolved, and then a network, measured as it is."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, final
+
+import torch
+from torch import nn
+
+from walras.agents import VALUATIONS, Valuation
+from walras.errors import UnknownNameError
+from walras.experiments.floor import Floor
+from walras.experiments.plugins import build, find_class
+from walras.experiments.recipes import RECIPES
+from walras.experiments.run import find_task
+from walras.experiments.tasks import Task
+from walras.experiments.training.config import TrainConfig
+from walras.market.pricing import Cleared, DualAscent, Pricing, Tax
+from walras.mechanisms import MECHANISMS, Mechanism
+from walras.models.loading import load
+
+
+@final
+@dataclass(frozen=True)
+class TrainPlan:
+    """Settings with names resolved: all that can be wrong without loading a network is found wrong here."""
+
+    config: TrainConfig
+    task: Task
+    mechanism: Mechanism
+    valuation: Valuation
+
+    @staticmethod
+    def of(config: TrainConfig) -> "TrainPlan":
+        """Resolve names, read the task's data.
+
+        Raises:
+            InputError, UnknownNameError: whatever is wrong with the settings or the data.
+        """
+        if config.recipe is not None and config.recipe not in RECIPES:
+            raise UnknownNameError("recipe", config.recipe, RECIPES)
+        task = find_task(config.task, config.data)
+        task.check(config.length)
+        return TrainPlan(
+            config, task,
+            build("mechanism", find_class("mechanism", config.mechanism, MECHANISMS, Mechanism)),
+            build("valuation", find_class("valuation", config.valuation, VALUATIONS, Valuation)),
+        )  # fmt: skip
+
+    def pricing(self, loss: float) -> Pricing | None:
+        """The pricing in its first state; `loss` is the one that training begins with."""
+        config = self.config
+        if config.pricing == "none":
+            return None
+        if config.pricing == "tax":
+            return Tax(float(config.price or 0.0), config.rise)
+        if config.pricing == "cleared":
+            return Cleared.of(self.mechanism, config.budget, config.rounds, config.schedule)
+        return DualAscent(config.budget, config.ascent * max(loss, 1e-6))
+
+
+@final
+@dataclass(frozen=True)
+class TrainStage:
+    """A network before training, which is never changed, and what it scores on the task's evaluation split."""
+
+    model: nn.Module
+    tokenizer: Any
+    task: Task
+    floor: Floor
+    scores: dict[str, float]
+    sizes: dict[str, int]
+
+    @staticmethod
+    def of(config: TrainConfig, device: str) -> "TrainStage":
+        """Load and measure; a second call with the same network, task, sizes and seed takes what the first one found.
+
+        Raises:
+            InputError: a network that cannot be loaded, or does not fit the task.
+        """
+        return _stage(*(getattr(config, name) for name in STAGE), device)
+
+
+STAGE = ("model", "task", "data", "block", "length", "batch_size", "trust_remote_code", "seed")
+"""Settings on which a stage depends; on the seed where the network gets a new head."""
+
+
+@lru_cache(maxsize=1)
+def _stage(
+    name: str, task_name: str, data: str | None, block: int, length: int, batch_size: int, trust: bool, seed: int,
+    device: str,
+) -> TrainStage:  # fmt: skip
+    """Kept for the next run of a grid."""
+    task, sizes = find_task(task_name, data), {"batch_size": batch_size, "length": length}
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)  # of a new head
+        model, tokenizer = load(name, task.head, device=device, trust_remote_code=trust, classes=task.labels())
+    floor = Floor.of(model, block, length)
+    task = task.prepared(tokenizer, length)
+    scores = task.scores(model, tokenizer, task.reference(model, tokenizer, **sizes), **sizes)
+    return TrainStage(model, tokenizer, task, floor, scores, sizes)
