@@ -18,6 +18,7 @@ from walras.mechanisms import (
     PostedPrice,
     QuadraticBids,
     ShadowPrice,
+    TsallisBids,
     UniformPriceAuction,
 )
 
@@ -27,7 +28,7 @@ TWO_BY_THREE = IndivisibleBids(torch.ones(2, 3))
 RULES = [ShadowPrice(), UniformPriceAuction(), PostedPrice(price=0.5), KwonSearch()]
 
 
-@pytest.mark.parametrize("kind", [IndivisibleBids, EntropicBids, QuadraticBids])
+@pytest.mark.parametrize("kind", [IndivisibleBids, EntropicBids, QuadraticBids, TsallisBids])
 def test_values_must_be_numbers_below_infinity(kind: Any) -> None:
     with pytest.raises(InputError, match=r"at \[1\] is nan"):
         kind(torch.tensor([1.0, NAN]))
@@ -39,11 +40,17 @@ def test_values_must_be_numbers_below_infinity(kind: Any) -> None:
     assert kind([1.0, -INF]).demand(torch.tensor([0.5, 0.5]))[1] == 0
 
 
-@pytest.mark.parametrize("kind", [EntropicBids, QuadraticBids])
+@pytest.mark.parametrize("kind", [EntropicBids, QuadraticBids, TsallisBids])
 @pytest.mark.parametrize("temperature", [0.0, -1.0, NAN, INF])
 def test_temperatures_are_positive(kind: Any, temperature: float) -> None:
     with pytest.raises(InputError, match=f"temperature is {temperature}"):
         kind(torch.ones(2), temperature)
+
+
+@pytest.mark.parametrize("alpha", [1.0, 0.5, -2.0, NAN, INF])
+def test_tsallis_bids_need_an_alpha_above_1(alpha: float) -> None:
+    with pytest.raises(InputError, match=f"alpha is {alpha}; .*EntropicBids"):
+        TsallisBids(torch.ones(2), alpha=alpha)
 
 
 @pytest.mark.parametrize("rule", RULES)

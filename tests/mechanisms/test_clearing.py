@@ -13,6 +13,7 @@ from walras.mechanisms import (
     PostedPrice,
     QuadraticBids,
     ShadowPrice,
+    TsallisBids,
     UniformPriceAuction,
 )
 
@@ -122,9 +123,22 @@ def test_entropic_by_hand() -> None:
     assert free.price.item() == pytest.approx(torch.tensor(3.0).log().item() - 1)
 
 
-@pytest.mark.parametrize("kind", [EntropicBids, QuadraticBids])
+def test_tsallis_by_hand() -> None:
+    # Of alpha 1.5, the root of demand is (z - p) / 2 + 2 / 3: 0.6 and 0.8 for z = 0, 0.4 at p = 2 / 15.
+    bids = TsallisBids(torch.tensor([0.0, 0.4], dtype=torch.float64))
+    clearing = ShadowPrice()(bids, 1.0)
+    torch.testing.assert_close(clearing.quantity, torch.tensor([0.36, 0.64], dtype=torch.float64))
+    assert clearing.price.item() == pytest.approx(2 / 15)
+    # z q + (q - q^1.5) / 0.75 at 0.36 and 0.64
+    expected = torch.tensor([0.144 / 0.75, 0.256 + 0.128 / 0.75], dtype=torch.float64)
+    torch.testing.assert_close(bids.utility(clearing.quantity), expected)
+
+
+@pytest.mark.parametrize("kind", [EntropicBids, QuadraticBids, TsallisBids])
 @pytest.mark.parametrize("floor", [0.0, -INF])
-def test_edges_of_divisible_markets(kind: type[EntropicBids] | type[QuadraticBids], floor: float) -> None:
+def test_edges_of_divisible_markets(
+    kind: type[EntropicBids] | type[QuadraticBids] | type[TsallisBids], floor: float
+) -> None:
     rule = ShadowPrice(price_floor=floor)
     assert rule(kind(torch.empty(0)), 1.0).quantity.shape == (0,)
     nothing = rule(kind(torch.tensor([1.0, -2.0])), 0.0)

@@ -19,6 +19,7 @@ from walras.mechanisms import (
     PostedPrice,
     QuadraticBids,
     ShadowPrice,
+    TsallisBids,
     UniformPriceAuction,
     charge,
 )
@@ -200,6 +201,9 @@ GOOD: dict[str, Bids] = {
     "entropic, cool": EntropicBids(torch.tensor([[0.5, 1.0]]), temperature=0.5),
     "quadratic": QuadraticBids(torch.tensor([0.5, 1.0, 2.0, -1.0, -torch.inf])),
     "quadratic, hot": QuadraticBids(torch.tensor([[0.5, 1.0]]), temperature=3.0),
+    "tsallis": TsallisBids(torch.tensor([0.5, 1.0, 2.0, -1.0, -torch.inf])),
+    "tsallis, hot": TsallisBids(torch.tensor([[0.5, 1.0]]), temperature=3.0, alpha=1.25),
+    "tsallis, beyond quadratic": TsallisBids(torch.tensor([0.5, 1.0, 2.0]), temperature=0.5, alpha=3.0),
 }
 
 

@@ -1,6 +1,6 @@
 """Prices and quantities as differentiable functions of scores, costs and supply; the penalty of a clearing."""
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 import torch
@@ -14,20 +14,22 @@ from walras.mechanisms import (
     PostedPrice,
     QuadraticBids,
     ShadowPrice,
+    TsallisBids,
     UniformPriceAuction,
 )
 
 DOUBLE = torch.float64
+Divisible: TypeAlias = type[EntropicBids] | type[QuadraticBids] | type[TsallisBids]
 
 
 def differentiable(*values: Any) -> list[Tensor]:
     return [torch.tensor(v, dtype=DOUBLE, requires_grad=True) for v in values]
 
 
-@pytest.mark.parametrize("kind", [EntropicBids, QuadraticBids])
+@pytest.mark.parametrize("kind", [EntropicBids, QuadraticBids, TsallisBids])
 @pytest.mark.parametrize("floor", [-torch.inf, 0.0])
 @pytest.mark.parametrize("supply", [0.4, 1.3, 40.0])  # the last is slack where there is a floor
-def test_gradcheck(kind: type[EntropicBids] | type[QuadraticBids], floor: float, supply: float) -> None:
+def test_gradcheck(kind: Divisible, floor: float, supply: float) -> None:
     def clear(score: Tensor, cost: Tensor, supply: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         clearing = ShadowPrice(price_floor=floor)(kind(score, temperature=0.7), supply, cost)
         return clearing.quantity, clearing.price, clearing.payment
@@ -49,7 +51,7 @@ def test_the_gradient_of_softmax_is_torchs(device: torch.device) -> None:
 
 
 def test_masked_scores_leave_no_nan_in_any_gradient(device: torch.device) -> None:
-    for kind in (EntropicBids, QuadraticBids):
+    for kind in (EntropicBids, QuadraticBids, TsallisBids):
         score = torch.tensor([[1.0, -torch.inf, 0.5], [-torch.inf] * 3], device=device, requires_grad=True)
         clearing = ShadowPrice(price_floor=-torch.inf)(kind(score), 1.0)
         total = clearing.quantity.square().sum() + clearing.price.sum() + clearing.payment.sum()

@@ -17,6 +17,7 @@ from walras.mechanisms import (
     QuadraticBids,
     ShadowPrice,
     Status,
+    TsallisBids,
     UniformPriceAuction,
     load,
 )
@@ -48,7 +49,8 @@ def markets(draw: Any) -> Drawn:
 
 
 def kinds(market: Drawn) -> list[Bids]:
-    return [IndivisibleBids(market.score), QuadraticBids(market.score), EntropicBids(market.score, 2.0)]
+    divisible: list[Bids] = [QuadraticBids(market.score), EntropicBids(market.score, 2.0), TsallisBids(market.score)]
+    return [IndivisibleBids(market.score), *divisible]
 
 
 def sold(rule: Mechanism, bids: Bids, market: Drawn) -> None:
