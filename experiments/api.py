@@ -91,7 +91,8 @@ def run(
             traders.step()
         with gated(floor.model, floor.units, traders.gates):
             value = report(floor.model)
-    metric = {"name": setup.metric if evaluate is None else "evaluate", "dense": dense, "value": value}
+    name, better = (setup.metric, setup.task is not None) if evaluate is None else ("evaluate", None)
+    metric = {"name": name, "dense": dense, "value": value, "higher_is_better": better}
     summary = {
         **names, "seed": config.seed, **figures(traders, setup.floor, worth, setup.budgets), "metric": metric
     }  # fmt: skip

@@ -1,6 +1,6 @@
 """Comparing recipes: all cells of a sweep, those that are finished left alone, and the table of what they came to."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +15,7 @@ from walras.experiments.executor import Executor
 from walras.experiments.folder import RunFolder
 from walras.experiments.frontier import SCHEMA, Statistics, parquet
 from walras.experiments.frontier_report import write_frontier_report
+from walras.experiments.metric import titled
 from walras.experiments.run import Plan, Progress, Silent, Stage, run_plan
 from walras.experiments.sweep import Sweep
 from walras.experiments.sweep_folder import SweepFolder
@@ -34,7 +35,7 @@ class Comparison:
     table: pd.DataFrame  # in the columns of `SCHEMA`
     timings: pd.DataFrame
     statistics: Statistics | None  # None where the reference, or everything, failed
-    metric: str
+    metric: Mapping[str, Any]  # of the first finished cell
     failed: Sequence[Cell]
 
 
@@ -117,11 +118,11 @@ def _conclude(sweep: Sweep, folder: SweepFolder, finished: Sequence[Cell], laten
     present = set(table["recipe"])
     statistics = Statistics.of(table, sweep.against) if sweep.against in present else None
     failed = [cell for cell in sweep.cells if cell not in finished]
-    metric = str(results[0]["metric"]["name"]) if results else ""
+    metric = results[0]["metric"] if results else {"name": ""}
     found = Comparison(sweep, folder, table, timings, statistics, metric, failed)
     if statistics is not None:
         folder.write("statistics.csv", statistics.frame.to_csv(index=False, float_format="%.8g"))
-        write_frontier_report(folder, sweep, table, statistics, metric, failed)
+        write_frontier_report(folder, sweep, table, statistics, titled(metric), failed)
     return found
 
 
@@ -141,7 +142,8 @@ def as_json(found: Comparison) -> dict[str, Any]:
     statistics = found.statistics
     return {
         "out": str(found.folder.path),
-        "metric": found.metric,
+        "metric": found.metric["name"],
+        "higher_is_better": found.metric.get("higher_is_better"),
         "against": found.sweep.against,
         "comparisons": statistics.comparisons if statistics else 0,
         "rows": found.table.astype(object).where(found.table.notna(), None).to_dict("records"),

@@ -6,6 +6,7 @@ from rich.table import Table
 
 from walras.experiments.compare import Comparison, reason
 from walras.experiments.frontier import Statistics
+from walras.experiments.metric import titled
 
 SHOWN = 5  # failed cells that are told on the terminal
 
@@ -14,7 +15,7 @@ def print_comparison(console: Console, found: Comparison) -> None:
     """Means and paired differences by budget, what failed, and where everything is."""
     place = found.folder.path
     if found.statistics is not None:
-        console.print(statistics_table(found.statistics, found.metric))
+        console.print(statistics_table(found.statistics, titled(found.metric)))
         console.print(found.statistics.caution())
     for cell in found.failed[:SHOWN]:
         why = reason(found.folder.failure(cell).read_text(encoding="utf-8"))

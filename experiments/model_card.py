@@ -6,6 +6,8 @@ from typing import Any
 
 import yaml
 
+from walras.experiments.metric import titled
+
 Layers = Mapping[int, Mapping[str, Any]]
 
 
@@ -26,7 +28,7 @@ def model_card(summary: Mapping[str, Any], name: str, auto: str, dense: Layers, 
     if source.count("/") == 1 and not Path(source).exists():  # the hub's name of a model
         front["base_model"] = source
     rows = [
-        (f"{metric['name']} ({summary['task']})", f"{metric['dense']:.4f}", f"{metric['value']:.4f}"),
+        (f"{titled(metric)} ({summary['task']})", f"{metric['dense']:.4f}", f"{metric['value']:.4f}"),
         (
             f"MACs of the layers, {summary['length']} tokens",
             _millions(summary["dense_macs"]),

@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from walras.experiments.metric import titled
+
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#999999"  # Okabe and Ito's colour-blind-safe palette
 
 
@@ -18,7 +20,7 @@ def price_path(rounds: pd.DataFrame, unit: str) -> Figure:
     figure, axes = _figure(6, 3.2)
     axes.plot(rounds["round"], rounds["price"], "o-", color=BLUE, label="clearing price")
     axes.set_xlabel("round")
-    axes.set_ylabel(f"price of the dense compute\n[{_plain(unit)}]")
+    axes.set_ylabel(f"price of the dense compute\n[{plain(unit)}]")
     axes.set_ylim(0, 1.1 * rounds["price"].max() or 1)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     share = axes.twinx()
@@ -77,8 +79,8 @@ def bids(trace: pd.DataFrame, unit: str) -> Figure:
         axes.plot(ends, ends, "-", color=GREY, linewidth=0.8, label="bid = value")
         axes.set_xscale("log")
         axes.set_yscale("log")
-    axes.set_xlabel(f"value [{_plain(unit)}]")
-    axes.set_ylabel(f"bid [{_plain(unit)}]")
+    axes.set_xlabel(f"value [{plain(unit)}]")
+    axes.set_ylabel(f"bid [{plain(unit)}]")
     axes.legend(frameon=False)
     return figure
 
@@ -90,13 +92,13 @@ def frontier(summary: Mapping[str, Any]) -> Figure:
         share = summary["macs"] / summary["dense_macs"]
     figure, axes = _figure(4.4, 3.2)
     axes.plot([1], [metric["dense"]], "s", color=GREY, label="dense")
-    axes.plot([share], [metric["value"]], "o", color=BLUE, label=f"after {_plain(short_name(summary['mechanism']))}")
+    axes.plot([share], [metric["value"]], "o", color=BLUE, label=f"after {plain(short_name(summary['mechanism']))}")
     axes.annotate(f"{metric['value']:.3f}", (share, metric["value"]), xytext=(6, 4), textcoords="offset points")
     axes.annotate(f"{metric['dense']:.3f}", (1, metric["dense"]), xytext=(-34, 4), textcoords="offset points")
     axes.set_xlim(0, 1.08)
     axes.margins(y=0.4)
     axes.set_xlabel("compute used [share of dense MACs]")
-    axes.set_ylabel(_plain(metric["name"]))
+    axes.set_ylabel(plain(titled(metric)))
     axes.legend(frameon=False, loc="lower right")
     return figure
 
@@ -113,7 +115,7 @@ def short_name(name: str) -> str:
     return name.rpartition(".py:")[2] or name
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """A text of the user's, in which dollars are not to begin a formula."""
     return text.replace("$", r"\$")
 

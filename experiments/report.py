@@ -7,6 +7,7 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 from walras.experiments import plots
 from walras.experiments.folder import RunFolder
+from walras.experiments.metric import titled
 from walras.experiments.result import Result
 
 
@@ -26,4 +27,6 @@ def write_report(folder: RunFolder, result: Result) -> None:
         figures.append({"alt": alt, "data": b64encode(data).decode()})
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=select_autoescape())
     page = environment.get_template("report.html")
-    folder.write("report.html", page.render(summary=result.summary, figures=figures, rounds=result.rounds))
+    title = titled(result.summary["metric"])
+    content = page.render(summary=result.summary, metric=title, figures=figures, rounds=result.rounds)
+    folder.write("report.html", content)

@@ -19,6 +19,7 @@ from walras.experiments.report import write_report
 from walras.experiments.result import Result, allocation_columns
 from walras.experiments.tasks import TASKS, Task
 from walras.experiments.tasks.base import Reference
+from walras.experiments.tasks.settings import apart, settings_of
 from walras.market import ComputeMarket, TraceWriter, budget_path
 from walras.mechanisms import MECHANISMS, Mechanism
 from walras.models import compact
@@ -77,9 +78,11 @@ class Plan:
             budget_path(share, config.rounds, config.schedule)
         rule = find_class("mechanism", config.mechanism, MECHANISMS, Mechanism)
         check_rule(rule, config)
+        task = find_task(config.task, config.data)
+        task.check(config.length)
         return Plan(
             config,
-            find_task(config.task, config.data),
+            task,
             build("mechanism", rule, price=config.price),
             build("valuation", find_class("valuation", config.valuation, VALUATIONS, Valuation)),
             build("strategy", find_class("strategy", config.strategy, STRATEGIES, Strategy)),
@@ -103,12 +106,19 @@ class Recorder:
 
 
 def find_task(name: str, data: str | None) -> Task:
-    """The task of that name, or of a user's FILE.py:Class, with its data read."""
-    if name.lower() in TASKS:
-        return TASKS[name.lower()](data)
-    if ":" not in name and not name.endswith(".py"):
-        raise UnknownNameError("task", name, TASKS, "Your own: FILE.py:Class.")
-    task: Task = build("task", find_class("task", name, {}, Task), data=data)
+    """The task of that name, or of a user's FILE.py:Class, with its data read; settings may stand behind it.
+
+    Raises:
+        InputError, UnknownNameError: no such task, settings that it does not take, data that cannot be read.
+    """
+    head, settings = apart(name)
+    if head.lower() in TASKS:
+        factory = TASKS[head.lower()]
+        return factory(data, **settings_of(head, settings, factory))
+    if ":" not in head and not head.endswith(".py"):
+        raise UnknownNameError("task", head, TASKS, "Your own: FILE.py:Class.")
+    cls = find_class("task", head, {}, Task)
+    task: Task = build("task", cls, data=data, **settings_of(head, settings, cls))
     return task
 
 
@@ -189,12 +199,15 @@ def run_plan(plan: Plan, stage: Stage, folder: RunFolder | None, progress: Progr
     progress.update(bar, description=f"Smaller model on {task.name}")
     small = compact(floor.model, floor.units, (market.gates > 0).cpu())
     value = stage.evaluate(small)
-    metric = {"name": task.metric, "dense": stage.dense, "value": value}
+    metric = {
+        "name": task.metric, "dense": stage.dense, "value": value, "higher_is_better": task.higher_is_better
+    }  # fmt: skip
     summary = {
         "mechanism": config.mechanism, "valuation": config.valuation, "strategy": config.strategy,
         "task": task.name, "model": config.model, "seed": config.seed,
         **figures(market, floor, plan.valuation, budgets), "metric": metric,
-        "recipe": config.recipe, "parameters": parameters(small), "dense_parameters": parameters(stage.model),
+        "protocol": task.protocol(stage.tokenizer, config.length), "recipe": config.recipe,
+        "parameters": parameters(small), "dense_parameters": parameters(stage.model),
         "seconds": round(time.monotonic() - started, 2),
     }  # fmt: skip
     result = Result(

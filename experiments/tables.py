@@ -9,9 +9,11 @@ from rich.table import Table
 
 from walras.agents import STRATEGIES, VALUATIONS
 from walras.experiments.budgets import binding
+from walras.experiments.metric import titled
 from walras.experiments.recipes import RECIPES
 from walras.experiments.tasks import TASKS
 from walras.experiments.tasks.glue_table import GLUE
+from walras.experiments.tasks.wikitext_files import WIKITEXT
 from walras.market import SCHEDULES, Study
 from walras.market.queries import ALLOCATORS
 from walras.mechanisms import MECHANISMS
@@ -42,6 +44,8 @@ def result_card(summary: Mapping[str, Any]) -> Table:
     )
     if [*summary.get("budgets", {})] not in ([], ["macs"]):
         table.add_row("budgets", binding(summary["budgets"]))
+    if summary.get("protocol"):
+        table.add_row("measured on", ", ".join(f"{name} {value}" for name, value in summary["protocol"].items()))
     table.add_row("money in", str(summary["unit"]))
     return table
 
@@ -49,11 +53,12 @@ def result_card(summary: Mapping[str, Any]) -> Table:
 def _cells(s: Mapping[str, Any]) -> dict[str, str]:
     """Heading and text of every figure of a run."""
     metric, resource = s["metric"], s.get("resource", "macs").replace("macs", "MACs")
+    title = titled(metric)
     return {
         "mechanism": s["mechanism"], "valuation": s["valuation"], "budget": f"{s['budget']:g}",
         f"{resource}\nused": f"{s['used']:.3f}", "clearing\nprice": f"{s['price']:.3g}",
         "welfare": f"{s['welfare']:.3g}", "revenue": f"{s['revenue']:.3g}", "status": s["status"],
-        f"{metric['name']}\ndense": f"{metric['dense']:.3f}", f"{metric['name']}\nafter": f"{metric['value']:.3f}",
+        f"{title}\ndense": f"{metric['dense']:.3f}", f"{title}\nafter": f"{metric['value']:.3f}",
     }  # fmt: skip
 
 
@@ -105,10 +110,11 @@ def catalogue() -> dict[str, dict[str, str]]:
         "repairs": REPAIRS, "allocators": ALLOCATORS,
     }  # fmt: skip
     found = {kind: {name: _about(entry) for name, entry in entries.items()} for kind, entries in lists.items()}
-    found["tasks"] = {
-        name: f"{GLUE[name].folder} of GLUE, by {GLUE[name].metrics[0]}" if name in GLUE else _about(task)
-        for name, task in TASKS.items()
+    found["tasks"] = {name: _about(task) for name, task in TASKS.items()}
+    found["tasks"] |= {
+        name: f"{GLUE[name].folder} of GLUE, by {GLUE[name].metrics[0]}" for name in TASKS if name in GLUE
     }
+    found["tasks"] |= {name: f"{edition.folder}, by perplexity" for name, edition in WIKITEXT.items()}
     found["recipes"] = {name: recipe.source for name, recipe in RECIPES.items()}
     found["architectures"] = dict.fromkeys(ARCHITECTURES, "")
     return found

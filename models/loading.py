@@ -79,6 +79,10 @@ def load(
     try:
         config = transformers.AutoConfig.from_pretrained(source, **options)
         family(config.model_type)
+        if head == "causal" and _encodes(config):
+            raise InputError(
+                f"model {name!r} is an encoder ({config.model_type}); this task needs a decoder, such as GPT-2 or Llama"
+            )
         new = bool(classes) and not _classifies(config)
         tokenizer = transformers.AutoTokenizer.from_pretrained(source, **options)
         cls = _CLASSES[head if head != "auto" else _saved_head(config)]
@@ -178,6 +182,12 @@ def _saved_head(config: Any) -> str:
 def _classifies(config: Any) -> bool:
     """Whether a checkpoint was saved with a head that classifies sequences."""
     return any(n.endswith("ForSequenceClassification") for n in config.architectures or [])
+
+
+def _encodes(config: Any) -> bool:
+    """Whether a checkpoint's tokens see those after them; transformers gives a head of either kind to any BERT."""
+    masked = transformers.models.auto.modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    return config.model_type in masked and not getattr(config, "is_decoder", False)
 
 
 def _cached(name: str) -> bool:

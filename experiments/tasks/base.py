@@ -21,13 +21,28 @@ class Task(ABC):
     """A labelled or label-free task. What it evaluates on is never used to value units, nor to choose anything.
 
     `head` says which kind of model it needs, `rows` how many model rows make one sample (2 for a pair of sentences
-    that are encoded apart).
+    that are encoded apart), `higher_is_better` in which direction the metric counts.
     """
 
     name: str
     metric: str
     head: ClassVar[Head] = "base"
     rows: ClassVar[int] = 1
+    higher_is_better: ClassVar[bool] = True
+
+    def check(self, length: int) -> None:
+        """Refuse sequences of a length that the task's own settings do not allow; most have none."""
+        del length
+
+    def prepared(self, tokenizer: Any, length: int) -> "Task":
+        """The task with its pool cut up for a tokenizer; most tasks have rows of their own and need none of this."""
+        del tokenizer, length
+        return self
+
+    def protocol(self, tokenizer: Any, length: int) -> dict[str, Any]:
+        """How the metric is measured, where that takes more than the task's name; `result.json` has it."""
+        del tokenizer, length
+        return {}
 
     @abstractmethod
     def pool(self) -> Sequence[Example]:
@@ -67,7 +82,7 @@ class Task(ABC):
 
         Samples of like length share a batch: of a random batch of STS-B more than half would be padding.
         """
-        pool = self.pool()
+        pool = self.prepared(tokenizer, length).pool()
         samples = max(1, sentences // (2 if pool[0].second is not None else 1))
         order = np.random.default_rng(seed).permutation(len(pool))[:samples]
         drawn = sorted((pool[i] for i in order), key=lambda e: max(len(e.first), len(e.second or "")))

@@ -61,7 +61,7 @@ def test_built_in_pairs(walras: Walras, models: Path) -> None:
     assert (result["model"], result["seed"], result["rounds"]) == (str(models / "bert"), 7, 3)
     assert result["budget"] == 0.5
     assert 0.3 < result["used"] <= 0.5
-    assert result["metric"].keys() == {"name", "dense", "value"}
+    assert result["metric"].keys() == {"name", "dense", "value", "higher_is_better"}
     assert result["metric"]["name"] == "spearman"
     assert -1 <= result["metric"]["value"] <= 1
     assert result["metric"]["value"] != result["metric"]["dense"]
