@@ -1,21 +1,39 @@
 """A cell of a comparison, and the name under which it is kept."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import Field, asdict, dataclass
 from functools import cached_property
 from hashlib import sha256
-from typing import final
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, final
 
-from walras.experiments.config import RunConfig
+
+class Settings(Protocol):
+    """What a cell needs to know of its settings, which are a frozen dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    @property
+    def budget(self) -> float:
+        """Share of the dense model's compute."""
+
+    @property
+    def seed(self) -> int:
+        """Seed of everything random."""
+
+    def as_yaml(self) -> str:
+        """The settings as a config file."""
+
+
+S = TypeVar("S", bound=Settings)
 
 
 @final
 @dataclass(frozen=True)
-class Cell:
+class Cell(Generic[S]):
     """One recipe at one budget with one seed."""
 
     recipe: str
-    config: RunConfig
+    config: S
 
     @property
     def budget(self) -> float:

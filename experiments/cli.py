@@ -14,6 +14,7 @@ from walras.experiments.commands.compare import compare
 from walras.experiments.commands.export import export
 from walras.experiments.commands.learn import learn
 from walras.experiments.commands.options import option
+from walras.experiments.commands.train import train
 from walras.experiments.config import RunConfig, parse_budgets, read_config
 from walras.experiments.recipes import resolved
 from walras.experiments.screen import fail, interrupted, output, progress_bar
@@ -145,6 +146,7 @@ app.command()(allocate)
 app.command()(compare)
 app.command()(export)
 app.command()(learn)
+app.command()(train)
 
 
 def main() -> None:

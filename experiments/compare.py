@@ -36,7 +36,7 @@ class Comparison:
     timings: pd.DataFrame
     statistics: Statistics | None  # None where the reference, or everything, failed
     metric: Mapping[str, Any]  # of the first finished cell
-    failed: Sequence[Cell]
+    failed: Sequence[Cell[RunConfig]]
 
 
 @final
@@ -46,7 +46,7 @@ class RunCell:
 
     out: Path
 
-    def __call__(self, cell: Cell) -> None:
+    def __call__(self, cell: Cell[RunConfig]) -> None:
         """Run the cell anew; network and dense metric are those of the last cell where their settings are equal."""
         stage = _stage(*stage_settings(cell.config))
         run_plan(Plan.of(cell.config), stage, RunFolder(SweepFolder(self.out).place(cell), overwrite=True), Silent())
@@ -96,7 +96,7 @@ def compare(
     return _conclude(sweep, folder, finished, latency)
 
 
-def _conclude(sweep: Sweep, folder: SweepFolder, finished: Sequence[Cell], latency: bool) -> Comparison:
+def _conclude(sweep: Sweep, folder: SweepFolder, finished: Sequence[Cell[RunConfig]], latency: bool) -> Comparison:
     """Tables, picture and report of the finished cells."""
     results = [folder.result(cell) for cell in finished]
     timed = [(folder.timing(cell) or {}) if latency else {} for cell in finished]
@@ -132,7 +132,7 @@ def reason(error: str) -> str:
     return lines[-1].rpartition("walras.errors.")[2] if lines else "for no reason told"
 
 
-def _told(folder: SweepFolder, cell: Cell) -> str:
+def _told(folder: SweepFolder, cell: Cell[RunConfig]) -> str:
     found = folder.result(cell)
     return f"{cell}: {found['metric']['name']} {found['metric']['value']:.4f} in {found['seconds']:.0f} s"
 

@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 from walras.experiments import plots
 from walras.experiments.cell import Cell
+from walras.experiments.config import RunConfig
 from walras.experiments.frontier import Statistics
 from walras.experiments.frontier_plot import frontier_picture
 from walras.experiments.sweep import Sweep
@@ -21,7 +22,7 @@ def write_frontier_report(
     table: pd.DataFrame,
     statistics: Statistics,
     metric: str,
-    failed: Sequence[Cell],
+    failed: Sequence[Cell[RunConfig]],
 ) -> None:
     """Write `frontier.png` and `report.html`."""
     picture = plots.png(frontier_picture(table, statistics, metric))

@@ -8,7 +8,7 @@ import yaml
 
 from walras.errors import InputError, UnknownNameError
 from walras.experiments.cell import Cell
-from walras.experiments.config import checked
+from walras.experiments.config import RunConfig, checked
 from walras.experiments.recipes import resolved
 from walras.experiments.run import Plan
 from walras.market.schedule import check_budget
@@ -32,7 +32,7 @@ class Sweep:
     seeds: int
     against: str
     settings: Mapping[str, Any]  # given to all cells
-    cells: Sequence[Cell]
+    cells: Sequence[Cell[RunConfig]]
 
     @staticmethod
     def of(

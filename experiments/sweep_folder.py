@@ -12,12 +12,11 @@ frontier.png, report.html
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Protocol, final
 
 from walras.errors import InputError
 from walras.experiments.cell import Cell
 from walras.experiments.folder import check_place, read_result, write_whole
-from walras.experiments.sweep import Sweep
 
 PARTS = (
     "compare.yaml",
@@ -31,6 +30,13 @@ PARTS = (
     "frontier.png",
     "report.html",
 )
+
+
+class Planned(Protocol):
+    """What is to be run."""
+
+    def as_yaml(self) -> str:
+        """Its cells."""
 
 
 @final
@@ -51,7 +57,7 @@ class SweepFolder:
                 f"--out {str(path)!r} holds {foreign[0]!r}, which is no part of a comparison; choose another folder"
             )
 
-    def begin(self, sweep: Sweep) -> None:
+    def begin(self, sweep: Planned) -> None:
         """Write which cells there are."""
         self.write("compare.yaml", sweep.as_yaml())
 
@@ -59,11 +65,11 @@ class SweepFolder:
         """Write a file whole or not at all."""
         write_whole(self.path / name, content)
 
-    def place(self, cell: Cell) -> Path:
+    def place(self, cell: Cell[Any]) -> Path:
         """The run folder of a cell."""
         return self.path / "cells" / cell.key
 
-    def finished(self, cell: Cell) -> bool:
+    def finished(self, cell: Cell[Any]) -> bool:
         """Whether the run of exactly these settings has finished."""
         place = self.place(cell)
         try:
@@ -72,27 +78,27 @@ class SweepFolder:
             return False
         return same and (place / "result.json").is_file()
 
-    def result(self, cell: Cell) -> dict[str, Any]:
+    def result(self, cell: Cell[Any]) -> dict[str, Any]:
         """What a finished cell came to."""
         return read_result(self.place(cell))
 
-    def record_failure(self, cell: Cell, error: str) -> None:
+    def record_failure(self, cell: Cell[Any], error: str) -> None:
         """Keep why a cell failed."""
         self.write(f"failed/{cell.key}.txt", f"{cell}\n\n{cell.config.as_yaml()}\n{error}")
 
-    def forget_failure(self, cell: Cell) -> None:
+    def forget_failure(self, cell: Cell[Any]) -> None:
         """The cell has succeeded."""
         (self.path / "failed" / f"{cell.key}.txt").unlink(missing_ok=True)
 
-    def failure(self, cell: Cell) -> Path:
+    def failure(self, cell: Cell[Any]) -> Path:
         """Where it is told why a cell failed."""
         return self.path / "failed" / f"{cell.key}.txt"
 
-    def write_timing(self, cell: Cell, timing: Mapping[str, Any]) -> None:
+    def write_timing(self, cell: Cell[Any], timing: Mapping[str, Any]) -> None:
         """Keep how long a cell's small model takes."""
         self.write(f"timings/{cell.key}.json", json.dumps(timing, indent=2) + "\n")
 
-    def timing(self, cell: Cell) -> dict[str, Any] | None:
+    def timing(self, cell: Cell[Any]) -> dict[str, Any] | None:
         """How long a cell's small model takes, where that was measured."""
         file = self.path / "timings" / f"{cell.key}.json"
         if not file.is_file():

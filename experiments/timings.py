@@ -18,7 +18,7 @@ from walras.models.timing import interleaved
 REPEATS = 20
 
 
-def measure(cells: Sequence[Cell], folder: SweepFolder, progress: Progress) -> None:
+def measure(cells: Sequence[Cell[RunConfig]], folder: SweepFolder, progress: Progress) -> None:
     """Time what was not timed before: a forward pass through the small model, in turn with the dense.
 
     The shortest of 20 passes each. Weights do not matter for time, so the dense model is cut as the cell's allocation

@@ -26,6 +26,7 @@ import typer
 from walras.errors import InputError, WalrasError
 from walras.experiments.cell import Cell
 from walras.experiments.compare import Comparison, compare
+from walras.experiments.config import RunConfig
 from walras.experiments.executor import Local, cores
 from walras.experiments.folder import write_whole
 from walras.experiments.frontier_tables import print_comparison
@@ -80,7 +81,7 @@ def publish(found: Comparison, out: Path, task: str) -> None:
             write_whole(out / f"frontier_{task}{copy}", (found.folder.path / name).read_bytes())
 
 
-def settings_of(cell: Cell) -> dict[str, Any]:
+def settings_of(cell: Cell[RunConfig]) -> dict[str, Any]:
     """What a cell's result depends on; not where the data lie, nor on which device it ran."""
     return {name: value for name, value in asdict(cell.config).items() if name not in ("data", "device")}
 

@@ -15,7 +15,8 @@ from walras.experiments.recipes import RECIPES
 from walras.experiments.run import find_task
 from walras.experiments.tasks import Task
 from walras.experiments.training.config import TrainConfig
-from walras.market.pricing import Cleared, DualAscent, Pricing, Tax
+from walras.market.pricing import PRICINGS, RISES, Cleared, DualAscent, Pricing, Tax
+from walras.market.schedule import SCHEDULES, check_budget
 from walras.mechanisms import MECHANISMS, Mechanism
 from walras.models.loading import load
 
@@ -37,8 +38,11 @@ class TrainPlan:
         Raises:
             InputError, UnknownNameError: whatever is wrong with the settings or the data.
         """
-        if config.recipe is not None and config.recipe not in RECIPES:
-            raise UnknownNameError("recipe", config.recipe, RECIPES)
+        check_budget(config.budget)
+        names = {"pricing": (*PRICINGS, "none"), "rise": RISES, "schedule": SCHEDULES, "recipe": (*RECIPES, None)}
+        for name, known in names.items():
+            if getattr(config, name) not in known:
+                raise UnknownNameError(name, getattr(config, name), [n for n in known if n is not None])
         task = find_task(config.task, config.data)
         task.check(config.length)
         return TrainPlan(

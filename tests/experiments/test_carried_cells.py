@@ -9,6 +9,7 @@ import pytest
 from walras.errors import InputError
 from walras.experiments.benchmarks.frontier import keeping, restore
 from walras.experiments.cell import Cell
+from walras.experiments.config import RunConfig
 from walras.experiments.recipes import resolved
 from walras.experiments.sweep import Sweep
 from walras.experiments.sweep_folder import SweepFolder
@@ -19,7 +20,7 @@ def sweep(**settings: Any) -> Sweep:
     return Sweep(("random",), (0.5,), 3, "random", settings, cells)
 
 
-def write(folder: SweepFolder, cell: Cell, value: float) -> None:
+def write(folder: SweepFolder, cell: Cell[RunConfig], value: float) -> None:
     folder.write(f"cells/{cell.key}/config.yaml", cell.config.as_yaml())
     folder.write(f"cells/{cell.key}/result.json", json.dumps({"value": value}))
 

@@ -18,6 +18,7 @@ import yaml
 from walras.errors import InputError
 from walras.experiments import plots
 from walras.experiments.cell import Cell
+from walras.experiments.config import RunConfig
 from walras.experiments.executor import Local, Outcome, Serial
 from walras.experiments.folder import read_result
 from walras.experiments.frontier import SCHEMA, Statistics
@@ -222,7 +223,9 @@ def test_latency_is_measured_once_and_kept_apart(compare: Walras, monkeypatch: p
 def test_ctrl_c(compare: Walras, monkeypatch: pytest.MonkeyPatch) -> None:
     ended = []
 
-    def run(self: Serial, job: Any, items: Sequence[Cell]) -> Generator[Outcome[Cell], None, None]:
+    def run(
+        self: Serial, job: Any, items: Sequence[Cell[RunConfig]]
+    ) -> Generator[Outcome[Cell[RunConfig]], None, None]:
         try:
             job(items[0])
             yield Outcome(items[0])
