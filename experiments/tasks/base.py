@@ -60,6 +60,10 @@ class Task(ABC):
         """The same task with other rows: to calibrate or train on, and to evaluate on. For training."""
         raise InputError(f"task {self.name!r} cannot be trained: it does not say how to hold rows out (`parts`)")
 
+    def first(self, rows: int) -> "Task":
+        """The same task, evaluated on the first rows of its split only. For a quick look."""
+        raise InputError(f"task {self.name!r} does not say how to evaluate on {rows} rows only (`first`)")
+
     def reference(self, model: nn.Module, tokenizer: Any, *, batch_size: int, length: int) -> Reference:
         """What `evaluate` needs to know of the dense model; most tasks have labels instead."""
         del model, tokenizer, batch_size, length

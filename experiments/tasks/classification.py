@@ -68,6 +68,10 @@ class Classification(Task):
         """As the interface says."""
         return replace(self, train=train, dev=held_out)
 
+    def first(self, rows: int) -> "Classification":
+        """As the interface says; so many of every split."""
+        return replace(self, dev=self.dev[:rows], further={name: split[:rows] for name, split in self.further.items()})
+
     def objective(self, model: nn.Module, label_free: bool) -> Objective:
         """Cross-entropy against the labels, or against draws from the model's own predictions."""
         return OwnPredictions() if label_free else Labels(class_order(model, self.classes))

@@ -40,6 +40,16 @@ class Similarity(Task):
         """As the interface says."""
         return replace(self, train=train, dev=held_out)
 
+    def first(self, rows: int) -> "Similarity":
+        """As the interface says.
+
+        Raises:
+            InputError: all of them have the same score.
+        """
+        if len({e.label for e in self.dev[:rows]}) < 2:
+            raise InputError(f"the first {rows} rows of {self.name} have one score; nothing can be ranked")
+        return replace(self, dev=self.dev[:rows])
+
     def objective(self, model: nn.Module, label_free: bool) -> Objective:
         """Squared error of the cosine, or without labels the movement of the cosine."""
         del model

@@ -42,6 +42,10 @@ class Text(Task):
         """As the interface says."""
         return replace(self, calibrating=[e.first for e in train], held_out=[e.first for e in held_out])
 
+    def first(self, rows: int) -> "Text":
+        """As the interface says."""
+        return replace(self, held_out=self.held_out[:rows])
+
     def objective(self, model: nn.Module, label_free: bool) -> Objective:
         """The text's next tokens for decoders, the movement of the embeddings for encoders."""
         del label_free  # there are no labels
