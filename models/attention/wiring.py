@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import wraps
 from inspect import signature
 from typing import Any, TypeAlias, final
 from weakref import WeakKeyDictionary
@@ -16,6 +17,7 @@ from walras.errors import InputError
 from walras.models.architectures import Architecture, architecture, layer_paths, submodule, transformer
 from walras.models.attention.rule import AttentionRule
 from walras.models.attention.softmax import Softmax
+from walras.models.projections import features
 
 # Is shown the layer's number, and its scores and weights [batch, heads, queries, keys] before and after the rule.
 Watch: TypeAlias = Callable[[int, Tensor, Tensor], None]
@@ -45,8 +47,8 @@ def attention_market(
     """Within the context, rules turn the model's attention scores into weights; also undone on an error.
 
     Works for every family of the table of architectures, under causal, sliding and padding masks and grouped keys.
-    A query that may look at no key gets zeros. Contexts may be nested: the inner one holds. Where activations are
-    checkpointed, run the backward pass inside the context as well.
+    A query that may look at no key gets zeros, and a layer whose heads were all cut out has no market. Contexts may
+    be nested: the inner one holds. Where activations are checkpointed, run the backward pass inside the context too.
 
     Args:
         model: a Hugging Face transformer, or a module around one.
@@ -67,10 +69,11 @@ def attention_market(
             raise InputError(f"{rule!r} is no AttentionRule; valid: rules, and None for softmax")
     with ExitStack() as stack:
         for i, (path, rule) in enumerate(zip(layers, per_layer, strict=True)):
-            module = submodule(model, f"{path}.{row.attention}")
+            layer = submodule(model, path)
+            module = submodule(layer, row.attention)
             stack.enter_context(_posted(module, _Market(i, rule or Softmax(), watch)))
-            if not row.functional:
-                stack.enter_context(_patched(module, submodule(model, path), row))
+            if not row.functional and features(submodule(layer, row.heads.output))[0] > 0:
+                stack.enter_context(_patched(module, layer, row))
         if row.functional:
             stack.enter_context(_switched(transformer(model)))
         yield
@@ -103,11 +106,12 @@ def _switched(model: PreTrainedModel) -> Iterator[None]:
 def _patched(module: nn.Module, layer: nn.Module, row: Architecture) -> Iterator[None]:
     """The forward pass of an attention module that computes its own softmax is replaced by one with `_attend`."""
     path_of = {part: projection.path for projection in row.heads.inputs for part in projection.parts}
-    arguments, outer = signature(type(module).forward), module.__dict__.get("forward")
+    before, outer = module.forward, vars(module).get("forward")
     dropout = next((part.p for part in module.children() if isinstance(part, nn.Dropout)), 0.0)
 
+    @wraps(before)  # hooks bind their arguments to its signature
     def forward(*args: Any, **kwargs: Any) -> tuple[Tensor, ...]:
-        given = arguments.bind(module, *args, **kwargs).arguments
+        given = signature(before).bind(*args, **kwargs).arguments
         hidden = given["hidden_states"]
         query, key, value = (
             submodule(layer, path_of[part])(hidden).unflatten(-1, (-1, getattr(module, row.head_size))).transpose(1, 2)
