@@ -13,7 +13,7 @@ on.
 import json
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
@@ -26,7 +26,6 @@ import typer
 from walras.errors import InputError, WalrasError
 from walras.experiments.cell import Cell
 from walras.experiments.compare import Comparison, compare
-from walras.experiments.config import RunConfig
 from walras.experiments.executor import Local, cores
 from walras.experiments.folder import write_whole
 from walras.experiments.frontier_tables import print_comparison
@@ -60,8 +59,8 @@ def main(
             if only and task not in only:
                 continue
             if cells is not None:
-                restore(sweep, folders[task], cells / f"frontier_{task}_cells.jsonl")
-            with progress_bar() as progress, keeping(sweep, folders[task], out / f"frontier_{task}_cells.jsonl"):
+                restore(sweep.cells, folders[task], cells / f"frontier_{task}_cells.jsonl")
+            with progress_bar() as progress, keeping(sweep.cells, folders[task], out / f"frontier_{task}_cells.jsonl"):
                 found = compare(sweep, folders[task], executor, progress, measure_latency)
             publish(found, out, task)
             output().print(task)
@@ -81,17 +80,17 @@ def publish(found: Comparison, out: Path, task: str) -> None:
             write_whole(out / f"frontier_{task}{copy}", (found.folder.path / name).read_bytes())
 
 
-def settings_of(cell: Cell[RunConfig]) -> dict[str, Any]:
+def settings_of(cell: Cell[Any]) -> dict[str, Any]:
     """What a cell's result depends on; not where the data lie, nor on which device it ran."""
     return {name: value for name, value in asdict(cell.config).items() if name not in ("data", "device")}
 
 
-def restore(sweep: Sweep, folder: SweepFolder, file: Path) -> None:
+def restore(cells: Sequence[Cell[Any]], folder: SweepFolder, file: Path) -> None:
     """Put the results of a file where finished cells are; those of other settings are left out."""
     if not file.is_file():
         raise InputError(f"there is no {str(file)!r}")
     known = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    for cell in sweep.cells:
+    for cell in cells:
         found = next((row["result"] for row in known if row["settings"] == settings_of(cell)), None)
         if found is not None and not folder.finished(cell):
             write_whole(folder.place(cell) / "config.yaml", cell.config.as_yaml())
@@ -99,12 +98,12 @@ def restore(sweep: Sweep, folder: SweepFolder, file: Path) -> None:
 
 
 @contextmanager
-def keeping(sweep: Sweep, folder: SweepFolder, file: Path) -> Iterator[None]:
+def keeping(cells: Sequence[Cell[Any]], folder: SweepFolder, file: Path) -> Iterator[None]:
     """Write the results of finished cells to a file, however it ends."""
     try:
         yield
     finally:
-        rows = [{"settings": settings_of(c), "result": folder.result(c)} for c in sweep.cells if folder.finished(c)]
+        rows = [{"settings": settings_of(c), "result": folder.result(c)} for c in cells if folder.finished(c)]
         write_whole(file, "".join(json.dumps(row) + "\n" for row in rows))
 
 

@@ -79,12 +79,12 @@ def train(
     and the same command goes on with one that was interrupted.
     """
     given = option.given(locals())
-    varied = {"budget": budget or [], "price": prices(price or []), "recipe": recipe or []}
-    for name, values in varied.items():
+    varied: dict[str, list[Any]] = {"budget": budget or [], "price": prices(price or []), "recipe": recipe or []}
+    for name, found in varied.items():
         given.pop(name, None)
-        if len(values) == 1:
-            given[name] = values[0]
-    several = {name: values for name, values in varied.items() if len(values) > 1}
+        if len(found) == 1:
+            given[name] = found[0]
+    several = {name: found for name, found in varied.items() if len(found) > 1}
     if varied["price"] and "pricing" not in given:
         given["pricing"] = "tax"
 

@@ -30,7 +30,7 @@ def test_there_and_back(tmp_path: Path) -> None:
     cells = sweep(data="here").cells
 
     def interrupted() -> None:
-        with keeping(sweep(data="here"), here, file):
+        with keeping(sweep(data="here").cells, here, file):
             write(here, cells[0], 0.1)
             write(here, cells[2], 0.3)
             raise KeyboardInterrupt
@@ -38,19 +38,19 @@ def test_there_and_back(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     elsewhere = sweep(data="elsewhere")
-    restore(elsewhere, there, file)
+    restore(elsewhere.cells, there, file)
     assert [there.finished(cell) for cell in elsewhere.cells] == [True, False, True]
     assert there.result(elsewhere.cells[2]) == {"value": 0.3}
 
 
 def test_other_settings_are_left_out_and_what_is_there_stays(tmp_path: Path) -> None:
     here, there, file = SweepFolder(tmp_path / "a"), SweepFolder(tmp_path / "b"), tmp_path / "cells.jsonl"
-    with keeping(sweep(), here, file):
+    with keeping(sweep().cells, here, file):
         write(here, sweep().cells[0], 0.1)
-    restore(sweep(sentences=8), there, file)
+    restore(sweep(sentences=8).cells, there, file)
     assert not any(there.finished(cell) for cell in sweep(sentences=8).cells)
     write(there, sweep().cells[0], 0.9)
-    restore(sweep(), there, file)
+    restore(sweep().cells, there, file)
     assert there.result(sweep().cells[0]) == {"value": 0.9}
     with pytest.raises(InputError, match="there is no"):
-        restore(sweep(), there, tmp_path / "none.jsonl")
+        restore(sweep().cells, there, tmp_path / "none.jsonl")

@@ -1,0 +1,126 @@
+"""Prices in training beside post-hoc pruning with the same further epochs, on the same fine-tuned dense models.
+
+    python -m walras.experiments.benchmarks.training --data GLUE_FOLDER --only stsb
+
+For every task and seed: a dense model is fine-tuned for three epochs; from it `walras train` goes on for three epochs
+under a price (the shadow price of the budget, by dual ascent), and for each baseline a recipe removes units first and
+what is left is trained for the same three epochs. Every cell is a run folder, so that the same command goes on after an
+interruption. Written to the folder: training_TASK.csv (a row a cell; columns `untrained ...` hold what a recipe
+left before it was trained), training_TASK_statistics.csv, and training_TASK_cells.jsonl, the results of finished cells:
+`--cells FOLDER` takes what was run elsewhere, with the same settings, from such files.
+"""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, final
+
+import typer
+
+from walras.errors import UnknownNameError, WalrasError
+from walras.experiments.benchmarks.frontier import keeping, machine, restore
+from walras.experiments.cell import Cell
+from walras.experiments.executor import Local, cores
+from walras.experiments.folder import write_whole
+from walras.experiments.screen import fail, interrupted, output, progress_bar
+from walras.experiments.sweep_folder import SweepFolder
+from walras.experiments.training.config import TrainConfig
+from walras.experiments.training.grid import Grid, TrainCell, conclude, run_grid
+from walras.experiments.training.tables import print_trainings
+
+OURS = "dual-ascent"
+BASELINES = ("k-prune", "kwon", "magnitude")
+
+
+@final
+@dataclass(frozen=True)
+class Study:
+    """What is compared on one task."""
+
+    seeds: int
+    budgets: Sequence[float] = (0.8, 0.6, 0.4)
+    baseline_budgets: Sequence[float] = (0.6, 0.4)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def dense(self, task: str, data: str, more: Mapping[str, Any]) -> Grid:
+        """Dense models, one a seed."""
+        common = {"task": task, "data": data, "pricing": "none", "budget": 1.0, **self.settings, **more}
+        return Grid([Cell("dense", TrainConfig.of({**common, "seed": seed})) for seed in range(self.seeds)])
+
+    def cells(self, task: str, data: str, dense: Mapping[int, Path], more: Mapping[str, Any]) -> Grid:
+        """Ours and the baselines, all from the dense model of their seed."""
+        found: list[TrainCell] = []
+        for seed in range(self.seeds):
+            common = {"task": task, "data": data, **self.settings, **more, "seed": seed, "model": str(dense[seed])}
+            for recipe in BASELINES:
+                given = [{**common, "recipe": recipe, "budget": budget} for budget in self.baseline_budgets]
+                found += [Cell(recipe, TrainConfig.of(settings)) for settings in given]
+            found += [Cell(OURS, TrainConfig.of({**common, "budget": budget})) for budget in self.budgets]
+        return Grid(found)
+
+
+STUDIES = {
+    "stsb": Study(3),
+    "sst2": Study(3, settings={"limit": 8000}),
+    "mnli": Study(1),
+    "cola": Study(1, budgets=(0.6, 0.4)),
+}
+
+
+def main(
+    data: Annotated[str, typer.Option(help="Folder in the GLUE layout.")],
+    out: Annotated[Path, typer.Option(help="Folder of the cells and tables.")] = Path("runs/training"),
+    cells: Annotated[Path | None, typer.Option(help="Folder of training_TASK_cells.jsonl: results at hand.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Tasks to run. [default: all]")] = None,
+    model: Annotated[str | None, typer.Option(help="Folder of all-mpnet-base-v2, for cola. [default: MiniLM]")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes, one thread each. [default: one a core]")] = None,
+    limit: Annotated[int | None, typer.Option(help="Training rows at most, for a small run.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs, for a small run. [default: 3]")] = None,
+) -> None:
+    """Run all cells that are not finished; print and write the tables. Exit code 1 where a cell failed."""
+    try:
+        executor = Local(cores() if workers is None else workers)
+        write_whole(out / "training_machine.json", json.dumps(machine(executor.workers), indent=2) + "\n")
+        small = {name: value for name, value in (("limit", limit), ("epochs", epochs)) if value is not None}
+        failed = 0
+        for task in only or STUDIES:
+            if task not in STUDIES:
+                raise UnknownNameError("study", task, STUDIES)
+            more = {**small, **({"model": model} if model is not None and task == "cola" else {})}
+            failed += _study(task, data, out, cells, executor, more)
+    except WalrasError as error:
+        fail(error)
+    except KeyboardInterrupt:
+        interrupted("the same command goes on from there")
+    sys.exit(1 if failed else 0)
+
+
+def _study(
+    task: str, data: str, out: Path, cells: Path | None, executor: Local, more: Mapping[str, Any]
+) -> int:  # fmt: skip
+    """One task; how many cells failed."""
+    study, folder, first = STUDIES[task], SweepFolder(out / task), SweepFolder(out / f"{task}-dense")
+    dense = study.dense(task, data, more)
+    places = {cell.seed: first.place(cell) / "model" for cell in dense.cells}
+    grid = study.cells(task, data, places, {k: v for k, v in more.items() if k != "model"})
+    if cells is not None:
+        restore(grid.cells, folder, cells / f"training_{task}_cells.jsonl")
+    with progress_bar() as progress, keeping(grid.cells, folder, out / f"training_{task}_cells.jsonl"):
+        if all(folder.finished(cell) for cell in grid.cells):
+            found = conclude(grid, folder)
+        else:
+            found = run_grid(dense, first, executor, progress)
+            if not found.failed:
+                found = run_grid(grid, folder, executor, progress)
+    for name, copy in (("frontier.csv", ".csv"), ("statistics.csv", "_statistics.csv")):
+        if (folder.path / name).is_file():
+            write_whole(out / f"training_{task}{copy}", (folder.path / name).read_bytes())
+    output().print(task)
+    print_trainings(output(), found)
+    return len(found.failed)
+
+
+if __name__ == "__main__":
+    typer.run(main)
