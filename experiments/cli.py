@@ -13,6 +13,7 @@ from walras.experiments.commands.allocate import allocate
 from walras.experiments.commands.compare import compare
 from walras.experiments.commands.export import export
 from walras.experiments.commands.learn import learn
+from walras.experiments.commands.observe import observe
 from walras.experiments.commands.options import option
 from walras.experiments.commands.train import train
 from walras.experiments.config import RunConfig, parse_budgets, read_config
@@ -132,7 +133,7 @@ def check(
 
 @app.command(name="list")
 def list_(as_json: Annotated[bool, typer.Option("--json", help="Print the lists as JSON.")] = False) -> None:
-    """Mechanisms, valuations, strategies, schedules, repairs, allocators, tasks, recipes and architectures."""
+    """Mechanisms, valuations, strategies, schedules, repairs, allocators, tasks, recipes, attention rules and so on."""
     from walras.experiments.tables import catalogue, catalogue_table
 
     entries = catalogue()
@@ -146,6 +147,7 @@ app.command()(allocate)
 app.command()(compare)
 app.command()(export)
 app.command()(learn)
+app.command()(observe)
 app.command()(train)
 
 

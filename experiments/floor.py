@@ -30,6 +30,17 @@ def positions(model: nn.Module) -> int | None:
     return most - unused
 
 
+def check_length(model: nn.Module, length: int) -> None:
+    """Refuse sequences for which a model has no positions.
+
+    Raises:
+        InputError: as said.
+    """
+    longest = positions(model)
+    if longest is not None and length > longest:
+        raise InputError(f"length is {length}; {type(model).__name__} has positions for at most {longest} tokens")
+
+
 @final
 class Watched(Sequence[Batch]):
     """Batches that tell how far an iteration over them has come."""
@@ -68,9 +79,7 @@ class Floor:
         units = inventory(model, block)
         if len(units) == 0:
             raise InputError(f"{type(model).__name__} has no heads and no FFN neurons to trade")
-        longest = positions(model)
-        if longest is not None and length > longest:
-            raise InputError(f"length is {length}; {type(model).__name__} has positions for at most {longest} tokens")
+        check_length(model, length)
         return Floor(model, units, macs(model, units, length))
 
     def budgets(self, config: RunConfig, tell: Callable[[str], object] = lambda text: None) -> Budgets:

@@ -10,6 +10,7 @@ from rich.table import Table
 from walras.agents import STRATEGIES, VALUATIONS
 from walras.experiments.budgets import binding
 from walras.experiments.metric import titled
+from walras.experiments.observing.scarcity import SCARCE
 from walras.experiments.recipes import RECIPES
 from walras.experiments.tasks import TASKS
 from walras.experiments.tasks.glue_table import GLUE
@@ -116,6 +117,7 @@ def catalogue() -> dict[str, dict[str, str]]:
     }
     found["tasks"] |= {name: f"{edition.folder}, by perplexity" for name, edition in WIKITEXT.items()}
     found["recipes"] = {name: recipe.source for name, recipe in RECIPES.items()}
+    found["attention rules"] = {name: f"{rule.about}; budget: {rule.unit}" for name, rule in SCARCE.items()}
     found["architectures"] = dict.fromkeys(ARCHITECTURES, "")
     return found
 

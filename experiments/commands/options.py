@@ -21,7 +21,8 @@ class Options:
         """The option of one setting."""
         flag = "--" + name.replace("_", "-")
         text, default = self._fields[name]
-        told = "" if default in (None, MISSING) else f" [default: {default}]"
+        shown = ", ".join(map(str, default)) if isinstance(default, tuple) else default
+        told = "" if shown in (None, MISSING, "") else f" [default: {shown}]"
         return typer.Option(*(flags or (flag,)), help=text + told)
 
     def given(self, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,63 @@
+"""`walras observe`: scarcity on attention, and what is behaviour about it."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from walras.experiments.commands.options import Options
+from walras.experiments.config import read_settings
+from walras.experiments.observing.config import ObserveConfig
+from walras.experiments.screen import interrupted, output, progress_bar
+
+option = Options(ObserveConfig)
+
+
+def observe(
+    model: Annotated[str | None, option("model")] = None,
+    task: Annotated[str | None, option("task")] = None,
+    data: Annotated[str | None, option("data")] = None,
+    rule: Annotated[str | None, option("rule")] = None,
+    budgets: Annotated[list[str] | None, option("budgets")] = None,
+    constrain: Annotated[list[str] | None, option("constrain")] = None,
+    controls: Annotated[list[str] | None, option("controls")] = None,
+    eliminate: Annotated[bool | None, option("eliminate", "--eliminate/--no-eliminate")] = None,
+    limit: Annotated[int | None, option("limit")] = None,
+    sentences: Annotated[int | None, option("sentences")] = None,
+    length: Annotated[int | None, option("length")] = None,
+    batch_size: Annotated[int | None, option("batch_size")] = None,
+    seed: Annotated[int | None, option("seed")] = None,
+    device: Annotated[str | None, option("device")] = None,
+    trust_remote_code: Annotated[
+        bool | None, option("trust_remote_code", "--trust-remote-code/--no-trust-remote-code")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file with any of these settings.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder. [default: a new one under runs/]")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the observation that --out holds.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Ration attention in some layers, by several budgets, and measure what all layers do about it."""
+    given = option.given(locals())
+    settings = ObserveConfig.of({**(read_settings(config) if config else {}), **given})
+    place = out or _new_folder(settings)
+
+    from walras.experiments.observing.card import print_observed
+    from walras.experiments.observing.observe import observe as run
+
+    try:
+        with progress_bar(not as_json) as progress:
+            found = run(settings, place, overwrite, progress)
+    except KeyboardInterrupt:
+        interrupted("nothing was written")
+    if as_json:
+        print(json.dumps(found.summary, indent=2))
+    else:
+        print_observed(output(), found, place)
+
+
+def _new_folder(config: ObserveConfig) -> Path:
+    """A folder under runs/ that does not exist yet, named after the settings."""
+    name = f"observe-{Path(config.task.partition(':')[0]).stem}-{config.rule}-seed{config.seed}"
+    candidates = (Path("runs") / (name + (f"-{i}" if i else "")) for i in range(1_000_000))
+    return next(c for c in candidates if not c.exists())
