@@ -8,11 +8,11 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 
+from walras.experiments import plots
 from walras.experiments.metric import titled
 from walras.experiments.observing import pictures
 from walras.experiments.observing.examples import Shown
 from walras.experiments.observing.folder import ObserveFolder
-from walras.experiments.plots import png
 
 
 def write_report(
@@ -37,7 +37,7 @@ def write_report(
     }
     figures = []
     for name, (figure, alt) in drawn.items():
-        data = png(figure)
+        data = plots.png(figure)
         folder.write(f"{name}.png", data)
         figures.append({"alt": alt, "data": b64encode(data).decode()})
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=select_autoescape())

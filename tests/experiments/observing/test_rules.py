@@ -1,0 +1,76 @@
+"""Rules at a budget: settings that must be sought meet it on the sentences where they were sought."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from walras.experiments.observing.rules import FITTED, FIXED, lottery, ruled
+from walras.experiments.observing.scarcity import SCARCE
+from walras.experiments.observing.tally import Tally
+from walras.experiments.tasks.text import from_texts
+from walras.models.attention import Literal, NullKey, RandomKeys, Sparsemax, TopKeys, attention_market
+from walras.models.loading import load
+
+
+@pytest.fixture(scope="module", params=["bert", "gpt2"])
+def at_hand(request: pytest.FixtureRequest, models: Path, lines: Path) -> Any:
+    model, tokenizer = load(str(models / request.param), "auto", device="cpu")
+    task = from_texts(lines.read_text(encoding="utf-8").splitlines())
+    return model, task.calibration(tokenizer, sentences=6, seed=0, batch_size=4, length=32)
+
+
+def test_every_rule_is_at_hand() -> None:
+    assert set(SCARCE) == {*FIXED, *FITTED}
+
+
+@pytest.mark.parametrize(
+    ("name", "budget", "statistic"),
+    [("sparsemax", 2.5, "kept"), ("entmax", 3.0, "kept"), ("threshold", 2.0, "kept"), ("null-key", 0.4, "total")],
+)
+@pytest.mark.parametrize("constrained", [(0, 1), (1,)])
+def test_the_budget_is_met(
+    name: str, budget: float, statistic: str, constrained: tuple[int, ...], at_hand: Any
+) -> None:
+    """As a mean over queries, heads and constrained layers, under the rule itself."""
+    model, batches = at_hand
+    rules = ruled(name, budget, model, batches, constrained, 2)
+    assert [rule is not None for rule in rules] == [0 in constrained, 1 in constrained]
+    tally = Tally(2, constrained)
+    with torch.no_grad(), attention_market(model, rules, tally):
+        for batch in batches:
+            model(**batch)
+    assert tally.mean(constrained)[statistic] == pytest.approx(budget, rel=0.01)
+
+
+def test_rules_that_take_the_budget_itself(at_hand: Any) -> None:
+    model, batches = at_hand
+    assert ruled("top-k", 3.0, model, batches, (1,), 2) == [None, TopKeys(3)]
+    assert ruled("literal", 0.5, model, batches, (0, 1), 2) == [Literal(0.5)] * 2
+    assert isinstance(ruled("sparsemax", 2.0, model, batches, (0,), 2)[0], Sparsemax)
+    assert isinstance(ruled("null-key", 0.5, model, batches, (0,), 2)[0], NullKey)
+
+
+def test_settings_are_the_same_every_time(at_hand: Any) -> None:
+    model, batches = at_hand
+    assert ruled("entmax", 2.0, model, batches, (0, 1), 2) == ruled("entmax", 2.0, model, batches, (0, 1), 2)
+
+
+def test_a_draw_of_its_own_in_every_layer() -> None:
+    found = lottery(2, 5, (0, 1, 3), 4)
+    assert found[2] is None
+    seeds = [rule.seed for rule in (*found, *lottery(2, 6, (0, 1, 3), 4)) if isinstance(rule, RandomKeys)]
+    assert len(set(seeds)) == 6
+
+
+def test_scores_are_thinned_evenly(at_hand: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer rows give nearly the same setting."""
+    model, batches = at_hand
+    whole = ruled("null-key", 0.4, model, batches, (0, 1), 2)[0]
+    monkeypatch.setattr("walras.experiments.observing.rules.ROWS", 32)
+    thin = ruled("null-key", 0.4, model, batches, (0, 1), 2)[0]
+    assert isinstance(whole, NullKey)
+    assert isinstance(thin, NullKey)
+    assert whole != thin
+    assert float(thin.price) == pytest.approx(float(whole.price), abs=0.5)
