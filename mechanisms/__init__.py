@@ -10,6 +10,7 @@ from walras.mechanisms.entropic import EntropicBids
 from walras.mechanisms.gamma_surge import GammaBids
 from walras.mechanisms.indivisible import IndivisibleBids
 from walras.mechanisms.kwon_search import KwonSearch
+from walras.mechanisms.logistic import LogisticBids
 from walras.mechanisms.mechanism import Mechanism, charge, load, money
 from walras.mechanisms.posted_price import PostedPrice
 from walras.mechanisms.quadratic import QuadraticBids
@@ -34,6 +35,7 @@ __all__ = [
     "GammaBids",
     "IndivisibleBids",
     "KwonSearch",
+    "LogisticBids",
     "Mechanism",
     "PostedPrice",
     "QuadraticBids",

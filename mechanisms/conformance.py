@@ -18,6 +18,7 @@ from walras.mechanisms.bids import Bids
 from walras.mechanisms.clearing import Clearing
 from walras.mechanisms.entropic import EntropicBids
 from walras.mechanisms.indivisible import IndivisibleBids
+from walras.mechanisms.logistic import LogisticBids
 from walras.mechanisms.mechanism import Mechanism, charge
 from walras.mechanisms.quadratic import QuadraticBids
 from walras.mechanisms.tsallis import TsallisBids
@@ -29,6 +30,7 @@ POPULATIONS: dict[str, Population] = {
     "entropic": lambda score, money: EntropicBids(score * money, temperature=money),
     "quadratic": lambda score, money: QuadraticBids(score * money, temperature=money),
     "tsallis": lambda score, money: TsallisBids(score * money, temperature=money),
+    "logistic": lambda score, money: LogisticBids(score * money, temperature=money),
 }
 _TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-9}
 

@@ -1,6 +1,7 @@
 """The priced part of training: gates that are trained, what they are expected to cost, and the price."""
 
 from dataclasses import dataclass
+from math import log
 from statistics import NormalDist
 from typing import final
 
@@ -11,10 +12,19 @@ from torch import Tensor
 from walras.market.pricing import Pricing
 from walras.mechanisms import IndivisibleBids, ShadowPrice
 from walras.models import Inventory
-from walras.models.hard_concrete import HardConcrete, odds_of
+from walras.models.hard_concrete import HardConcrete
 
-OPEN = 0.98  # chance of every gate to be open when training begins
-SPREAD = 0.5  # standard deviation of the odds' logarithms, where gates begin in the order of values
+OPEN = 0.98  # chance of a gate to be open when training begins
+
+
+@final
+@dataclass(frozen=True)
+class Step:
+    """The gates of one step: each one's chance to be open, with gradients, and what that is expected to cost."""
+
+    logits: Tensor  # [n]
+    cost: Tensor  # [], share of the dense model's compute
+    left: Tensor  # [], what the pricing had left to sell; holds the slope of the loss after the backward pass
 
 
 @final
@@ -31,13 +41,16 @@ class Economy:
 
     @staticmethod
     def of(units: Inventory, share: Tensor, pricing: Pricing, taxed: str, value: Tensor | None) -> "Economy":
-        """All gates open, but for a chance of 2 %; where values [n] are given, odds rise with value per compute."""
-        odds = torch.full_like(share, odds_of(OPEN))
+        """All gates open, but for a chance of 2 %; where values [n] are given, logits rise with value per compute.
+
+        They are spread normally, by rank, so that neither the values' unit nor their outliers count.
+        """
+        logits = torch.full_like(share, log(OPEN / (1 - OPEN)))
         if value is not None:
-            rank = torch.from_numpy(np.argsort(np.argsort((value.cpu() / share.cpu()).numpy(), kind="stable")))
-            normal = NormalDist(0.0, SPREAD)
-            odds += torch.tensor([normal.inv_cdf((int(r) + 0.5) / len(rank)) for r in rank]).to(odds)
-        gates = HardConcrete(odds)
+            rank = np.argsort(np.argsort((value.cpu() / share.cpu()).numpy(), kind="stable"))
+            normal = NormalDist(0.0, pricing.spread)
+            logits += torch.tensor([normal.inv_cdf((int(r) + 0.5) / len(rank)) for r in rank]).to(logits)
+        gates = HardConcrete(logits)
         if taxed != "both":
             kept = {"heads": "ffn", "ffn": "head"}[taxed]
             gates.fix(torch.from_numpy(units.kind == kept).to(share.device), 1.0)
@@ -48,21 +61,27 @@ class Economy:
         """Share of the dense model's compute that is left when every unit that can go has gone."""
         return float(self.share[self.gates.fixed == 1].sum())
 
-    def cost(self) -> Tensor:
-        """Expected share of the dense model's compute [], with gradients to the odds."""
-        return (self.gates.chance() * self.share).sum()
+    def step(self, at: float) -> Step:
+        """Chances at the present price, `at` so much of the priced training."""
+        free = self.gates.free
+        left = (self.share.new_tensor(self.pricing.supply(at)) - self.floor).requires_grad_()
+        logits = self.gates.logits.clone()
+        logits[free] = self.pricing.logits(self.gates.logits[free], self.share[free], left, at).to(logits)
+        return Step(logits, (self.gates.chance(logits) * self.share).sum(), left)
 
-    def settle(self, budget: float) -> Tensor:
-        """Which units stay, bool [n]: all that are open or, where the price heads for a budget, as many as fit it.
+    def settle(self, budget: float) -> tuple[Tensor, Tensor]:
+        """Which units stay, bool [n], and the gates [n] with which they do.
 
-        In that case units bid their chance of being open times their compute, and a shadow price clears, so that the
-        likeliest stay; units that cannot be removed have no need to bid.
+        All that are open stay or, where the price heads for a budget, as many as fit it: units bid their chance of
+        being open times their compute, and a shadow price clears, so that the likeliest stay. Units that cannot be
+        removed have no need to bid.
         """
-        opened = self.gates.gates() > 0
-        if not self.pricing.steered:
-            return opened
-        fixed = self.gates.fixed == 1
-        supply = budget - self.floor
-        bids = IndivisibleBids(torch.where(fixed, 0.0, self.gates.chance().detach() * self.share).double())
-        clearing = ShadowPrice()(bids, max(supply, 0.0), self.share.double())
-        return (clearing.quantity > 0) | fixed
+        with torch.no_grad():
+            logits = self.step(1.0).logits
+        gates, fixed = self.gates.at_rest(logits), self.gates.fixed == 1
+        keep = gates > 0
+        if self.pricing.steered:
+            bids = IndivisibleBids(torch.where(fixed, 0.0, self.gates.chance(logits) * self.share).double())
+            clearing = ShadowPrice()(bids, max(budget - self.floor, 0.0), self.share.double())
+            keep = (clearing.quantity > 0) | fixed
+        return keep, torch.where(gates > 0, gates, 1.0)

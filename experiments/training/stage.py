@@ -15,7 +15,7 @@ from walras.experiments.recipes import RECIPES
 from walras.experiments.run import find_task
 from walras.experiments.tasks import Task
 from walras.experiments.training.config import TrainConfig
-from walras.market.pricing import PRICINGS, RISES, Cleared, DualAscent, Pricing, Tax
+from walras.market.pricing import PRICINGS, RISES, Cleared, DualAscent, Pricing, ShadowPricing, Tax
 from walras.market.schedule import SCHEDULES, check_budget
 from walras.mechanisms import MECHANISMS, Mechanism
 from walras.models.loading import load
@@ -60,7 +60,9 @@ class TrainPlan:
             return Tax(float(config.price or 0.0), config.rise)
         if config.pricing == "cleared":
             return Cleared.of(self.mechanism, config.budget, config.rounds, config.schedule)
-        return DualAscent(config.budget, config.ascent * max(loss, 1e-6))
+        if config.pricing == "dual-ascent":
+            return DualAscent(config.budget, config.ascent * max(loss, 1e-6))
+        return ShadowPricing(config.budget)
 
 
 @final

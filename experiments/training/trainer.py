@@ -21,7 +21,7 @@ from walras.experiments.training.checkpoint import (
     save_checkpoint,
 )
 from walras.experiments.training.config import TrainConfig
-from walras.experiments.training.economy import Economy
+from walras.experiments.training.economy import Economy, Step
 from walras.experiments.training.rows import Batches
 from walras.market.pricing import Cleared
 from walras.models import Inventory, compact, gated
@@ -135,14 +135,15 @@ class Trainer:
             self._clear(economy, generator)
         self.model.train()
         batch = {k: v.to(self.accelerator.device) for k, v in self.batches.at(step).items()}
+        priced = None if economy is None or self.activations is not None else economy.step(at)
         gates: AbstractContextManager[object] = nullcontext()
-        if economy is not None and self.activations is None:
-            gates = gated(self.model, self.units, economy.gates.sample(generator))
+        if economy is not None and priced is not None:
+            gates = gated(self.model, self.units, economy.gates.sample(priced.logits, generator))
         with gates, self.accelerator.autocast():
             with self.activations.measured(self.model) if self.activations else nullcontext() as measured:
                 loss = self.objective(self.model, batch, generator)
             total = loss + self._distilled(batch, generator)
-            cost = None if economy is None else economy.cost() if measured is None else measured(batch)
+            cost = priced.cost if priced is not None else measured(batch) if measured is not None else None
             if economy is not None and cost is not None:
                 total = total + economy.pricing.penalty(cost, at)
             if not torch.isfinite(total.detach()):
@@ -156,11 +157,18 @@ class Trainer:
         row = {"step": float(step), "loss": float(loss.detach()), "seconds": time.perf_counter() - started}
         if economy is not None and cost is not None:
             spent = float(cost.detach())
-            economy.pricing = economy.pricing.after(spent, at)
+            economy.pricing = economy.pricing.after(spent, at, self._slope(priced))
             row |= {"cost": spent, "price": economy.pricing.price}
         self.now.log.append(row)
         share = f", {row['cost']:.1%} used at price {row['price']:.3g}" if "cost" in row else ""
         self.tell(step + 1, f"Step {step + 1}: loss {row['loss']:.3g}{share}")
+
+    def _slope(self, priced: Step | None) -> float | None:
+        """Slope of the loss in the supply, where the pricing has one."""
+        if priced is None or priced.left.grad is None:
+            return None
+        scaler = self.accelerator.scaler
+        return float(priced.left.grad) / (1.0 if scaler is None else scaler.get_scale())
 
     def _lost(self, loss: float) -> str:
         last = sorted((self.folder / "checkpoint").glob("step-*")) if self.folder else []
@@ -203,10 +211,11 @@ class Trainer:
     def _settle(self) -> None:
         """Cut units out that do not stay, with the gates of the others in their weights."""
         assert self.economy is not None
-        self.keep = self.economy.settle(self.config.budget) if self.activations is None else self.all
         if self.activations is None:
-            gates = self.economy.gates.gates().detach()
-            fold(self.model, self.units, torch.where(gates > 0, gates, torch.ones_like(gates)))
+            self.keep, gates = self.economy.settle(self.config.budget)
+            fold(self.model, self.units, gates)
+        else:
+            self.keep = torch.ones(len(self.units), dtype=torch.bool)
         self._shrink()
 
     def _shrink(self) -> None:
@@ -214,11 +223,6 @@ class Trainer:
         self.model = compact(self.model, self.units, self.keep.cpu())
         self.now.settled = True
         self._equip()
-
-    @property
-    def all(self) -> Tensor:
-        """Every unit."""
-        return torch.ones(len(self.units), dtype=torch.bool)
 
     def _judge(self) -> None:
         """Evaluate on held-out rows, and keep the weights where they are the best so far."""

@@ -3,8 +3,11 @@
 from walras.market.pricing.cleared import Cleared
 from walras.market.pricing.dual_ascent import DualAscent
 from walras.market.pricing.pricing import Pricing
+from walras.market.pricing.shadow import ShadowPricing
 from walras.market.pricing.tax import RISES, Tax
 
-PRICINGS: dict[str, type[Pricing]] = {"dual-ascent": DualAscent, "tax": Tax, "cleared": Cleared}
+PRICINGS: dict[str, type[Pricing]] = {
+    "shadow-price": ShadowPricing, "dual-ascent": DualAscent, "tax": Tax, "cleared": Cleared,
+}  # fmt: skip
 
-__all__ = ["PRICINGS", "RISES", "Cleared", "DualAscent", "Pricing", "Tax"]
+__all__ = ["PRICINGS", "RISES", "Cleared", "DualAscent", "Pricing", "ShadowPricing", "Tax"]

@@ -33,15 +33,14 @@ class Cleared(Pricing):
         """A market of so many rounds from the whole down to the budget."""
         return Cleared(mechanism, tuple(budget_path(budget, rounds, schedule)))
 
-    @property
-    def supply(self) -> float:
+    def supply(self, at: float) -> float:
         """What was for sale last."""
+        del at
         return 1.0 if self.played == 0 else self.supplies[self.played - 1]
 
     def penalty(self, cost: Tensor, at: float) -> Tensor:
         """price * (cost - supply)."""
-        del at
-        return self.price * (cost - self.supply)
+        return self.price * (cost - self.supply(at))
 
     def due(self, at: float) -> bool:
         """Whether the next round is to be played: round t of T at t / T of the training."""

@@ -38,17 +38,18 @@ class DualAscent(Pricing):
         if not 0 <= self.fall <= 1:
             raise InputError(f"the target falls with the first {self.fall!r} of training; valid: a share from 0 to 1")
 
-    def target(self, at: float) -> float:
-        """What the cost should be now."""
+    def supply(self, at: float) -> float:
+        """The target: what the cost should be now."""
         gone = min(at / self.fall, 1.0) if self.fall else 1.0
         return 1 - (1 - self.budget) * gone
 
     def penalty(self, cost: Tensor, at: float) -> Tensor:
         """The Lagrangian's term."""
-        over = cost - self.target(at)
+        over = cost - self.supply(at)
         return self.price * over + self.curvature * over.square()
 
-    def after(self, cost: float, at: float) -> "DualAscent":
+    def after(self, cost: float, at: float, slope: float | None = None) -> "DualAscent":
         """Both multipliers, one step on."""
-        over = cost - self.target(at)
+        del slope
+        over = cost - self.supply(at)
         return replace(self, price=self.price + self.rate * over, curvature=self.curvature + self.rate * over**2)

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from torch import Tensor
 
@@ -19,14 +19,32 @@ class Pricing(ABC):
 
     price: float
     steered: bool = False  # whether it heads for a budget
+    spread: ClassVar[float] = 0.5  # of the logits with which units begin, where these follow values
+
+    def supply(self, at: float) -> float:
+        """Compute that may be used now, as a share of the dense model's; as much as anybody likes, here."""
+        del at
+        return 1.0
+
+    def logits(self, value: Tensor, share: Tensor, left: Tensor, at: float) -> Tensor:
+        """Logits [n] of every unit's chance to be open.
+
+        Args:
+            value: the same at no price [n].
+            share: each unit's share of the dense model's compute [n].
+            left: what is left of the supply for these units [].
+            at: how much of the priced training is over.
+        """
+        del share, left, at
+        return value
 
     @abstractmethod
     def penalty(self, cost: Tensor, at: float) -> Tensor:
         """What is added to the task's loss [], differentiable in `cost` []."""
 
-    def after(self: Self, cost: float, at: float) -> Self:
-        """The pricing of the next step, having seen the cost of this one. Most learn nothing."""
-        del cost, at
+    def after(self: Self, cost: float, at: float, slope: float | None = None) -> Self:
+        """The pricing of the next step, having seen this one's cost, and the slope of its loss in what was `left`."""
+        del cost, at, slope
         return self
 
     def state(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from walras.mechanisms import (
     EntropicBids,
     IndivisibleBids,
     KwonSearch,
+    LogisticBids,
     Mechanism,
     PostedPrice,
     QuadraticBids,
@@ -28,7 +29,7 @@ TWO_BY_THREE = IndivisibleBids(torch.ones(2, 3))
 RULES = [ShadowPrice(), UniformPriceAuction(), PostedPrice(price=0.5), KwonSearch()]
 
 
-@pytest.mark.parametrize("kind", [IndivisibleBids, EntropicBids, QuadraticBids, TsallisBids])
+@pytest.mark.parametrize("kind", [IndivisibleBids, EntropicBids, QuadraticBids, TsallisBids, LogisticBids])
 def test_values_must_be_numbers_below_infinity(kind: Any) -> None:
     with pytest.raises(InputError, match=r"at \[1\] is nan"):
         kind(torch.tensor([1.0, NAN]))
@@ -40,7 +41,7 @@ def test_values_must_be_numbers_below_infinity(kind: Any) -> None:
     assert kind([1.0, -INF]).demand(torch.tensor([0.5, 0.5]))[1] == 0
 
 
-@pytest.mark.parametrize("kind", [EntropicBids, QuadraticBids, TsallisBids])
+@pytest.mark.parametrize("kind", [EntropicBids, QuadraticBids, TsallisBids, LogisticBids])
 @pytest.mark.parametrize("temperature", [0.0, -1.0, NAN, INF])
 def test_temperatures_are_positive(kind: Any, temperature: float) -> None:
     with pytest.raises(InputError, match=f"temperature is {temperature}"):

@@ -9,6 +9,7 @@ from walras.mechanisms import (
     EntropicBids,
     IndivisibleBids,
     KwonSearch,
+    LogisticBids,
     Mechanism,
     PostedPrice,
     QuadraticBids,
@@ -134,10 +135,10 @@ def test_tsallis_by_hand() -> None:
     torch.testing.assert_close(bids.utility(clearing.quantity), expected)
 
 
-@pytest.mark.parametrize("kind", [EntropicBids, QuadraticBids, TsallisBids])
+@pytest.mark.parametrize("kind", [EntropicBids, QuadraticBids, TsallisBids, LogisticBids])
 @pytest.mark.parametrize("floor", [0.0, -INF])
 def test_edges_of_divisible_markets(
-    kind: type[EntropicBids] | type[QuadraticBids] | type[TsallisBids], floor: float
+    kind: type[EntropicBids] | type[QuadraticBids] | type[TsallisBids] | type[LogisticBids], floor: float
 ) -> None:
     rule = ShadowPrice(price_floor=floor)
     assert rule(kind(torch.empty(0)), 1.0).quantity.shape == (0,)

@@ -15,6 +15,7 @@ from walras.mechanisms import (
     Clearing,
     EntropicBids,
     IndivisibleBids,
+    LogisticBids,
     Mechanism,
     PostedPrice,
     QuadraticBids,
@@ -203,6 +204,8 @@ GOOD: dict[str, Bids] = {
     "quadratic, hot": QuadraticBids(torch.tensor([[0.5, 1.0]]), temperature=3.0),
     "tsallis": TsallisBids(torch.tensor([0.5, 1.0, 2.0, -1.0, -torch.inf])),
     "tsallis, hot": TsallisBids(torch.tensor([[0.5, 1.0]]), temperature=3.0, alpha=1.25),
+    "logistic": LogisticBids(torch.tensor([0.5, 1.0, 2.0, -1.0, -torch.inf])),
+    "logistic, cool": LogisticBids(torch.tensor([[0.5, 1.0]]), temperature=0.25),
     "tsallis, beyond quadratic": TsallisBids(torch.tensor([0.5, 1.0, 2.0]), temperature=0.5, alpha=3.0),
 }
 

@@ -10,6 +10,7 @@ from walras.mechanisms import (
     Clearing,
     EntropicBids,
     IndivisibleBids,
+    LogisticBids,
     Mechanism,
     PostedPrice,
     QuadraticBids,
@@ -19,14 +20,14 @@ from walras.mechanisms import (
 )
 
 DOUBLE = torch.float64
-Divisible: TypeAlias = type[EntropicBids] | type[QuadraticBids] | type[TsallisBids]
+Divisible: TypeAlias = type[EntropicBids] | type[QuadraticBids] | type[TsallisBids] | type[LogisticBids]
 
 
 def differentiable(*values: Any) -> list[Tensor]:
     return [torch.tensor(v, dtype=DOUBLE, requires_grad=True) for v in values]
 
 
-@pytest.mark.parametrize("kind", [EntropicBids, QuadraticBids, TsallisBids])
+@pytest.mark.parametrize("kind", [EntropicBids, QuadraticBids, TsallisBids, LogisticBids])
 @pytest.mark.parametrize("floor", [-torch.inf, 0.0])
 @pytest.mark.parametrize("supply", [0.4, 1.3, 40.0])  # the last is slack where there is a floor
 def test_gradcheck(kind: Divisible, floor: float, supply: float) -> None:
@@ -51,7 +52,7 @@ def test_the_gradient_of_softmax_is_torchs(device: torch.device) -> None:
 
 
 def test_masked_scores_leave_no_nan_in_any_gradient(device: torch.device) -> None:
-    for kind in (EntropicBids, QuadraticBids, TsallisBids):
+    for kind in (EntropicBids, QuadraticBids, TsallisBids, LogisticBids):
         score = torch.tensor([[1.0, -torch.inf, 0.5], [-torch.inf] * 3], device=device, requires_grad=True)
         clearing = ShadowPrice(price_floor=-torch.inf)(kind(score), 1.0)
         total = clearing.quantity.square().sum() + clearing.price.sum() + clearing.payment.sum()

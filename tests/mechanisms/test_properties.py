@@ -12,6 +12,7 @@ from walras.mechanisms import (
     Bids,
     EntropicBids,
     IndivisibleBids,
+    LogisticBids,
     Mechanism,
     PostedPrice,
     QuadraticBids,
@@ -50,6 +51,7 @@ def markets(draw: Any) -> Drawn:
 
 def kinds(market: Drawn) -> list[Bids]:
     divisible: list[Bids] = [QuadraticBids(market.score), EntropicBids(market.score, 2.0), TsallisBids(market.score)]
+    divisible.append(LogisticBids(market.score, 1.5))
     return [IndivisibleBids(market.score), *divisible]
 
 
