@@ -96,6 +96,8 @@ def _switched(model: PreTrainedModel) -> Iterator[None]:
     """The model's attention goes through `_attend`."""
     before = model.config._attn_implementation
     model.set_attn_implementation(_NAME)
+    if model.config._attn_implementation != _NAME:  # transformers only logs it
+        raise InputError(f"{type(model).__name__} has no attention interface; its row must say functional=False")
     try:
         yield
     finally:

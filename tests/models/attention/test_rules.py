@@ -272,6 +272,15 @@ def test_closed_keys_leave_no_nan_in_any_gradient(rule: AttentionRule, scores: S
     assert bool((slope[z == -INF] == 0).all())
 
 
+@pytest.mark.parametrize("alpha", [1.25, 1.5, 2.0, 3.0])
+def test_a_key_exactly_at_the_price_has_a_finite_slope(alpha: float) -> None:
+    z = torch.tensor([1 / (alpha - 1), 0.0, -5.0], dtype=DOUBLE, requires_grad=True)
+    weights = Entmax(alpha)(z)  # the first key takes all, at the score of the second
+    (slope,) = torch.autograd.grad(weights.square().sum(), z)
+    assert weights.tolist() == [1.0, 0.0, 0.0]
+    assert bool(slope.isfinite().all())
+
+
 def test_nothing_is_tracked_where_nothing_asks(scores: Scores) -> None:
     z = scores(torch.float32, "causal")
     assert not Entmax()(z).requires_grad

@@ -1,6 +1,7 @@
 """Rules in real models of every family: nothing but the rule changes, and nothing stays behind."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -297,6 +298,12 @@ def test_sliced_models_and_models_inside_modules(name: str, tiny: Make) -> None:
         torch.testing.assert_close(model.logits(whole["inside"]), before, rtol=1e-5, atol=1e-5)
     assert [layer for layer, _, _ in seen] == [0, 1]  # none in the layer without heads
     assert seen[0][1].shape[1] < seen[1][1].shape[1]
+
+
+def test_a_row_that_is_wrong_about_the_interface(tiny: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ARCHITECTURES, "mpnet", replace(ARCHITECTURES["mpnet"], functional=True))
+    with pytest.raises(InputError, match="has no attention interface; its row must say functional=False"):
+        attention_market(tiny("mpnet").model, Softmax()).__enter__()
 
 
 def test_bad_rules(tiny: Make) -> None:
