@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BertConfig, BertFo
 
 from walras.errors import InputError
 from walras.experiments.run import find_task
+from walras.experiments.tasks.losses import NextTokens, OwnPredictions
 from walras.experiments.tasks.perplexity import likelihood, windows
 from walras.experiments.tasks.wikitext import Wikitext, wikitext
 
@@ -64,6 +65,19 @@ def test_blocks_are_the_training_text_without_padding(data: Path, tokenizer: Any
         assert TEXTS["train"].startswith("".join(e.first for e in blocks))
         picked = ready.batch(tokenizer, [blocks[5], blocks[2]], LENGTH)["input_ids"]
         assert picked.tolist() == batch["input_ids"][[5, 2]].tolist()
+
+
+def test_objectives(data: Path, tokenizer: Any, decoder: Any) -> None:
+    own = task(data)
+    assert own.objective(decoder, label_free=False) == NextTokens()
+    assert own.objective(decoder, label_free=True) == OwnPredictions()
+    ready = own.prepared(tokenizer, LENGTH)
+    batch = ready.batch(tokenizer, ready.pool()[:3], LENGTH)
+    held_out = ready.parts(ready.pool(), ready.pool()[:3]).evaluate(
+        decoder, tokenizer, None, batch_size=2, length=LENGTH
+    )
+    loss = NextTokens()(decoder, batch, torch.Generator())
+    assert float(loss.detach().exp()) == pytest.approx(held_out, rel=1e-5)
 
 
 def test_calibration_draws_blocks_of_the_training_text(data: Path, tokenizer: Any) -> None:
