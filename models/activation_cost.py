@@ -1,13 +1,14 @@
 """The paper's cost of activations (Eq. 2), literally and in the form that cannot be evaded by scaling."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import final
 
 import torch
 from torch import Tensor, nn
 
+from walras.models.attention import Softmax, attention_market
 from walras.models.inventory import Inventory, projections
 from walras.models.objective import Batch
 from walras.models.projections import written
@@ -20,10 +21,10 @@ class ActivationCost:
     """C = alpha * mean |A| row sum + beta * mean |a|, of attention probabilities A and FFN activations a.
 
     Reconstructed from "Computational Economics in LLMs" (arXiv 2508.10426), Eq. 2, whose symbols are not at hand; alpha
-    = beta, sums divided by tokens and units, so that neither padding nor length counts. `literal` has the attention
-    term as it stands: rows of A sum to 1, so that it is a constant whose gradient is 0. And its FFN term falls without
-    any change of the network where W1 shrinks and W2 grows. The `invariant` form weighs |a_j| by the norm of the
-    column that neuron j writes with, relative to the mean, and has no attention term.
+    = beta = 1, sums divided by tokens and units, so that neither padding nor length counts. `literal` has the attention
+    term as it stands: rows of A sum to 1, so that it is a constant, and its gradient nothing but rounding. And its
+    FFN term falls without any change of the network where W1 shrinks and W2 grows. The `invariant` form weighs |a_j|
+    by the norm of the column that neuron j writes with, and has no attention term.
     """
 
     units: Inventory
@@ -34,17 +35,21 @@ class ActivationCost:
     @contextmanager
     def measured(self, model: nn.Module) -> Iterator[Callable[[Batch], Tensor]]:
         """Within the context, calling what it gives with a batch yields the cost [] of the batch's forward pass."""
-        with features(model, self.units) as seen:
-            yield lambda batch: self._cost(model, batch, seen)
+        rows: list[Tensor] = []  # sums of attention rows [batch, heads, queries], a layer each
+        watched = self.heads and not self.invariant
+        market = attention_market(model, Softmax(), lambda _, __, a: rows.append(a.abs().sum(-1)))
+        with market if watched else nullcontext(), features(model, self.units) as seen:
+            yield lambda batch: self._cost(model, batch, rows, seen)
 
-    def _cost(self, model: nn.Module, batch: Batch, seen: list[Tensor]) -> Tensor:
-        terms = []
+    def _cost(self, model: nn.Module, batch: Batch, rows: list[Tensor], seen: list[Tensor]) -> Tensor:
+        attention = [real_tokens(sums.transpose(1, 2), batch).mean() for sums in rows]
+        neurons = []
         for site, projection, x in zip(self.units.sites, projections(model, self.units), seen, strict=True):
             if site.kind != "ffn" or not self.ffn:
                 continue
             size = real_tokens(x, batch).abs()
             if self.invariant:
-                norm = written(projection).norm(dim=0)
-                size = size * (norm / norm.detach().mean())
-            terms.append(size.mean())
-        return torch.stack(terms).mean() if terms else next(model.parameters()).new_zeros(())
+                size = size * written(projection).norm(dim=0)
+            neurons.append(size.mean())
+        terms = [torch.stack(term).mean() for term in (attention, neurons) if term]
+        return torch.stack(terms).sum()

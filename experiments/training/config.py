@@ -25,7 +25,7 @@ class TrainConfig:
     task: str = setting("pairs", "Task by name, or FILE.py:Class.")
     data: str | None = setting(None, "Folder or file with the task's data.")
     budget: float = setting(0.5, "Share of the dense model's compute that may be used at the end; 1 keeps every unit.")
-    pricing: str = setting("dual-ascent", "Where the price comes from: dual-ascent, tax, cleared; or none.")
+    pricing: str = setting("shadow-price", "Source of the price: shadow-price, dual-ascent, tax, cleared; or none.")
     price: float | None = setting(None, "The tax: units of the loss for the dense model's whole compute.")
     rise: str = setting("constant", "How a tax comes in: constant, linear or quadratic.")
     mechanism: str = setting("ShadowPrice", "Rule of a market that clears during training, by name, or FILE.py:Class.")
@@ -78,7 +78,7 @@ class TrainConfig:
 
     def _check_prices(self) -> None:
         """Refuse settings that contradict each other."""
-        if self.recipe is not None and self.pricing == "dual-ascent":  # the default gives way
+        if self.recipe is not None and self.pricing == "shadow-price":  # the default gives way
             object.__setattr__(self, "pricing", "none")
         if self.recipe is not None and self.pricing != "none":
             raise InputError(f"recipe {self.recipe} removes units before training, and {self.pricing} during it")
@@ -90,6 +90,8 @@ class TrainConfig:
             raise InputError(f"price is {self.price:g}, and pricing is {self.pricing}, which finds its own")
         if self.cost != "macs" and self.pricing != "tax":
             raise InputError(f"cost is {self.cost}, whose price is a tax; pricing is {self.pricing}")
+        if (self.cost, self.taxed) == ("invariant", "heads"):
+            raise InputError("cost is invariant, which has no term for heads, and taxed is heads; use both or ffn")
 
     @staticmethod
     def of(settings: Mapping[str, Any]) -> "TrainConfig":
