@@ -14,7 +14,7 @@ import yaml
 from walras.errors import InputError
 from walras.experiments.observing.config import ObserveConfig
 from walras.experiments.observing.observe import Observed, observe
-from walras.experiments.observing.sweep import untrained
+from walras.experiments.observing.sweep import Subject, untrained
 from walras.experiments.run import find_task
 from walras.models import inventory, macs
 from walras.models.attention import TopKeys, attention_market
@@ -92,6 +92,11 @@ def test_constrained_and_unconstrained_layers(found: Observed) -> None:
     assert lots["constrained_mass"] < half["constrained_mass"] < 1
 
 
+def test_only_layers_with_a_rule_are_taken_for_constrained(settings: dict[str, Any]) -> None:
+    subject = Subject(*load(settings["model"], device="cpu"), find_task("stsb", settings["data"]), 5, 128)
+    assert subject.under([None, TopKeys(2)])[1].constrained == {1}
+
+
 def test_layers_that_come_first_cannot_answer(settings: dict[str, Any]) -> None:
     few = {**settings, "budgets": [2], "constrain": "second-half", "controls": "none", "eliminate": False}
     table = observe(ObserveConfig.of(few)).table
@@ -134,6 +139,8 @@ def test_compute(found: Observed, settings: dict[str, Any]) -> None:
     fewer = row(found.table, "tokens", "token-elimination", 4)
     assert fewer["measured_total"] < 0.8 * dense["measured_total"]
     assert fewer["active"] > 0.2
+    assert fewer["layers"] == "1"
+    assert math.isnan(fewer["unconstrained_gini"])  # the first layer runs before anybody leaves
     for counted in ("measured", "theoretical"):
         assert found.table[f"{counted}_total"].to_numpy() == pytest.approx(
             found.table[[f"{counted}_{part}" for part in PARTS]].sum(axis=1).to_numpy()

@@ -65,6 +65,10 @@ def test_heads_are_dense_beside_sparse(found: Observed) -> None:
     axes = pictures.heat_maps(found.examples, "top-k", 4).axes
     assert [a.get_title() for a in axes[:2]] == ["layer 0, head 0: dense", "layer 0, head 0: top-k 4"]
     assert [t.get_text() for t in axes[0].get_xticklabels()] == list(found.examples[0].tokens)
+    for a, weights in zip(axes, (found.examples[0].dense, found.examples[0].sparse), strict=False):
+        drawn = a.get_images()[0].get_array()
+        assert drawn is not None
+        np.testing.assert_array_equal(np.ma.filled(drawn, 0), weights)
 
 
 def test_tokens_with_dollars_are_no_formulas() -> None:
