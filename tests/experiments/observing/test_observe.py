@@ -299,3 +299,11 @@ def test_untrained_weights_leave_the_generator_alone(settings: dict[str, Any]) -
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
     assert not all(torch.equal(a, b) for a, b in zip(first.parameters(), other.parameters(), strict=True))
     assert not first.training
+
+
+def test_a_classifier(models: Path, glue: Path) -> None:
+    config = {"model": str(models / "classifier"), "task": "sst2", "data": str(glue), "budgets": [2], "device": "cpu"}
+    found = observe(ObserveConfig.of({**config, "constrain": "1", "sentences": 4}))
+    assert set(found.table["metric"]) == {"accuracy"}
+    assert found.summary["sequences"] == 12
+    assert row(found.table, "1", "top-k", 2)["constrained_kept"] == 2
