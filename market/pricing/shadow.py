@@ -51,7 +51,8 @@ class ShadowPricing(Pricing):
         bids = LogisticBids(value.double(), temperature)
         cost = share.double()
         clearing = ShadowPrice()(bids, left.double().clamp(min=0.0), cost)
-        return (bids.score - clearing.price * cost) / temperature
+        logits: Tensor = (bids.score - clearing.price * cost) / temperature
+        return logits
 
     def penalty(self, cost: Tensor, at: float) -> Tensor:
         """None: the budget is kept already."""
