@@ -188,6 +188,18 @@ def test_bad_settings(walras: Walras, models: Path, data: Path, settings: str, m
     assert list(Path().iterdir()) == []
 
 
+def test_a_stride_is_checked_before_a_network_is_loaded(walras: Walras, data: Path) -> None:
+    line = ("--model", "no/network", "--task", "wikitext2:stride=17", "--data", data, "--length", LENGTH)
+    assert walras("run", *line).error.startswith("stride is 17")
+
+
+def test_they_are_listed(walras: Walras) -> None:
+    listed = json.loads(walras("list", "--json").out)["tasks"]
+    assert listed["wikitext103-raw"] == "wikitext-103-raw, by perplexity"
+    assert listed["mrpc"] == "MRPC of GLUE, by f1"
+    assert listed["text"].startswith("Any text file")
+
+
 def test_encoders_are_refused_by_name(walras: Walras, models: Path, data: Path, tmp_path: Path) -> None:
     masked = BertForMaskedLM(BertConfig.from_pretrained(models / "bert"))
     masked.save_pretrained(tmp_path / "masked")
