@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from walras.experiments.export import write
-from walras.experiments.floor import Floor
 from walras.experiments.folder import write_whole
 from walras.experiments.result import allocation_columns
 from walras.experiments.run import parameters
@@ -17,7 +16,7 @@ from walras.experiments.training.folder import TrainFolder
 from walras.experiments.training.report import write_report
 from walras.experiments.training.stage import TrainStage
 from walras.experiments.training.trainer import Trainer
-from walras.models import macs
+from walras.models import inventory, macs
 from walras.models.latency_measure import sample_batch
 from walras.models.timing import interleaved
 
@@ -63,7 +62,7 @@ def _economics(trainer: Trainer, stage: TrainStage, small: nn.Module, keep: Tens
         "expected": expected[-1] if expected and config.cost == "macs" else None,
         "welfare": None, "revenue": None,  # nobody bids, but in a market that clears
         "heads": int((kept & heads).sum()), "ffn": int((kept & ~heads).sum()), "units": len(floor.units),
-        "length": length, "macs": macs(small, Floor.of(small, config.block, length).units, length).dense,
+        "length": length, "macs": macs(small, inventory(small, config.block), length).dense,
         "dense_macs": floor.macs.dense,
     }  # fmt: skip
 

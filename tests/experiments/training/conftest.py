@@ -1,0 +1,23 @@
+"""Training runs on the tiny models, short enough for a test."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from walras.experiments.training.config import TrainConfig
+
+
+@pytest.fixture
+def settings(models: Path, glue: Path, no_pictures: None) -> Callable[..., TrainConfig]:
+    """Settings for a run of six steps on a dozen sentences, with any of them changed."""
+
+    def make(**changes: Any) -> TrainConfig:
+        given = {
+            "model": str(models / "bert"), "task": "sst2", "data": str(glue), "device": "cpu", "budget": 0.5,
+            "batch_size": 4, "held_out": 0.0, "epochs": 2, "rate": 1e-3, "block": 16, "length": 16, "sentences": 8,
+        }  # fmt: skip
+        return TrainConfig.of({**given, **changes})
+
+    return make
