@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -45,7 +46,7 @@ def read_checkpoint(folder: Path) -> tuple[dict[str, dict[str, Tensor]], Any] | 
     try:
         state = json.loads((place / "state.json").read_text(encoding="utf-8"))
         groups = {file.stem: load_file(file) for file in sorted(place.glob("*.safetensors"))}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise InputError(f"cannot read checkpoint {str(place)!r}: {error}") from error
     return groups, state
 

@@ -45,7 +45,8 @@ def summarised(
         "protocol": task.protocol(stage.tokenizer, config.length),
         "parameters": parameters(small), "dense_parameters": parameters(stage.model),
         "seconds": round(sum(row["seconds"] for row in trainer.now.log), 2), "steps": trainer.now.step,
-        "held_out": trainer.now.best, "latency_ms": _latency(stage.model, small, config.length),
+        "held_out": trainer.now.best if task.higher_is_better else -trainer.now.best,
+        "latency_ms": _latency(stage.model, small, config.length),
     }  # fmt: skip
 
 

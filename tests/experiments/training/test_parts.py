@@ -1,0 +1,154 @@
+"""Pieces of a training run: rows, checkpoints, and units that settle."""
+
+import json
+from math import log
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from walras.errors import InputError
+from walras.experiments.tasks.classification import Classification
+from walras.experiments.tasks.rows import Example
+from walras.experiments.training.checkpoint import (
+    optimizer_tensors,
+    read_checkpoint,
+    restore_optimizer,
+    save_checkpoint,
+)
+from walras.experiments.training.economy import OPEN, Economy
+from walras.experiments.training.rows import Batches, split
+from walras.market.pricing import DualAscent, ShadowPricing, Tax
+from walras.models.hard_concrete import HardConcrete
+
+
+def task(rows: int) -> Classification:
+    examples = [Example("x" * (1 + i % 7), None, i % 2) for i in range(rows)]
+    return Classification("sst2", "accuracy", ("a", "b"), examples, examples[:4])
+
+
+class Recording(list[Any]):
+    """Stands for a tokenizer: what it is asked for is kept."""
+
+    model_input_names = ("input_ids",)
+
+    def __call__(self, texts: list[str], *_: Any, **__: Any) -> dict[str, torch.Tensor]:
+        self.append(texts)
+        return {"input_ids": torch.zeros(len(texts), 2, dtype=torch.long)}
+
+
+def test_held_out_rows_are_none_of_those_trained_on() -> None:
+    whole = task(50)
+    found = split(whole, 0.2, None, seed=0)
+    train, held = found.pool(), found.dev  # type: ignore[attr-defined]  # of this task
+    assert (len(train), len(held)) == (40, 10)
+    assert {id(e) for e in train}.isdisjoint({id(e) for e in held})
+    assert {id(e) for e in (*train, *held)} == {id(e) for e in whole.train}
+    assert len(split(whole, 0.2, 20, seed=0).pool()) == 16
+    with pytest.raises(InputError, match=r"1 training row\(s\) are left of 2"):
+        split(whole, 0.5, 2, seed=0)
+
+
+def test_an_epoch_goes_once_through_the_rows_and_any_batch_can_be_had_alone() -> None:
+    seen = Recording()
+    batches = Batches(task(50), seen, 8, 16, seed=1)
+    assert batches.epoch == 6
+    labels = [batches.at(step)["labels"].tolist() for step in range(6)]
+    assert sum(len(texts) for texts in seen) == 48
+    assert Batches(task(50), Recording(), 8, 16, seed=1).at(4)["labels"].tolist() == labels[4]
+    texts = [tuple(t) for t in seen[:6]]
+    second = Recording()
+    again = Batches(task(50), second, 8, 16, seed=1)
+    [again.at(step) for step in range(6, 12)]
+    assert texts != [tuple(t) for t in second]  # another order
+    assert np.mean([len({len(t) for t in batch}) for batch in seen]) < 4  # of like length, out of 7
+
+
+def test_processes_share_a_batch() -> None:
+    whole, parts = Recording(), [Recording(), Recording()]
+    Batches(task(40), whole, 8, 16, seed=1).at(3)
+    for i, part in enumerate(parts):
+        Batches(task(40), part, 8, 16, seed=1, process=i, processes=2).at(3)
+    assert sorted(whole[0]) == sorted(parts[0][0] + parts[1][0])
+    with pytest.raises(InputError, match="8 rows do not divide among 3 processes"):
+        Batches(task(40), whole, 8, 16, seed=1, processes=3)
+
+
+def test_checkpoints_there_and_back(tmp_path: Path) -> None:
+    weight = torch.nn.Parameter(torch.ones(3))
+    optimizer = torch.optim.AdamW([weight], lr=0.1)
+    weight.sum().backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    optimizer.step()
+    groups = {"model": {"w": weight}, "optimizer": optimizer_tensors(optimizer), "none": {}}
+    save_checkpoint(tmp_path, 7, groups, {"step": 7})
+    save_checkpoint(tmp_path, 12, groups, {"step": 12})
+    assert [p.name for p in tmp_path.iterdir()] == ["step-0000012"]
+    found = read_checkpoint(tmp_path)
+    assert found is not None
+    tensors, state = found
+    assert state == {"step": 12}
+    assert torch.equal(tensors["model"]["w"], weight)
+    other = torch.nn.Parameter(weight.detach().clone())
+    fresh = torch.optim.AdamW([other], lr=0.1)
+    restore_optimizer(fresh, tensors["optimizer"])
+    for parameter, stepping in ((weight, optimizer), (other, fresh)):
+        parameter.grad = torch.tensor([0.3, -1.0, 2.0])
+        stepping.step()
+    assert torch.equal(weight, other)
+
+
+def test_a_checkpoint_that_is_torn(tmp_path: Path) -> None:
+    assert read_checkpoint(tmp_path) is None
+    save_checkpoint(tmp_path, 1, {"model": {"w": torch.ones(1)}}, {})
+    (tmp_path / "step-0000001" / "state.json").write_text("{")
+    with pytest.raises(InputError, match="cannot read checkpoint"):
+        read_checkpoint(tmp_path)
+    (tmp_path / "step-0000001" / "state.json").write_text(json.dumps({}))
+    (tmp_path / "step-0000001" / "model.safetensors").write_bytes(b"no tensors")
+    with pytest.raises(InputError, match="cannot read checkpoint"):
+        read_checkpoint(tmp_path)
+
+
+SHARE = torch.tensor([0.1, 0.2, 0.3, 0.4])
+
+
+def economy(logits: list[float], pricing: Any) -> Economy:
+    return Economy(HardConcrete(torch.tensor(logits)), pricing, SHARE)
+
+
+def test_without_a_budget_all_that_are_open_stay() -> None:
+    keep, gates = economy([9.0, -9.0, 9.0, -9.0], Tax(0.1)).settle(0.5)
+    assert keep.tolist() == [True, False, True, False]
+    assert gates.tolist() == [1, 1, 1, 1]  # who leaves is cut out, not scaled
+
+
+def test_for_a_budget_the_likeliest_that_fit_stay() -> None:
+    keep, gates = economy([2.0, 3.0, 0.5, 1.0], DualAscent(0.6, 1.0)).settle(0.6)
+    assert float(SHARE @ keep.float()) <= 0.6
+    assert keep.tolist()[:2] == [True, True]
+    assert 0 < gates[0] < gates[1] <= 1
+
+
+def test_who_cannot_be_removed_stays_and_its_compute_is_not_for_sale() -> None:
+    held = economy([3.0, 3.0, 3.0, -9.0], DualAscent(0.6, 1.0))
+    held.gates.fix(torch.tensor([False, False, False, True]), 1.0)
+    assert held.floor == pytest.approx(0.4)
+    keep, _ = held.settle(0.7)
+    assert keep[3]
+    assert float(SHARE @ keep.float()) <= 0.7 + 1e-6
+    priced = Economy(held.gates, ShadowPricing(0.6), SHARE).step(1.0)
+    assert priced.cost.item() == pytest.approx(0.6, abs=1e-5)
+
+
+def test_gates_begin_open_and_in_the_order_of_value_per_compute() -> None:
+    class Units:
+        kind = np.array(["head", "head", "ffn", "ffn"])
+
+    value = torch.tensor([0.1, 0.6, 0.3, 4.0])  # 1, 3, 1, 10 a unit of compute; ties by position
+    made = Economy.of(Units(), SHARE, Tax(0.1), "both", value)  # type: ignore[arg-type]  # it looks at kinds alone
+    assert made.gates.logits.argsort().tolist() == [0, 2, 1, 3]
+    assert made.gates.logits.mean().item() == pytest.approx(log(OPEN / (1 - OPEN)), abs=1e-5)
+    alike = Economy.of(Units(), SHARE, Tax(0.1), "heads", None)  # type: ignore[arg-type]
+    assert alike.gates.chance(alike.gates.logits).tolist() == pytest.approx([OPEN, OPEN, 1.0, 1.0])
