@@ -81,7 +81,11 @@ def test_checkpoints_there_and_back(tmp_path: Path) -> None:
     optimizer = torch.optim.AdamW([weight], lr=0.1)
     weight.sum().backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     optimizer.step()
-    groups = {"model": {"w": weight}, "optimizer": optimizer_tensors(optimizer), "none": {}}
+    groups: dict[str, dict[str, torch.Tensor]] = {
+        "model": {"w": weight},
+        "optimizer": optimizer_tensors(optimizer),
+        "none": {},
+    }
     save_checkpoint(tmp_path, 7, groups, {"step": 7})
     save_checkpoint(tmp_path, 12, groups, {"step": 12})
     assert [p.name for p in tmp_path.iterdir()] == ["step-0000012"]
