@@ -43,6 +43,7 @@ def train(
     cost: Annotated[str | None, option("cost")] = None,
     taxed: Annotated[str | None, option("taxed")] = None,
     priced: Annotated[float | None, option("priced")] = None,
+    repair: Annotated[str | None, option("repair")] = None,
     epochs: Annotated[int | None, option("epochs")] = None,
     rate: Annotated[float | None, option("rate")] = None,
     travel: Annotated[float | None, option("travel")] = None,

@@ -25,7 +25,9 @@ class TrainConfig:
     task: str = setting("pairs", "Task by name, or FILE.py:Class.")
     data: str | None = setting(None, "Folder or file with the task's data.")
     budget: float = setting(0.5, "Share of the dense model's compute that may be used at the end; 1 keeps every unit.")
-    pricing: str = setting("shadow-price", "Source of the price: shadow-price, dual-ascent, tax, cleared; or none.")
+    pricing: str = setting(
+        "shadow-price", "Source of the price: shadow-price, dual-ascent, tax, cleared, FILE.py:Class; or none."
+    )
     price: float | None = setting(None, "The tax: units of the loss for the dense model's whole compute.")
     rise: str = setting("constant", "How a tax comes in: constant, linear or quadratic.")
     mechanism: str = setting("ShadowPrice", "Rule of a market that clears during training, by name, or FILE.py:Class.")
@@ -37,6 +39,7 @@ class TrainConfig:
     cost: str = setting("macs", "What is priced: expected macs, or activations, literal (Eq. 2) or invariant.")
     taxed: str = setting("both", f"Whose compute is priced: {', '.join(TAXED)}.")
     priced: float = setting(0.5, "Share of the steps in which a price is paid; then units are settled and cut out.")
+    repair: str = setting("none", "What becomes of the weights when units settle: none, least_squares or scales.")
     epochs: int = setting(3, "Passes over the training rows.")
     rate: float = setting(5e-5, "Learning rate of the weights at its peak.")
     travel: float = setting(20.0, "How far a gate's log-odds can go while a price is paid; their rate follows.")

@@ -1,5 +1,6 @@
 """What training begins with: settings with every name resolved, and then a network, measured as it is."""
 
+import inspect
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, final
@@ -15,10 +16,11 @@ from walras.experiments.recipes import RECIPES
 from walras.experiments.run import find_task
 from walras.experiments.tasks import Task
 from walras.experiments.training.config import TrainConfig
-from walras.market.pricing import PRICINGS, RISES, Cleared, DualAscent, Pricing, ShadowPricing, Tax
+from walras.market.pricing import PRICINGS, RISES, Cleared, Pricing, Tax
 from walras.market.schedule import SCHEDULES, check_budget
 from walras.mechanisms import MECHANISMS, Mechanism
 from walras.models.loading import load
+from walras.models.repairs import REPAIRS, Repair
 
 
 @final
@@ -28,8 +30,10 @@ class TrainPlan:
 
     config: TrainConfig
     task: Task
+    kind: type[Pricing] | None
     mechanism: Mechanism
     valuation: Valuation
+    repair: Repair | None
 
     @staticmethod
     def of(config: TrainConfig) -> "TrainPlan":
@@ -39,30 +43,40 @@ class TrainPlan:
             InputError, UnknownNameError: whatever is wrong with the settings or the data.
         """
         check_budget(config.budget)
-        names = {"pricing": (*PRICINGS, "none"), "rise": RISES, "schedule": SCHEDULES, "recipe": (*RECIPES, None)}
+        names: dict[str, tuple[str | None, ...]] = {
+            "rise": RISES,
+            "schedule": (*SCHEDULES,),
+            "recipe": (*RECIPES, None),
+        }
         for name, known in names.items():
             if getattr(config, name) not in known:
                 raise UnknownNameError(name, getattr(config, name), [n for n in known if n is not None])
+        own: type[Pricing] | None = None
+        if config.pricing != "none":
+            own = find_class("pricing", config.pricing, PRICINGS, Pricing)
         task = find_task(config.task, config.data)
         task.check(config.length)
         return TrainPlan(
-            config, task,
+            config, task, own,
             build("mechanism", find_class("mechanism", config.mechanism, MECHANISMS, Mechanism)),
             build("valuation", find_class("valuation", config.valuation, VALUATIONS, Valuation)),
+            None if config.repair == "none" else build("repair", find_class("repair", config.repair, REPAIRS, Repair)),
         )  # fmt: skip
 
     def pricing(self, loss: float) -> Pricing | None:
         """The pricing in its first state; `loss` is the one that training begins with."""
-        config = self.config
-        if config.pricing == "none":
+        config, kind = self.config, self.kind
+        if kind is None:
             return None
-        if config.pricing == "tax":
+        if kind is Tax:
             return Tax(float(config.price or 0.0), config.rise)
-        if config.pricing == "cleared":
+        if kind is Cleared:
             return Cleared.of(self.mechanism, config.budget, config.rounds, config.schedule)
-        if config.pricing == "dual-ascent":
-            return DualAscent(config.budget, config.ascent * max(loss, 1e-6))
-        return ShadowPricing(config.budget)
+        rate = config.ascent * max(loss, 1e-6)
+        takes = inspect.signature(kind).parameters
+        given = {name: value for name, value in (("budget", config.budget), ("rate", rate)) if name in takes}
+        found: Pricing = build("pricing", kind, **given)
+        return found
 
 
 @final

@@ -121,7 +121,7 @@ def _trainer(
     )  # fmt: skip
     objective = stage.task.objective(stage.model, False)
     drawn = learning.calibration(tokenizer, sentences=config.sentences, seed=config.seed, **sizes)
-    calibration = Calibration(start.model, stage.floor.units, objective, drawn, stage.floor.macs.share)
+    calibration = Calibration(start.model, stage.floor.units, objective, drawn, stage.floor.macs.share, stage.model)
     share = torch.from_numpy(stage.floor.macs.share).to(device, torch.float32)
     economy = None
     if config.pricing != "none":
@@ -143,7 +143,8 @@ def _trainer(
         accelerator, config, start.model, stage.floor.units, objective, batches, lambda model: sign * judge(model),
         economy=economy, activations=None if config.cost == "macs" else activations,
         teacher=stage.model.eval() if config.distil else None,
-        valuation=plan.valuation, calibration=calibration, folder=None if folder is None else folder.path,
+        valuation=plan.valuation, calibration=calibration, repair=plan.repair,
+        folder=None if folder is None else folder.path,
     )  # fmt: skip
 
 

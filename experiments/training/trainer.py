@@ -29,6 +29,7 @@ from walras.models.activation_cost import ActivationCost
 from walras.models.distillation import Distillation
 from walras.models.folding import fold
 from walras.models.objective import Batch, Objective
+from walras.models.repair import Repair
 
 Judge = Callable[[nn.Module], float]
 CLIP = 1.0  # norm of the weights' gradient at most
@@ -54,7 +55,7 @@ class Trainer:
     """Trains `model` in place until units settle, then the smaller copy that is left of it.
 
     `economy` is None where no price is paid; `activations` prices activations instead of gates. With a `valuation`
-    and a pricing of the kind, a market clears on `calibration` now and then.
+    and a pricing of the kind, a market clears on `calibration` now and then. `repair` follows when units have settled.
     """
 
     accelerator: Accelerator
@@ -69,6 +70,7 @@ class Trainer:
     teacher: nn.Module | None = None
     valuation: Valuation | None = None
     calibration: Calibration | None = None
+    repair: Repair | None = None
     folder: Path | None = None
     tell: Callable[[int, str], None] = lambda step, text: None
     now: Progressed = field(default_factory=Progressed)
@@ -214,9 +216,17 @@ class Trainer:
         if self.activations is None:
             self.keep, gates = self.economy.settle(self.config.budget)
             fold(self.model, self.units, gates)
+            self._mend(self.keep)
         else:
             self.keep = torch.ones(len(self.units), dtype=torch.bool)
         self._shrink()
+
+    def _mend(self, keep: Tensor) -> None:
+        """Re-fit what those that stay write to what the dense network wrote, where that is wanted."""
+        if self.repair is not None and self.calibration is not None and not bool(keep.all()):
+            self.model.eval()
+            batches = self.calibration.batches
+            self.repair(self.model, self.calibration.dense, self.units, keep.cpu().numpy(), batches)
 
     def _shrink(self) -> None:
         assert self.keep is not None
