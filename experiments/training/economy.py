@@ -15,6 +15,7 @@ from walras.models import Inventory
 from walras.models.hard_concrete import HardConcrete
 
 OPEN = 0.98  # chance of a gate to be open when training begins
+SPREAD = 2.0  # standard deviation of the gates' logits, where they begin in the order of values
 
 
 @final
@@ -48,7 +49,7 @@ class Economy:
         logits = torch.full_like(share, log(OPEN / (1 - OPEN)))
         if value is not None:
             rank = np.argsort(np.argsort((value.cpu() / share.cpu()).numpy(), kind="stable"))
-            normal = NormalDist(0.0, pricing.spread)
+            normal = NormalDist(0.0, SPREAD)
             logits += torch.tensor([normal.inv_cdf((int(r) + 0.5) / len(rank)) for r in rank]).to(logits)
         gates = HardConcrete(logits)
         if taxed != "both":

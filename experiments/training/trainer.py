@@ -33,6 +33,7 @@ from walras.models.repair import Repair
 
 Judge = Callable[[nn.Module], float]
 CLIP = 1.0  # norm of the weights' gradient at most
+LANDING = 0.3  # of the priced training, in which gates come to rest: prices fall on a target that no longer moves
 
 
 @final
@@ -194,11 +195,13 @@ class Trainer:
             gradient.copy_(part.view_as(gradient))
 
     def _rate(self, step: int) -> None:
-        """Up linearly in the warm-up, then down to 0; gates keep theirs, for they have half the time."""
+        """Up linearly in the warm-up, then down to 0; gates keep theirs until the last part of the priced training."""
         warm = max(round(self.config.warmup * self.steps), 1)
-        rising, falling = min((step + 1) / warm, 1.0), (self.steps - step) / max(self.steps - warm, 1)
+        weights = min((step + 1) / warm, (self.steps - step) / max(self.steps - warm, 1), 1.0)
+        own = max(round(self.config.warmup * self.settles), 1)
+        gates = min((step + 1) / own, (1 - step / max(self.settles, 1)) / LANDING, 1.0)
         for group in self.optimizer.param_groups:
-            group["lr"] = group["peak"] * (min(rising, falling) if group["falls"] else rising)
+            group["lr"] = group["peak"] * (weights if group["falls"] else gates)
 
     def _clear(self, economy: Economy, generator: torch.Generator) -> None:
         """A round of the market: values of those that are still there, a clearing; losers leave."""

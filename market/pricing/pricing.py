@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 from torch import Tensor
 
@@ -19,7 +19,6 @@ class Pricing(ABC):
 
     price: float
     steered: bool = False  # whether it heads for a budget
-    spread: ClassVar[float] = 0.5  # of the logits with which units begin, where these follow values
 
     def supply(self, at: float) -> float:
         """Compute that may be used now, as a share of the dense model's; as much as anybody likes, here."""

@@ -1,7 +1,7 @@
 """The shadow price of a budget, cleared anew at every step of training."""
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, final
+from typing import final
 
 import torch
 from torch import Tensor
@@ -33,7 +33,6 @@ class ShadowPricing(Pricing):
     cool: float = 0.25
     price: float = 0.0
     steered: bool = True
-    spread: ClassVar[float] = 2.0
 
     def __post_init__(self) -> None:
         check_budget(self.budget)
