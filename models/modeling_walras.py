@@ -37,6 +37,12 @@ class _Sliced:
         super().__init__(config, *args, **kwargs)  # type: ignore[call-arg]  # of the class that it is mixed with
         shrink(self)
 
+    @classmethod
+    def _can_set_attn_implementation(cls) -> bool:
+        """As the class X can: transformers would look for it in the source of this file."""
+        stock: Any = next(c for c in cls.__mro__ if c.__module__ != __name__)
+        return bool(stock._can_set_attn_implementation())
+
     def _get_static_cache_init_shape(self) -> None:
         """Layers differ in heads, so that a static cache takes its sizes from the first keys it is given."""
         return

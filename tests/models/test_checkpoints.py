@@ -20,6 +20,7 @@ from torch import nn
 
 from walras.errors import InputError, UnknownNameError
 from walras.models import Inventory, compact, inventory
+from walras.models.attention import Softmax, attention_market
 from walras.models.checkpoints import CODE, save
 from walras.models.loading import Head
 from walras.models.loading import load as load_any
@@ -223,6 +224,18 @@ def test_an_export_is_a_model_like_any_other(kind: str, head: Head, name: str, t
     assert type(loaded.model).__name__ == name
     left = inventory(loaded.model, 8)
     assert int(left.width.sum()) == int(units.width[masks(units)[0]].sum())
+
+
+def test_an_export_changes_its_attention_as_its_family_does(family: str, tiny: Any, tmp_path: Path) -> None:
+    """transformers looks in the source file of a class for what its attention can do."""
+    tested = tiny(family)
+    units = inventory(tested.model, 8)
+    save(compact(tested.model, units, masks(units)[0]), None, tmp_path / "small")
+    found = load(tmp_path / "small", attn_implementation="eager")
+    assert found._can_set_attn_implementation() == tested.model._can_set_attn_implementation()
+    with torch.no_grad(), attention_market(found, Softmax()):
+        inside = tested.logits(found)
+    torch.testing.assert_close(inside, tested.logits(found), rtol=1e-4, atol=1e-5)
 
 
 def test_an_export_without_the_head_that_is_needed(tiny: Any, tmp_path: Path) -> None:
