@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from walras.experiments.api import open_market, run
     from walras.experiments.result import Result
     from walras.experiments.tasks import Task
+    from walras.experiments.training.config import TrainConfig
+    from walras.experiments.training.train import train
     from walras.market import ComputeMarket, read_trace
     from walras.market.queries import Allocation, Clear, OnlineClear, Queries
     from walras.mechanisms import (
@@ -59,6 +61,7 @@ __all__ = [
     "SurgeBids",
     "TabulatedBids",
     "Task",
+    "TrainConfig",
     "Truthful",
     "TsallisBids",
     "UniformPriceAuction",
@@ -70,6 +73,7 @@ __all__ = [
     "open_market",
     "read_trace",
     "run",
+    "train",
 ]
 
 # Names that are not in the room of the mechanisms.
@@ -84,6 +88,7 @@ _HOMES = {
     "Result": "walras.experiments.result",
     "Strategy": "walras.agents",
     "Task": "walras.experiments.tasks",
+    "TrainConfig": "walras.experiments.training.config",
     "Truthful": "walras.agents",
     "UnitAgent": "walras.agents",
     "Valuation": "walras.agents",
@@ -92,6 +97,7 @@ _HOMES = {
     "open_market": "walras.experiments.api",
     "read_trace": "walras.market",
     "run": "walras.experiments.api",
+    "train": "walras.experiments.training.train",
 }
 
 
