@@ -37,6 +37,7 @@ def train(
     rise: Annotated[str | None, option("rise")] = None,
     mechanism: Annotated[str | None, option("mechanism")] = None,
     valuation: Annotated[str | None, option("valuation")] = None,
+    label_free: Annotated[bool | None, option("label_free", "--label-free/--labels")] = None,
     values: Annotated[bool | None, option("values", "--values/--alike")] = None,
     rounds: Annotated[int | None, option("rounds")] = None,
     schedule: Annotated[str | None, option("schedule")] = None,

@@ -32,6 +32,7 @@ class TrainConfig:
     rise: str = setting("constant", "How a tax comes in: constant, linear or quadratic.")
     mechanism: str = setting("ShadowPrice", "Rule of a market that clears during training, by name, or FILE.py:Class.")
     valuation: str = setting("fisher", "What a unit is worth, where training begins with values or a market clears.")
+    label_free: bool = setting(False, "Value units without the task's labels.")
     values: bool = setting(True, "Whether gates begin in the order of values; else all alike.")
     rounds: int = setting(8, "Clearings of such a market.")
     schedule: str = setting("geometric", "How its supply shrinks: linear, geometric or constant.")

@@ -121,7 +121,8 @@ def _trainer(
     )  # fmt: skip
     objective = stage.task.objective(stage.model, False)
     drawn = learning.calibration(tokenizer, sentences=config.sentences, seed=config.seed, **sizes)
-    calibration = Calibration(start.model, stage.floor.units, objective, drawn, stage.floor.macs.share, stage.model)
+    valued_by = stage.task.objective(stage.model, config.label_free)
+    calibration = Calibration(start.model, stage.floor.units, valued_by, drawn, stage.floor.macs.share, stage.model)
     share = torch.from_numpy(stage.floor.macs.share).to(device, torch.float32)
     economy = None
     if config.pricing != "none":
