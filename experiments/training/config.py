@@ -40,7 +40,7 @@ class TrainConfig:
     cost: str = setting("macs", "What is priced: expected macs, or activations, literal (Eq. 2) or invariant.")
     taxed: str = setting("both", f"Whose compute is priced: {', '.join(TAXED)}.")
     priced: float = setting(0.5, "Share of the steps in which a price is paid; then units are settled and cut out.")
-    repair: str = setting("none", "What becomes of the weights when units settle: none, least_squares or scales.")
+    repair: str = setting("none", "What becomes of the weights when units leave: none, least_squares or scales.")
     epochs: int = setting(3, "Passes over the training rows.")
     rate: float = setting(5e-5, "Learning rate of the weights at its peak.")
     travel: float = setting(20.0, "How far a gate's log-odds can go while a price is paid; their rate follows.")

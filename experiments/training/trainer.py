@@ -56,7 +56,7 @@ class Trainer:
     """Trains `model` in place until units settle, then the smaller copy that is left of it.
 
     `economy` is None where no price is paid; `activations` prices activations instead of gates. With a `valuation`
-    and a pricing of the kind, a market clears on `calibration` now and then. `repair` follows when units have settled.
+    and a pricing of the kind, a market clears on `calibration` now and then. `repair` follows whenever units have left.
     """
 
     accelerator: Accelerator
@@ -212,6 +212,7 @@ class Trainer:
         value = self.valuation(self.calibration, open_, generator) * open_
         economy.pricing, clearing = economy.pricing.clear(value, economy.share)
         economy.gates.fix(clearing.quantity.to(economy.share.device) <= 0, 0.0)
+        self._mend(economy.gates.fixed != 0)
 
     def _settle(self) -> None:
         """Cut units out that do not stay, with the gates of the others in their weights."""
@@ -219,7 +220,8 @@ class Trainer:
         if self.activations is None:
             self.keep, gates = self.economy.settle(self.config.budget)
             fold(self.model, self.units, gates)
-            self._mend(self.keep)
+            if bool(((self.economy.gates.fixed != 0) & ~self.keep).any()):  # else those who left have been made good
+                self._mend(self.keep)
         else:
             self.keep = torch.ones(len(self.units), dtype=torch.bool)
         self._shrink()
