@@ -3,11 +3,11 @@
     python -m walras.experiments.benchmarks.training --data GLUE_FOLDER --only stsb
 
 For every task and seed: a dense model is fine-tuned for three epochs; from it `walras train` goes on for three epochs
-under the shadow price of the budget, and for each baseline a recipe removes units first and
-what is left is trained for the same three epochs. Every cell is a run folder, so that the same command goes on after an
-interruption. Written to the folder: training_TASK.csv (a row a cell; columns `untrained ...` hold what a recipe
-left before it was trained), training_TASK_statistics.csv, and training_TASK_cells.jsonl, the results of finished cells:
-`--cells FOLDER` takes what was run elsewhere, with the same settings, from such files.
+under a price (a market that clears four times in the first quarter of the steps), and for each baseline a recipe
+removes units first and what is left is trained for the same three epochs. Every cell is a run folder, so that the same
+command goes on after an interruption. Written to the folder: training_TASK.csv (a row a cell; columns `untrained ...`
+hold what a recipe left before it was trained), training_TASK_statistics.csv, and training_TASK_cells.jsonl, the results
+of finished cells: `--cells FOLDER` takes what was run elsewhere, with the same settings, from such files.
 """
 
 import json
@@ -30,7 +30,7 @@ from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.grid import Grid, TrainCell, conclude, run_grid
 from walras.experiments.training.tables import print_trainings
 
-OURS = "shadow-price"
+OURS = "cleared"
 BASELINES = ("k-prune", "kwon", "magnitude")
 
 

@@ -26,21 +26,21 @@ class TrainConfig:
     data: str | None = setting(None, "Folder or file with the task's data.")
     budget: float = setting(0.5, "Share of the dense model's compute that may be used at the end; 1 keeps every unit.")
     pricing: str = setting(
-        "shadow-price", "Source of the price: shadow-price, dual-ascent, tax, cleared, FILE.py:Class; or none."
+        "cleared", "Source of the price: cleared, shadow-price, dual-ascent, tax, FILE.py:Class; or none."
     )
     price: float | None = setting(None, "The tax: units of the loss for the dense model's whole compute.")
     rise: str = setting("constant", "How a tax comes in: constant, linear or quadratic.")
     mechanism: str = setting("ShadowPrice", "Rule of a market that clears during training, by name, or FILE.py:Class.")
-    valuation: str = setting("fisher", "What a unit is worth, where training begins with values or a market clears.")
-    label_free: bool = setting(False, "Value units without the task's labels.")
+    valuation: str = setting("partial-fisher", "What a unit is worth, when training begins or a market clears.")
+    label_free: bool = setting(True, "Value units without the task's labels.")
     values: bool = setting(True, "Whether gates begin in the order of values; else all alike.")
-    rounds: int = setting(8, "Clearings of such a market.")
+    rounds: int = setting(4, "Clearings of such a market.")
     schedule: str = setting("geometric", "How its supply shrinks: linear, geometric or constant.")
     recipe: str | None = setting(None, "Remove units before training by a recipe of `walras compare`; no price then.")
     cost: str = setting("macs", "What is priced: expected macs, or activations, literal (Eq. 2) or invariant.")
     taxed: str = setting("both", f"Whose compute is priced: {', '.join(TAXED)}.")
-    priced: float = setting(0.5, "Share of the steps in which a price is paid; then units are settled and cut out.")
-    repair: str = setting("none", "What becomes of the weights when units leave: none, least_squares or scales.")
+    priced: float = setting(0.25, "Share of the steps in which a price is paid; then units are settled and cut out.")
+    repair: str = setting("least_squares", "What becomes of the weights when units leave: none, or by name.")
     epochs: int = setting(3, "Passes over the training rows.")
     rate: float = setting(5e-5, "Learning rate of the weights at its peak.")
     travel: float = setting(20.0, "How far a gate's log-odds can go while a price is paid; their rate follows.")
@@ -82,7 +82,7 @@ class TrainConfig:
 
     def _check_prices(self) -> None:
         """Refuse settings that contradict each other."""
-        if self.recipe is not None and self.pricing == "shadow-price":  # the default gives way
+        if self.recipe is not None and self.pricing == "cleared":  # the default gives way
             object.__setattr__(self, "pricing", "none")
         if self.recipe is not None and self.pricing != "none":
             raise InputError(f"recipe {self.recipe} removes units before training, and {self.pricing} during it")

@@ -18,6 +18,7 @@ def settings(models: Path, glue: Path, no_pictures: None) -> Callable[..., Train
             "model": str(models / "bert"), "task": "sst2", "data": str(glue), "device": "cpu", "budget": 0.5,
             "batch_size": 4, "held_out": 0.0, "epochs": 2, "rate": 1e-3, "block": 16, "length": 16, "sentences": 8,
         }  # fmt: skip
-        return TrainConfig.of({**given, **changes})
+        own = {} if "recipe" in changes else {"pricing": "shadow-price", "priced": 0.5, "valuation": "fisher"}
+        return TrainConfig.of({**given, **own, "repair": "none", **changes})
 
     return make

@@ -91,7 +91,7 @@ def test_a_cell_that_fails_is_told_and_the_rest_goes_on(command: Walras, monkeyp
     monkeypatch.setattr(Trainer, "_step", failing)
     answer = command("--budget", 0.6, "--budget", 0.5, "--workers", 0, "--out", "g")
     assert answer.code == 1
-    assert "Failed: shadow-price at 0.5, seed 0: RuntimeError: out of memory" in answer.out
+    assert "Failed: cleared at 0.5, seed 0: RuntimeError: out of memory" in answer.out
     assert pd.read_csv("g/frontier.csv")["budget"].tolist() == [0.6]
 
 
