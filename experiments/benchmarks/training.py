@@ -13,7 +13,7 @@ of finished cells: `--cells FOLDER` takes what was run elsewhere, with the same 
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, final
 
@@ -39,7 +39,7 @@ BASELINES = ("k-prune", "kwon", "magnitude")
 class Study:
     """What is compared on one task."""
 
-    seeds: int
+    seeds: Sequence[int]
     budgets: Sequence[float] = (0.8, 0.6, 0.4)
     baseline_budgets: Sequence[float] = (0.6, 0.4)
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -47,12 +47,12 @@ class Study:
     def dense(self, task: str, data: str, more: Mapping[str, Any]) -> Grid:
         """Dense models, one a seed."""
         common = {"task": task, "data": data, "pricing": "none", "budget": 1.0, **self.settings, **more}
-        return Grid([Cell("dense", TrainConfig.of({**common, "seed": seed})) for seed in range(self.seeds)])
+        return Grid([Cell("dense", TrainConfig.of({**common, "seed": seed})) for seed in self.seeds])
 
     def cells(self, task: str, data: str, dense: Mapping[int, Path], more: Mapping[str, Any]) -> Grid:
         """Ours and the baselines, all from the dense model of their seed."""
         found: list[TrainCell] = []
-        for seed in range(self.seeds):
+        for seed in self.seeds:
             common = {"task": task, "data": data, **self.settings, **more, "seed": seed, "model": str(dense[seed])}
             for recipe in BASELINES:
                 given = [{**common, "recipe": recipe, "budget": budget} for budget in self.baseline_budgets]
@@ -62,10 +62,10 @@ class Study:
 
 
 STUDIES = {
-    "stsb": Study(3),
-    "sst2": Study(3, settings={"limit": 8000}),
-    "mnli": Study(1),
-    "cola": Study(1, budgets=(0.6, 0.4)),
+    "stsb": Study((0, 1, 2)),
+    "sst2": Study((0, 1, 2), settings={"limit": 8000}),
+    "mnli": Study((0,)),
+    "cola": Study((0,), budgets=(0.6, 0.4)),
 }
 
 
@@ -75,6 +75,7 @@ def main(
     cells: Annotated[Path | None, typer.Option(help="Folder of training_TASK_cells.jsonl: results at hand.")] = None,
     only: Annotated[list[str] | None, typer.Option(help="Tasks to run. [default: all]")] = None,
     model: Annotated[str | None, typer.Option(help="Folder of all-mpnet-base-v2, for cola. [default: MiniLM]")] = None,
+    seeds: Annotated[list[int] | None, typer.Option(help="Seeds to run, in this order. [default: the study's]")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes, one thread each. [default: one a core]")] = None,
     limit: Annotated[int | None, typer.Option(help="Training rows at most, for a small run.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs, for a small run. [default: 3]")] = None,
@@ -89,7 +90,8 @@ def main(
             if task not in STUDIES:
                 raise UnknownNameError("study", task, STUDIES)
             more = {**small, **({"model": model} if model is not None and task == "cola" else {})}
-            failed += _study(task, data, out, cells, executor, more)
+            study = STUDIES[task] if seeds is None else replace(STUDIES[task], seeds=tuple(seeds))
+            failed += _study(task, study, data, out, cells, executor, more)
     except WalrasError as error:
         fail(error)
     except KeyboardInterrupt:
@@ -98,10 +100,10 @@ def main(
 
 
 def _study(
-    task: str, data: str, out: Path, cells: Path | None, executor: Local, more: Mapping[str, Any]
-) -> int:  # fmt: skip
+    task: str, study: Study, data: str, out: Path, cells: Path | None, executor: Local, more: Mapping[str, Any]
+) -> int:
     """One task; how many cells failed."""
-    study, folder, first = STUDIES[task], SweepFolder(out / task), SweepFolder(out / f"{task}-dense")
+    folder, first = SweepFolder(out / task), SweepFolder(out / f"{task}-dense")
     dense = study.dense(task, data, more)
     places = {cell.seed: first.place(cell) / "model" for cell in dense.cells}
     grid = study.cells(task, data, places, {k: v for k, v in more.items() if k != "model"})
