@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from walras.market.pricing import Pricing
+from walras.market.pricing import Cleared, Pricing
 from walras.mechanisms import IndivisibleBids, ShadowPrice
 from walras.models import Inventory
 from walras.models.hard_concrete import HardConcrete
 
 OPEN = 0.98  # chance of a gate to be open when training begins
 SPREAD = 2.0  # standard deviation of the gates' logits, where they begin in the order of values
+AJAR = 0.1  # gate at least of a unit that stays: what is shut cannot learn
 
 
 @final
@@ -33,7 +34,8 @@ class Step:
 class Economy:
     """Units with gates of their own, and the pricing in its present state.
 
-    `share` [n] is each unit's share of the dense model's compute. Units whose compute is not `taxed` stay.
+    `share` [n] is each unit's share of the dense model's compute, in float64: in float32 all shares may come to more
+    than 1. Units whose compute is not `taxed` stay.
     """
 
     gates: HardConcrete
@@ -46,7 +48,7 @@ class Economy:
 
         They are spread normally, by rank, so that neither the values' unit nor their outliers count.
         """
-        logits = torch.full_like(share, log(OPEN / (1 - OPEN)))
+        logits = torch.full_like(share, log(OPEN / (1 - OPEN)), dtype=torch.float32)
         if value is not None:
             rank = np.argsort(np.argsort((value.cpu() / share.cpu()).numpy(), kind="stable"))
             normal = NormalDist(0.0, SPREAD)
@@ -65,24 +67,35 @@ class Economy:
     def step(self, at: float) -> Step:
         """Chances at the present price, `at` so much of the priced training."""
         free = self.gates.free
-        left = (self.share.new_tensor(self.pricing.supply(at)) - self.floor).requires_grad_()
+        share = self.share.to(self.gates.logits)
+        left = share.new_tensor(self.pricing.supply(at) - self.floor).requires_grad_()
         logits = self.gates.logits.clone()
-        logits[free] = self.pricing.logits(self.gates.logits[free], self.share[free], left, at).to(logits)
-        return Step(logits, (self.gates.chance(logits) * self.share).sum(), left)
+        logits[free] = self.pricing.logits(self.gates.logits[free], share[free], left, at).to(logits)
+        return Step(logits, (self.gates.chance(logits) * share).sum(), left)
+
+    def clear(self, value: Tensor) -> None:
+        """Play a round of a market that clears: values [n]; who may go and is not served has left for good."""
+        assert isinstance(self.pricing, Cleared)
+        free = self.gates.free
+        self.pricing, clearing = self.pricing.clear(value[free], self.share[free], self.floor)
+        left = torch.zeros_like(free)
+        left[free] = clearing.quantity.to(free.device) <= 0
+        self.gates.fix(left, 0.0)
 
     def settle(self, budget: float) -> tuple[Tensor, Tensor]:
         """Which units stay, bool [n], and the gates [n] with which they do.
 
         All that are open stay or, where the price heads for a budget, as many as fit it: units bid their chance of
         being open times their compute, and a shadow price clears, so that the likeliest stay. Units that cannot be
-        removed have no need to bid.
+        removed, or have left already, do not bid.
         """
         with torch.no_grad():
             logits = self.step(1.0).logits
-        gates, fixed = self.gates.at_rest(logits), self.gates.fixed == 1
+        gates, free = self.gates.at_rest(logits), self.gates.free
         keep = gates > 0
         if self.pricing.steered:
-            bids = IndivisibleBids(torch.where(fixed, 0.0, self.gates.chance(logits) * self.share).double())
-            clearing = ShadowPrice()(bids, max(budget - self.floor, 0.0), self.share.double())
-            keep = (clearing.quantity > 0) | fixed
-        return keep, torch.where(gates > 0, gates, 1.0)
+            share = self.share[free]
+            bids = IndivisibleBids(self.gates.chance(logits)[free] * share)
+            keep = self.gates.fixed == 1
+            keep[free] = ShadowPrice()(bids, max(budget - self.floor, 0.0), share).quantity > 0
+        return keep, torch.where(keep, gates.clamp(min=AJAR), 1.0)

@@ -123,13 +123,15 @@ def _trainer(
     drawn = learning.calibration(tokenizer, sentences=config.sentences, seed=config.seed, **sizes)
     valued_by = stage.task.objective(stage.model, config.label_free)
     calibration = Calibration(start.model, stage.floor.units, valued_by, drawn, stage.floor.macs.share, stage.model)
-    share = torch.from_numpy(stage.floor.macs.share).to(device, torch.float32)
+    share = torch.from_numpy(stage.floor.macs.share).to(device)
     economy = None
     if config.pricing != "none":
-        pricing = plan.pricing(_loss(start.model, objective, batches))
+        loss = torch.tensor(_loss(start.model, objective, batches), device=device)
+        pricing = plan.pricing(float(accelerator.reduce(loss, reduction="mean")))
         value = None
         if config.values and config.cost == "macs":
-            value = plan.valuation(calibration, torch.ones_like(share), torch.Generator().manual_seed(config.seed))
+            everyone = torch.ones(len(share), device=device)
+            value = plan.valuation(calibration, everyone, torch.Generator().manual_seed(config.seed))
         assert pricing is not None
         economy = Economy.of(stage.floor.units, share, pricing, config.taxed, value)
         economy.gates.to(device)

@@ -45,7 +45,6 @@ class Progressed:
     settled: bool = False
     best: float = -np.inf
     without_gain: int = 0
-    scale: float = 0.0  # loss that training began with
     log: list[dict[str, float]] = field(default_factory=list)  # a row a step
     judged: list[dict[str, float]] = field(default_factory=list)  # a row an evaluation on held-out rows
 
@@ -99,7 +98,7 @@ class Trainer:
             final = self.now.step == self.steps
             if (self.economy is None or self.now.settled) and (final or self.now.step % self.every == 0):
                 self._judge()
-            if self.now.step % self.config.save_every == 0 or final:
+            if final:
                 self.save()
         if self.economy is not None and not self.now.settled:
             self._settle()
@@ -124,6 +123,7 @@ class Trainer:
                 {"params": gates, "weight_decay": 0.0, "peak": self.config.travel / self.settles, "falls": False}
             )
         groups = [group for group in groups if group["params"]]
+        self.accelerator.free_memory()  # it would hold the former optimizer, and the weights before units were cut out
         self.optimizer = self.accelerator.prepare(torch.optim.AdamW(groups, lr=self.config.rate, fused=True))
         self.trained = [p for group in groups for p in group["params"]]
 
@@ -134,8 +134,8 @@ class Trainer:
         generator = torch.Generator().manual_seed(seed)  # the same gates in every process
         torch.manual_seed(seed * 64 + self.accelerator.process_index)  # dropout
         at = min(step / self.settles, 1.0) if self.settles else 0.0
-        if economy is not None and isinstance(economy.pricing, Cleared) and economy.pricing.due(at):
-            self._clear(economy, generator)
+        if economy is not None:
+            self._clear(economy, at, torch.Generator().manual_seed(seed))
         self.model.train()
         batch = {k: v.to(self.accelerator.device) for k, v in self.batches.at(step).items()}
         priced = None if economy is None or self.activations is not None else economy.step(at)
@@ -150,33 +150,38 @@ class Trainer:
             if economy is not None and cost is not None:
                 total = total + economy.pricing.penalty(cost, at)
             if not torch.isfinite(total.detach()):
-                raise TrainingError(self._lost(float(total.detach())))
+                raise TrainingError(self._lost(f"the loss is {float(total.detach())}"))
+            if step and step % self.config.save_every == 0:
+                self.save()  # of weights whose loss is known to be finite
             self.accelerator.backward(total)
         self._average()
         self.accelerator.clip_grad_norm_(self.model.parameters(), CLIP)
+        slope = self._slope(priced)
         self._rate(step)
         self.optimizer.step()
         self.optimizer.zero_grad()
         row = {"step": float(step), "loss": float(loss.detach()), "seconds": time.perf_counter() - started}
         if economy is not None and cost is not None:
             spent = float(cost.detach())
-            economy.pricing = economy.pricing.after(spent, at, self._slope(priced))
+            economy.pricing = economy.pricing.after(spent, at, slope)
             row |= {"cost": spent, "price": economy.pricing.price}
         self.now.log.append(row)
         share = f", {row['cost']:.1%} used at price {row['price']:.3g}" if "cost" in row else ""
         self.tell(step + 1, f"Step {step + 1}: loss {row['loss']:.3g}{share}")
 
     def _slope(self, priced: Step | None) -> float | None:
-        """Slope of the loss in the supply, where the pricing has one."""
+        """Slope of the loss in the supply, the mean of all processes', where the pricing has one and it is a number."""
         if priced is None or priced.left.grad is None:
             return None
         scaler = self.accelerator.scaler
-        return float(priced.left.grad) / (1.0 if scaler is None else scaler.get_scale())
+        mean: Tensor = self.accelerator.reduce(priced.left.grad.detach().clone(), reduction="mean")
+        slope = float(mean) / (1.0 if scaler is None else scaler.get_scale())
+        return slope if np.isfinite(slope) else None  # mixed precision skips a step that overflows
 
-    def _lost(self, loss: float) -> str:
+    def _lost(self, what: str) -> str:
         last = sorted((self.folder / "checkpoint").glob("step-*")) if self.folder else []
         left = f"the last good checkpoint is {last[-1]}" if last else "no checkpoint had been written"
-        return f"the loss is {loss} at step {self.now.step} of {self.steps}; {left}. Try a smaller --rate"
+        return f"{what} at step {self.now.step} of {self.steps}; {left}. Try a smaller --rate"
 
     def _distilled(self, batch: Batch, generator: torch.Generator) -> Tensor | float:
         """The weighted divergence from the dense network's predictions, where that is wanted."""
@@ -203,20 +208,21 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * (weights if group["falls"] else gates)
 
-    def _clear(self, economy: Economy, generator: torch.Generator) -> None:
-        """A round of the market: values of those that are still there, a clearing; losers leave."""
-        assert isinstance(economy.pricing, Cleared)
+    def _clear(self, economy: Economy, at: float, generator: torch.Generator) -> None:
+        """The rounds of the market that are due: values of those that are still there, a clearing; losers leave."""
+        if not isinstance(economy.pricing, Cleared):
+            return
         assert self.valuation is not None
         assert self.calibration is not None
-        open_ = (economy.gates.fixed != 0).to(economy.share)
-        value = self.valuation(self.calibration, open_, generator) * open_
-        economy.pricing, clearing = economy.pricing.clear(value, economy.share)
-        economy.gates.fix(clearing.quantity.to(economy.share.device) <= 0, 0.0)
-        self._mend(economy.gates.fixed != 0)
+        while economy.pricing.due(at):
+            open_ = (economy.gates.fixed != 0).to(economy.gates.logits)
+            economy.clear(self.valuation(self.calibration, open_, generator))
+            self._mend(economy.gates.fixed != 0)
 
     def _settle(self) -> None:
         """Cut units out that do not stay, with the gates of the others in their weights."""
         assert self.economy is not None
+        self._clear(self.economy, 1.0, torch.Generator().manual_seed(self.config.seed))
         if self.activations is None:
             self.keep, gates = self.economy.settle(self.config.budget)
             fold(self.model, self.units, gates)
@@ -242,7 +248,10 @@ class Trainer:
     def _judge(self) -> None:
         """Evaluate on held-out rows, and keep the weights where they are the best so far."""
         self.model.eval()
+        if not all(bool(p.isfinite().all()) for p in self.model.parameters()):
+            raise TrainingError(self._lost("a weight is no number"))
         value = self.judge(self.model)
+        value = -np.inf if np.isnan(value) else value  # a correlation with labels that are all alike
         self.now.judged.append({"step": float(self.now.step), "value": value})
         self.now.without_gain += 1
         if value > self.now.best or not self.best:
@@ -261,7 +270,8 @@ class Trainer:
             "keep": {} if self.keep is None else {"keep": self.keep},
         }
         pricing = None if self.economy is None else self.economy.pricing.state()
-        state = {"now": vars(self.now), "pricing": pricing}
+        scaler = None if self.accelerator.scaler is None else self.accelerator.scaler.state_dict()
+        state = {"now": vars(self.now), "pricing": pricing, "scaler": scaler}
         save_checkpoint(self.folder / "checkpoint", self.now.step, tensors, state)
 
     @torch.no_grad()
@@ -282,4 +292,6 @@ class Trainer:
             parameter.copy_(groups["model"][name])
         self.best = {k: v.to(self.accelerator.device) for k, v in groups["best"].items()}
         restore_optimizer(self.optimizer, groups["optimizer"])
+        if self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
         return True

@@ -46,11 +46,11 @@ class Cleared(Pricing):
         """Whether the next round is to be played: round t of T at t / T of the training."""
         return self.played < len(self.supplies) and at >= self.played / len(self.supplies)
 
-    def clear(self, value: Tensor, share: Tensor) -> tuple["Cleared", Clearing]:
-        """Play a round: values `[n]`, 0 of those that have left, and costs `[n]` as shares of the dense model."""
+    def clear(self, value: Tensor, share: Tensor, floor: float = 0.0) -> tuple["Cleared", Clearing]:
+        """Play a round: values `[n]` and costs `[n]` of the bidders, and what others, that do not bid, use."""
         if self.played == len(self.supplies):
             raise InputError(f"all {self.played} rounds of this market have been played")
-        supply = self.supplies[self.played]
+        supply = max(self.supplies[self.played] - floor, 0.0)
         bids, cost = IndivisibleBids(value.double()), share.double()
         clearing = self.mechanism(bids, supply, cost)
         rule = self.mechanism.after(bids, torch.tensor([supply]).double(), cost.unsqueeze(-1), clearing)

@@ -18,9 +18,10 @@ from walras.experiments.training.checkpoint import (
     restore_optimizer,
     save_checkpoint,
 )
-from walras.experiments.training.economy import OPEN, Economy
+from walras.experiments.training.economy import AJAR, OPEN, Economy
 from walras.experiments.training.rows import Batches, split
-from walras.market.pricing import DualAscent, ShadowPricing, Tax
+from walras.market.pricing import Cleared, DualAscent, ShadowPricing, Tax
+from walras.mechanisms import ShadowPrice
 from walras.models.hard_concrete import HardConcrete
 
 
@@ -115,7 +116,7 @@ def test_a_checkpoint_that_is_torn(tmp_path: Path) -> None:
         read_checkpoint(tmp_path)
 
 
-SHARE = torch.tensor([0.1, 0.2, 0.3, 0.4])
+SHARE = torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64)
 
 
 def economy(logits: list[float], pricing: Any) -> Economy:
@@ -130,7 +131,7 @@ def test_without_a_budget_all_that_are_open_stay() -> None:
 
 def test_for_a_budget_the_likeliest_that_fit_stay() -> None:
     keep, gates = economy([2.0, 3.0, 0.5, 1.0], DualAscent(0.6, 1.0)).settle(0.6)
-    assert float(SHARE @ keep.float()) <= 0.6
+    assert float(SHARE @ keep.double()) <= 0.6
     assert keep.tolist()[:2] == [True, True]
     assert 0 < gates[0] < gates[1] <= 1
 
@@ -141,9 +142,49 @@ def test_who_cannot_be_removed_stays_and_its_compute_is_not_for_sale() -> None:
     assert held.floor == pytest.approx(0.4)
     keep, _ = held.settle(0.7)
     assert keep[3]
-    assert float(SHARE @ keep.float()) <= 0.7 + 1e-6
+    assert float(SHARE @ keep.double()) <= 0.7 + 1e-6
     priced = Economy(held.gates, ShadowPricing(0.6), SHARE).step(1.0)
     assert priced.cost.item() == pytest.approx(0.6, abs=1e-5)
+
+
+def market(rounds: int, budget: float, share: torch.Tensor) -> Economy:
+    gates = HardConcrete(torch.full((len(share),), 3.0))
+    return Economy(gates, Cleared.of(ShadowPrice(), budget, rounds), share)
+
+
+def test_who_has_left_a_market_does_not_come_back_for_what_is_left_over() -> None:
+    """The two small units come first, and there would be room for them: they are worth nothing."""
+    found = market(1, 0.5, torch.tensor([0.05, 0.05, 0.3, 0.3, 0.3], dtype=torch.float64))
+    found.clear(torch.tensor([0.0, 0.0, 0.9, 0.8, 0.7]))
+    assert found.gates.fixed.tolist()[:2] == [0, 0]
+    keep, _ = found.settle(0.5)
+    assert keep.tolist() == [False, False, True, False, False]
+
+
+@pytest.mark.parametrize("units", [360, 1296])
+def test_the_whole_budget_keeps_every_unit(units: int) -> None:
+    """In float32 the shares of such networks come to more than 1."""
+    share = torch.rand(units, generator=torch.Generator().manual_seed(units), dtype=torch.float64) + 0.5
+    found = market(1, 1.0, share / share.sum())
+    found.clear(torch.rand(units))
+    keep, _ = found.settle(1.0)
+    assert bool(keep.all())
+
+
+def test_a_market_sells_to_the_taxed_what_the_others_leave() -> None:
+    found = market(1, 0.7, SHARE)
+    found.gates.fix(torch.tensor([False, False, False, True]), 1.0)
+    found.clear(torch.tensor([0.3, 0.2, 0.9, 0.0]))  # 3, 1 and 3 a unit of compute: 0.3 is for sale
+    assert found.gates.fixed.tolist()[1:] == [0, 0, 1]
+    assert found.gates.free.tolist() == [True, False, False, False]
+    assert found.pricing.price == pytest.approx(3.0)
+    assert found.settle(0.7)[0].tolist() == [True, False, False, True]
+
+
+def test_who_stays_is_ajar_at_least() -> None:
+    keep, gates = economy([-4.0, -4.0, -4.0, -5.0], DualAscent(0.6, 1.0)).settle(0.6)
+    assert keep.tolist() == [True, True, True, False]
+    assert gates.tolist() == pytest.approx([AJAR, AJAR, AJAR, 1.0])
 
 
 def test_gates_begin_open_and_in_the_order_of_value_per_compute() -> None:

@@ -94,7 +94,7 @@ def test_what_is_not_taxed_stays(settings: Make, taxed: str) -> None:
 
 
 @pytest.mark.parametrize("pricing", PRICINGS)
-@pytest.mark.parametrize("stop", [2, 5])  # before units settle, and after
+@pytest.mark.parametrize("stop", [1, 2, 4])  # before units settle, in a step in which a market cleared, after
 def test_killed_and_resumed_is_bit_identical(
     settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pricing: str, stop: int
 ) -> None:
@@ -103,7 +103,7 @@ def test_killed_and_resumed_is_bit_identical(
     step = Trainer._step
 
     def killed(self: Trainer) -> None:
-        if self.now.step == stop:
+        if self.now.step == stop + 1:  # a checkpoint is written once the loss at it is known
             raise KeyboardInterrupt
         step(self)
 
@@ -156,10 +156,21 @@ def test_a_loss_that_is_no_number_stops_at_the_last_good_checkpoint(
 
     monkeypatch.setattr(Trainer, "_step", poisoned)
     with pytest.raises(
-        TrainingError, match=r"the loss is nan at step 3 of 6; the last good checkpoint is .*step-0000003"
+        TrainingError, match=r"the loss is nan at step 3 of 6; the last good checkpoint is .*step-0000002"
     ):
         train(settings(save_every=1, pricing="none", budget=1.0), tmp_path / "run")
     assert not (tmp_path / "run" / "result.json").exists()
+
+
+def test_weights_ruined_by_a_step_never_become_the_last_good_checkpoint(settings: Make, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"at step 1 of 6; no checkpoint had been written"):
+        train(settings(save_every=1, rate=1e30, warmup=0.0), tmp_path / "run")
+
+
+def test_ruined_weights_are_not_judged(settings: Make) -> None:
+    """Whatever is predicted from no numbers has some accuracy."""
+    with pytest.raises(TrainingError, match="a weight is no number"):
+        train(settings(pricing="none", budget=1.0, epochs=1, rate=float("1e38"), decay=1e38, warmup=0.0))
 
 
 def test_a_budget_below_what_is_not_taxed_names_the_floor(settings: Make) -> None:
