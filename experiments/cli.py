@@ -13,6 +13,7 @@ from walras.experiments.commands.allocate import allocate
 from walras.experiments.commands.compare import compare
 from walras.experiments.commands.export import export
 from walras.experiments.commands.learn import learn
+from walras.experiments.commands.new_folder import new_folder
 from walras.experiments.commands.observe import observe
 from walras.experiments.commands.options import option
 from walras.experiments.commands.train import train
@@ -70,7 +71,7 @@ def run(
     if budget:
         given["budget"] = parse_budgets(budget, resource)
     settings = resolved({**(read_config(config) if config else {}), **given})
-    place = out or _new_folder(settings)
+    place = out or new_folder(_name(settings))
 
     from walras.experiments.run import run_config
     from walras.experiments.tables import result_card
@@ -161,13 +162,11 @@ def main() -> None:
         sys.exit(1)
 
 
-def _new_folder(config: RunConfig) -> Path:
-    """A folder under runs/ that does not exist yet, named after the settings."""
+def _name(config: RunConfig) -> str:
+    """A run's folder is named after its settings."""
     mechanism, task = (Path(name.partition(":")[0]).stem for name in (config.mechanism, config.task))
     shares = "-".join(f"{'' if n == 'macs' else n}{share:g}" for n, share in config.shares.items())
-    name = f"{task}-{mechanism}-{Path(config.valuation.partition(':')[0]).stem}-{shares}-seed{config.seed}"
-    candidates = (Path("runs") / (name + (f"-{i}" if i else "")) for i in range(1_000_000))
-    return next(c for c in candidates if not c.exists())
+    return f"{task}-{mechanism}-{Path(config.valuation.partition(':')[0]).stem}-{shares}-seed{config.seed}"
 
 
 def _interruptible(place: Path, job: Callable[[], T]) -> T:

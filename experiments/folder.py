@@ -4,7 +4,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
@@ -16,6 +16,7 @@ from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
 from walras.errors import InputError
+from walras.experiments.whole_file import whole_file
 
 PARTS = (
     "config.yaml",
@@ -33,11 +34,6 @@ PARTS = (
 _PART = re.compile(r"part-\d{5,}\.(parquet|partial)")  # of the trace
 
 
-def _ours(name: str) -> bool:
-    """Whether a run writes a file or folder of that name; a killed one leaves unfinished files behind."""
-    return name in PARTS or (name.startswith(".") and name.endswith(".partial"))
-
-
 def check_place(path: str | Path) -> None:
     """Refuse what cannot become a folder that is written to.
 
@@ -52,12 +48,46 @@ def check_place(path: str | Path) -> None:
         raise InputError(f"--out {str(path)!r} cannot be written: {str(above)!r} is no folder that you may write to")
 
 
+def names_in(path: str | Path, parts: Collection[str], otherwise: str) -> list[str]:
+    """What lies in a folder that is to be written, sorted; nothing where there is no folder yet.
+
+    Args:
+        path: the folder.
+        parts: names that may be there; a killed process may have left unfinished files as well.
+        otherwise: what is told of any other name.
+
+    Raises:
+        InputError: a place that cannot be written, or another name.
+    """
+    check_place(path)
+    present = sorted(p.name for p in Path(path).iterdir()) if Path(path).is_dir() else []
+    foreign = [n for n in present if n not in parts and not (n.startswith(".") and n.endswith(".partial"))]
+    refuse_foreign(path, foreign, otherwise)
+    return present
+
+
+def refuse_foreign(path: str | Path, foreign: Sequence[str], otherwise: str) -> None:
+    """Raise InputError where a folder holds something else."""
+    if foreign:
+        raise InputError(f"--out {str(path)!r} holds {foreign[0]!r}, {otherwise}")
+
+
 def write_whole(file: Path, content: str | bytes) -> None:
     """Write a file whole or not at all; folders above it are made."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.partial")
-    partial.write_bytes(content.encode() if isinstance(content, str) else content)
-    os.replace(partial, file)
+    with whole_file(file) as partial:
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def write_table(file: Path, table: pd.DataFrame) -> None:
+    """Write a table as parquet, whole or not at all."""
+    with whole_file(file) as partial:
+        table.to_parquet(partial, index=False)
+
+
+def write_allocation(folder: Path, columns: Mapping[str, NDArray[Any]], block: int) -> None:
+    """Write gates [n] and what unit each belongs to (kind 0: head, 1: FFN block)."""
+    with whole_file(folder / "allocation.safetensors") as partial:
+        save_file({k: np.ascontiguousarray(v) for k, v in columns.items()}, partial, metadata={"block": str(block)})
 
 
 @final
@@ -71,14 +101,10 @@ class RunFolder:
     def __init__(self, path: str | Path, overwrite: bool = False) -> None:
         self.path = Path(path)
         self._begun = False
-        check_place(path)
-        present = sorted(p.name for p in self.path.iterdir()) if self.path.is_dir() else []
+        otherwise = "which is no part of a run; choose another folder"
+        present = names_in(path, PARTS, otherwise)
         traced = sorted(p.name for p in self.trace.iterdir()) if self.trace.is_dir() else []
-        foreign = [n for n in present if not _ours(n)] + [f"trace/{n}" for n in traced if not _PART.fullmatch(n)]
-        if foreign:
-            raise InputError(
-                f"--out {str(path)!r} holds {foreign[0]!r}, which is no part of a run; choose another folder"
-            )
+        refuse_foreign(path, [f"trace/{n}" for n in traced if not _PART.fullmatch(n)], otherwise)
         if present and not overwrite:
             raise InputError(f"--out {str(path)!r} holds another run; use --overwrite to replace it")
 
@@ -105,23 +131,13 @@ class RunFolder:
 
     def write_rounds(self, rounds: pd.DataFrame) -> None:
         """Write the table of rounds."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        partial = self.path / ".rounds.partial"
-        rounds.to_parquet(partial, index=False)
-        os.replace(partial, self.path / "rounds.parquet")
-
-    def write_allocation(self, columns: Mapping[str, NDArray[Any]], block: int) -> None:
-        """Write gates [n] and what unit each belongs to (kind 0: head, 1: FFN block)."""
-        partial = self.path / ".allocation.partial"
-        save_file({k: np.ascontiguousarray(v) for k, v in columns.items()}, partial, metadata={"block": str(block)})
-        os.replace(partial, self.path / "allocation.safetensors")
+        write_table(self.path / "rounds.parquet", rounds)
 
     def write_weights(self, tensors: Mapping[str, Tensor]) -> None:
         """Write the tensors of the smaller model that were repaired; nothing where none were."""
         if tensors:
-            partial = self.path / ".weights.partial"
-            safetensors.torch.save_file(dict(tensors), partial)
-            os.replace(partial, self.path / "weights.safetensors")
+            with whole_file(self.path / "weights.safetensors") as partial:
+                safetensors.torch.save_file(dict(tensors), partial)
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Write the result; the run is finished."""

@@ -13,7 +13,7 @@ from walras.errors import UnknownNameError
 from walras.experiments.budgets import Budgets, check_rule
 from walras.experiments.config import RunConfig
 from walras.experiments.floor import Floor, Watched
-from walras.experiments.folder import RunFolder
+from walras.experiments.folder import RunFolder, write_allocation
 from walras.experiments.plugins import build, find_class
 from walras.experiments.report import write_report
 from walras.experiments.result import Result, allocation_columns
@@ -239,7 +239,7 @@ def figures(market: ComputeMarket, floor: Floor, valuation: Valuation, budgets: 
 
 def finish(folder: RunFolder, result: Result, block: int) -> None:
     """Write allocation, report and, last of all, the result."""
-    folder.write_allocation(allocation_columns(result.units, result.gates), block)
+    write_allocation(folder.path, allocation_columns(result.units, result.gates), block)
     folder.write_weights(result.repaired())
     write_report(folder, result)
     folder.write_result(result.summary)

@@ -14,9 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, final
 
-from walras.errors import InputError
 from walras.experiments.cell import Cell
-from walras.experiments.folder import check_place, read_result, write_whole
+from walras.experiments.folder import names_in, read_result, write_whole
 
 PARTS = (
     "compare.yaml",
@@ -49,13 +48,7 @@ class SweepFolder:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        check_place(path)
-        present = sorted(p.name for p in self.path.iterdir()) if self.path.is_dir() else []
-        foreign = [n for n in present if n not in PARTS and not (n.startswith(".") and n.endswith(".partial"))]
-        if foreign:
-            raise InputError(
-                f"--out {str(path)!r} holds {foreign[0]!r}, which is no part of a comparison; choose another folder"
-            )
+        names_in(path, PARTS, "which is no part of a comparison; choose another folder")
 
     def begin(self, sweep: Planned) -> None:
         """Write which cells there are."""

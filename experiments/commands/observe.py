@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from walras.experiments.commands.new_folder import new_folder
 from walras.experiments.commands.options import Options
 from walras.experiments.config import read_settings
 from walras.experiments.observing.config import ObserveConfig
@@ -40,7 +41,8 @@ def observe(
     """Ration attention in some layers, by several budgets, and measure what all layers do about it."""
     given = option.given(locals())
     settings = ObserveConfig.of({**(read_settings(config) if config else {}), **given})
-    place = out or _new_folder(settings)
+    task = Path(settings.task.partition(":")[0]).stem
+    place = out or new_folder(f"observe-{task}-{settings.rule}-seed{settings.seed}")
 
     from walras.experiments.observing.card import print_observed
     from walras.experiments.observing.observe import observe as run
@@ -54,10 +56,3 @@ def observe(
         print(json.dumps(found.summary, indent=2))
     else:
         print_observed(output(), found, place)
-
-
-def _new_folder(config: ObserveConfig) -> Path:
-    """A folder under runs/ that does not exist yet, named after the settings."""
-    name = f"observe-{Path(config.task.partition(':')[0]).stem}-{config.rule}-seed{config.seed}"
-    candidates = (Path("runs") / (name + (f"-{i}" if i else "")) for i in range(1_000_000))
-    return next(c for c in candidates if not c.exists())

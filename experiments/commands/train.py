@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from walras.errors import InputError
+from walras.experiments.commands.new_folder import new_folder
 from walras.experiments.commands.options import Options
 from walras.experiments.config import read_settings
 from walras.experiments.screen import interrupted, output, progress_bar
@@ -124,11 +125,12 @@ def _one(grid: "Grid", out: Path | None, overwrite: bool, resume: bool, as_json:
     from walras.experiments.training.tables import train_card
     from walras.experiments.training.train import train as run
 
-    settings = grid.cells[0].config
-    place = out or _new_folder(grid)
+    cell = grid.cells[0]
+    task = Path(cell.config.task.partition(":")[0]).stem
+    place = out or new_folder(f"{task}-{cell.recipe.replace(' ', '')}-{cell.budget:g}-seed{cell.seed}")
     try:
         with progress_bar(not as_json) as progress:
-            result = run(settings, place, overwrite=overwrite, resume=resume, progress=progress)
+            result = run(cell.config, place, overwrite=overwrite, resume=resume, progress=progress)
     except KeyboardInterrupt:
         begun = any((place / "checkpoint").glob("step-*"))
         interrupted(f"the same command with --out {place} --resume goes on from there" if begun else "")
@@ -168,12 +170,3 @@ def _many(grid: "Grid", out: Path, workers: int | None, as_json: bool) -> None:
         print_trainings(console, found)
     if found.failed:
         raise typer.Exit(1)
-
-
-def _new_folder(grid: "Grid") -> Path:
-    """A folder under runs/ that does not exist yet."""
-    cell = grid.cells[0]
-    task = Path(cell.config.task.partition(":")[0]).stem
-    name = f"{task}-{cell.recipe.replace(' ', '')}-{cell.budget:g}-seed{cell.seed}"
-    candidates = (Path("runs") / (name + (f"-{i}" if i else "")) for i in range(1_000_000))
-    return next(c for c in candidates if not c.exists())

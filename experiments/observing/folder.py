@@ -1,15 +1,12 @@
 """The folder of an observation. `result.json` comes last, and its presence means finished."""
 
-import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, final
 
-import pandas as pd
-
 from walras.errors import InputError
-from walras.experiments.folder import check_place, write_whole
+from walras.experiments.folder import names_in, write_whole
 
 PICTURES = ("frontier", "inequality", "heatmaps")
 PARTS = (
@@ -27,13 +24,7 @@ class ObserveFolder:
 
     def __init__(self, path: str | Path, overwrite: bool = False) -> None:
         self.path = Path(path)
-        check_place(path)
-        present = sorted(p.name for p in self.path.iterdir()) if self.path.is_dir() else []
-        foreign = [n for n in present if n not in PARTS and not (n.startswith(".") and n.endswith(".partial"))]
-        if foreign:
-            raise InputError(
-                f"--out {str(path)!r} holds {foreign[0]!r}, no part of an observation; choose another folder"
-            )
+        present = names_in(path, PARTS, "no part of an observation; choose another folder")
         if present and not overwrite:
             raise InputError(f"--out {str(path)!r} holds another observation; use --overwrite to replace it")
 
@@ -46,12 +37,6 @@ class ObserveFolder:
     def write(self, name: str, content: str | bytes) -> None:
         """Write a file whole or not at all."""
         write_whole(self.path / name, content)
-
-    def write_table(self, name: str, table: pd.DataFrame) -> None:
-        """Write a table as parquet."""
-        buffer = io.BytesIO()
-        table.to_parquet(buffer, index=False)
-        self.write(f"{name}.parquet", buffer.getvalue())
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Write the result; the observation is finished."""

@@ -10,6 +10,7 @@ from typing import Any, final
 import pandas as pd
 
 from walras.experiments.floor import check_length
+from walras.experiments.folder import write_table
 from walras.experiments.observing.config import ObserveConfig
 from walras.experiments.observing.examples import TOKENS, Shown, examples
 from walras.experiments.observing.folder import ObserveFolder
@@ -82,8 +83,8 @@ def observe(
     result = Observed(table, layer_table(found), pictured, warned, summary)
     if folder is not None:
         folder.begin(config.as_yaml())
-        folder.write_table("observe", result.table)
-        folder.write_table("layers", result.layers)
+        write_table(folder.path / "observe.parquet", result.table)
+        write_table(folder.path / "layers.parquet", result.layers)
         write_report(folder, result.table, result.examples, result.summary)
         folder.write_result(result.summary)
     return result

@@ -1,18 +1,16 @@
 """The report of an observation: one HTML file with its pictures inside, and the pictures as files beside it."""
 
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, select_autoescape
 
-from walras.experiments import plots
 from walras.experiments.metric import titled
 from walras.experiments.observing import pictures
 from walras.experiments.observing.examples import Shown
 from walras.experiments.observing.folder import ObserveFolder
+from walras.experiments.pages import write_page
 
 
 def write_report(
@@ -35,11 +33,4 @@ def write_report(
             f"Weights of a few heads, dense beside sparse; constrained: {at['constrain']}. White is exactly 0.",
         ),
     }
-    figures = []
-    for name, (figure, alt) in drawn.items():
-        data = plots.png(figure)
-        folder.write(f"{name}.png", data)
-        figures.append({"alt": alt, "data": b64encode(data).decode()})
-    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=select_autoescape())
-    page = environment.get_template("observe.html")
-    folder.write("report.html", page.render(summary=summary, metric=metric, figures=figures))
+    write_page(folder.path, Path(__file__).with_name("observe.html"), drawn, summary=summary, metric=metric)

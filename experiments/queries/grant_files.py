@@ -2,14 +2,13 @@
 
 import csv
 import json
-import os
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TextIO
 
 from walras.experiments.queries.query_files import format_of
+from walras.experiments.whole_file import whole_file
 
 COLUMNS = ("id", "max_tokens", "status", "surplus")
 Grants = Iterable[dict[str, Any]]
@@ -23,24 +22,12 @@ def write_grants(path: Path | None, grants: Grants) -> None:
         sys.stdout.flush()
         return
     kind = format_of(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _whole(path) as partial:
+    with whole_file(path) as partial:
         if kind == "parquet":
             _parquet(partial, grants)
             return
         with partial.open("w", encoding="utf-8", newline="") as file:
             (_json_lines if kind == "jsonl" else _csv)(file, grants)
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """A place to write to, which becomes the file when all is written."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        yield partial
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _json_lines(file: TextIO, grants: Grants) -> None:

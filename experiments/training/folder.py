@@ -1,19 +1,13 @@
 """The folder of a training run. `result.json` comes last, and its presence means finished."""
 
-import os
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
-import numpy as np
-import pandas as pd
 import yaml
-from numpy.typing import NDArray
-from safetensors.numpy import save_file
 
 from walras.errors import InputError
-from walras.experiments.folder import check_place, write_whole
+from walras.experiments.folder import names_in, write_whole
 
 PARTS = (
     "config.yaml", "result.json", "steps.parquet", "judged.parquet", "allocation.safetensors", "model", "checkpoint",
@@ -32,11 +26,7 @@ class TrainFolder:
 
     def __init__(self, path: str | Path, config: str, overwrite: bool, resume: bool) -> None:
         self.path, self.config = Path(path), config
-        check_place(path)
-        present = sorted(p.name for p in self.path.iterdir()) if self.path.is_dir() else []
-        foreign = [n for n in present if n not in PARTS and not (n.startswith(".") and n.endswith(".partial"))]
-        if foreign:
-            raise InputError(f"--out {str(path)!r} holds {foreign[0]!r}, no part of a training run; choose another")
+        present = names_in(path, PARTS, "no part of a training run; choose another")
         if resume and "config.yaml" in present:
             self._check_same()
             if "result.json" in present:
@@ -63,18 +53,6 @@ class TrainFolder:
             elif place.exists():
                 place.unlink()
         write_whole(self.path / "config.yaml", self.config)
-
-    def write_allocation(self, columns: Mapping[str, NDArray[Any]], block: int) -> None:
-        """Write gates [n] and what unit each belongs to."""
-        partial = self.path / ".allocation.partial"
-        save_file({k: np.ascontiguousarray(v) for k, v in columns.items()}, partial, metadata={"block": str(block)})
-        os.replace(partial, self.path / "allocation.safetensors")
-
-    def write_table(self, name: str, table: pd.DataFrame) -> None:
-        """Write a table as parquet."""
-        partial = self.path / f".{name}.partial"
-        table.to_parquet(partial, index=False)
-        os.replace(partial, self.path / f"{name}.parquet")
 
     def forget_checkpoint(self) -> None:
         """Remove the checkpoint of a run that has finished."""

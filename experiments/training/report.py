@@ -1,18 +1,16 @@
 """The report of a training run: pictures and one HTML file with them inside."""
 
-from base64 import b64encode
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, select_autoescape
 from matplotlib.figure import Figure
 
 from walras.experiments import plots
-from walras.experiments.folder import write_whole
 from walras.experiments.metric import titled
+from walras.experiments.pages import write_page
 from walras.experiments.training.folder import TrainFolder
 
 if TYPE_CHECKING:
@@ -30,16 +28,8 @@ def write_report(folder: TrainFolder, result: "Trained", summary: Mapping[str, A
         "training": (training(result.steps, result.judged, summary), "Loss, expected compute and its price, by step."),
         "allocation": (plots.allocation(kept), "Kept heads and FFN blocks by layer: filled cells stay, crosses go."),
     }
-    figures = []
-    for name, (figure, alt) in pictures.items():
-        data = plots.png(figure)
-        write_whole(folder.path / f"{name}.png", data)
-        figures.append({"alt": alt, "data": b64encode(data).decode()})
-    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=select_autoescape())
-    page = environment.get_template("report.html").render(
-        summary=summary, metric=titled(summary["metric"]), figures=figures
-    )
-    write_whole(folder.path / "report.html", page)
+    template = Path(__file__).with_name("report.html")
+    write_page(folder.path, template, pictures, summary=summary, metric=titled(summary["metric"]))
 
 
 def training(steps: pd.DataFrame, judged: pd.DataFrame, summary: Mapping[str, Any]) -> Figure:

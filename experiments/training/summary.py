@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from walras.experiments.export import write
-from walras.experiments.folder import write_whole
+from walras.experiments.folder import write_allocation, write_table, write_whole
 from walras.experiments.result import allocation_columns
 from walras.experiments.run import parameters
 from walras.experiments.training.config import TrainConfig
@@ -83,9 +83,9 @@ def finish(folder: TrainFolder, result: "Trained", stage: TrainStage, config: Tr
     place, summary = folder.path / "model", dict(result.summary)
     figures = write(stage.model, result.model, result.tokenizer, place, summary, onnx=False, overwrite=True)
     summary["bytes"] = sum(figures["bytes"].values())
-    folder.write_allocation(allocation_columns(result.units, result.keep.float()), config.block)
-    folder.write_table("steps", result.steps)
-    folder.write_table("judged", result.judged)
+    write_allocation(folder.path, allocation_columns(result.units, result.keep.float()), config.block)
+    write_table(folder.path / "steps.parquet", result.steps)
+    write_table(folder.path / "judged.parquet", result.judged)
     write_report(folder, result, summary)
     write_whole(folder.path / "result.json", json.dumps(summary, indent=2) + "\n")
     folder.forget_checkpoint()
