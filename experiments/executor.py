@@ -28,6 +28,19 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread within the context, as every process that does a job does."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 @final
 @dataclass(frozen=True)
 class Outcome(Generic[T]):
@@ -55,15 +68,9 @@ class Serial(Executor):
 
     def run(self, job: Callable[[T], object], items: Sequence[T]) -> Generator[Outcome[T], None, None]:
         """Outcomes in the order of the items."""
-        import torch
-
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
+        with one_thread():
             for item in items:
                 yield Outcome(item, _attempt(job, item))
-        finally:
-            torch.set_num_threads(threads)
 
 
 @final

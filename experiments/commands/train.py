@@ -94,10 +94,16 @@ def train(
     from walras.experiments.training.grid import Grid
 
     grid = Grid.of({**(read_settings(config) if config else {}), **given}, several, seeds)
-    if len(grid.cells) == 1:
-        _one(grid, out, overwrite, resume, as_json)
-    else:
+    if len(grid.cells) > 1:
+        if resume:
+            raise InputError("--resume is for one run; a grid goes on by itself: leave --resume out")
+        if overwrite:
+            raise InputError("--overwrite is for one run; a grid keeps what has finished: choose another --out")
         _many(grid, out or Path("runs") / "train", workers, as_json)
+    elif resume and out is None:
+        raise InputError("--resume needs the folder of the run that is to go on: --out FOLDER")
+    else:
+        _one(grid, out, overwrite, resume, as_json)
 
 
 def prices(texts: list[str]) -> list[float]:
@@ -122,6 +128,7 @@ def prices(texts: list[str]) -> list[float]:
 
 
 def _one(grid: "Grid", out: Path | None, overwrite: bool, resume: bool, as_json: bool) -> None:
+    from walras.experiments.training.processes import is_main
     from walras.experiments.training.tables import train_card
     from walras.experiments.training.train import train as run
 
@@ -134,6 +141,8 @@ def _one(grid: "Grid", out: Path | None, overwrite: bool, resume: bool, as_json:
     except KeyboardInterrupt:
         begun = any((place / "checkpoint").glob("step-*"))
         interrupted(f"the same command with --out {place} --resume goes on from there" if begun else "")
+    if not is_main():
+        return
     if as_json:
         print(json.dumps(result.summary, indent=2))
         return
@@ -157,7 +166,7 @@ def _many(grid: "Grid", out: Path, workers: int | None, as_json: bool) -> None:
         with progress_bar(not as_json) as progress:
             if waiting:
                 progress.add_task("Estimating the time", total=None)
-                processes = getattr(executor, "workers", 1)
+                processes = min(getattr(executor, "workers", 1), len(waiting))
                 told = f"about {hours(waiting, processes):.2g} hours on {processes} process(es)"
                 progress.console.print(f"{len(waiting)} run(s): {told}")  # on standard error
             found = run_grid(grid, folder, executor, progress)

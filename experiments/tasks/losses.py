@@ -35,6 +35,7 @@ class OwnSimilarities(Objective):
 
     rows: int = 2
     unit: ClassVar[str] = "squared change of the cosine"
+    trains: ClassVar[bool] = False
 
     def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
         """Mean over pairs; see `squared_distance`."""
@@ -50,6 +51,7 @@ class Embeddings(Objective):
 
     rows: int = 1
     unit: ClassVar[str] = "squared change of the cosines"
+    trains: ClassVar[bool] = False
 
     def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
         """Mean over texts; see `squared_distance`."""
@@ -67,6 +69,7 @@ class OwnPredictions(Objective):
 
     rows: int = 1
     unit: ClassVar[str] = "nats"
+    trains: ClassVar[bool] = False
 
     def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
         """Mean over rows of the mean over the row's tokens."""

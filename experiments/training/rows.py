@@ -23,11 +23,16 @@ def split(task: Task, share: float, limit: int | None, seed: int) -> Task:
     """
     rows = task.pool()
     order = np.random.default_rng(seed).permutation(len(rows))[:limit]
-    held = min(round(share * len(order)), MOST_HELD_OUT)
-    held_out, train = [rows[i] for i in order[:held]], [rows[i] for i in order[held:]]
+    held = held_out(share, len(order))
+    judged, train = [rows[i] for i in order[:held]], [rows[i] for i in order[held:]]
     if len(train) < 2:
         raise InputError(f"{len(train)} training row(s) are left of {len(order)}; at least two are needed")
-    return task.parts(train, held_out or train)
+    return task.parts(train, judged or train)
+
+
+def held_out(share: float, rows: int) -> int:
+    """How many of the rows are held out; where there are none, those that are trained on are judged by."""
+    return min(round(share * rows), MOST_HELD_OUT)
 
 
 @final

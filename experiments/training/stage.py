@@ -9,17 +9,19 @@ import torch
 from torch import nn
 
 from walras.agents import VALUATIONS, Valuation
-from walras.errors import UnknownNameError
+from walras.errors import InputError, UnknownNameError
 from walras.experiments.floor import Floor
 from walras.experiments.plugins import build, find_class
 from walras.experiments.recipes import RECIPES
 from walras.experiments.run import find_task
 from walras.experiments.tasks import Task
 from walras.experiments.training.config import TrainConfig
+from walras.experiments.training.processes import check_processes
 from walras.market.pricing import PRICINGS, RISES, Cleared, Pricing, Tax
 from walras.market.schedule import SCHEDULES, check_budget
 from walras.mechanisms import MECHANISMS, Mechanism
 from walras.models.loading import load
+from walras.models.objective import Objective
 from walras.models.repairs import REPAIRS, Repair
 
 STIFF = 300.0
@@ -47,6 +49,7 @@ class TrainPlan:
             InputError, UnknownNameError: whatever is wrong with the settings or the data.
         """
         check_budget(config.budget)
+        check_processes(config)
         names: dict[str, tuple[str | None, ...]] = {
             "rise": RISES,
             "schedule": (*SCHEDULES,),
@@ -92,6 +95,7 @@ class TrainStage:
     model: nn.Module
     tokenizer: Any
     task: Task
+    objective: Objective
     floor: Floor
     scores: dict[str, float]
     sizes: dict[str, int]
@@ -101,7 +105,7 @@ class TrainStage:
         """Load and measure; a second call with the same network, task, sizes and seed takes what the first one found.
 
         Raises:
-            InputError: a network that cannot be loaded, or does not fit the task.
+            InputError: a network that cannot be loaded, does not fit the task, or cannot be trained on it.
         """
         return _stage(*(getattr(config, name) for name in STAGE), device)
 
@@ -120,7 +124,22 @@ def _stage(
     with torch.random.fork_rng():
         torch.manual_seed(seed)  # of a new head
         model, tokenizer = load(name, task.head, device=device, trust_remote_code=trust, classes=task.labels())
-    floor = Floor.of(model, block, length)
+    objective, floor = trained_on(task, model), Floor.of(model, block, length)
     task = task.prepared(tokenizer, length)
     scores = task.scores(model, tokenizer, task.reference(model, tokenizer, **sizes), **sizes)
-    return TrainStage(model, tokenizer, task, floor, scores, sizes)
+    return TrainStage(model, tokenizer, task, objective, floor, scores, sizes)
+
+
+def trained_on(task: Task, model: nn.Module) -> Objective:
+    """The task's loss.
+
+    Raises:
+        InputError: it tells what units are worth, and no more.
+    """
+    found = task.objective(model, False)
+    if not found.trains:
+        raise InputError(
+            f"task {task.name} has no loss to train {type(model).__name__} on: the {found.unit} tells what units are "
+            "worth, and its gradient is noise; use a task with labels, such as stsb or sst2, or a decoder"
+        )
+    return found

@@ -1,7 +1,6 @@
 """What a training run came to: the figures of `result.json`, and the folder of a run that has finished."""
 
 import json
-from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,20 +15,19 @@ from walras.experiments.training.folder import TrainFolder
 from walras.experiments.training.report import write_report
 from walras.experiments.training.stage import TrainStage
 from walras.experiments.training.trainer import Trainer
+from walras.market.pricing import Cleared
 from walras.models import inventory, macs
 from walras.models.latency_measure import sample_batch
 from walras.models.timing import interleaved
 
 if TYPE_CHECKING:
-    from walras.experiments.training.train import Trained
+    from walras.experiments.training.train import Start, Trained
 
 LATENCY = {1: 8, 32: 3}  # sequences of a forward pass: repeats
 
 
-def summarised(
-    trainer: Trainer, stage: TrainStage, small: nn.Module, keep: Tensor, untrained: Mapping[str, float] | None
-) -> dict[str, Any]:
-    """The figures; `untrained` are the scores of what a recipe left, before it was trained."""
+def summarised(trainer: Trainer, stage: TrainStage, small: nn.Module, keep: Tensor, start: "Start") -> dict[str, Any]:
+    """The figures, all but latency."""
     config, task = trainer.config, stage.task
     reference = task.reference(stage.model, stage.tokenizer, **stage.sizes)
     scores = task.scores(small, stage.tokenizer, reference, **stage.sizes)
@@ -40,13 +38,13 @@ def summarised(
     names = ("mechanism", "valuation", "task", "model", "seed", "recipe", "pricing", "cost", "taxed", "epochs")
     return {
         **{name: getattr(config, name) for name in names},
-        **_economics(trainer, stage, small, keep), "metric": metric, "scores": scores, "dense_scores": stage.scores,
-        "untrained_scores": None if untrained is None else dict(untrained),
+        **_economics(trainer, stage, small, keep), **start.cleared,
+        "metric": metric, "scores": scores, "dense_scores": stage.scores,
+        "untrained_scores": start.scores if config.recipe else None,
         "protocol": task.protocol(stage.tokenizer, config.length),
         "parameters": parameters(small), "dense_parameters": parameters(stage.model),
         "seconds": round(sum(row["seconds"] for row in trainer.now.log), 2), "steps": trainer.now.step,
         "held_out": trainer.now.best if task.higher_is_better else -trainer.now.best,
-        "latency_ms": _latency(stage.model, small, config.length),
     }  # fmt: skip
 
 
@@ -58,7 +56,7 @@ def _economics(trainer: Trainer, stage: TrainStage, small: nn.Module, keep: Tens
     length = floor.macs.length
     return {
         "budget": config.budget, "used": float(floor.macs.share[kept].sum()),
-        "rounds": config.rounds if config.pricing == "cleared" else 1,
+        "rounds": economy.pricing.played if economy and isinstance(economy.pricing, Cleared) else 1,
         "price": None if economy is None else economy.pricing.price,
         "expected": expected[-1] if expected and config.cost == "macs" else None,
         "welfare": None, "revenue": None,  # nobody bids, but in a market that clears
@@ -68,7 +66,7 @@ def _economics(trainer: Trainer, stage: TrainStage, small: nn.Module, keep: Tens
     }  # fmt: skip
 
 
-def _latency(dense: nn.Module, small: nn.Module, length: int) -> dict[str, dict[str, float]]:
+def latency(dense: nn.Module, small: nn.Module, length: int) -> dict[str, dict[str, float]]:
     """Milliseconds of a forward pass by sequences in it, of the dense and the smaller model, called in turn."""
     found = {}
     for rows, repeats in LATENCY.items():

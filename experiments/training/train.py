@@ -1,15 +1,15 @@
 """`walras train`: from settings to a run folder with a smaller model in it."""
 
 import copy
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from math import nan
 from pathlib import Path
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import pandas as pd
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from walras.agents import Calibration
@@ -20,13 +20,17 @@ from walras.experiments.tasks import Task
 from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.economy import Economy
 from walras.experiments.training.folder import TrainFolder
+from walras.experiments.training.processes import accelerator_of
 from walras.experiments.training.rows import Batches, split
 from walras.experiments.training.stage import TrainPlan, TrainStage
-from walras.experiments.training.summary import finish, summarised
+from walras.experiments.training.summary import finish, latency, summarised
 from walras.experiments.training.trainer import Trainer
 from walras.models import Inventory
 from walras.models.activation_cost import ActivationCost
 from walras.models.objective import Objective
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 
 @final
@@ -51,6 +55,7 @@ class Start:
     model: nn.Module
     keep: Tensor  # bool [n]
     scores: dict[str, float]  # before it is trained, on the evaluation split
+    cleared: Mapping[str, Any] = field(default_factory=dict)  # the recipe's own mechanism, valuation and rounds
 
 
 def train(
@@ -70,7 +75,8 @@ def train(
     progress = progress or Silent()
     folder = None if out is None else TrainFolder(out, config.as_yaml(), overwrite, resume)
     plan = TrainPlan.of(config)
-    accelerator = Accelerator(cpu=config.device == "cpu", mixed_precision=config.precision)
+    accelerator = accelerator_of(config)
+    progress = progress if accelerator.is_main_process else Silent()
     step = progress.add_task(f"Dense model on {plan.task.name}", total=None)
     stage = TrainStage.of(config, str(accelerator.device))
     learning = split(stage.task, config.held_out, config.limit, config.seed)
@@ -84,11 +90,14 @@ def train(
     small = trainer.fit()
     keep = start.keep if trainer.keep is None else trainer.keep.cpu()
     progress.update(bar, description=f"Smaller model on {plan.task.name}")
-    summary = summarised(trainer, stage, small, keep, start.scores if config.recipe else None)
+    summary = summarised(trainer, stage, small, keep, start)
+    accelerator.wait_for_everyone()  # else others would compute while forward passes are timed
+    summary["latency_ms"] = latency(stage.model, small, config.length) if accelerator.is_main_process else {}
     steps, judged = pd.DataFrame(trainer.now.log), pd.DataFrame(trainer.now.judged)
     result = Trained(small, stage.tokenizer, stage.floor.units, keep, steps, judged, summary)
     if folder is not None and accelerator.is_main_process:
         finish(folder, result, stage, config)
+    accelerator.wait_for_everyone()
     return result
 
 
@@ -106,11 +115,12 @@ def _start(plan: TrainPlan, stage: TrainStage, learning: Task) -> Start:
     scores = stage.task.scores(
         small, stage.tokenizer, stage.task.reference(stage.model, stage.tokenizer, **stage.sizes), **stage.sizes
     )
-    return Start(small, (found.gates > 0).cpu(), scores)
+    cleared = {name: found.summary[name] for name in ("mechanism", "valuation", "rounds")}
+    return Start(small, (found.gates > 0).cpu(), scores, cleared)
 
 
 def _trainer(
-    plan: TrainPlan, stage: TrainStage, learning: Task, start: Start, accelerator: Accelerator,
+    plan: TrainPlan, stage: TrainStage, learning: Task, start: Start, accelerator: "Accelerator",
     folder: TrainFolder | None,
 ) -> Trainer:  # fmt: skip
     """The trainer before its first step."""
@@ -119,14 +129,13 @@ def _trainer(
         learning, tokenizer, config.batch_size, config.length, config.seed, accelerator.process_index,
         accelerator.num_processes,
     )  # fmt: skip
-    objective = stage.task.objective(stage.model, False)
     drawn = learning.calibration(tokenizer, sentences=config.sentences, seed=config.seed, **sizes)
     valued_by = stage.task.objective(stage.model, config.label_free)
     calibration = Calibration(start.model, stage.floor.units, valued_by, drawn, stage.floor.macs.share, stage.model)
     share = torch.from_numpy(stage.floor.macs.share).to(device)
     economy = None
     if config.pricing != "none":
-        loss = torch.tensor(_loss(start.model, objective, batches), device=device)
+        loss = torch.tensor(_loss(start.model, stage.objective, batches), device=device)
         pricing = plan.pricing(float(accelerator.reduce(loss, reduction="mean")))
         value = None
         if config.values and config.cost == "macs":
@@ -143,8 +152,8 @@ def _trainer(
     judge = partial(learning.evaluate, tokenizer=tokenizer, reference=reference, batch_size=config.batch_size,
                     length=config.length)  # fmt: skip
     return Trainer(
-        accelerator, config, start.model, stage.floor.units, objective, batches, lambda model: sign * judge(model),
-        economy=economy, activations=None if config.cost == "macs" else activations,
+        accelerator, config, start.model, stage.floor.units, stage.objective, batches,
+        lambda model: sign * judge(model), economy=economy, activations=None if config.cost == "macs" else activations,
         teacher=stage.model.eval() if config.distil else None,
         valuation=plan.valuation, calibration=calibration, repair=plan.repair,
         folder=None if folder is None else folder.path,

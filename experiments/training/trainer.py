@@ -5,11 +5,10 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from walras.agents import Calibration, Valuation
@@ -30,6 +29,9 @@ from walras.models.distillation import Distillation
 from walras.models.folding import fold
 from walras.models.objective import Batch, Objective
 from walras.models.repair import Repair
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 Judge = Callable[[nn.Module], float]
 CLIP = 1.0  # norm of the weights' gradient at most
@@ -58,7 +60,7 @@ class Trainer:
     and a pricing of the kind, a market clears on `calibration` now and then. `repair` follows whenever units have left.
     """
 
-    accelerator: Accelerator
+    accelerator: "Accelerator"
     config: TrainConfig
     model: nn.Module
     units: Inventory

@@ -12,8 +12,7 @@ def test_what_fails_leaves_what_was_there(tmp_path: Path) -> None:
     with whole_file(file) as partial:
         partial.write_text("first")
         assert not file.exists()
-    with pytest.raises(OSError, match="full"), whole_file(file) as partial:
-        partial.write_text("sec")
-        raise OSError("the disk is full")
+    with pytest.raises(TypeError), whole_file(file) as partial, partial.open("w") as half:
+        half.writelines(["sec", None])  # type: ignore[list-item]  # what fails in the middle
     assert file.read_text() == "first"
     assert [p.name for p in file.parent.iterdir()] == ["table.txt"]

@@ -15,6 +15,16 @@ OPTIONS = (
     "--length", "16", "--budget", "0.5", "--rate", "0.001", "--sentences", "8",
 )  # fmt: skip
 
+# Who measures latency says so.
+SCRIPT = """
+import sys
+from walras.experiments.training import train
+latency = train.latency
+train.latency = lambda *given: print("timing", file=sys.stderr) or latency(*given)
+from walras.experiments.cli import main
+main()
+"""
+
 
 def test_two_processes(models: Path, glue: Path, tmp_path: Path) -> None:
     model = tmp_path / "bert"
@@ -23,7 +33,7 @@ def test_two_processes(models: Path, glue: Path, tmp_path: Path) -> None:
     still = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}  # else each process draws its own
     (model / "config.json").write_text(json.dumps({**config, **still}))
     script = tmp_path / "train.py"
-    script.write_text("from walras.experiments.cli import main\nmain()\n")
+    script.write_text(SCRIPT)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     for processes in (1, 2):
         launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
@@ -40,6 +50,8 @@ def test_two_processes(models: Path, glue: Path, tmp_path: Path) -> None:
         line = [sys.executable, *(launch if processes > 1 else []), str(script), *arguments]
         done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
+        assert done.stdout.count("latency, 32 x 16") == 1, done.stdout
+        assert done.stderr.count("timing\n") == 1, done.stderr
     one, two = (load_file(tmp_path / name / "model" / "model.safetensors") for name in ("1", "2"))
     assert one.keys() == two.keys()
     for tensor in one:  # no loss depends on the biases of keys: what moves them is rounding, which Adam enlarges

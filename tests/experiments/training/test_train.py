@@ -76,6 +76,18 @@ def test_a_recipe_removes_units_before_training(settings: Make) -> None:
     assert "cost" not in found.steps
 
 
+def test_the_result_names_what_cleared(settings: Make) -> None:
+    """A recipe has its own mechanism, valuation and rounds; a market has played its rounds, whatever its spelling."""
+    names = ("mechanism", "valuation", "rounds")
+    recipe = train(settings(recipe="michel", budget=0.8)).summary
+    assert [recipe[name] for name in names] == ["ShadowPrice", "michel", 2]
+    kwon = train(settings(recipe="kwon")).summary
+    assert [kwon[name] for name in names] == ["KwonSearch", "fisher", 1]
+    market = train(settings(pricing="Cleared", rounds=3)).summary
+    assert [market[name] for name in names] == ["ShadowPrice", "fisher", 3]
+    assert train(settings(rounds=3)).summary["rounds"] == 1
+
+
 def test_taxes_from_nothing_to_much_make_a_falling_cost(settings: Make) -> None:
     used = [
         train(settings(pricing="tax", price=price, epochs=8, travel=60.0)).steps["cost"].dropna().iloc[-1]

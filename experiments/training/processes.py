@@ -1,0 +1,47 @@
+"""The processes, device and precision of a training run: accelerate's, which is an optional package."""
+
+import importlib.util
+from typing import TYPE_CHECKING
+
+import torch
+
+from walras.errors import InputError
+from walras.experiments.training.config import TrainConfig
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+
+def check_processes(config: TrainConfig) -> None:
+    """Refuse what this machine cannot train with; nothing is begun.
+
+    Raises:
+        InputError: accelerate is not installed; fp16 without a GPU.
+    """
+    if importlib.util.find_spec("accelerate") is None:
+        raise InputError("training needs the package accelerate: pip install walras[train]")
+    if config.precision == "fp16" and (config.device == "cpu" or not torch.accelerator.is_available()):
+        raise InputError("precision is fp16, which needs a GPU; on a processor use bf16 or no")
+
+
+def accelerator_of(config: TrainConfig) -> "Accelerator":
+    """The processes that a launcher started, or this one alone.
+
+    Raises:
+        InputError: a precision that the device has not, or another one than this process has trained with before.
+    """
+    from accelerate import Accelerator
+
+    try:
+        return Accelerator(cpu=config.device == "cpu", mixed_precision=config.precision)
+    except ValueError as error:
+        raise InputError(
+            f"device {config.device} with precision {config.precision} cannot be had in this process: {error}"
+        ) from error
+
+
+def is_main() -> bool:
+    """Whether this is the process that writes and prints, once `accelerator_of` has been called."""
+    from accelerate import PartialState
+
+    return bool(PartialState().is_main_process)
