@@ -6,7 +6,7 @@ there are; their number is told). Over all budgets, a seed counts with its mean 
 of one seed share the draw as well and are no further observations.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, final
 
@@ -75,7 +75,7 @@ class Interval:
 class Statistic:
     """A recipe at one budget: its values, and how far they lie above the reference's.
 
-    Budget None stands for the mean over all budgets; there is one where there are several.
+    Budget None stands for the mean over all budgets that are shared; there is one where these are several.
     """
 
     recipe: str
@@ -110,13 +110,20 @@ class Statistics:
 
     against: str
     rows: Sequence[Statistic]
+    left_out: Sequence[float] = ()  # budgets that do not count in the mean over all
 
     @staticmethod
-    def of(table: pd.DataFrame, against: str) -> "Statistics":
+    def of(table: pd.DataFrame, against: str, shared: Collection[float] | None = None) -> "Statistics":
         """Statistics of a table in the columns of `SCHEMA`; recipes and budgets in its order.
 
         Cells that are missing (failed, say) leave their seed out where they would count: out of their recipe's mean
         and interval, out of the differences, and out of both over all budgets.
+
+        Args:
+            table: a row a cell.
+            against: the reference.
+            shared: budgets that were to be run for every recipe, which alone count in the mean over all; by default
+                those of the table.
 
         Raises:
             UnknownNameError: no rows of the reference.
@@ -125,13 +132,14 @@ class Statistics:
         if against not in recipes:
             raise UnknownNameError("recipe to compare against", against, recipes)
         values = table.pivot(index="seed", columns=["recipe", "budget"], values="value").sort_index()
+        among = budgets if shared is None else [budget for budget in budgets if budget in shared]
         rows = []
-        for budget in [*budgets, *([None] if len(budgets) > 1 else [])]:
-            by_seed = {r: _of_budget(values, r, budgets if budget is None else [budget]) for r in recipes}
+        for budget in [*budgets, *([None] if len(among) > 1 else [])]:
+            by_seed = {r: _of_budget(values, r, among if budget is None else [budget]) for r in recipes}
             for recipe in recipes:
                 apart = None if recipe == against else Interval.of((by_seed[recipe] - by_seed[against]).dropna())
                 rows.append(Statistic(recipe, budget, Interval.of(by_seed[recipe].dropna()), apart))
-        return Statistics(against, rows)
+        return Statistics(against, rows, [budget for budget in budgets if budget not in among])
 
     @property
     def comparisons(self) -> int:
@@ -152,7 +160,9 @@ class Statistics:
         if all(s.value is None or s.value.count < 2 for s in self.rows):
             return "One seed a cell: no intervals, and no telling a difference from chance. Give --seeds 5."
         several = f"{self.comparisons} comparison{'s' * (self.comparisons != 1)} with {self.against}"
-        return f"95 % intervals over seeds, differences paired by seed; {several}, each interval by itself."
+        left = ", ".join(f"{budget:g}" for budget in self.left_out)
+        note = f" Not every recipe has {left}, which the mean over all leaves out." if left else ""
+        return f"95 % intervals over seeds, differences paired by seed; {several}, each interval by itself.{note}"
 
 
 def _of_budget(values: pd.DataFrame, recipe: str, budgets: Sequence[float]) -> "pd.Series[float]":

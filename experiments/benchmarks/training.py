@@ -6,8 +6,9 @@ For every task and seed: a dense model is fine-tuned for three epochs; from it `
 under a price (a market that clears four times in the first quarter of the steps), and for each baseline a recipe
 removes units first and what is left is trained for the same three epochs. Every cell is a run folder, so that the same
 command goes on after an interruption. Written to the folder: training_TASK.csv (a row a cell; columns `untrained ...`
-hold what a recipe left before it was trained), training_TASK_statistics.csv, and training_TASK_cells.jsonl, the results
-of finished cells: `--cells FOLDER` takes what was run elsewhere, with the same settings, from such files.
+hold what a recipe left before it was trained), training_TASK_statistics.csv (baselines against `cleared`), and
+training_TASK_cells.jsonl, the results of finished cells: `--cells FOLDER` takes what was run elsewhere, with the same
+settings, from such files.
 """
 
 import json
@@ -58,7 +59,7 @@ class Study:
                 given = [{**common, "recipe": recipe, "budget": budget} for budget in self.baseline_budgets]
                 found += [Cell(recipe, TrainConfig.of(settings)) for settings in given]
             found += [Cell(OURS, TrainConfig.of({**common, "budget": budget})) for budget in self.budgets]
-        return Grid(found)
+        return Grid(found, OURS)
 
 
 STUDIES = {

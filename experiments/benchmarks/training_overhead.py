@@ -3,7 +3,8 @@
     python -m walras.experiments.benchmarks.training_overhead --task stsb --data GLUE_FOLDER
 
 Forward and backward pass, clipping and the optimizer's step of the dense model (MiniLM by default), called in turn,
-minimum of so many. The two plain steps (A/A) tell how far two equal steps lie apart.
+minimum of so many. The two plain steps (A/A) tell how far two equal steps lie apart. The step of `cleared` is one
+between two clearings: its first round has been played, and who lost it is shut.
 """
 
 from contextlib import AbstractContextManager, nullcontext
@@ -24,12 +25,13 @@ from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.economy import Economy
 from walras.experiments.training.rows import Batches, split
 from walras.experiments.training.stage import TrainPlan
+from walras.market.pricing import Cleared
 from walras.models import gated
 from walras.models.loading import load
 from walras.models.objective import Batch, Objective
 from walras.models.timing import interleaved
 
-PRICED = ("shadow-price", "dual-ascent", "tax")
+PRICED = ("cleared", "shadow-price", "dual-ascent", "tax")
 
 
 def main(
@@ -45,14 +47,10 @@ def main(
     batches = Batches(learning, tokenizer, 32, 128, 0)
     batch, objective = batches.at(batches.epoch // 2), found.objective(model, False)
     floor = Floor.of(model, 32, 128)
-    share = torch.from_numpy(floor.macs.share).float()
     steps = [partial(_step, model, objective, batch, None, floor)] * 2
     for name in PRICED:
         settings = {"task": task, "data": data, "pricing": name, **({"price": 0.1} if name == "tax" else {})}
-        pricing = TrainPlan.of(TrainConfig.of(settings)).pricing(0.02)
-        assert pricing is not None
-        economy = Economy.of(floor.units, share, pricing, "both", None)
-        steps.append(partial(_step, model, objective, batch, economy, floor))
+        steps.append(partial(_step, model, objective, batch, economy_of(TrainConfig.of(settings), floor), floor))
     times = interleaved(steps, repeats)
     rows = [
         {"step": name, "seconds": seconds, "ratio": seconds / times[0]}
@@ -61,6 +59,16 @@ def main(
     table = pd.DataFrame(rows)
     write_whole(out / "training_overhead.csv", table.to_csv(index=False, float_format="%.4g"))
     output().print(table.to_string(index=False))
+
+
+def economy_of(config: TrainConfig, floor: Floor) -> Economy:
+    """Gates and their pricing; values, which a market that clears asks for, are drawn by lot."""
+    pricing = TrainPlan.of(config).pricing(0.02)
+    assert pricing is not None
+    economy = Economy.of(floor.units, torch.from_numpy(floor.macs.share), pricing, "both", None)
+    if isinstance(pricing, Cleared):
+        economy.clear(torch.rand(len(floor.units), generator=torch.Generator().manual_seed(0)))
+    return economy
 
 
 @torch.enable_grad()

@@ -12,6 +12,7 @@ import yaml
 from walras.errors import InputError
 from walras.experiments.cell import Cell
 from walras.experiments.compare import reason
+from walras.experiments.config import typed
 from walras.experiments.executor import Executor
 from walras.experiments.frontier import Statistics
 from walras.experiments.run import Progress, Silent
@@ -34,9 +35,13 @@ def label(config: TrainConfig) -> str:
 @final
 @dataclass(frozen=True)
 class Grid:
-    """All combinations of what is varied; `of` checks their settings."""
+    """All combinations of what is varied; `of` checks their settings.
+
+    `reference` is the recipe that the others are compared with; without one it is that of the first finished cell.
+    """
 
     cells: Sequence[TrainCell]
+    reference: str | None = None
 
     @staticmethod
     def of(settings: Mapping[str, Any], varied: Mapping[str, Sequence[Any]], seeds: int) -> "Grid":
@@ -54,11 +59,19 @@ class Grid:
                 if value in values[:i]:
                     raise InputError(f"{name} {value} is given twice; each counts once")
             chosen = [{**given, name: value} for given in chosen for value in values] if values else chosen
-        first = int(settings.get("seed", 0))
+        first: int = typed({"seed": settings.get("seed", 0)}, TrainConfig)["seed"]
         configs = [TrainConfig.of({**given, "seed": first + i}) for given in chosen for i in range(seeds)]
         for config in configs[::seeds]:
             TrainPlan.of(config)
         return Grid([Cell(label(config), config) for config in configs])
+
+    @property
+    def shared(self) -> frozenset[float]:
+        """Budgets at which every recipe has cells."""
+        budgets: dict[str, set[float]] = {}
+        for cell in self.cells:
+            budgets.setdefault(cell.recipe, set()).add(cell.budget)
+        return frozenset.intersection(*map(frozenset, budgets.values()))
 
     def as_yaml(self) -> str:
         """The grid as `compare.yaml` has it."""
@@ -89,7 +102,7 @@ class Trainings:
     grid: Grid
     folder: SweepFolder
     table: pd.DataFrame  # a row a finished cell
-    statistics: Statistics | None  # None where nothing has finished
+    statistics: Statistics | None  # None where nothing has finished, or no cell of the reference
     failed: Sequence[TrainCell]
     metric: Mapping[str, Any]
 
@@ -120,7 +133,9 @@ def conclude(grid: Grid, folder: SweepFolder) -> Trainings:
     """Tables of the finished cells."""
     finished = [cell for cell in grid.cells if folder.finished(cell)]
     table = pd.DataFrame([row(cell, folder.result(cell)) for cell in finished])
-    statistics = Statistics.of(table, finished[0].recipe) if finished else None
+    against = grid.reference or (finished[0].recipe if finished else "")
+    known = any(cell.recipe == against for cell in finished)
+    statistics = Statistics.of(table, against, grid.shared) if known else None
     metric = folder.result(finished[0])["metric"] if finished else {}
     folder.write("frontier.csv", table.to_csv(index=False, float_format="%.8g"))
     if statistics is not None:
@@ -135,7 +150,9 @@ def row(cell: TrainCell, result: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "recipe": cell.recipe, "budget": cell.budget, "seed": cell.seed, "taxed": cell.config.taxed,
         "cost": cell.config.cost, "price": result["price"], "expected": result["expected"], "used": result["used"],
-        "macs": result["macs"], "parameters": result["parameters"], "heads": result["heads"], "ffn": result["ffn"],
+        "macs": result["macs"], "parameters": result["parameters"], "dense_parameters": result["dense_parameters"],
+        "sparsity": 1 - result["parameters"] / result["dense_parameters"],
+        "heads": result["heads"], "ffn": result["ffn"],
         **{f"latency_ms_{rows}": ms["value"] for rows, ms in latency.items()},
         **{f"latency_share_{rows}": ms["value"] / ms["dense"] for rows, ms in latency.items()},
         "value": result["metric"]["value"], "dense": result["metric"]["dense"],

@@ -40,6 +40,8 @@ def print_trainings(console: Console, found: Trainings) -> None:
     if found.statistics is not None:
         console.print(statistics_table(found.statistics, titled(found.metric)))
         console.print(found.statistics.caution())
+    elif len(found.table):
+        console.print(f"No statistics: {found.grid.reference} has no finished run to compare with", soft_wrap=True)
     for cell in found.failed:
         why = reason(found.folder.failure(cell).read_text(encoding="utf-8"))
         console.print(f"Failed: {cell}: {why}", style="red", markup=False, soft_wrap=True)

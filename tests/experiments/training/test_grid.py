@@ -1,18 +1,24 @@
 """Grids of training runs from the command line: labels, tables, the time told before, and going on after a kill."""
 
+import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from walras.errors import InputError
+from walras.experiments.benchmarks.training import BASELINES, OURS, Study
 from walras.experiments.commands.train import prices
+from walras.experiments.sweep_folder import SweepFolder
 from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.estimate import hours
-from walras.experiments.training.grid import Grid
+from walras.experiments.training.grid import Grid, TrainCell, Trainings, conclude
+from walras.experiments.training.tables import print_trainings
 from walras.market.pricing import PRICINGS
 
 Walras = Callable[..., Any]
@@ -55,6 +61,69 @@ def test_a_grid_tells_its_time_first_and_ends_in_tables(command: Walras) -> None
     again = command("--recipe", "magnitude", "--recipe", "random", "--seeds", 2, "--workers", 0, "--out", "g")
     assert "run(s)" not in again.err  # nothing waits
     assert pd.read_csv("g/frontier.csv").equals(table)
+
+
+def test_options_of_one_run_and_of_a_grid(command: Walras) -> None:
+    assert "--resume needs the folder of the run that is to go on: --out FOLDER" in command("--resume").error
+    for option, told in (("--resume", "leave --resume out"), ("--overwrite", "choose another --out")):
+        assert told in command("--budget", 0.6, "--budget", 0.5, "--out", "g", option).error
+    assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize(("seed", "told"), [("x", "'x'"), ("null", "None"), ("1.7", "1.7"), ("true", "True")])
+def test_seeds_that_are_none(command: Walras, tmp_path: Path, seed: str, told: str) -> None:
+    (tmp_path / "s.yaml").write_text(f"seed: {seed}\n", encoding="utf-8")
+    assert command("--config", tmp_path / "s.yaml").error == f"seed is {told}; it must be of type int"
+
+
+def finished(grid: Grid, folder: SweepFolder, value: Callable[[TrainCell], float]) -> Trainings:
+    """The tables of a grid whose cells came to these values; None of it is trained."""
+    for cell in grid.cells:
+        metric = {"name": "accuracy", "value": value(cell), "dense": 0.9, "higher_is_better": True}
+        result = {
+            "metric": metric, "scores": {}, "untrained_scores": None, "latency_ms": {}, "parameters": 60,
+            "dense_parameters": 80, **dict.fromkeys(
+                ("price", "expected", "used", "macs", "heads", "ffn", "held_out", "steps", "seconds"), 0
+            ),
+        }  # fmt: skip
+        folder.write(f"cells/{cell.key}/config.yaml", cell.config.as_yaml())
+        folder.write(f"cells/{cell.key}/result.json", json.dumps(result))
+    return conclude(grid, folder)
+
+
+def test_a_study_compares_with_ours_over_the_budgets_that_both_have(tmp_path: Path) -> None:
+    """Ours has a budget more; its values count in its own row, and not in the mean over all."""
+    dense = {seed: Path("dense") for seed in (0, 1)}
+    grid = Study((0, 1), budgets=(0.8, 0.6, 0.4), baseline_budgets=(0.6, 0.4)).cells("sst2", "data", dense, {})
+    assert grid.cells[0].recipe != OURS
+    folder = SweepFolder(tmp_path / "grid")
+    found = finished(grid, folder, lambda cell: cell.budget + (0.1 if cell.recipe == OURS else 0.01 * cell.seed))
+    statistics = found.statistics
+    assert statistics is not None
+    assert statistics.against == OURS
+    for recipe in BASELINES:
+        overall = statistics.at(recipe, None)
+        assert overall.value is not None
+        assert overall.difference is not None
+        assert (overall.value.count, overall.difference.count) == (2, 2)
+        assert (overall.value.mean, overall.difference.mean) == pytest.approx((0.505, -0.095))
+    ours = statistics.at(OURS, None).value
+    assert ours is not None
+    assert ours.mean == pytest.approx(0.6)
+    assert "Not every recipe has 0.8, which the mean over all leaves out." in statistics.caution()
+    table = pd.read_csv(folder.path / "frontier.csv")
+    assert (table["dense_parameters"] == 80).all()
+    assert table["sparsity"].to_numpy() == pytest.approx(0.25)
+
+
+def test_without_a_cell_of_the_reference_there_are_no_statistics(tmp_path: Path) -> None:
+    grid = Grid.of({"pricing": "none"}, {"budget": [0.5, 0.4]}, 1)
+    found = finished(replace(grid, reference="ours"), SweepFolder(tmp_path / "grid"), lambda cell: 0.5)
+    assert found.statistics is None
+    console = Console(file=io.StringIO(), width=200)
+    print_trainings(console, found)
+    assert "No statistics: ours has no finished run to compare with" in console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
+    assert finished(grid, SweepFolder(tmp_path / "grid"), lambda cell: 0.5).statistics is not None
 
 
 def test_a_cell_that_was_cut_short_goes_on(command: Walras, monkeypatch: pytest.MonkeyPatch) -> None:
