@@ -63,12 +63,14 @@ class TrainPlan:
             own = find_class("pricing", config.pricing, PRICINGS, Pricing)
         task = find_task(config.task, config.data)
         task.check(config.length)
-        return TrainPlan(
+        plan = TrainPlan(
             config, task, own,
             build("mechanism", find_class("mechanism", config.mechanism, MECHANISMS, Mechanism)),
             build("valuation", find_class("valuation", config.valuation, VALUATIONS, Valuation)),
             None if config.repair == "none" else build("repair", find_class("repair", config.repair, REPAIRS, Repair)),
         )  # fmt: skip
+        plan.pricing(1.0)  # whatever loss it will be scaled by, its settings and rule are checked
+        return plan
 
     def pricing(self, loss: float) -> Pricing | None:
         """The pricing in its first state; `loss` is the one that training begins with."""

@@ -1,7 +1,7 @@
 """Prices from a market that clears while the network is trained."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, final
 
 import torch
@@ -20,6 +20,9 @@ class Cleared(Pricing):
 
     Losers leave for good; the others pay the clearing's price until the next one, as a penalty in the loss:
     price * (cost - supply), the Lagrangian. Prices are in the loss's units where values are.
+
+    Raises:
+        InputError: a mechanism whose settings, or what it has learnt, no checkpoint can keep.
     """
 
     mechanism: Mechanism
@@ -27,6 +30,14 @@ class Cleared(Pricing):
     played: int = 0
     price: float = 0.0
     steered: bool = True
+
+    def __post_init__(self) -> None:
+        for name, value in _learnt(self.mechanism).items():
+            if odd := _odd(value):
+                raise InputError(
+                    f"{name} of mechanism {type(self.mechanism).__name__} holds a {odd}; checkpoints keep what a rule "
+                    "learns in training: use numbers, texts, tuples or lists"
+                )
 
     @staticmethod
     def of(mechanism: Mechanism, budget: float, rounds: int, schedule: str = "geometric") -> "Cleared":
@@ -58,11 +69,37 @@ class Cleared(Pricing):
 
     def state(self) -> dict[str, Any]:
         """Rounds played, the price, and what the rule has learnt."""
-        rule: Any = self.mechanism  # a dataclass, as every concrete rule is
-        return {"played": self.played, "price": self.price, "mechanism": asdict(rule)}
+        return {"played": self.played, "price": self.price, "mechanism": _learnt(self.mechanism)}
 
     def restored(self, state: Mapping[str, Any]) -> "Cleared":
         """The same market in a state that was saved."""
         rule: Any = self.mechanism
-        learnt = replace(rule, **{f.name: state["mechanism"][f.name] for f in fields(rule) if f.init})
-        return replace(self, mechanism=learnt, played=int(state["played"]), price=float(state["price"]))
+        saved = {name: state["mechanism"][name] for name in _learnt(rule)}
+        learnt = {n: v if isinstance(getattr(rule, n), list) else _with_tuples(v) for n, v in saved.items()}
+        return replace(
+            self, mechanism=replace(rule, **learnt), played=int(state["played"]), price=float(state["price"])
+        )
+
+
+def _learnt(rule: Any) -> dict[str, Any]:
+    """Settings of a rule, and what it has learnt, by field."""
+    if not is_dataclass(rule):
+        raise InputError(f"mechanism {type(rule).__name__} is no dataclass; a market in training needs it to be one")
+    return {f.name: getattr(rule, f.name) for f in fields(rule) if f.init}
+
+
+def _odd(value: Any) -> str:
+    """The first type in it that neither JSON has nor a tuple is; empty where there is none."""
+    if isinstance(value, (tuple, list)):
+        return next(filter(None, map(_odd, value)), "")
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return _odd(list(value.values()))
+    plain = value is None or isinstance(value, (bool, int, float, str))
+    return "" if plain else type(value).__name__
+
+
+def _with_tuples(value: Any) -> Any:
+    """What JSON gives back, with tuples instead of its lists, as frozen dataclasses have them."""
+    if isinstance(value, dict):
+        return {key: _with_tuples(own) for key, own in value.items()}
+    return tuple(map(_with_tuples, value)) if isinstance(value, (tuple, list)) else value
