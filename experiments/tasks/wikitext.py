@@ -36,6 +36,7 @@ class Wikitext(Task):
     bos: str | None = None  # token before every window and block
     blocks: Sequence[Example] | None = None  # None: not prepared
     held_out: Sequence[Example] | None = None  # blocks to evaluate instead of the split
+    most: int | None = None  # windows to evaluate of the split; None: all
     metric: str = "perplexity"
     head: ClassVar[Head] = "causal"
     higher_is_better: ClassVar[bool] = False
@@ -69,6 +70,10 @@ class Wikitext(Task):
         """As the interface says; blocks that are held out are windows of their own."""
         return replace(self, blocks=train, held_out=held_out)
 
+    def first(self, rows: int) -> "Wikitext":
+        """As the interface says; a row is a window."""
+        return replace(self, most=rows, held_out=None if self.held_out is None else self.held_out[:rows])
+
     def objective(self, model: nn.Module, label_free: bool) -> Objective:
         """The text's next tokens, or draws from the model's own predictions."""
         del model
@@ -98,11 +103,15 @@ class Wikitext(Task):
         return self._likelihood(model, tokenizer, batch_size, length).scores()
 
     def protocol(self, tokenizer: Any, length: int) -> dict[str, Any]:
-        """Everything on which a perplexity depends."""
-        count = len(self._evaluated(tokenizer)[0])
+        """Everything on which a perplexity depends; `tokens` are those that are scored."""
+        if self.held_out is not None:
+            split, stride, tokens = f"{self.pool_split}, held out", length, len(self.held_out) * (length - 1)
+        else:
+            tokens = len(self._evaluated(tokenizer, length)[0]) - (self.bos is None)
+            split, stride = self.split, self.stride or length
         return {
-            "split": self.split, "window": length, "stride": self.stride or length,
-            "tokens": count if self.bos else count - 1, "before each window": self.bos or "nothing",
+            "split": split, "window": length, "stride": stride,
+            "tokens": tokens, "before each window": self.bos or "nothing",
             "tokenizer": f"{type(tokenizer).__name__} of {len(tokenizer)} tokens", "calibrated on": self.pool_split,
         }  # fmt: skip
 
@@ -111,14 +120,16 @@ class Wikitext(Task):
         if self.held_out is not None:
             rows = [Window(row[:-1], row[1:]) for row in self.batch(tokenizer, self.held_out, length)["input_ids"]]
             return likelihood(model, rows, "".join(e.first for e in self.held_out), batch_size)
-        ids, text = self._evaluated(tokenizer)
+        ids, text = self._evaluated(tokenizer, length)
         rows = list(windows(ids, length, self.stride or length, self._lead(tokenizer)))
         return likelihood(model, rows, text, batch_size)
 
-    def _evaluated(self, tokenizer: Any) -> tuple[Tensor, str]:
-        """The first tokens of the split, and their text."""
+    def _evaluated(self, tokenizer: Any, length: int) -> tuple[Tensor, str]:
+        """The first tokens of the split, as many as are wanted and the first windows hold, and their text."""
         whole: Stream = stream(tokenizer, self.evaluated)
         count = min(self.tokens or len(whole.ids), len(whole.ids))
+        if self.most is not None:  # and the token that the first window begins with, where none is put before it
+            count = min(count, (self.most - 1) * (self.stride or length) + length + (self.bos is None))
         if count < 2:
             raise InputError(f"the {self.split} split has {count} token(s); at least two are needed")
         return whole.ids[:count], whole.span(0, count)

@@ -115,6 +115,46 @@ def test_perplexity_of_the_split(data: Path, tokenizer: Any, decoder: Any, setti
         assert scores["bits per byte"] == pytest.approx(expected.nats / math.log(2) / len(TEXTS[split].encode()))
 
 
+@pytest.mark.parametrize("settings", ["", "stride=5", "stride=5,bos=[CLS]", "tokens=30"])
+def test_the_first_windows_of_the_split(data: Path, tokenizer: Any, decoder: Any, settings: str) -> None:
+    """Those of the whole split, in the same order, and the text of what they score."""
+    whole = task(data, settings)
+    ids = torch.tensor(tokenizer(TEXTS["test"], add_special_tokens=False).input_ids)[: whole.tokens]
+    lead = tokenizer.convert_tokens_to_ids("[CLS]") if whole.bos else None
+    rows = list(windows(ids, LENGTH, whole.stride or LENGTH, lead))
+    sizes = {"batch_size": 2, "length": LENGTH}
+    for few in (1, 2, 3):
+        expected = likelihood(decoder, rows[:few], "", 2)
+        scores = whole.first(few).scores(decoder, tokenizer, None, **sizes)
+        assert scores["perplexity"] == pytest.approx(expected.perplexity, rel=1e-6)
+        assert scores["tokens"] == expected.tokens == whole.first(few).protocol(tokenizer, LENGTH)["tokens"]
+        text = whole.first(few)._evaluated(tokenizer, LENGTH)[1]
+        assert tokenizer(text, add_special_tokens=False).input_ids == ids[: expected.tokens + (lead is None)].tolist()
+    many, everything = (own.scores(decoder, tokenizer, None, **sizes) for own in (whole.first(10**6), whole))
+    assert many == everything
+    assert whole.first(2).prepared(tokenizer, LENGTH).pool() == whole.prepared(tokenizer, LENGTH).pool()
+
+
+@pytest.mark.parametrize("settings", ["", "stride=5,bos=[CLS]"])
+def test_the_first_of_held_out_blocks(data: Path, tokenizer: Any, decoder: Any, settings: str) -> None:
+    ready = task(data, settings).prepared(tokenizer, LENGTH)
+    blocks, sizes = ready.pool(), {"batch_size": 2, "length": LENGTH}
+    few = ready.parts(blocks[4:], blocks[:4]).first(2)
+    scores = few.scores(decoder, tokenizer, None, **sizes)
+    assert scores == ready.parts(blocks[4:], blocks[:2]).scores(decoder, tokenizer, None, **sizes)
+    protocol = few.protocol(tokenizer, LENGTH)
+    assert (protocol["split"], protocol["stride"]) == ("train, held out", LENGTH)
+    assert protocol["tokens"] == scores["tokens"] == 2 * (LENGTH - 1)
+
+
+def test_a_quick_look_at_a_decoder(walras: Walras, models: Path, data: Path, no_pictures: None) -> None:
+    line = ("--model", models / "gpt2", "--task", "wikitext2", "--data", data, "--length", LENGTH, "--limit", 2)
+    answer = walras("observe", *line, "--budgets", 3, "--constrain", "all", "--controls", "none", "--json")
+    assert answer.code == 0, answer.err
+    found = json.loads(answer.out)
+    assert (found["sequences"], found["protocol"]["tokens"]) == (2, 2 * LENGTH)
+
+
 def test_held_out_blocks_are_windows_of_their_own(data: Path, tokenizer: Any, decoder: Any) -> None:
     ready = task(data).prepared(tokenizer, LENGTH)
     blocks = ready.pool()
