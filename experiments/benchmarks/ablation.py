@@ -17,8 +17,9 @@ import torch
 import typer
 from safetensors.torch import load_file
 
+from walras.errors import WalrasError
 from walras.experiments.folder import write_whole
-from walras.experiments.screen import output, progress_bar
+from walras.experiments.screen import fail, interrupted, output, progress_bar
 from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.train import train
 
@@ -46,13 +47,18 @@ def main(
     common = {"task": task, "data": data, "model": model, "pricing": "tax", "price": price, "epochs": epochs,
               "device": "cpu", **({} if limit is None else {"limit": limit})}  # fmt: skip
     rows = []
-    with progress_bar() as progress:
-        for name, own in ROWS.items():
-            place = out / name.replace(", ", "-").replace(" ", "-")
-            if not (place / "result.json").is_file():
-                resume = (place / "config.yaml").is_file()
-                train(TrainConfig.of({**common, **own}), place, resume=resume, progress=progress)
-            rows.append(_row(name, place, out / "no-tax"))
+    try:
+        with progress_bar() as progress:
+            for name, own in ROWS.items():
+                place = out / name.replace(", ", "-").replace(" ", "-")
+                if not (place / "result.json").is_file():
+                    resume = (place / "config.yaml").is_file()
+                    train(TrainConfig.of({**common, **own}), place, resume=resume, progress=progress)
+                rows.append(_row(name, place, out / "no-tax"))
+    except WalrasError as error:
+        fail(error)
+    except KeyboardInterrupt:
+        interrupted("the same command goes on from there")
     table = pd.DataFrame(rows)
     write_whole(out / "ablation.csv", table.to_csv(index=False, float_format="%.6g"))
     output().print(table.to_string(index=False))

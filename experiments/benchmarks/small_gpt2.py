@@ -4,7 +4,7 @@
     walras run --model runs/small-gpt2/model --task wikitext2 --data FOLDER --length 256
 
 The folder gets `fresh` (tokenizer, random weights), `training` (a run of `walras train` without a price) and, in the
-end, `model`. Started again, the command goes on from the last checkpoint.
+end, `model`. Started again, the command goes on from the last checkpoint, or writes what was left to write.
 """
 
 from pathlib import Path
@@ -13,13 +13,15 @@ from typing import Annotated, Any
 import torch
 import typer
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from walras.errors import InputError, WalrasError
+from walras.experiments.folder import read_result
 from walras.experiments.screen import fail, output, progress_bar
 from walras.experiments.tasks.wikitext_files import read_wikitext
 from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.train import train
+from walras.models.reloading import load
 from walras.models.whole import whole_folder
 
 END, UNKNOWN = "<|endoftext|>", "<unk>"  # the latter stands in WikiText for every rare word
@@ -54,15 +56,16 @@ def main(
             model=str(fresh), task=f"wikitext2:tokens={tokens}", data=data, epochs=epochs, length=length, limit=limit,
             seed=seed, device=device, **OPTIONS,
         )  # fmt: skip
-        with progress_bar() as progress:
-            found = train(config, run, resume=(run / "config.yaml").exists(), progress=progress)
-        with whole_folder(done) as draft:
-            model: Any = found.model
-            model.save_pretrained(draft)
-            found.tokenizer.save_pretrained(draft)
+        settings = run / "config.yaml"
+        same = settings.is_file() and settings.read_text(encoding="utf-8") == config.as_yaml()
+        if not (same and (run / "result.json").is_file()):  # else it was killed when training had been finished
+            with progress_bar() as progress:
+                train(config, run, resume=settings.exists(), progress=progress)
+        found = read_result(run)
+        publish(fresh, run / "model", done)
     except WalrasError as error:
         fail(error)
-    size, value = found.summary["parameters"], found.summary["metric"]["value"]
+    size, value = found["parameters"], found["metric"]["value"]
     output().print(f"{size:,} parameters, perplexity {value:.2f} on {tokens:,} tokens: {done}", soft_wrap=True)
 
 
@@ -85,6 +88,15 @@ def begin(
         torch.manual_seed(seed)
         GPT2LMHeadModel(config).save_pretrained(draft)
         tokenizer.save_pretrained(draft)
+
+
+def publish(fresh: Path, trained: Path, folder: Path) -> None:
+    """Write the stock model of the fresh one with the weights of an export, in which every unit has stayed."""
+    model: Any = GPT2LMHeadModel.from_pretrained(fresh)
+    model.load_state_dict(load(trained).state_dict())
+    with whole_folder(folder) as draft:
+        model.save_pretrained(draft)
+        AutoTokenizer.from_pretrained(fresh).save_pretrained(draft)
 
 
 def trained_tokenizer(text: str, vocabulary: int) -> Any:

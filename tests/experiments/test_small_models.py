@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,9 @@ def data(tmp_path: Path) -> str:
 
 
 def test_a_gpt2_from_scratch(
-    walras: Walras, data: str, tmp_path: Path, no_pictures: None, capsys: pytest.CaptureFixture[str]
-) -> None:
+    walras: Walras, data: str, tmp_path: Path, no_pictures: None, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     out = tmp_path / "out"
     small_gpt2.main(data, out, **SMALL)
     assert f"perplexity {_result(out)['metric']['value']:.2f} on 100 tokens" in capsys.readouterr().out
@@ -50,6 +52,16 @@ def test_a_gpt2_from_scratch(
     with pytest.raises(SystemExit):
         small_gpt2.main(data, out, **SMALL)
     assert "is there already" in capsys.readouterr().err.replace("\n", " ")
+
+    weights = (out / "model" / "model.safetensors").read_bytes()
+    shutil.rmtree(out / "model")  # as if killed before it was written
+    with pytest.raises(SystemExit):
+        small_gpt2.main(data, out, **{**SMALL, "epochs": 31})
+    assert "was begun with epochs = 30, now it is 31" in capsys.readouterr().err.replace("\n", " ")
+    monkeypatch.setattr(small_gpt2, "train", lambda *_, **__: pytest.fail("it was trained again"))
+    small_gpt2.main(data, out, **SMALL)
+    assert (out / "model" / "model.safetensors").read_bytes() == weights
+    assert f"perplexity {metric['value']:.2f} on 100 tokens" in capsys.readouterr().out
 
 
 def test_the_same_seed_gives_the_same_start(data: str, tmp_path: Path) -> None:
