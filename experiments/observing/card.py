@@ -34,9 +34,10 @@ def _table(summary: dict[str, Any], pattern: str) -> Table:
         table.add_column(name, justify="right" if i else "left", no_wrap=True)
     for row in summary["rows"]:
         if row["constrain"] == pattern:
-            figures = ("" if row[name] is None else f"{row[name]:.3f}" for name in _COLUMNS)
+            figures = {name: "" if row[name] is None else f"{row[name]:.3f}" for name in _COLUMNS}
+            figures |= {"active": "inactive"} if row["inactive"] else {}
             compute = (f"{row[name] / 1e6:,.1f}" for name in macs)
-            table.add_row(_who(row), _budget(row), f"{row['value']:.4f}", *figures, *compute)
+            table.add_row(_who(row), _budget(row), f"{row['value']:.4f}", *figures.values(), *compute)
     return table
 
 

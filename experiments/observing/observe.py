@@ -14,9 +14,10 @@ from walras.experiments.folder import write_table
 from walras.experiments.observing.config import ObserveConfig
 from walras.experiments.observing.examples import TOKENS, Shown, examples
 from walras.experiments.observing.folder import ObserveFolder
+from walras.experiments.observing.inactive import warnings
 from walras.experiments.observing.report import write_report
 from walras.experiments.observing.rules import ruled
-from walras.experiments.observing.sweep import ELIMINATION, Observation, Subject, Sweep
+from walras.experiments.observing.sweep import Observation, Subject, Sweep
 from walras.experiments.observing.tables import layer_table, observation_table, shown
 from walras.experiments.run import Progress, Silent, find_task
 from walras.models.loading import load
@@ -68,7 +69,7 @@ def observe(
         progress.update(bar, advance=1, description=f"{told}: {task.metric} {last.value:.3f}")
     pattern, layers = next(iter(sweep.patterns.items()))
     budget = pictured_budget(config)
-    rules = ruled(config.rule, budget, model, batches, layers, sweep.subject.layers)
+    rules = ruled(config.rule, budget, model, batches, layers, sweep.subject.layers).rules
     pictured = examples(model, tokenizer, task, rules, layers[-1], config.length)
     table, warned = observation_table(found, task.metric), tuple(warnings(found))
     summary: dict[str, Any] = {
@@ -96,17 +97,3 @@ def pictured_budget(config: ObserveConfig) -> float:
     if config.scarce.counts_keys:
         return min(budgets, key=lambda budget: abs(budget - TOKENS / 4))
     return budgets[len(budgets) // 2]
-
-
-def warnings(found: Sequence[Observation]) -> list[str]:
-    """Settings in which nothing was scarce."""
-    told = []
-    for o in found:
-        if not math.isfinite(o.budget) or o.control != "none":
-            continue
-        if (o.tally.left if o.rule == ELIMINATION else o.tally.mean(o.layers)["active"]) == 0:
-            told.append(
-                f"{o.rule} at {o.budget:g} ({o.constrain}) changed nothing: "
-                f"no query of the split has more than {o.tally.most_keys} keys to look at"
-            )
-    return told

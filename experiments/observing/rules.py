@@ -1,6 +1,8 @@
 """Attention rules at a budget: where the budget is no setting of the rule, the setting is sought that meets it."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import final
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +19,7 @@ from walras.models.attention import (
     TopKeys,
     attention_market,
 )
-from walras.models.attention.budget import price_for_mass, price_for_support, temperature_for_support
+from walras.models.attention.budget import Budget, price_for_mass, price_for_support, temperature_for_support
 from walras.models.objective import Batch
 from walras.models.token_elimination import real_queries
 
@@ -29,14 +31,23 @@ FIXED: Mapping[str, Callable[[float], AttentionRule]] = {
     "top-k": lambda budget: TopKeys(int(budget)),
     "literal": Literal,
 }
-FITTED: Mapping[str, Callable[[Tensor, float], AttentionRule]] = {
-    "sparsemax": lambda scores, k: Sparsemax(temperature_for_support(scores, k).setting.item()),
-    "entmax": lambda scores, k: Entmax(ALPHA, temperature_for_support(scores, k, ALPHA).setting.item()),
-    "threshold": lambda scores, k: Threshold(price_for_support(scores, k).setting.item()),
-    "null-key": lambda scores, mass: NullKey(price_for_mass(scores, mass).setting.item()),
+FITTED: Mapping[str, tuple[Callable[[Tensor, float], Budget], Callable[[float], AttentionRule]]] = {
+    "sparsemax": (temperature_for_support, Sparsemax),
+    "entmax": (lambda scores, k: temperature_for_support(scores, k, ALPHA), lambda t: Entmax(ALPHA, t)),
+    "threshold": (price_for_support, Threshold),
+    "null-key": (price_for_mass, NullKey),
 }
 
 Rules = list[AttentionRule | None]  # one a layer
+
+
+@final
+@dataclass(frozen=True)
+class Ruled:
+    """Rules at a budget, one a layer; `slack` where that is as much as there is, or more, and the rule knows it."""
+
+    rules: Rules
+    slack: bool = False
 
 
 def placed(rule: AttentionRule, constrained: Sequence[int], layers: int) -> Rules:
@@ -52,18 +63,20 @@ def lottery(k: int, seed: int, constrained: Sequence[int], layers: int) -> Rules
 @torch.no_grad()
 def ruled(
     name: str, budget: float, model: nn.Module, batches: Sequence[Batch], constrained: Sequence[int], layers: int
-) -> Rules:
+) -> Ruled:
     """The rule of that name at a budget, one setting for all constrained layers.
 
     A setting that must be sought meets the budget as the mean over the queries of `batches`, in all heads and
     constrained layers, on scores that the model computes under the rule itself.
     """
     if name in FIXED:
-        return placed(FIXED[name](budget), constrained, layers)
-    rules: Rules = [None] * layers
+        return Ruled(placed(FIXED[name](budget), constrained, layers))
+    seek, rule = FITTED[name]
+    found = Ruled([None] * layers)
     for _ in range(PASSES):
-        rules = placed(FITTED[name](_scores(model, batches, rules, constrained), budget), constrained, layers)
-    return rules
+        met = seek(_scores(model, batches, found.rules, constrained), budget)
+        found = Ruled(placed(rule(met.setting.item()), constrained, layers), met.inactive)
+    return found
 
 
 def _scores(model: nn.Module, batches: Sequence[Batch], rules: Rules, constrained: Sequence[int]) -> Tensor:

@@ -41,6 +41,17 @@ class Observation:
     dense: float  # the same of the same weights, unconstrained
     tally: Tally
     costs: LayerMacs
+    slack: bool = False  # of a budget: as much as there is, or more, where the rule's setting was sought
+
+    @property
+    def changed(self) -> float | None:
+        """Share of the constrained layers' rows in which the rule changed anything, or of tokens that left.
+
+        None where nothing is scarce.
+        """
+        if math.isnan(self.budget):
+            return None
+        return self.tally.left if self.rule == ELIMINATION else self.tally.mean(self.layers)["active"]
 
     @property
     def free(self) -> tuple[int, ...]:
@@ -125,15 +136,17 @@ class Sweep:
         config, layers = self.config, subject.layers
         dense, tally = subject.under([None] * layers)
 
-        def seen(pattern: str, rule: str, budget: float, control: str, found: tuple[float, Tally]) -> Observation:
+        def seen(
+            pattern: str, rule: str, budget: float, control: str, found: tuple[float, Tally], slack: bool = False
+        ) -> Observation:
             chosen = self.patterns.get(pattern, tuple(range(1, layers)))
-            return Observation(pattern, chosen, rule, budget, control, found[0], dense, found[1], subject.costs)
+            return Observation(pattern, chosen, rule, budget, control, found[0], dense, found[1], subject.costs, slack)
 
         yield [seen(pattern, NONE, math.nan, baseline, (dense, tally)) for pattern in self.patterns]
         for pattern, chosen in self.patterns.items():
             for budget in config.budgets:
-                rules = ruled(config.rule, budget, subject.model, self.batches, chosen, layers)
-                yield [seen(pattern, config.rule, budget, control, subject.under(rules))]
+                found = ruled(config.rule, budget, subject.model, self.batches, chosen, layers)
+                yield [seen(pattern, config.rule, budget, control, subject.under(found.rules), found.slack)]
                 if control == NONE and self._drawn:
                     rules = lottery(max(round(budget), 1), config.seed, chosen, layers)
                     yield [seen(pattern, config.rule, budget, "random-k", subject.under(rules))]

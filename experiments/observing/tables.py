@@ -7,13 +7,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from walras.experiments.observing.inactive import is_inactive
 from walras.experiments.observing.sweep import ELIMINATION, Observation
 from walras.experiments.observing.tally import STATISTICS
 from walras.models.costs import PARTS
 
 SHOWN = (
-    "constrain", "rule", "budget", "control", "value", "dense", "active", "kept", "mass", "gini", "gini_bound",
-    "gini_kept", "entropy", "entropy_bound", "before_gini", "before_entropy", "unconstrained_gini",
+    "constrain", "rule", "budget", "control", "value", "dense", "active", "inactive", "kept", "mass", "gini",
+    "gini_bound", "gini_kept", "entropy", "entropy_bound", "before_gini", "before_entropy", "unconstrained_gini",
     "unconstrained_entropy", "theoretical_total", "measured_total",
 )  # fmt: skip
 
@@ -23,8 +24,9 @@ def observation_table(found: Iterable[Observation], metric: str) -> pd.DataFrame
 
     Statistics are means over heads and queries of all layers, of the constrained ones and of the unconstrained ones,
     NaN where there are none. `active` is the share of the constrained layers' rows in which the rule changed anything;
-    under token elimination, the share of tokens that left. MACs are of a mean sequence: what runs is `measured_`;
-    `theoretical_` is what kernels would do that skip padding, closed pairs and weights of 0.
+    under token elimination, the share of tokens that left. `inactive` is a budget that took nothing away. MACs are of a
+    mean sequence: what runs is `measured_`; `theoretical_` is what kernels would do that skip padding, closed pairs and
+    weights of 0.
     """
     return pd.DataFrame([_row(o, metric) for o in found])
 
@@ -57,12 +59,12 @@ def _names(o: Observation) -> dict[str, Any]:
 def _row(o: Observation, metric: str) -> dict[str, Any]:
     everywhere, among, elsewhere = (o.tally.mean(layers) for layers in (range(len(o.tally.rows)), o.layers, o.free))
     eliminated = o.rule == ELIMINATION
-    active = o.tally.left if eliminated else among["active"]
+    active = among["active"] if o.changed is None else o.changed
     if eliminated:  # the first layer comes before anybody leaves, and is no layer that could answer
         elsewhere = dict.fromkeys(STATISTICS, np.nan)
     return {
         **_names(o), "layers": ",".join(map(str, o.layers)), "metric": metric, "value": o.value, "dense": o.dense,
-        **everywhere, "active": active,
+        **everywhere, "active": active, "inactive": is_inactive(o),
         **_prefixed("constrained", among), **_prefixed("unconstrained", elsewhere),
         **_macs("theoretical", o.tally.theoretical(o.costs)), **_macs("measured", o.tally.measured(o.costs)),
     }  # fmt: skip

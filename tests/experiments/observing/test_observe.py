@@ -119,6 +119,10 @@ def test_budgets_larger_than_the_sequence(found: Observed) -> None:
     assert loose["active"] == 0
     assert loose["value"] == pytest.approx(loose["dense"], abs=1e-6)
     assert row(found.table, "all", "top-k", 2)["active"] == 1
+    idle = found.table[found.table["inactive"]]
+    assert set(idle["budget"]) == {64}
+    assert set(idle["control"]) == {"none", "random-k", "random-weights"}
+    assert set(idle["rule"]) == {"top-k", "token-elimination"}
     assert len(found.warnings) == 3
     most = found.summary["most_keys"]
     assert (
@@ -196,7 +200,28 @@ def test_the_literal_tax_changes_nothing(settings: dict[str, Any]) -> None:
     assert found.table["value"].to_numpy() == pytest.approx(found.summary["metric"]["dense"], abs=1e-6)
     assert found.table["gini"].to_numpy() == pytest.approx(found.table["gini"].iloc[0], abs=1e-6)
     assert (found.table["active"] == 0).all()
-    assert [w.split(":")[0] for w in found.warnings] == [f"literal at {b} (all) changed nothing" for b in ("0.5", "4")]
+    why = "changed nothing: the same price is taken from every score, and cancels in softmax"
+    assert found.warnings == tuple(f"literal at {b} (all) {why}" for b in ("0.5", "4"))
+    assert found.table["inactive"].tolist() == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("rule", "budgets", "why"),
+    [
+        ("sparsemax", [64, 2], "has an inactive budget: where its setting was sought, queries have no more keys"),
+        ("threshold", [64, 2], "has an inactive budget: where its setting was sought, queries have no more keys"),
+        ("null-key", [1.0, 0.5], "changed nothing: real keys may have all of attention, so that the null key gets"),
+    ],
+)
+def test_budgets_that_cannot_bind(rule: str, budgets: list[float], why: str, settings: dict[str, Any]) -> None:
+    """The row says so, and a warning why; rules that count keys move weights all the same."""
+    few = {**settings, "rule": rule, "budgets": budgets, "constrain": "all", "controls": "none", "eliminate": False}
+    found = observe(ObserveConfig.of(few))
+    loose, tight = (row(found.table, "all", rule, budget) for budget in budgets)
+    assert (loose["inactive"], tight["inactive"]) == (True, False)
+    assert (loose["active"] > 0.5) == (rule != "null-key")
+    assert [text.startswith(f"{rule} at {budgets[0]:g} (all) {why}") for text in found.warnings] == [True]
+    assert [r["inactive"] for r in found.summary["rows"]] == [False, True, False]
 
 
 def test_a_decoder_has_causal_rows_and_keeps_its_tokens(models: Path, lines: Path) -> None:
@@ -227,6 +252,7 @@ def test_command(walras: Walras, settings: dict[str, Any], tmp_path: Path) -> No
         "Constrained: tokens",
         "random-weights",
         "Warning: top-k at 64",
+        " inactive ",
         "o/report",
     ):
         assert text in answer.out, text
@@ -242,6 +268,7 @@ def test_command(walras: Walras, settings: dict[str, Any], tmp_path: Path) -> No
     page = Path("o/report.html").read_text(encoding="utf-8")
     assert page.count("data:image/png;base64,iVBOR") == 3
     assert "changed nothing: no query of the split has more than" in page
+    assert page.count("<td>0.00 (inactive)") == 4  # top-k, keys drawn by lot, the untrained model, token elimination
     assert "http" not in page  # whole in itself
 
 

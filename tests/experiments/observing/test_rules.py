@@ -35,7 +35,9 @@ def test_the_budget_is_met(
 ) -> None:
     """As a mean over queries, heads and constrained layers, under the rule itself."""
     model, batches = at_hand
-    rules = ruled(name, budget, model, batches, constrained, 2)
+    found = ruled(name, budget, model, batches, constrained, 2)
+    rules = found.rules
+    assert not found.slack
     assert [rule is not None for rule in rules] == [0 in constrained, 1 in constrained]
     tally = Tally(2, constrained)
     with torch.no_grad(), attention_market(model, rules, tally):
@@ -46,10 +48,18 @@ def test_the_budget_is_met(
 
 def test_rules_that_take_the_budget_itself(at_hand: Any) -> None:
     model, batches = at_hand
-    assert ruled("top-k", 3.0, model, batches, (1,), 2) == [None, TopKeys(3)]
-    assert ruled("literal", 0.5, model, batches, (0, 1), 2) == [Literal(0.5)] * 2
-    assert isinstance(ruled("sparsemax", 2.0, model, batches, (0,), 2)[0], Sparsemax)
-    assert isinstance(ruled("null-key", 0.5, model, batches, (0,), 2)[0], NullKey)
+    assert ruled("top-k", 3.0, model, batches, (1,), 2).rules == [None, TopKeys(3)]
+    assert ruled("literal", 0.5, model, batches, (0, 1), 2).rules == [Literal(0.5)] * 2
+    assert isinstance(ruled("sparsemax", 2.0, model, batches, (0,), 2).rules[0], Sparsemax)
+    assert isinstance(ruled("null-key", 0.5, model, batches, (0,), 2).rules[0], NullKey)
+
+
+@pytest.mark.parametrize(
+    ("name", "budget"), [("sparsemax", 1000.0), ("entmax", 1000.0), ("threshold", 1000.0), ("null-key", 1.0)]
+)
+def test_a_budget_of_all_there_is_has_slack(name: str, budget: float, at_hand: Any) -> None:
+    model, batches = at_hand
+    assert ruled(name, budget, model, batches, (0, 1), 2).slack
 
 
 def test_settings_are_the_same_every_time(at_hand: Any) -> None:
@@ -67,9 +77,9 @@ def test_a_draw_of_its_own_in_every_layer() -> None:
 def test_scores_are_thinned_evenly(at_hand: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fewer rows give nearly the same setting."""
     model, batches = at_hand
-    whole = ruled("null-key", 0.4, model, batches, (0, 1), 2)[0]
+    whole = ruled("null-key", 0.4, model, batches, (0, 1), 2).rules[0]
     monkeypatch.setattr("walras.experiments.observing.rules.ROWS", 32)
-    thin = ruled("null-key", 0.4, model, batches, (0, 1), 2)[0]
+    thin = ruled("null-key", 0.4, model, batches, (0, 1), 2).rules[0]
     assert isinstance(whole, NullKey)
     assert isinstance(thin, NullKey)
     assert whole != thin
