@@ -183,7 +183,7 @@ class _Setup:
     def resolve(self, mechanism: Any, valuation: Any, strategy: Any) -> tuple[Mechanism, Valuation, Strategy]:
         """The objects that names stand for."""
         rule = _made("mechanism", mechanism or self.config.mechanism, MECHANISMS, Mechanism, self.config.price)
-        check_rule(type(rule), self.config)
+        check_rule(rule, self.config)
         return (
             rule,
             _made("valuation", valuation if valuation is not None else self.config.valuation, VALUATIONS, Valuation),

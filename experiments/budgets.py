@@ -5,17 +5,21 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
+import torch
 from torch import nn
 
 from walras.errors import InputError, RequirementError
 from walras.experiments.config import RunConfig
 from walras.market import ComputeMarket
-from walras.mechanisms import MECHANISMS, Mechanism
+from walras.mechanisms import MECHANISMS, IndivisibleBids, Mechanism
 from walras.mechanisms.traits import CHAINED, SEVERAL_RESOURCES
 from walras.models import Inventory, Macs
 from walras.models.latency import latency
 from walras.models.parameters import parameters
 from walras.models.resources import Resource
+
+UNIT = IndivisibleBids(torch.ones(1))
+"""What units bid, for asking a rule whether it takes such bids."""
 
 
 @final
@@ -90,25 +94,26 @@ class Budgets:
         return found
 
 
-def check_rule(rule: type[Mechanism], config: RunConfig) -> None:
+def check_rule(rule: Mechanism, config: RunConfig) -> None:
     """Refuse a rule that cannot clear the budgets.
 
     Raises:
-        RequirementError: it sells one resource where there are several, or clears no chains where units of a
-            sub-layer do not add equal amounts.
+        RequirementError: it does not take bids of whole units, sells one resource where there are several, or clears
+            no chains where units of a sub-layer do not add equal amounts.
     """
+    rule.require(UNIT)
     names = " and ".join(config.shares)
     if len(config.shares) > 1 and SEVERAL_RESOURCES not in rule.guarantees:
-        several = [name for name, known in MECHANISMS.items() if SEVERAL_RESOURCES in known.guarantees]
+        several = [n for n, known in MECHANISMS.items() if SEVERAL_RESOURCES in known.guarantees and known().fits(UNIT)]
         raise RequirementError(
-            f"{rule.__name__} cannot clear budgets in {names}: it sells one resource. "
+            f"{type(rule).__name__} cannot clear budgets in {names}: it sells one resource. "
             f"Rules for several: {', '.join(several)}"
         )
     if "latency" in config.shares and CHAINED not in rule.clears:
         chained = [name for name, known in MECHANISMS.items() if CHAINED in known.clears]
         raise RequirementError(
-            f"{rule.__name__} cannot clear budgets in {names}: it sells a resource of which every unit uses a fixed "
-            f"amount. Rules for {names}: {', '.join(chained)}"
+            f"{type(rule).__name__} cannot clear budgets in {names}: it sells a resource of which every unit uses a "
+            f"fixed amount. Rules for {names}: {', '.join(chained)}"
         )
 
 

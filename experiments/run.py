@@ -76,14 +76,16 @@ class Plan:
         """
         for share in config.shares.values():
             budget_path(share, config.rounds, config.schedule)
-        rule = find_class("mechanism", config.mechanism, MECHANISMS, Mechanism)
+        rule: Mechanism = build(
+            "mechanism", find_class("mechanism", config.mechanism, MECHANISMS, Mechanism), price=config.price
+        )
         check_rule(rule, config)
         task = find_task(config.task, config.data)
         task.check(config.length)
         return Plan(
             config,
             task,
-            build("mechanism", rule, price=config.price),
+            rule,
             build("valuation", find_class("valuation", config.valuation, VALUATIONS, Valuation)),
             build("strategy", find_class("strategy", config.strategy, STRATEGIES, Strategy)),
             None if config.repair == "none" else build("repair", find_class("repair", config.repair, REPAIRS, Repair)),

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from walras.mechanisms.bids import Bids
+from walras.mechanisms.budgeted import Budgeted
 from walras.mechanisms.conformance import Check
 from walras.mechanisms.traits import CONCAVE, INDIVISIBLE, TRAITS
 
@@ -43,7 +44,8 @@ def _suboptimal(bids: Bids, price: float, grid: Tensor) -> str:
     surplus = bids.utility(bought) - at * bought
     for quantity in grid.tolist():
         other = bids.utility(torch.full_like(at, quantity)) - at * quantity
-        if (other > surplus + 1e-5 * (1 + surplus.abs())).any():
+        can = at * quantity <= bids.money if isinstance(bids, Budgeted) else torch.ones_like(at, dtype=torch.bool)
+        if (can & (other > surplus + 1e-5 * (1 + surplus.abs()))).any():
             return f"at price {price:.4g} a quantity of {quantity:.4g} is better than the demand {bought.tolist()}"
     return ""
 

@@ -15,6 +15,7 @@ class Status(IntEnum):
     RATIONED = 2  # some who would buy at the price, or pay as much as others who got it, get nothing
     INFEASIBLE = 3  # the supply is too small for any agent that wants to buy
     NOT_CONVERGED = 4  # the price had not settled when the rule stopped
+    NO_EQUILIBRIUM = 5  # units are indivisible, and no price clears the market
 
     @property
     def word(self) -> str:
@@ -29,7 +30,8 @@ class Clearing:
 
     quantity [..., n] is the level each agent gets, price [..., K] the price of a unit of each resource, payment
     [..., n] what each agent pays, status [...] a code of `Status`, and residual [..., K] the excess demand at the
-    price: negative where supply is left unsold, positive where demand was rationed.
+    price: negative where supply is left unsold, positive where demand was rationed. `method` is how the rule found
+    its outcome, where it knows several ways.
     """
 
     quantity: Tensor
@@ -37,6 +39,7 @@ class Clearing:
     payment: Tensor
     status: Tensor
     residual: Tensor
+    method: str = ""
 
     @property
     def revenue(self) -> Tensor:

@@ -51,11 +51,13 @@ class Mechanism(ABC):
 
     It sees reports only: no network, no true values. Concrete rules are final frozen dataclasses that implement
     `clear`; whatever a rule learns from one round to the next it hands on through `after`. `clears` are the kinds of
-    dependence (`CHAINED`) that a rule copes with although it requires separable bids.
+    dependence (`CHAINED`) that a rule copes with although it requires separable bids; `refuses` are traits that it
+    cannot cope with.
     """
 
     price_floor: float = 0.0
     requires: ClassVar[frozenset[str]] = frozenset()
+    refuses: ClassVar[frozenset[str]] = frozenset()
     clears: ClassVar[frozenset[str]] = frozenset()
     guarantees: ClassVar[frozenset[str]] = frozenset()
 
@@ -67,12 +69,7 @@ class Mechanism(ABC):
         `supply` is a number or [..., K]; `cost` is [n] for one resource, [..., n, K] for several, and 1 a level
         where it is left out.
         """
-        lacks = self.lacks(bids)
-        if lacks:
-            raise RequirementError(
-                f"{type(self).__name__} requires bids that are {' and '.join(sorted(lacks))}; "
-                f"{type(bids).__name__} are {', '.join(sorted(bids.traits))}"
-            )
+        self.require(bids)
         if not self.price_floor < torch.inf:
             raise InputError(f"price_floor is {self.price_floor}; it must be a number, or -inf for none")
         supply, cost = _resources(bids.reservation_price(), supply, cost)
@@ -80,10 +77,30 @@ class Mechanism(ABC):
         self._check(clearing, bids, supply, cost)
         return clearing
 
+    def require(self, bids: Bids) -> None:
+        """Refuse bids of traits that the rule cannot clear.
+
+        Raises:
+            RequirementError: naming the trait that is missing, or in the way.
+        """
+        name, kind = type(self).__name__, type(bids).__name__
+        lacks, refused = self.lacks(bids), self.refuses & bids.traits
+        if lacks:
+            raise RequirementError(
+                f"{name} requires bids that are {' and '.join(sorted(lacks))}; {kind} are "
+                f"{', '.join(sorted(bids.traits))}"
+            )
+        if refused:
+            raise RequirementError(f"{name} refuses bids that are {' and '.join(sorted(refused))}")
+
     def lacks(self, bids: Bids) -> frozenset[str]:
         """Traits that the rule requires and the population has not."""
         lacks = self.requires - bids.traits
         return lacks - {SEPARABLE} if self.clears & bids.traits else lacks
+
+    def fits(self, bids: Bids) -> bool:
+        """Whether the rule takes bids of such traits."""
+        return not self.lacks(bids) and not self.refuses & bids.traits
 
     @abstractmethod
     def clear(self, bids: Bids, supply: Tensor, cost: Tensor) -> Clearing:

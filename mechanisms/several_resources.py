@@ -12,7 +12,7 @@ from walras.mechanisms.indivisible import IndivisibleBids
 from walras.mechanisms.linear_program import WHOLE, Program
 from walras.mechanisms.mechanism import capacity, charge, load
 from walras.mechanisms.rounding import Rounding
-from walras.mechanisms.traits import INDIVISIBLE
+from walras.mechanisms.traits import CONCAVE, INDIVISIBLE
 
 
 def clear_program(bids: Bids, supply: Tensor, cost: Tensor, floor: float, rule: str) -> Clearing:
@@ -34,7 +34,7 @@ def clear_program(bids: Bids, supply: Tensor, cost: Tensor, floor: float, rule: 
     """
     if INDIVISIBLE not in bids.traits:
         raise RequirementError(
-            f"{rule} of {supply.shape[-1]} resources requires bids that are {INDIVISIBLE}; "
+            f"{rule} of {supply.shape[-1]} resources requires bids that are {INDIVISIBLE} or {CONCAVE}; "
             f"{type(bids).__name__} are {', '.join(sorted(bids.traits))}"
         )
     if floor == -torch.inf:

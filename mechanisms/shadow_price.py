@@ -8,6 +8,7 @@ from torch import Tensor
 
 from walras.mechanisms.bids import Bids
 from walras.mechanisms.clearing import Clearing, Status
+from walras.mechanisms.dual_program import clear_concave
 from walras.mechanisms.mechanism import Mechanism, charge, load, money
 from walras.mechanisms.ranking import Ranking
 from walras.mechanisms.rationing import ration
@@ -45,10 +46,10 @@ class ShadowPrice(Mechanism):
     Exact for concave utilities, and for jumps of one common shape; within one agent's value of the optimum for
     indivisible levels (the greedy bound of the knapsack's linear relaxation, Dantzig 1957, doi
     10.1287/opre.5.2.266).
-    Indivisible bids also trade several resources, one price each, and may form chains; these are the multipliers of
-    the linear relaxation (`several_resources`).
+    Several resources have one price each: for concave bids the multipliers of the same problem (`dual_program`), for
+    indivisible ones, which may form chains, those of its linear relaxation (`several_resources`).
     With `price_floor=-inf` all is sold that can be used, as in attention; welfare then may fall as supply grows.
-    On concave populations quantity and price are differentiable in scores, cost and supply.
+    On concave populations and one resource, quantity and price are differentiable in scores, cost and supply.
     """
 
     price_floor: float = money(0.0)
@@ -61,6 +62,8 @@ class ShadowPrice(Mechanism):
 
     def clear(self, bids: Bids, supply: Tensor, cost: Tensor) -> Clearing:
         """Steps 1 to 4 of the class, batched: supply [..., K], cost [..., n, K]; for K = 1 exactly these."""
+        if supply.shape[-1] != 1 and CONCAVE in bids.traits:
+            return clear_concave(bids, supply, cost, self.price_floor, type(self).__name__)
         if supply.shape[-1] != 1 or CHAINED in bids.traits:
             with torch.no_grad():
                 return clear_program(bids, supply, cost, self.price_floor, type(self).__name__)

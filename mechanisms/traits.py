@@ -10,6 +10,7 @@ SEPARABLE = "separable"  # nobody's utility depends on what others get
 CONCAVE = "concave"  # every further unit is worth less: demand falls continuously with the price
 ALIKE = "alike"  # all have one shape of utility above thresholds of their own: the shortest are funded first
 CHAINED = "chained"  # some can be served only after another
+BUDGETED = "budgeted"  # nobody can pay more than its money, whatever a quantity is worth to it
 
 # Properties of a mechanism.
 PRICE_FLOOR = "price at or above its floor"
@@ -17,9 +18,12 @@ INDIVIDUALLY_RATIONAL = "individually rational"  # nobody pays more than the rep
 PERMUTATION_INVARIANT = "invariant to permutation"  # where no two agents tie
 SCALE_INVARIANT = "invariant to scaling"  # of bids and money-valued fields together
 SUPPLY_MONOTONE = "monotone in supply"  # of one resource: with more of it, welfare does not fall, no price rises
-SEVERAL_RESOURCES = "several resources"  # clears indivisible bids on them; what the relaxation leaves over is free
+SEVERAL_RESOURCES = "several resources"  # clears bids on them; what the relaxation leaves over is free
+TRUTHFUL = "truthful"  # whatever others report, nobody gains by reporting anything but its true utility
+WITHIN_BUDGETS = "within budgets"  # nobody pays more than the money that its bids name
+EFFICIENT = "efficient"  # no allocation within the supply is worth more, by the reports
 
-TRAITS = frozenset({INDIVISIBLE, SEPARABLE, CONCAVE, ALIKE, CHAINED})
+TRAITS = frozenset({INDIVISIBLE, SEPARABLE, CONCAVE, ALIKE, CHAINED, BUDGETED})
 PROPERTIES = frozenset(
     {
         PRICE_FLOOR,
@@ -28,5 +32,8 @@ PROPERTIES = frozenset(
         SCALE_INVARIANT,
         SUPPLY_MONOTONE,
         SEVERAL_RESOURCES,
+        TRUTHFUL,
+        WITHIN_BUDGETS,
+        EFFICIENT,
     }
 )

@@ -10,6 +10,7 @@ from torch import nn
 
 from walras.agents import VALUATIONS, Valuation
 from walras.errors import InputError, UnknownNameError
+from walras.experiments.budgets import UNIT
 from walras.experiments.floor import Floor
 from walras.experiments.plugins import build, find_class
 from walras.experiments.recipes import RECIPES
@@ -61,11 +62,14 @@ class TrainPlan:
         own: type[Pricing] | None = None
         if config.pricing != "none":
             own = find_class("pricing", config.pricing, PRICINGS, Pricing)
+        rule: Mechanism = build("mechanism", find_class("mechanism", config.mechanism, MECHANISMS, Mechanism))
+        if own is Cleared:
+            rule.require(UNIT)
         task = find_task(config.task, config.data)
         task.check(config.length)
         plan = TrainPlan(
             config, task, own,
-            build("mechanism", find_class("mechanism", config.mechanism, MECHANISMS, Mechanism)),
+            rule,
             build("valuation", find_class("valuation", config.valuation, VALUATIONS, Valuation)),
             None if config.repair == "none" else build("repair", find_class("repair", config.repair, REPAIRS, Repair)),
         )  # fmt: skip

@@ -9,7 +9,7 @@ import torch
 from walras.errors import InputError
 from walras.market.queries.allocator import Allocator
 from walras.market.queries.queries import Column, Queries
-from walras.mechanisms import ClockAuction, Mechanism, PostedPrice, ShadowPrice
+from walras.mechanisms import AscendingClock, Mechanism, PostedPrice, ShadowPrice
 from walras.mechanisms.threshold_bids import ThresholdBids
 
 
@@ -76,5 +76,5 @@ class Clock(Cleared):
     name: ClassVar[str] = "clock"
 
     def mechanism(self, scale: float) -> Mechanism:
-        """`ClockAuction`."""
-        return ClockAuction()
+        """`AscendingClock`."""
+        return AscendingClock()

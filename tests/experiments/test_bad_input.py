@@ -35,8 +35,9 @@ def refused(walras: Walras, models: Path, lines: Path) -> Callable[..., str]:
         (
             "--mechanism",
             "ShadwPrice",
-            r"unknown mechanism 'ShadwPrice'\. Did you mean 'ShadowPrice'\? Known: ClockAuction, Kwon",
+            r"unknown mechanism 'ShadwPrice'\. Did you mean 'ShadowPrice'\? Known: AscendingClock, Comp",
         ),
+        ("--mechanism", "ProportionalShare", r"ProportionalShare requires bids that are concave; IndivisibleBids are"),
         ("--valuation", "fischer", r"unknown valuation 'fischer'\. Did you mean 'fisher'\? Known: block"),
         ("--strategy", "truthfull", r"unknown strategy 'truthfull'\. Did you mean 'truthful'\?"),
         ("--schedule", "lineal", r"unknown schedule 'lineal'\. Did you mean 'linear'\? Known: constant, geometric"),

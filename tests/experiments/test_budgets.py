@@ -123,7 +123,7 @@ def test_from_python(models: Path) -> None:
         (
             ("--budget", "latency=0.5", "--mechanism", "PostedPrice"),
             "PostedPrice cannot clear budgets in latency: it sells a resource of which every unit uses a fixed amount. "
-            "Rules for latency: ShadowPrice, KwonSearch",
+            "Rules for latency: ShadowPrice, PayAsBidAuction, KwonSearch",
         ),
         (
             ("--budget", "macs=0.5", "--budget", "latency=0.5", "--recipe", "kwon"),

@@ -11,6 +11,7 @@ from torch import Tensor
 from walras.errors import RequirementError
 from walras.mechanisms import (
     MECHANISMS,
+    VCG,
     Bids,
     Clearing,
     EntropicBids,
@@ -25,8 +26,19 @@ from walras.mechanisms import (
     charge,
 )
 from walras.mechanisms.bids_conformance import check_bids
-from walras.mechanisms.conformance import ALWAYS, NAMED, check_mechanism
-from walras.mechanisms.traits import INDIVISIBLE, PROPERTIES, SEPARABLE, SEVERAL_RESOURCES, SUPPLY_MONOTONE
+from walras.mechanisms.conformance import check_mechanism
+from walras.mechanisms.properties import ALWAYS, NAMED
+from walras.mechanisms.traits import (
+    BUDGETED,
+    EFFICIENT,
+    INDIVISIBLE,
+    PROPERTIES,
+    SEPARABLE,
+    SEVERAL_RESOURCES,
+    SUPPLY_MONOTONE,
+    TRUTHFUL,
+    WITHIN_BUDGETS,
+)
 
 
 @pytest.mark.parametrize("rule", MECHANISMS.values())
@@ -58,7 +70,7 @@ class Wrong(Mechanism):
     spoil: Callable[[Clearing, Bids, Tensor, Tensor], Clearing]
     price_floor: float = 0.0
     requires: ClassVar[frozenset[str]] = frozenset({INDIVISIBLE, SEPARABLE})  # these clear fastest
-    guarantees: ClassVar[frozenset[str]] = PROPERTIES - {SEVERAL_RESOURCES}
+    guarantees: ClassVar[frozenset[str]] = PROPERTIES - {SEVERAL_RESOURCES, TRUTHFUL, EFFICIENT, WITHIN_BUDGETS}
 
     def clear(self, bids: Bids, supply: Tensor, cost: Tensor) -> Clearing:
         return self.spoil(ShadowPrice().clear(bids, supply, cost), bids, supply, cost)
@@ -123,6 +135,32 @@ def test_each_fault_fails_the_check_meant_for_it_and_no_other(meant: str, fault:
     failed = {c.name: c.detail for c in check_mechanism(Wrong(fault), instances=12) if not c.passed}
     assert list(failed) == [meant]
     assert "#" in failed[meant]  # the market on which it failed
+
+
+def pays_its_bid(clearing: Clearing, bids: Bids, *_: Any) -> Clearing:
+    return replace(clearing, payment=bids.utility(clearing.quantity))
+
+
+@pytest.mark.parametrize(
+    ("meant", "fault"), [(TRUTHFUL, pays_its_bid), (EFFICIENT, first_gets_nothing), (WITHIN_BUDGETS, overcharges)]
+)
+def test_faults_of_incentives_welfare_and_budgets_are_caught(meant: str, fault: Any) -> None:
+    """Of a rule that is efficient and truthful where bids have no budgets, and within them where they do."""
+
+    @dataclass(frozen=True)
+    class Pivot(Wrong):
+        guarantees: ClassVar[frozenset[str]] = frozenset({meant})
+
+        def clear(self, bids: Bids, supply: Tensor, cost: Tensor) -> Clearing:
+            rule = ShadowPrice() if BUDGETED in bids.traits else VCG()
+            return self.spoil(rule.clear(bids, supply, cost), bids, supply, cost)
+
+    def failed(spoil: Any) -> list[str]:
+        return [c.name for c in check_mechanism(Pivot(spoil), instances=12) if not c.passed]
+
+    assert failed(fault) == [meant]
+    if meant == WITHIN_BUDGETS:
+        assert failed(lambda clearing, *_: clearing) == []
 
 
 def free_for_nobody(clearing: Clearing, bids: Bids, supply: Tensor, cost: Tensor) -> Clearing:

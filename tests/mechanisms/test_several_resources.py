@@ -11,11 +11,11 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from walras.errors import InputError, RequirementError
 from walras.mechanisms import (
     Clearing,
-    EntropicBids,
     IndivisibleBids,
     PostedPrice,
     ShadowPrice,
     Status,
+    SurgeBids,
     UniformPriceAuction,
     charge,
 )
@@ -229,8 +229,10 @@ def test_other_rules_and_bids_are_refused_by_name() -> None:
             rule(chained, 1.0)
         with pytest.raises(InputError, match="one resource"):
             rule(IndivisibleBids(torch.ones(2)), torch.ones(2), torch.ones(2, 2))
-    with pytest.raises(RequirementError, match=r"ShadowPrice of 2 resources requires .*indivisible; EntropicBids are"):
-        ShadowPrice()(EntropicBids(torch.ones(2)), torch.ones(2), torch.ones(2, 2))
+    with pytest.raises(
+        RequirementError, match=r"ShadowPrice of 2 resources requires .*indivisible or concave; SurgeBids"
+    ):
+        ShadowPrice()(SurgeBids(torch.ones(2), 0.5, 0.5), torch.ones(2), torch.ones(2, 2))
     with pytest.raises(InputError, match="price_floor is -inf"):
         ShadowPrice(-torch.inf)(chained, 1.0)
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from walras.errors import InputError, UnknownNameError
 from walras.market.pricing import PRICINGS, Cleared, DualAscent, Pricing, ShadowPricing, Tax
-from walras.mechanisms import MECHANISMS, Mechanism, PostedPrice, ShadowPrice, UniformPriceAuction
+from walras.mechanisms import MECHANISMS, IndivisibleBids, Mechanism, PostedPrice, ShadowPrice, UniformPriceAuction
 
 DOUBLE = torch.float64
 SHARE = torch.tensor([0.2, 0.3, 0.1, 0.4], dtype=DOUBLE)
@@ -108,7 +108,11 @@ def test_a_market_clears_now_and_then() -> None:
         market.clear(value, SHARE)
 
 
-@pytest.mark.parametrize("rule", [r for r in MECHANISMS.values() if r is not PostedPrice])
+UNITS = IndivisibleBids(torch.ones(1))
+UNIT_RULES = [rule for rule in MECHANISMS.values() if rule is not PostedPrice and rule().fits(UNITS)]
+
+
+@pytest.mark.parametrize("rule", UNIT_RULES)
 def test_any_mechanism_sets_the_price(rule: type[Mechanism]) -> None:
     market, clearing = Cleared.of(rule(), 0.5, 1).clear(torch.tensor([0.4, 0.3, 0.9, 0.5]).double(), SHARE)
     assert float(clearing.quantity @ SHARE) <= 0.5

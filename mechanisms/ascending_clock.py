@@ -18,7 +18,7 @@ _OPENING = 2.0**-10  # of the highest reservation price, where no opening price 
 
 @final
 @dataclass(frozen=True)
-class ClockAuction(Mechanism):
+class AscendingClock(Mechanism):
     """A price that rises in steps until what is asked for fits the supply.
 
     1. The clock opens at `opening`; where none is given, at a 1024th of the highest finite reservation price per cost
@@ -45,7 +45,7 @@ class ClockAuction(Mechanism):
     def clear(self, bids: Bids, supply: Tensor, cost: Tensor) -> Clearing:
         """Both steps, batched: supply [..., 1], cost [..., n, 1]."""
         if supply.shape[-1] != 1:
-            raise InputError(f"ClockAuction sells one resource; the supply has {supply.shape[-1]}")
+            raise InputError(f"AscendingClock sells one resource; the supply has {supply.shape[-1]}")
         with torch.no_grad():
             start = self._start(bids, supply, cost)
 

@@ -1,0 +1,102 @@
+"""Winner determination for indivisible bids: exactly, and greedily with critical values.
+
+One market: value [n] (net of any reserve), cost [n, K], supply [K], all float64; a knapsack in K dimensions.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import Bounds, LinearConstraint, milp
+
+from walras.errors import WalrasError
+
+Column = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+_FEW = 10  # bids of which all sets are tried, which takes less time than to call a solver
+
+
+def exact_winners(value: Column, cost: Column, supply: Column) -> Mask:
+    """Bool [n]: who wins where the sum of values is largest; few bids by trying all sets, else by scipy's milp (HiGHS).
+
+    The solver lets constraints slip by a millionth; a choice that does so is forbidden by a cover inequality (no more
+    than all but one of it may win), and the solver asked again.
+
+    Raises:
+        WalrasError: the solver gave up.
+    """
+    wins = np.zeros(len(value), dtype=bool)
+    (able,) = np.nonzero((value > 0) & (cost <= supply).all(-1))
+    if (cost[able].sum(0) <= supply).all():
+        wins[able] = True
+        return wins
+    if len(able) <= _FEW:
+        sets = np.arange(2 ** len(able))[:, None] >> np.arange(len(able)) & 1
+        sets = sets[(sets @ cost[able] <= supply).all(-1)]
+        wins[able] = sets[(sets @ value[able]).argmax()] > 0
+        return wins
+    scarce = cost[able].sum(0) > supply
+    worth, use = value[able] / value[able].max(), cost[able][:, scarce]
+    most = np.where(supply[scarce] > 0, supply[scarce], 1.0)
+    rows, right = [*(use / most).T], [*(supply[scarce] / most)]
+    while True:
+        solver: Any = milp
+        found = solver(
+            -worth, integrality=np.ones(len(able)), bounds=Bounds(0, 1), options={"mip_rel_gap": 0.0},
+            constraints=LinearConstraint(np.array(rows), ub=np.array(right)),
+        )  # fmt: skip
+        if not found.success:
+            raise WalrasError(f"the best of {len(able)} bids were not found: {found.message}")
+        chosen = found.x > 0.5
+        if (use[chosen].sum(0) <= supply[scarce]).all():
+            wins[able[chosen]] = True
+            return wins
+        rows, right = [*rows, chosen.astype(float)], [*right, chosen.sum() - 1.0]
+
+
+def clarke_payments(value: Column, cost: Column, supply: Column) -> tuple[Mask, Column]:
+    """Exact winners, and what each takes from the others: the best they could do without it, less what they do with it.
+
+    One solution for the market, and one without each winner.
+    """
+    wins, payment = exact_winners(value, cost, supply), np.zeros(len(value))
+    if (cost[value > 0].sum(0) <= supply).all():
+        return wins, payment  # nobody is in another's way
+    for i in np.flatnonzero(wins):
+        others = np.where(np.arange(len(value)) == i, 0.0, value)
+        without = others[exact_winners(others, cost, supply)].sum()
+        payment[i] = min(max(without - others[wins].sum(), 0.0), value[i])
+    return wins, payment
+
+
+def critical_payments(value: Column, cost: Column, supply: Column) -> tuple[Mask, Column]:
+    """Greedy winners, and the lowest bid with which each would still have won.
+
+    1. Rank bids above 0 by value per size, where size adds up what share of each supply is asked for; ties by position.
+       Whoever fits into what is left wins.
+    2. Without winner i, the same walk goes on behind its place; the first bid after whose turn i would no longer fit
+       sets what i must beat. Where there is none i pays nothing.
+
+    A higher bid never loses where a lower one wins, and winners pay what they must bid at least: for bidders of one
+    unit each this is truthful (Lehmann, O'Callaghan and Shoham 2002, doi 10.1145/585265.585266, section 9).
+    """
+    scale = np.where((supply > 0) & (supply < np.inf), supply, np.where(supply > 0, np.inf, 1.0))
+    size = (cost / scale).sum(-1)
+    rate = np.divide(value, size, out=np.full(len(value), np.inf), where=size > 0)
+    order = np.argsort(-np.where(value > 0, rate, -np.inf), kind="stable")[: int((value > 0).sum())]
+    wins, payment = np.zeros(len(value), dtype=bool), np.zeros(len(value))
+    left = supply.copy()
+    waiting: NDArray[np.int64] = np.zeros(0, dtype=np.int64)  # winners that nobody yet would have kept out
+    room = np.zeros((0, len(supply)))  # what is left without each of them
+    for i in order:
+        comes = (cost[i] <= room).all(-1)
+        room[comes] -= cost[i]
+        out = comes & (cost[waiting] > room).any(-1)
+        payment[waiting[out]] = rate[i] * size[waiting[out]]
+        waiting, room = waiting[~out], room[~out]
+        if (cost[i] <= left).all():
+            wins[i] = True
+            waiting, room = np.append(waiting, i), np.vstack([room, left])
+            left = left - cost[i]
+    return wins, np.minimum(payment, np.where(wins, value, 0.0))
