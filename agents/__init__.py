@@ -1,6 +1,20 @@
 """Who trades: Mesa agents, how they bid, and what their units are worth to the network."""
 
-from walras.agents.strategies import STRATEGIES, Knowledge, Strategy, Truthful
+from walras.agents.strategies import (
+    EXP3,
+    STRATEGIES,
+    BestResponse,
+    BudgetLimited,
+    Hedge,
+    Knowledge,
+    Mixture,
+    Outcome,
+    RegretMatching,
+    Shading,
+    Strategy,
+    Truthful,
+    ZeroIntelligence,
+)
 from walras.agents.unit import AGENTS, FFNBlockAgent, HeadAgent, UnitAgent
 from walras.agents.valuations import (
     VALUATIONS,
@@ -19,23 +33,32 @@ from walras.agents.valuations import (
 
 __all__ = [
     "AGENTS",
+    "EXP3",
     "STRATEGIES",
     "VALUATIONS",
+    "BestResponse",
     "BlockFisher",
+    "BudgetLimited",
     "Calibration",
     "FFNBlockAgent",
     "Fisher",
     "Gradient",
     "HeadAgent",
+    "Hedge",
     "KPrune",
     "Knowledge",
     "Magnitude",
     "Michel",
+    "Mixture",
+    "Outcome",
     "PartialFisher",
     "Random",
+    "RegretMatching",
+    "Shading",
     "Strategy",
     "Truthful",
     "Uniform",
     "UnitAgent",
     "Valuation",
+    "ZeroIntelligence",
 ]

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from walras.agents import STRATEGIES, VALUATIONS, Strategy, UnitAgent, Valuation
 from walras.errors import InputError, UnknownNameError
+from walras.experiments.bidding import find_strategy
 from walras.experiments.budgets import check_rule
 from walras.experiments.config import RunConfig
 from walras.experiments.floor import Floor
@@ -184,10 +185,12 @@ class _Setup:
         """The objects that names stand for."""
         rule = _made("mechanism", mechanism or self.config.mechanism, MECHANISMS, Mechanism, self.config.price)
         check_rule(rule, self.config)
+        wanted = strategy if strategy is not None else self.config.strategy
+        bidding = find_strategy(wanted) if isinstance(wanted, str) else _made("strategy", wanted, STRATEGIES, Strategy)
         return (
             rule,
             _made("valuation", valuation if valuation is not None else self.config.valuation, VALUATIONS, Valuation),
-            _made("strategy", strategy if strategy is not None else self.config.strategy, STRATEGIES, Strategy),
+            bidding,
         )
 
     def market(
@@ -198,8 +201,9 @@ class _Setup:
         return floor.market(
             self.objective, self.batches, valuation, mechanism,
             budgets=self.budgets, rounds=config.rounds, schedule=config.schedule, strategy=strategy,
-            seed=config.seed, agents=agents, reentry=config.reentry, sublayers=config.sublayers,
-            rearranged=config.rearranged, dense=self.model, repair=self.repair, record=record,
+            endowment=config.endowment, seed=config.seed, agents=agents, reentry=config.reentry,
+            sublayers=config.sublayers, rearranged=config.rearranged, dense=self.model, repair=self.repair,
+            record=record,
         )  # fmt: skip
 
 

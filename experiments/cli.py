@@ -40,6 +40,7 @@ def run(
     price: Annotated[float | None, option("price")] = None,
     valuation: Annotated[str | None, option("valuation")] = None,
     strategy: Annotated[str | None, option("strategy")] = None,
+    endowment: Annotated[float | None, option("endowment")] = None,
     recipe: Annotated[str | None, option("recipe")] = None,
     budget: Annotated[list[str] | None, option("budget")] = None,
     resource: Annotated[str | None, option("resource")] = None,

@@ -29,7 +29,10 @@ class RunConfig:
     mechanism: str = setting("ShadowPrice", "Rule of the market by name, or FILE.py:Class.")
     price: float | None = setting(None, "Tax of PostedPrice: money for the dense model's whole compute.")
     valuation: str = setting("fisher", "What a unit is worth, by name, or FILE.py:Class.")
-    strategy: str = setting("truthful", "How agents bid, by name, or FILE.py:Class.")
+    strategy: str = setting(
+        "truthful", "How agents bid, by name, or FILE.py:Class; several with shares: truthful=0.8,shading=0.2."
+    )
+    endowment: float = setting(0.0, "Money of each agent at the start, in the valuation's unit.")
     recipe: str | None = setting(None, "Published or own combination of the settings below, by name.")
     budget: float = setting(
         0.5, "Share of the dense model's compute that may be used at the end; or of a resource: latency=0.6."
@@ -64,6 +67,8 @@ class RunConfig:
             ("seed", 0, 2**32 - 1),
         ):
             whole(name, getattr(self, name), least, most)
+        if not 0 <= self.endowment < math.inf:
+            raise InputError(f"endowment is {self.endowment!r}; it must be a number of at least 0")
         if self.price is not None and not 0 <= self.price < math.inf:
             raise InputError(f"price is {self.price!r}; it must be a number of at least 0")
         for name in (self.resource, *(self.besides or {})):

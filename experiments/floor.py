@@ -97,6 +97,7 @@ class Floor:
         rounds: int,
         schedule: str,
         strategy: Strategy | None = None,
+        endowment: float = 0.0,
         seed: int = 0,
         agents: Mapping[str, type[UnitAgent]] | None = None,
         reentry: bool = False,
@@ -111,6 +112,7 @@ class Floor:
         calibration = Calibration(self.model, self.units, objective, batches, self.macs.share, dense)
         return ComputeMarket(
             calibration, valuation, mechanism, path,
-            strategy=strategy, seed=seed, agents=agents, reentry=reentry, sublayers=sublayers, rearranged=rearranged,
+            strategy=strategy, endowment=endowment,
+            seed=seed, agents=agents, reentry=reentry, sublayers=sublayers, rearranged=rearranged,
             repair=repair, resources=budgets.resources, further=further, record=record,
         )  # fmt: skip

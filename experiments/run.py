@@ -8,8 +8,9 @@ from typing import Any, Protocol, final
 
 from torch import nn
 
-from walras.agents import STRATEGIES, VALUATIONS, Strategy, Valuation
+from walras.agents import VALUATIONS, Strategy, Valuation
 from walras.errors import UnknownNameError
+from walras.experiments.bidding import check_strategy, find_strategy
 from walras.experiments.budgets import Budgets, check_rule
 from walras.experiments.config import RunConfig
 from walras.experiments.floor import Floor, Watched
@@ -80,6 +81,8 @@ class Plan:
             "mechanism", find_class("mechanism", config.mechanism, MECHANISMS, Mechanism), price=config.price
         )
         check_rule(rule, config)
+        strategy = find_strategy(config.strategy)
+        check_strategy(strategy, config.rounds)
         task = find_task(config.task, config.data)
         task.check(config.length)
         return Plan(
@@ -87,7 +90,7 @@ class Plan:
             task,
             rule,
             build("valuation", find_class("valuation", config.valuation, VALUATIONS, Valuation)),
-            build("strategy", find_class("strategy", config.strategy, STRATEGIES, Strategy)),
+            strategy,
             None if config.repair == "none" else build("repair", find_class("repair", config.repair, REPAIRS, Repair)),
         )
 
@@ -188,6 +191,7 @@ def run_plan(plan: Plan, stage: Stage, folder: RunFolder | None, progress: Progr
         Watched(batches, lambda: progress.update(bar, advance=1)),
         plan.valuation, plan.mechanism,
         budgets=budgets, rounds=config.rounds, schedule=config.schedule, strategy=plan.strategy,
+        endowment=config.endowment,
         seed=config.seed, reentry=config.reentry, sublayers=config.sublayers, rearranged=config.rearranged,
         dense=stage.model, repair=plan.repair, record=None if folder is None else Recorder(folder, config),
     )  # fmt: skip

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from walras.agents import AGENTS, Calibration, Knowledge, Strategy, Truthful, UnitAgent, Valuation
+from walras.agents import AGENTS, Calibration, Knowledge, Outcome, Strategy, Truthful, UnitAgent, Valuation
 from walras.errors import InputError, UnknownNameError
 from walras.market.ledger import Column, Ledger
 from walras.market.measures import welfare
@@ -48,10 +48,11 @@ class ComputeMarket(mesa.Model):
     """Heads and FFN blocks bid for compute; `step()` is one round.
 
     1. The valuation says what each unit is worth under the present gates.
-    2. The strategy, or an agent's own `bid()`, turns values into reports.
+    2. The strategy, or an agent's own `bid()`, turns values into reports. Strategies that learn have first been told
+       what the units that they won, or not, are worth now: the network's answer to the last round.
     3. The mechanism clears the reports against this round's budget, and sees nothing else.
     4. The outcome becomes the gates; the ledger books income and payments; the trace gets a row an agent.
-    5. What is left of the network is repaired.
+    5. What is left of the network is repaired. Agents whose wealth is below 0 leave for good.
 
     The network itself is not held here, only weakly by the calibration: a Mesa model is never freed in Mesa 3.3.
 
@@ -109,15 +110,15 @@ class ComputeMarket(mesa.Model):
         self.rearranged, self.repair = rearranged, repair
         self.calibration, self.valuation, self.mechanism = calibration, valuation, mechanism
         self.seed, self.reentry = seed, reentry
-        self.strategy = strategy if strategy is not None else Truthful()
         self.record = record
         inventory = calibration.inventory
+        self.strategy = (strategy if strategy is not None else Truthful()).begun(len(inventory), self.rng)
         self.supply = Supply(tuple(resources) or (Shares(calibration.cost, inventory),))
         self.further: list[dict[str, float]] = []  # a row a round: budget, use, price of further resources
         self.ledger = Ledger(
             inventory,
             self.supply.costs(ranks(inventory, np.zeros(len(inventory))))[:, 0],
-            self.strategy.name,
+            self.strategy.names(len(inventory)),
             endowment,
         )
         self.may_bid = np.ones(len(inventory), dtype=bool)
@@ -151,7 +152,9 @@ class ComputeMarket(mesa.Model):
         """Play one round. After an error it may be called again."""
         try:
             session = self.sessions[min(self.round, len(self.sessions) - 1)]
-            self.ledger.open(self.value(session))
+            value = self.value(session)
+            self.learn(value)
+            self.ledger.open(value)
             self.trade(session)
             self.mend(session)
             if self.record is not None:
@@ -178,6 +181,13 @@ class ComputeMarket(mesa.Model):
             bad = int(np.flatnonzero(~np.isfinite(value))[0])
             raise InputError(f"{name} values {self.ledger.name[bad]} at {value[bad]}; values must be finite numbers")
         return np.where(settled, self.ledger.value, value)
+
+    def learn(self, value: Column) -> None:
+        """Tell strategies what the last round brought, given what units are worth [n] now that it has been cleared."""
+        if self.rounds and self.strategy.learns:
+            books, pays_bid = self.ledger, self.mechanism.pays_bid
+            outcome = Outcome(value, books.report, books.quantity, books.price, books.payment, pays_bid)
+            self.strategy = self.strategy.after(outcome, self.rng)
 
     def trade(self, session: Session) -> None:
         """Bids, clearing, settlement and trace of one round; the values are in the ledger."""
@@ -210,6 +220,7 @@ class ComputeMarket(mesa.Model):
         )
         if not self.reentry:
             self.may_bid &= (quantity > 0) | ~trading
+        self.may_bid &= ledger.wealth >= 0  # the bankrupt leave
         funded, was = quantity > 0, before > 0
         # A sum may exceed the budget by rounding; before the last sub-layer has traded it does so by more.
         used = [

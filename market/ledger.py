@@ -1,6 +1,7 @@
 """The books of a market: one row an agent, columns of arrays, and money that is conserved exactly."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, final
 
 import numpy as np
@@ -25,7 +26,7 @@ class Ledger:
     compute at the clearing price, so that an agent's wealth is its endowment and the surplus it has earned.
     """
 
-    def __init__(self, inventory: Inventory, cost: Column, strategy: str, endowment: float = 0.0) -> None:
+    def __init__(self, inventory: Inventory, cost: Column, strategies: Sequence[str], endowment: float = 0.0) -> None:
         n = len(inventory)
         if len(cost) != n:
             raise InputError(f"{len(cost)} costs for {n} units")
@@ -34,7 +35,7 @@ class Ledger:
         self.name = np.array([inventory.name(i) for i in range(n)])
         self.kind, self.layer, self.index = inventory.kind, inventory.layer, inventory.index
         self.cost = cost
-        self.strategy = np.full(n, strategy, dtype=object)
+        self.strategy = np.array(strategies, dtype=object)
         self.value, self.report, self.quantity = np.zeros(n), np.zeros(n), np.ones(n)
         self.price, self.payment, self.surplus = np.zeros(n), np.zeros(n), np.zeros(n)
         self.quantum = 0.0  # known once the first values are

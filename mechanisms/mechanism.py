@@ -58,6 +58,7 @@ class Mechanism(ABC):
     price_floor: float = 0.0
     requires: ClassVar[frozenset[str]] = frozenset()
     refuses: ClassVar[frozenset[str]] = frozenset()
+    pays_bid: ClassVar[bool] = False  # whether winners pay what they bid, and not the price
     clears: ClassVar[frozenset[str]] = frozenset()
     guarantees: ClassVar[frozenset[str]] = frozenset()
 

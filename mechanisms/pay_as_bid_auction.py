@@ -39,6 +39,7 @@ class PayAsBidAuction(Mechanism):
     price_floor: float = money(0.0)
     requires: ClassVar[frozenset[str]] = frozenset({SEPARABLE})
     clears: ClassVar[frozenset[str]] = frozenset({CHAINED})
+    pays_bid: ClassVar[bool] = True
     refuses: ClassVar[frozenset[str]] = frozenset({BUDGETED})
     guarantees: ClassVar[frozenset[str]] = frozenset(
         {PRICE_FLOOR, INDIVIDUALLY_RATIONAL, PERMUTATION_INVARIANT, SCALE_INVARIANT, SUPPLY_MONOTONE, SEVERAL_RESOURCES}

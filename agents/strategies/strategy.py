@@ -23,11 +23,57 @@ class Knowledge:
     supply: float
 
 
+@final
+@dataclass(frozen=True)
+class Outcome:
+    """What a round brought; columns [n]. `value` is what a whole unit turned out to be worth, after the clearing."""
+
+    value: Column
+    report: Column
+    quantity: Column
+    price: Column  # what a whole unit cost each agent, whether it bought or not
+    payment: Column
+    pays_bid: bool = False  # whether winners pay what they bid, and not the price
+
+    @property
+    def reward(self) -> Column:
+        """Realised value of what was got, less the payment [n]."""
+        return self.value * self.quantity - self.payment
+
+    def forgone(self, report: Column) -> Column:
+        """What other reports, [n] or [n, k], would have earned, had they not moved the price.
+
+        Whoever reports at least the price gets its unit. One agent of many moves the price little; the last winner
+        may move it to the first loser's bid.
+        """
+        value, price = (x.reshape(*x.shape, *[1] * (report.ndim - 1)) for x in (self.value, self.price))
+        paid = report if self.pays_bid else price
+        return np.where(report >= price, value - paid, 0.0)
+
+
 class Strategy(ABC):
-    """From values to reports, for all agents at once. Concrete strategies are final frozen dataclasses."""
+    """From values to reports, for all agents at once. Concrete strategies are final frozen dataclasses.
+
+    What is learnt from one round to the next is handed on through `begun` and `after`; most strategies learn nothing.
+    """
 
     name: ClassVar[str]  # as it stands in the trace
+    learns: ClassVar[bool] = False
 
     @abstractmethod
     def bid(self, known: Knowledge, generator: np.random.Generator) -> Column:
         """Report [n] of every agent: what it says that a whole unit is worth to it."""
+
+    def begun(self, agents: int, generator: np.random.Generator) -> "Strategy":
+        """The strategy of so many agents before their first round."""
+        del agents, generator
+        return self
+
+    def after(self, outcome: Outcome, generator: np.random.Generator) -> "Strategy":
+        """The strategy of the next round, having seen what this one brought."""
+        del outcome, generator
+        return self
+
+    def names(self, agents: int) -> list[str]:
+        """What each of so many agents does, by name."""
+        return [self.name] * agents

@@ -15,7 +15,7 @@ import platform
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import MISSING, asdict, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -86,12 +86,18 @@ def settings_of(cell: Cell[Any]) -> dict[str, Any]:
 
 
 def restore(cells: Sequence[Cell[Any]], folder: SweepFolder, file: Path) -> None:
-    """Put the results of a file where finished cells are; those of other settings are left out."""
+    """Put the results of a file where finished cells are; those of other settings are left out.
+
+    Settings that there were not yet when a result was obtained count as their defaults.
+    """
     if not file.is_file():
         raise InputError(f"there is no {str(file)!r}")
     known = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     for cell in cells:
-        found = next((row["result"] for row in known if row["settings"] == settings_of(cell)), None)
+        usual = {f.name: f.default for f in fields(cell.config) if f.default is not MISSING}
+        wanted = settings_of(cell)
+        settings = ({k: v for k, v in (usual | row["settings"]).items() if k in wanted} for row in known)
+        found = next((row["result"] for row, own in zip(known, settings, strict=True) if own == wanted), None)
         if found is not None and not folder.finished(cell):
             write_whole(folder.place(cell) / "config.yaml", cell.config.as_yaml())
             write_whole(folder.place(cell) / "result.json", json.dumps(found, indent=2) + "\n")

@@ -26,7 +26,7 @@ ROUND = st.tuples(COLUMN, LEVELS, COLUMN)  # values, quantities, payments: some 
 
 
 def ledger(endowment: float = 0.0) -> Ledger:
-    return Ledger(UNITS, COST, "truthful", endowment)
+    return Ledger(UNITS, COST, ["truthful"] * len(COST), endowment)
 
 
 @given(st.lists(ROUND, min_size=1, max_size=12), AMOUNT)
@@ -108,7 +108,7 @@ def test_an_endowment_must_be_a_number_of_at_least_0(endowment: float) -> None:
 
 def test_costs_must_be_as_many_as_units() -> None:
     with pytest.raises(InputError, match="3 costs for 5 units"):
-        Ledger(UNITS, COST[:3], "truthful")
+        Ledger(UNITS, COST[:3], ["truthful"] * 3)
 
 
 def test_books_begin_with_open_gates() -> None:
