@@ -23,12 +23,15 @@ from walras.agents.valuations import (
     Fisher,
     Gradient,
     KPrune,
+    LeaveOneOut,
     Magnitude,
     Michel,
     PartialFisher,
     Random,
+    Shapley,
     Uniform,
     Valuation,
+    pairwise,
 )
 
 __all__ = [
@@ -47,6 +50,7 @@ __all__ = [
     "Hedge",
     "KPrune",
     "Knowledge",
+    "LeaveOneOut",
     "Magnitude",
     "Michel",
     "Mixture",
@@ -55,10 +59,12 @@ __all__ = [
     "Random",
     "RegretMatching",
     "Shading",
+    "Shapley",
     "Strategy",
     "Truthful",
     "Uniform",
     "UnitAgent",
     "Valuation",
     "ZeroIntelligence",
+    "pairwise",
 ]

@@ -36,6 +36,7 @@ class Distillation(Objective):
     rows: int = 1
     temperature: float = 2.0
     unit: ClassVar[str] = "nats"
+    replays: ClassVar[bool] = True
 
     @staticmethod
     @torch.no_grad()

@@ -19,6 +19,7 @@ class Objective(ABC):
     Being a mean over samples that do not touch each other, its gradient with respect to sample b's own gates, times
     the number of samples, is the gradient of sample b's loss: one backward pass yields every sample's.
 
+    `replays` says that the network is called once, with the whole batch, and that nothing else of it is looked at.
     `trains` is off where the gradient is noise with mean 0, whose size tells what units are worth: no network can be
     trained on it.
     """
@@ -26,6 +27,7 @@ class Objective(ABC):
     rows: int = 1
     unit: ClassVar[str]  # of the loss, e.g. "nats"
     trains: ClassVar[bool] = True
+    replays: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:

@@ -4,11 +4,14 @@ from walras.agents.valuations.block_fisher import BlockFisher
 from walras.agents.valuations.calibration import Calibration
 from walras.agents.valuations.fisher import Fisher
 from walras.agents.valuations.gradient import Gradient
+from walras.agents.valuations.interactions import pairwise
 from walras.agents.valuations.knowledge import KPrune
+from walras.agents.valuations.leave_one_out import LeaveOneOut
 from walras.agents.valuations.magnitude import Magnitude
 from walras.agents.valuations.michel import Michel
 from walras.agents.valuations.partial_fisher import PartialFisher
 from walras.agents.valuations.random import Random
+from walras.agents.valuations.shapley import Shapley
 from walras.agents.valuations.uniform import Uniform
 from walras.agents.valuations.valuation import Valuation
 
@@ -17,10 +20,12 @@ VALUATIONS: dict[str, type[Valuation]] = {
     "fisher": Fisher,
     "gradient": Gradient,
     "knowledge": KPrune,
+    "leave-one-out": LeaveOneOut,
     "magnitude": Magnitude,
     "michel": Michel,
     "partial-fisher": PartialFisher,
     "random": Random,
+    "shapley": Shapley,
     "uniform": Uniform,
 }
 
@@ -31,10 +36,13 @@ __all__ = [
     "Fisher",
     "Gradient",
     "KPrune",
+    "LeaveOneOut",
     "Magnitude",
     "Michel",
     "PartialFisher",
     "Random",
+    "Shapley",
     "Uniform",
     "Valuation",
+    "pairwise",
 ]

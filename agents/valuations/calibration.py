@@ -96,7 +96,7 @@ class Calibration:
         self, model: nn.Module, objective: Objective, batch: Batch, gates: Tensor, generator: torch.Generator
     ) -> Tensor:
         """Each sample's gradient [samples, n] on one batch, by an objective of one's own; the model is `at_rest`."""
-        samples = _samples(batch, objective)
+        samples = samples_of(batch, objective)
         own = gates.detach().expand(samples, -1).clone().requires_grad_()
         with gated(model, self.inventory, own, objective.rows), self._from_layer(model):
             (gradient,) = _slopes(objective(model, batch, generator), [own])
@@ -110,7 +110,7 @@ class Calibration:
 
         One tensor a site, [rows, positions, width] or as the family has it; the model is `at_rest`.
         """
-        model, samples = self.model, _samples(batch, self.objective)
+        model, samples = self.model, samples_of(batch, self.objective)
         own = gates.detach().clone().requires_grad_()
         with gated(model, self.inventory, own), features(model, self.inventory) as seen:
             with self._from_layer(model):
@@ -163,7 +163,7 @@ def at_rest(model: nn.Module) -> Iterator[None]:
             m.training = True
 
 
-def _samples(batch: Batch, objective: Objective) -> int:
+def samples_of(batch: Batch, objective: Objective) -> int:
     """Samples of a batch."""
     samples, left_over = divmod(_rows(batch), objective.rows)
     if left_over:

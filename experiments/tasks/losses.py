@@ -18,6 +18,7 @@ class Similarities(Objective):
 
     rows: int = 2
     unit: ClassVar[str] = "squared error of the cosine"
+    replays: ClassVar[bool] = True
 
     def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
         """Mean over pairs of (cosine - label)^2, labels being scores divided by the best one."""
@@ -90,6 +91,7 @@ class NextTokens(Objective):
 
     rows: int = 1
     unit: ClassVar[str] = "nats a token"
+    replays: ClassVar[bool] = True
 
     def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
         """Mean over rows of the mean over the row's tokens."""
@@ -109,6 +111,7 @@ class Labels(Objective):
     order: tuple[int, ...]
     rows: int = 1
     unit: ClassVar[str] = "nats"
+    replays: ClassVar[bool] = True
 
     def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
         """Mean over rows."""

@@ -77,9 +77,7 @@ def test_the_bankrupt_leave_and_money_stays_conserved(floor: Any) -> None:
 
 def test_everybody_of_a_mixed_population_stands_in_the_books(floor: Any) -> None:
     market = floor.market(floor.rising(), ShadowPrice(), strategy=Mixture((Truthful(), Shading()), (0.75, 0.25)))
-    assert (
-        sorted(market.ledger.strategy) == ["shading"] * 3 + ["truthful"] * 11
-    )  # 3.5 and 10.5 of 14; ties go to the first
+    assert sorted(market.ledger.strategy) == ["shading"] * 3 + ["truthful"] * 11  # of 3.5 and 10.5
     market.step()
     shaded = market.ledger.strategy == "shading"
     assert np.allclose(market.ledger.report[shaded], 0.8 * market.ledger.value[shaded])
