@@ -1,6 +1,7 @@
 """The floor where agents meet: rounds, ledger, trace, and measures of what a market achieved."""
 
 from walras.market.compute_market import ComputeMarket, Round
+from walras.market.economics import Economics, gain_from_lying
 from walras.market.ledger import Ledger
 from walras.market.measures import welfare
 from walras.market.schedule import SCHEDULES, Session, budget_path
@@ -10,12 +11,14 @@ from walras.market.trace import TraceWriter, read_trace
 __all__ = [
     "SCHEDULES",
     "ComputeMarket",
+    "Economics",
     "Ledger",
     "Round",
     "Session",
     "Study",
     "TraceWriter",
     "budget_path",
+    "gain_from_lying",
     "read_trace",
     "welfare",
 ]

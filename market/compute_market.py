@@ -14,6 +14,7 @@ from torch import Tensor
 
 from walras.agents import AGENTS, Calibration, Knowledge, Outcome, Strategy, Truthful, UnitAgent, Valuation
 from walras.errors import InputError, UnknownNameError
+from walras.market.economics import Economics, Regrets, economics
 from walras.market.ledger import Column, Ledger
 from walras.market.measures import welfare
 from walras.market.rearrangement import rearrange
@@ -123,6 +124,8 @@ class ComputeMarket(mesa.Model):
         )
         self.may_bid = np.ones(len(inventory), dtype=bool)
         self.rounds: list[Round] = []
+        self.economics: list[Economics] = []  # a row a round
+        self.regrets = Regrets(len(inventory))
         self.clearing: Clearing | None = None
         for kind, cls in _agent_classes(agents or {}).items():
             rows = np.flatnonzero(inventory.kind == kind)
@@ -130,7 +133,8 @@ class ComputeMarket(mesa.Model):
         self._own_bidders = [a for a in self.agents if type(a).bid is not UnitAgent.bid]
         for agent in self._own_bidders:
             self.ledger.strategy[agent.row] = type(agent).__name__
-        self.datacollector = mesa.DataCollector(model_reporters={f.name: partial(_last, f.name) for f in fields(Round)})
+        figures = [("rounds", f.name) for f in fields(Round)] + [("economics", f.name) for f in fields(Economics)]
+        self.datacollector = mesa.DataCollector({name: partial(_last, rows, name) for rows, name in figures})
 
     @property
     def round(self) -> int:
@@ -145,8 +149,9 @@ class ComputeMarket(mesa.Model):
 
     @property
     def frame(self) -> pd.DataFrame:
-        """A row a round, in the columns of `Round` and, of further resources, `latency_budget` and so on."""
-        return pd.DataFrame([asdict(r) | more for r, more in zip(self.rounds, self.further, strict=True)])
+        """A row a round: columns of `Round`, of `Economics` and, of further resources, `latency_budget` and so on."""
+        rows = zip(self.rounds, self.economics, self.further, strict=True)
+        return pd.DataFrame([asdict(r) | asdict(e) | more for r, e, more in rows])
 
     def step(self) -> None:
         """Play one round. After an error it may be called again."""
@@ -184,10 +189,12 @@ class ComputeMarket(mesa.Model):
 
     def learn(self, value: Column) -> None:
         """Tell strategies what the last round brought, given what units are worth [n] now that it has been cleared."""
-        if self.rounds and self.strategy.learns:
-            books, pays_bid = self.ledger, self.mechanism.pays_bid
-            outcome = Outcome(value, books.report, books.quantity, books.price, books.payment, pays_bid)
-            self.strategy = self.strategy.after(outcome, self.rng)
+        if not self.rounds:
+            return
+        books, pays_bid = self.ledger, self.mechanism.pays_bid
+        outcome = Outcome(value, books.report, books.quantity, books.price, books.payment, pays_bid)
+        self.regrets.add(outcome)
+        self.strategy = self.strategy.after(outcome, self.rng)
 
     def trade(self, session: Session) -> None:
         """Bids, clearing, settlement and trace of one round; the values are in the ledger."""
@@ -244,6 +251,9 @@ class ComputeMarket(mesa.Model):
                 residual=float(clearing.residual[0]),
             )
         )
+        for_sale = max(session.budget - self.supply.used(settled)[0], 0.0)
+        prices = [r.price for r in self.rounds]
+        self.economics.append(economics(ledger, may_bid, for_sale, prices, self.regrets))
         self.further.append(
             {
                 f"{resource.name}_{what}": float(column[k])
@@ -316,7 +326,7 @@ def _number(agent: UnitAgent) -> float:
         raise InputError(f"{agent.name} ({type(agent).__name__}) bids {bid!r}; bids must be numbers") from error
 
 
-def _last(name: str, market: ComputeMarket) -> float | int | str:
+def _last(rows: str, name: str, market: ComputeMarket) -> float | int | str:
     """A figure of the last round, for the data collector."""
-    figure: float | int | str = getattr(market.rounds[-1], name)
+    figure: float | int | str = getattr(getattr(market, rows)[-1], name)
     return figure

@@ -20,13 +20,16 @@ from walras.models.objective import GivenLoss, ModelLoss, Objective
 RANDOM = torch.Generator
 
 
-def network(labels: int = 3) -> Any:
-    config = BertConfig(
-        vocab_size=41, hidden_size=12, num_hidden_layers=1, num_attention_heads=2, intermediate_size=24,
-        max_position_embeddings=16, num_labels=labels,
-    )  # fmt: skip
+SIZES: dict[str, Any] = {
+    "vocab_size": 41, "hidden_size": 12, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24,
+    "max_position_embeddings": 16, "num_labels": 3,
+}  # fmt: skip
+
+
+def network() -> Any:
     torch.manual_seed(0)
-    model = BertForSequenceClassification(config).double().eval()
+    model: Any = BertForSequenceClassification(BertConfig(**SIZES)).double()
+    model.eval()
     with torch.no_grad():
         for weight in model.parameters():
             weight.add_(0.3 * torch.randn_like(weight))
@@ -93,7 +96,8 @@ def test_pairs_are_cut_up_as_pairs() -> None:
 
 
 @pytest.mark.parametrize(
-    "objective", [ModelLoss(), GivenLoss(lambda net, b: net.bert(b["input_ids"]).last_hidden_state.sin().mean())]
+    "objective",
+    [ModelLoss(), GivenLoss(lambda net, b: net.get_submodule("bert")(b["input_ids"]).last_hidden_state.sin().mean())],
 )
 def test_losses_that_look_elsewhere_take_a_pass_each(objective: Objective) -> None:
     calibration = calibrated(MODEL, objective)

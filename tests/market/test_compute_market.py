@@ -14,7 +14,7 @@ from torch import nn
 
 from walras.agents import FFNBlockAgent, Fisher, HeadAgent, Magnitude, Random
 from walras.errors import InputError
-from walras.market import ComputeMarket, Round, budget_path
+from walras.market import ComputeMarket, Economics, Round, budget_path
 
 N, HEADS = 14, 4
 
@@ -117,7 +117,7 @@ def test_agents_are_selected_as_in_any_mesa_model(floor: Any) -> None:
 def test_the_data_collector_has_a_row_a_round(floor: Any) -> None:
     market = play(floor.market(Fisher(), budgets=[0.9, 0.7, 0.5]), 3)
     collected = market.datacollector.get_model_vars_dataframe()
-    assert list(collected.columns) == [f.name for f in fields(Round)]
+    assert list(collected.columns) == [f.name for f in (*fields(Round), *fields(Economics))]
     assert len(collected) == 3
     pd.testing.assert_frame_equal(collected.reset_index(drop=True), market.frame)
     assert market.frame["round"].tolist() == [1, 2, 3]
