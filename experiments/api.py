@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from walras.agents import STRATEGIES, VALUATIONS, Strategy, UnitAgent, Valuation
 from walras.errors import InputError, UnknownNameError
 from walras.experiments.bidding import find_strategy
-from walras.experiments.budgets import check_rule
+from walras.experiments.budgets import check_path, check_rule
 from walras.experiments.config import RunConfig
 from walras.experiments.floor import Floor
 from walras.experiments.folder import RunFolder
@@ -24,7 +24,7 @@ from walras.experiments.result import Result
 from walras.experiments.run import Recorder, figures, finish
 from walras.experiments.tasks.losses import Embeddings, OwnPredictions
 from walras.experiments.tasks.text import from_texts
-from walras.market import ComputeMarket, budget_path
+from walras.market import ComputeMarket, Shock, budget_path
 from walras.mechanisms import MECHANISMS, Mechanism
 from walras.models import gated
 from walras.models.objective import Batch, GivenLoss, ModelLoss, Objective
@@ -33,7 +33,7 @@ from walras.models.repairs import REPAIRS, Repair
 Loss = Callable[[nn.Module, Batch], Tensor]
 SETTINGS = (
     "recipe", "repair", "sublayers", "rearranged", "price", "rounds", "schedule", "reentry", "block", "length",
-    "sentences", "batch_size", "seed", "resource", "latency_batch", "latency_table",
+    "sentences", "batch_size", "seed", "resource", "latency_batch", "latency_table", "endowment",
 )  # fmt: skip
 
 
@@ -115,13 +115,17 @@ def open_market(
     strategy: Strategy | str | None = None,
     budget: float | Mapping[str, float] = 0.5,
     agents: Mapping[str, type[UnitAgent]] | None = None,
+    shocks: Sequence[Shock] = (),
     **settings: Any,
 ) -> ComputeMarket:
-    """The market of `run` as a Mesa model, to be stepped and looked into by yourself. Keep a reference to the model."""
+    """The market of `run` as a Mesa model, to be stepped and looked into by yourself. Keep a reference to the model.
+
+    `shocks` strike before some of the rounds: `walras.market.Disable` and `NewTask`, or your own.
+    """
     setup = _Setup(model, tokenizer, data, loss, _config(budget, settings))
     if setup.repair is not None:
         raise InputError(f"repair is {setup.config.repair}, which needs a copy of the model to work on: use walras.run")
-    return setup.market(setup.floor, *setup.resolve(mechanism, valuation, strategy), agents, None)
+    return setup.market(setup.floor, *setup.resolve(mechanism, valuation, strategy), agents, None, shocks)
 
 
 class _Setup:
@@ -194,8 +198,9 @@ class _Setup:
         )
 
     def market(
-        self, floor: Floor, mechanism: Mechanism, valuation: Valuation, strategy: Strategy, agents: Any, record: Any
-    ) -> ComputeMarket:
+        self, floor: Floor, mechanism: Mechanism, valuation: Valuation, strategy: Strategy, agents: Any, record: Any,
+        shocks: Sequence[Shock] = (),
+    ) -> ComputeMarket:  # fmt: skip
         """The market, ready for its first step."""
         config = self.config
         return floor.market(
@@ -203,7 +208,7 @@ class _Setup:
             budgets=self.budgets, rounds=config.rounds, schedule=config.schedule, strategy=strategy,
             endowment=config.endowment, seed=config.seed, agents=agents, reentry=config.reentry,
             sublayers=config.sublayers, rearranged=config.rearranged, dense=self.model, repair=self.repair,
-            record=record,
+            record=record, shocks=shocks,
         )  # fmt: skip
 
 
@@ -242,7 +247,7 @@ def _config(budget: float | Mapping[str, float], settings: Mapping[str, Any]) ->
             raise UnknownNameError("setting", name, SETTINGS)
     config = resolved({"budget": budget, **settings})
     for share in config.shares.values():
-        budget_path(share, config.rounds, config.schedule)
+        check_path(budget_path(share, config.rounds, config.schedule), config)
     return config
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, final
 
 import numpy as np
@@ -92,6 +93,20 @@ class Budgets:
                 "absolute": resource.used(keep), "dense": resource.dense, "unit": resource.unit,
             }  # fmt: skip
         return found
+
+
+def check_path(path: Sequence[float], config: RunConfig) -> None:
+    """Refuse budgets that rise where nobody may come back for them.
+
+    Raises:
+        InputError: some budget is larger than the one before.
+    """
+    rises = [(before, now) for before, now in pairwise(path) if now > before]
+    if rises and not config.reentry:
+        raise InputError(
+            f"schedule {config.schedule} raises the budget from {rises[0][0]:.3g} to {rises[0][1]:.3g}, and units that "
+            "lost theirs stay out; use it with --reentry"
+        )
 
 
 def check_rule(rule: Mechanism, config: RunConfig) -> None:

@@ -41,6 +41,7 @@ def run(
     valuation: Annotated[str | None, option("valuation")] = None,
     strategy: Annotated[str | None, option("strategy")] = None,
     endowment: Annotated[float | None, option("endowment")] = None,
+    shock: Annotated[str | None, option("shock")] = None,
     recipe: Annotated[str | None, option("recipe")] = None,
     budget: Annotated[list[str] | None, option("budget")] = None,
     resource: Annotated[str | None, option("resource")] = None,

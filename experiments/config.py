@@ -42,7 +42,10 @@ class RunConfig:
     latency_batch: int = setting(32, "Sequences of a forward pass that is timed, where latency has a budget.")
     latency_table: str | None = setting(None, "File with measured times, instead of the one in the cache.")
     rounds: int = setting(4, "Rounds of the market.")
-    schedule: str = setting("geometric", "How the budget shrinks over the rounds: linear, geometric or constant.")
+    schedule: str = setting("geometric", "How the budget moves: linear, geometric, constant, step, cycle, FILE.txt.")
+    shock: str | None = setting(
+        None, "What strikes before some round: disable:L3.H7+L0.F2@2, task:sst2@3; several with blanks between."
+    )
     sublayers: bool = setting(False, "Whether each budget is cleared sub-layer by sub-layer, from the bottom up.")
     rearranged: bool = setting(False, "Whether units of a sub-layer swap places after clearing (Kwon et al. 2022).")
     repair: str = setting("none", "What becomes of the weights after each round: none, least_squares or scales.")

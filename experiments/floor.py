@@ -10,7 +10,7 @@ from walras.agents import Calibration, Strategy, UnitAgent, Valuation
 from walras.errors import InputError
 from walras.experiments.budgets import Budgets
 from walras.experiments.config import RunConfig
-from walras.market import ComputeMarket, budget_path
+from walras.market import ComputeMarket, Shock, budget_path
 from walras.mechanisms import Mechanism
 from walras.models import Inventory, Macs, inventory, macs
 from walras.models.objective import Batch, Objective
@@ -86,6 +86,12 @@ class Floor:
         """The budgets of the settings, checked; latency is measured here, once, and said so to `tell`."""
         return Budgets.of(self.model, self.units, self.macs, config, tell)
 
+    def calibration(
+        self, objective: Objective, batches: Sequence[Batch], dense: nn.Module | None = None
+    ) -> Calibration:
+        """Our network with a loss and data; `dense` is the network that ours is a copy of, if it is one."""
+        return Calibration(self.model, self.units, objective, batches, self.macs.share, dense)
+
     def market(
         self,
         objective: Objective,
@@ -106,13 +112,14 @@ class Floor:
         dense: nn.Module | None = None,
         repair: Repair | None = None,
         record: Callable[[ComputeMarket], None] | None = None,
+        shocks: Sequence[Shock] = (),
     ) -> ComputeMarket:
         """The market, ready for its first `step()`; `dense` is the network that ours is a copy of, if it is one."""
         path, *further = (budget_path(share, rounds, schedule) for share in budgets.shares)
-        calibration = Calibration(self.model, self.units, objective, batches, self.macs.share, dense)
+        calibration = self.calibration(objective, batches, dense)
         return ComputeMarket(
             calibration, valuation, mechanism, path,
             strategy=strategy, endowment=endowment,
             seed=seed, agents=agents, reentry=reentry, sublayers=sublayers, rearranged=rearranged,
-            repair=repair, resources=budgets.resources, further=further, record=record,
+            repair=repair, resources=budgets.resources, further=further, record=record, shocks=shocks,
         )  # fmt: skip

@@ -2,17 +2,20 @@
 
 import copy
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, final
 
 from torch import nn
 
-from walras.agents import VALUATIONS, Strategy, Valuation
-from walras.errors import UnknownNameError
+from walras.agents import VALUATIONS, Calibration, Strategy, Valuation
+from walras.errors import InputError, UnknownNameError
 from walras.experiments.bidding import check_strategy, find_strategy
-from walras.experiments.budgets import Budgets, check_rule
+from walras.experiments.budgets import Budgets, check_path, check_rule
 from walras.experiments.config import RunConfig
+from walras.experiments.disturbances import Disturbance, find_disturbances
 from walras.experiments.floor import Floor, Watched
 from walras.experiments.folder import RunFolder, write_allocation
 from walras.experiments.plugins import build, find_class
@@ -67,6 +70,7 @@ class Plan:
     valuation: Valuation
     strategy: Strategy
     repair: Repair | None
+    disturbances: Sequence[Disturbance] = ()
 
     @staticmethod
     def of(config: RunConfig) -> "Plan":
@@ -76,7 +80,8 @@ class Plan:
             InputError: whatever is wrong with the settings or the data.
         """
         for share in config.shares.values():
-            budget_path(share, config.rounds, config.schedule)
+            check_path(budget_path(share, config.rounds, config.schedule), config)
+        disturbances = find_disturbances(config.shock, config.rounds)
         rule: Mechanism = build(
             "mechanism", find_class("mechanism", config.mechanism, MECHANISMS, Mechanism), price=config.price
         )
@@ -92,6 +97,7 @@ class Plan:
             build("valuation", find_class("valuation", config.valuation, VALUATIONS, Valuation)),
             strategy,
             None if config.repair == "none" else build("repair", find_class("repair", config.repair, REPAIRS, Repair)),
+            disturbances,
         )
 
 
@@ -157,6 +163,18 @@ class Stage:
         progress.update(step, advance=1, description=f"Dense model: {task.metric} {dense:.3f}")
         return Stage(model, tokenizer, task, floor, reference, dense, sizes)
 
+    def calibrated(self, config: RunConfig, floor: Floor, name: str) -> Calibration:
+        """The floor's network with the data and the loss of another task, for one that changes in the middle.
+
+        Raises:
+            InputError: a task for another kind of network.
+        """
+        task = find_task(name, config.data)
+        if task.head != self.task.head:
+            raise InputError(f"task {name} needs another head than {self.task.name}; a network has one for both")
+        batches = task.calibration(self.tokenizer, sentences=config.sentences, seed=config.seed, **self.sizes)
+        return floor.calibration(task.objective(self.model, config.label_free), batches, self.model)
+
     def evaluate(self, model: nn.Module) -> float:
         """The task's metric of a model."""
         return self.task.evaluate(model, self.tokenizer, self.reference, **self.sizes)
@@ -194,6 +212,7 @@ def run_plan(plan: Plan, stage: Stage, folder: RunFolder | None, progress: Progr
         endowment=config.endowment,
         seed=config.seed, reentry=config.reentry, sublayers=config.sublayers, rearranged=config.rearranged,
         dense=stage.model, repair=plan.repair, record=None if folder is None else Recorder(folder, config),
+        shocks=[d.shock(partial(stage.calibrated, config, floor)) for d in plan.disturbances],
     )  # fmt: skip
     for turn in range(1, sessions + 1):
         if plan.repair is not None:  # which comes after the batches that the bar counts, and takes as long

@@ -5,16 +5,20 @@ from walras.market.economics import Economics, gain_from_lying
 from walras.market.ledger import Ledger
 from walras.market.measures import welfare
 from walras.market.schedule import SCHEDULES, Session, budget_path
+from walras.market.shocks import Disable, NewTask, Shock
 from walras.market.study import Study
 from walras.market.trace import TraceWriter, read_trace
 
 __all__ = [
     "SCHEDULES",
     "ComputeMarket",
+    "Disable",
     "Economics",
     "Ledger",
+    "NewTask",
     "Round",
     "Session",
+    "Shock",
     "Study",
     "TraceWriter",
     "budget_path",

@@ -19,6 +19,7 @@ from walras.market.ledger import Column, Ledger
 from walras.market.measures import welfare
 from walras.market.rearrangement import rearrange
 from walras.market.schedule import Session, check_budget, sessions
+from walras.market.shocks import Shock
 from walras.market.supply import Shares, Supply
 from walras.mechanisms import Clearing, IndivisibleBids, Mechanism, charge
 from walras.models.repair import Repair
@@ -43,6 +44,7 @@ class Round:
     entered: int  # funded now, not before
     status: str
     residual: float  # excess demand at the price
+    shock: str = ""  # what struck before it
 
 
 class ComputeMarket(mesa.Model):
@@ -75,6 +77,7 @@ class ComputeMarket(mesa.Model):
         further: supplies of each round of the second, third, ... resource.
         record: called after every round with the market, e.g. `TraceWriter(folder)`.
         endowment: money of each agent at the start.
+        shocks: what happens before some of the rounds: units break, the task changes.
     """
 
     def __init__(
@@ -95,6 +98,7 @@ class ComputeMarket(mesa.Model):
         further: Sequence[Sequence[float]] = (),
         record: Callable[["ComputeMarket"], None] | None = None,
         endowment: float = 0.0,
+        shocks: Sequence[Shock] = (),
     ) -> None:
         super().__init__(rng=seed)
         paths = [[check_budget(budget) for budget in path] for path in (budgets, *further)]
@@ -111,7 +115,7 @@ class ComputeMarket(mesa.Model):
         self.rearranged, self.repair = rearranged, repair
         self.calibration, self.valuation, self.mechanism = calibration, valuation, mechanism
         self.seed, self.reentry = seed, reentry
-        self.record = record
+        self.record, self.shocks = record, tuple(shocks)
         inventory = calibration.inventory
         self.strategy = (strategy if strategy is not None else Truthful()).begun(len(inventory), self.rng)
         self.supply = Supply(tuple(resources) or (Shares(calibration.cost, inventory),))
@@ -157,6 +161,8 @@ class ComputeMarket(mesa.Model):
         """Play one round. After an error it may be called again."""
         try:
             session = self.sessions[min(self.round, len(self.sessions) - 1)]
+            for shock in self._striking():
+                shock.strike(self)
             value = self.value(session)
             self.learn(value)
             self.ledger.open(value)
@@ -186,6 +192,10 @@ class ComputeMarket(mesa.Model):
             bad = int(np.flatnonzero(~np.isfinite(value))[0])
             raise InputError(f"{name} values {self.ledger.name[bad]} at {value[bad]}; values must be finite numbers")
         return np.where(settled, self.ledger.value, value)
+
+    def _striking(self) -> list[Shock]:
+        """Shocks that strike before the coming round."""
+        return [shock for shock in self.shocks if shock.at == self.round + 1]
 
     def learn(self, value: Column) -> None:
         """Tell strategies what the last round brought, given what units are worth [n] now that it has been cleared."""
@@ -249,6 +259,7 @@ class ComputeMarket(mesa.Model):
                 entered=int((funded & ~was).sum()),
                 status=clearing.word,
                 residual=float(clearing.residual[0]),
+                shock="; ".join(shock.told for shock in self._striking()),
             )
         )
         for_sale = max(session.budget - self.supply.used(settled)[0], 0.0)

@@ -44,7 +44,7 @@ def refused(walras: Walras, models: Path, lines: Path) -> Callable[..., str]:
         ("--strategy", "truthful=0.8,shading", r"strategy 'shading' of .* names no share; a mixture reads truthful="),
         ("--strategy", "truthful=0.8,shadow=0.2", r"unknown strategy 'shadow'\. Did you mean 'shading'\?"),
         ("--endowment", "-1", r"endowment is -1\.0; it must be a number of at least 0"),
-        ("--schedule", "lineal", r"unknown schedule 'lineal'\. Did you mean 'linear'\? Known: constant, geometric"),
+        ("--schedule", "lineal", r"unknown schedule 'lineal'\. Did you mean 'linear'\? Known: constant, cycle"),
         ("--budget", "0", r"budget is 0\.0; .* above 0 and at most 1"),
         ("--budget", "-0.5", r"budget is -0\.5; .* above 0 and at most 1"),
         ("--budget", "1.5", r"budget is 1\.5; .* above 0 and at most 1"),

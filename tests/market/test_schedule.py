@@ -1,6 +1,7 @@
 """Budgets of the rounds."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ def test_every_path_falls_to_exactly_the_budget(schedule: str, budget: float) ->
         assert len(path) == rounds
         assert path[-1] == budget
         assert type(path[-1]) is float
-        assert path == sorted(path, reverse=True)
+        assert schedule == "cycle" or path == sorted(path, reverse=True)
         assert all(0 < b <= 1 for b in path)
 
 
@@ -46,6 +47,31 @@ def test_rounds_are_counted(rounds: Any) -> None:
         budget_path(0.5, rounds)
 
 
+def test_a_step_falls_at_once_and_a_cycle_comes_back() -> None:
+    assert budget_path(0.4, 5, "step") == [1, 1, 0.4, 0.4, 0.4]
+    assert budget_path(0.4, 7, "cycle") == pytest.approx([1, 0.7, 0.4, 0.7, 1, 0.7, 0.4])
+
+
+def test_budgets_of_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "path.txt"
+    file.write_text("0.9, 0.5\n0.7")
+    assert budget_path(0.7, 3, str(file)) == [0.9, 0.5, 0.7]
+    with pytest.raises(
+        InputError, match=r"has 3 numbers, the last of them 0\.7; .* for each of 4 rounds"
+    ):
+        budget_path(0.7, 4, str(file))
+    with pytest.raises(InputError, match=r"rounds, the last of them 0\.6"):
+        budget_path(0.6, 3, str(file))
+    file.write_text("0.9 much 0.7")
+    with pytest.raises(InputError, match="cannot read schedule"):
+        budget_path(0.7, 3, str(file))
+    file.write_text("0.9 1.5 0.7")
+    with pytest.raises(InputError, match=r"budget is 1\.5"):
+        budget_path(0.7, 3, str(file))
+    with pytest.raises(InputError, match="cannot read schedule"):
+        budget_path(0.7, 3, str(tmp_path / "none.csv"))
+
+
 def test_an_unknown_schedule_is_named() -> None:
-    with pytest.raises(UnknownNameError, match=r"unknown schedule 'liner'.*'linear'.*Known: constant, geometric, lin"):
+    with pytest.raises(UnknownNameError, match=r"unknown schedule 'liner'.*'linear'.*Known: constant, cycle, geom"):
         budget_path(0.5, 3, "liner")
