@@ -152,9 +152,12 @@ def test_the_rules_agree_on_additive_values(quick: Walras) -> None:
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_every_schedule(quick: Walras, schedule: str) -> None:
-    _, run = quick("--schedule", schedule, "--budget", 0.4, "--rounds", 3)
+    _, run = quick("--schedule", schedule, "--budget", 0.4, "--rounds", 3, "--reentry")
     budgets = pd.read_parquet(run / "rounds.parquet")["budget"].tolist()
-    expected = {"linear": [0.8, 0.6, 0.4], "geometric": [0.4 ** (1 / 3), 0.4 ** (2 / 3), 0.4], "constant": [0.4] * 3}
+    expected = {
+        "linear": [0.8, 0.6, 0.4], "geometric": [0.4 ** (1 / 3), 0.4 ** (2 / 3), 0.4], "constant": [0.4] * 3,
+        "step": [1, 0.4, 0.4], "cycle": [1, 0.7, 0.4],
+    }  # fmt: skip
     assert budgets == pytest.approx(expected[schedule])
 
 
