@@ -12,6 +12,7 @@ from walras.errors import WalrasError
 from walras.experiments.commands.allocate import allocate
 from walras.experiments.commands.compare import compare
 from walras.experiments.commands.export import export
+from walras.experiments.commands.interactions import interactions
 from walras.experiments.commands.learn import learn
 from walras.experiments.commands.new_folder import new_folder
 from walras.experiments.commands.observe import observe
@@ -91,19 +92,31 @@ def run(
 @app.command()
 def trace(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
+    other: Annotated[Path | None, typer.Argument(help="Run folder to compare it with.")] = None,
     top: Annotated[int, typer.Option(help="How many units to list.", min=1)] = 8,
+    pictures: Annotated[Path | None, typer.Option(help="Folder for the pictures.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
-    """Study a run's agents: who won, who left and when, the price by round, the most and least valued units."""
-    from walras.experiments.tables import study_json, study_tables
-    from walras.market import Study, read_trace
+    """Study a run's agents: who won, who left and when, the price by round, the most and least valued units.
 
-    study = Study(read_trace(run))
+    With a second run of the same network: which units both keep, and where they differ.
+    """
+    from walras.experiments.pictures import draw
+    from walras.experiments.tables import comparison_table, study_json, study_tables
+    from walras.market import Trace, read_trace
+
+    study = Trace(read_trace(run))
+    both = None if other is None else study.against(Trace(read_trace(other)))
+    if pictures is not None:
+        draw(study, both, run.name, "" if other is None else other.name, pictures)
     if as_json:
-        print(json.dumps(study_json(study, top), indent=2))
+        found = study_json(study, top)
+        print(json.dumps(found if both is None else {**found, "compared": both.to_dict("records")}, indent=2))
         return
     for table in study_tables(study, top):
         output().print(table)
+    if both is not None and other is not None:
+        output().print(comparison_table(both, run.name, other.name))
 
 
 @app.command()
@@ -151,6 +164,7 @@ app.command()(compare)
 app.command()(export)
 app.command()(learn)
 app.command()(observe)
+app.command()(interactions)
 app.command()(train)
 
 

@@ -4,9 +4,12 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
+import networkx as nx
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path as Curve
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
@@ -63,6 +66,74 @@ def allocation(trace: pd.DataFrame) -> Figure:
         axes.tick_params(which="minor", length=0)
         axes.set_yticks(range(grid.shape[0]))
     heads.set_ylabel("layer")
+    return figure
+
+
+def survival(shares: pd.DataFrame) -> Figure:
+    """Share of heads and FFN blocks that are funded, by round."""
+    figure, axes = _figure(6, 3.2)
+    for kind, style, colour, name in (("head", "o-", BLUE, "attention heads"), ("ffn", "s--", ORANGE, "FFN blocks")):
+        part = shares[shares["kind"] == kind]
+        axes.plot(part["round"], part["funded"], style, color=colour, label=name)
+    axes.set_xlabel("round")
+    axes.set_ylabel("funded [share of the units]")
+    axes.set_ylim(0, 1.05)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(frameon=False)
+    return figure
+
+
+def two_allocations(both: pd.DataFrame, first: str, second: str) -> Figure:
+    """Where two runs differ: units that only one of them keeps stand out by shape and colour."""
+    layers = both["layer"].max() + 1
+    figure, panels = _panels(7.5, 0.34 * layers + 2.0)
+    looks = (
+        ("both", "s", GREY, "both keep it"), ("first only", "^", BLUE, f"only {first}"),
+        ("second only", "v", ORANGE, f"only {second}"), ("neither", ".", "#dddddd", "neither"),
+    )  # fmt: skip
+    for axes, kind, title in zip(panels, ("head", "ffn"), ("attention heads", "FFN blocks"), strict=True):
+        rows = both[both["kind"] == kind]
+        for funded, marker, colour, label in looks:
+            part = rows[rows["funded"] == funded]
+            axes.plot(part["index"], part["layer"], marker, color=colour, markersize=4, linestyle="none", label=label)
+        axes.set_title(title, fontsize=10)
+        axes.set_xlabel("index in the layer")
+        axes.set_yticks(range(layers))
+        axes.invert_yaxis()
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    panels[0].set_ylabel("layer")
+    figure.legend(*panels[1].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+    return figure
+
+
+def interactions(graph: nx.Graph, unit: str) -> Figure:
+    """Units by layer, with ties: solid for complements, dashed for substitutes; the stronger, the wider."""
+    layers = [data["layer"] for _, data in graph.nodes(data=True)]
+    figure, axes = _figure(7.5, 0.5 * (max(layers) - min(layers) + 1) + 2.2)
+    place = {name: (data["index"], data["layer"]) for name, data in graph.nodes(data=True)}
+    most = max(abs(tie["interaction"]) for _, _, tie in graph.edges(data=True))
+    for relation, style, colour in (("complements", "-", BLUE), ("substitutes", "--", ORANGE)):
+        shown = False
+        for a, b, tie in graph.edges(data=True):
+            if tie["relation"] != relation:
+                continue
+            (x0, y0), (x1, y1) = place[a], place[b]
+            bow = 0.18 * abs(x1 - x0) if y0 == y1 else 0.0  # ties within a layer would hide the units between
+            middle = ((x0 + x1) / 2, (y0 + y1) / 2 - 2 * min(bow, 0.4))
+            curve = Curve([(x0, y0), middle, (x1, y1)], [1, 3, 3])
+            width = 0.4 + 2.6 * abs(tie["interaction"]) / most
+            axes.add_patch(PathPatch(curve, fill=False, linestyle=style, edgecolor=colour, linewidth=width, alpha=0.7))
+            shown = True
+        if shown:
+            axes.plot([], [], style, color=colour, label=relation)
+    xs, ys = zip(*place.values(), strict=True)
+    axes.plot(xs, ys, "o", color="black", markersize=4)
+    axes.set_xlabel("index in the layer")
+    axes.set_ylabel("layer")
+    axes.set_yticks(sorted(set(layers)))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.invert_yaxis()
+    axes.legend(title=f"widest: {most:.2g} {plain(unit)}", loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     return figure
 
 

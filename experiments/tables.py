@@ -15,7 +15,7 @@ from walras.experiments.recipes import RECIPES
 from walras.experiments.tasks import TASKS
 from walras.experiments.tasks.glue_table import GLUE
 from walras.experiments.tasks.wikitext_files import WIKITEXT
-from walras.market import SCHEDULES, Study
+from walras.market import SCHEDULES, Trace
 from walras.market.queries import ALLOCATORS
 from walras.mechanisms import MECHANISMS
 from walras.mechanisms.conformance import Check
@@ -63,7 +63,7 @@ def _cells(s: Mapping[str, Any]) -> dict[str, str]:
     }  # fmt: skip
 
 
-def study_tables(study: Study, top: int) -> list[Table]:
+def study_tables(study: Trace, top: int) -> list[Table]:
     """The tables of `walras trace`."""
     most, least = study.by_value(top)
     left = study.leavers.groupby(["left", "kind"], observed=True).size().rename("units").reset_index()
@@ -72,6 +72,7 @@ def study_tables(study: Study, top: int) -> list[Table]:
         _frame("Funded units by layer", study.layers.rename(columns={"sum": "funded", "size": "of"})),
         _frame(f"Who won: the wealthiest of {len(study.winners)} funded units", study.winners.head(top)[_WINNER]),
         _frame("Who left, and in which round", left),
+        _frame("What became of each strategy", study.strategies),
         _frame("Most valued in the first round", most[_VALUED]),
         _frame("Least valued in the first round", least[_VALUED]),
     ]
@@ -81,7 +82,7 @@ _WINNER = ["agent", "strategy", "value", "bid", "payment", "surplus", "wealth"]
 _VALUED = ["agent", "cost", "value", "quantity"]
 
 
-def study_json(study: Study, top: int) -> dict[str, Any]:
+def study_json(study: Trace, top: int) -> dict[str, Any]:
     """The same figures as JSON."""
     most, least = study.by_value(top)
     return {
@@ -89,9 +90,22 @@ def study_json(study: Study, top: int) -> dict[str, Any]:
         "layers": study.layers.to_dict("records"),
         "winners": study.winners[_WINNER].to_dict("records"),
         "leavers": study.leavers.to_dict("records"),
+        "survival": study.survival.to_dict("records"),
+        "turnover": study.turnover.to_dict("records"),
+        "strategies": study.strategies.to_dict("records"),
         "most_valued": most[_VALUED].to_dict("records"),
         "least_valued": least[_VALUED].to_dict("records"),
     }
+
+
+def comparison_table(both: pd.DataFrame, first: str, second: str) -> Table:
+    """How many units of a kind both runs keep, one of them, or none."""
+    counts = both.pivot_table(index="kind", columns="funded", values="agent", aggfunc="count", observed=True)
+    order = ["both", "first only", "second only", "neither"]
+    counts = counts.reindex(columns=order).fillna(0).astype(int).reset_index()
+    kept = (both["funded"] != "neither").sum()
+    agree = (both["funded"] == "both").sum() / kept if kept else 1.0
+    return _frame(f"{first} and {second}: {agree:.0%} of the units that either keeps, both keep", counts)
 
 
 def checks_table(name: str, checks: Sequence[Check]) -> Table:

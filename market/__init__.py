@@ -6,8 +6,8 @@ from walras.market.ledger import Ledger
 from walras.market.measures import welfare
 from walras.market.schedule import SCHEDULES, Session, budget_path
 from walras.market.shocks import Disable, NewTask, Shock
-from walras.market.study import Study
 from walras.market.trace import TraceWriter, read_trace
+from walras.market.trace_study import Trace
 
 __all__ = [
     "SCHEDULES",
@@ -19,7 +19,7 @@ __all__ = [
     "Round",
     "Session",
     "Shock",
-    "Study",
+    "Trace",
     "TraceWriter",
     "budget_path",
     "gain_from_lying",

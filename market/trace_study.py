@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 from typing import final
 
+import numpy as np
 import pandas as pd
+
+from walras.errors import InputError
 
 
 @final
 @dataclass(frozen=True)
-class Study:
+class Trace:
     """A trace in the shape in which it is read; `trace` as `read_trace` gives it."""
 
     trace: pd.DataFrame
@@ -53,6 +56,54 @@ class Study:
         funded = self.last.assign(funded=self.last["quantity"] > 0)
         counts: pd.DataFrame = funded.groupby(["layer", "kind"], observed=True)["funded"].agg(["sum", "size"])
         return counts.reset_index()
+
+    @property
+    def survival(self) -> pd.DataFrame:
+        """Share of the units of a kind that is funded, a row a round and kind: with re-entry it may rise again."""
+        alive = self.trace.assign(funded=self.trace["quantity"] > 0)
+        shares: pd.DataFrame = alive.groupby(["round", "kind"], observed=True)["funded"].mean().reset_index()
+        return shares
+
+    @property
+    def turnover(self) -> pd.DataFrame:
+        """Who replaced whom: a row a unit that left or entered, with the round, `change`, and what it bid then.
+
+        In the first round all were there before.
+        """
+        columns = ["round", "agent", "kind", "layer", "value", "bid", "price"]
+        funded = self.trace.assign(funded=self.trace["quantity"] > 0)
+        before = funded.groupby("agent", observed=True)["funded"].shift(1, fill_value=True)
+        moved = funded[funded["funded"] != before]
+        change = moved["funded"].map({True: "entered", False: "left"})
+        return moved[columns].assign(change=change).reset_index(drop=True)
+
+    @property
+    def strategies(self) -> pd.DataFrame:
+        """What became of those who bid alike, at the end: units, funded ones, report / value, wealth."""
+        last = self.last.assign(
+            funded=self.last["quantity"] > 0, ratio=self.last["bid"] / self.last["value"].where(self.last["value"] > 0)
+        )
+        grouped = last.groupby("strategy", observed=True)
+        table: pd.DataFrame = grouped.agg(
+            units=("agent", "size"), funded=("funded", "sum"), ratio=("ratio", "median"), wealth=("wealth", "mean")
+        )
+        return table.reset_index()
+
+    def against(self, other: "Trace") -> pd.DataFrame:
+        """The units of two runs of one network at the end, a row each: funded in both, in one, or in none.
+
+        Raises:
+            InputError: runs of different units.
+        """
+        columns = ["agent", "kind", "layer", "index", "value", "quantity"]
+        if sorted(self.last["agent"]) != sorted(other.last["agent"]):
+            raise InputError(
+                "these runs are of different units: only runs of one network and block size can be compared"
+            )
+        both = self.last[columns].merge(other.last[["agent", "value", "quantity"]], on="agent", suffixes=("", "_other"))
+        here, there = both["quantity"] > 0, both["quantity_other"] > 0
+        words = np.select([here & there, here, there], ["both", "first only", "second only"], "neither")
+        return both.assign(funded=words)
 
     def by_value(self, count: int) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The `count` most and least valued units of the first round, when all were there to be valued."""

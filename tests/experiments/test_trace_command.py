@@ -1,0 +1,36 @@
+"""`walras trace` with pictures, and of two runs."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from matplotlib.image import imread
+
+Walras = Callable[..., Any]
+
+
+@pytest.fixture
+def two(walras: Walras, models: Path) -> list[str]:
+    for name, valuation in (("a", "magnitude"), ("b", "random")):
+        answer = walras(
+            "run", "--model", models / "bert", "--sentences", 16, "--rounds", 2, "--valuation", valuation,
+            "--out", name, "--strategy", "truthful=0.5,shading=0.5",
+        )  # fmt: skip
+        assert answer.code == 0, answer.error
+    return ["a", "b"]
+
+
+def test_two_runs_are_compared_and_drawn(walras: Walras, two: list[str]) -> None:
+    answer = walras("trace", *two, "--pictures", "p")
+    assert answer.code == 0, answer.error
+    assert "What became of each strategy" in answer.out
+    assert "a and b: " in answer.out
+    for name in ("survival", "allocation", "bids", "compared"):
+        assert imread(Path("p") / f"{name}.png").std() > 0
+    found = json.loads(walras("trace", *two, "--json").out)
+    assert {row["funded"] for row in found["compared"]} <= {"both", "first only", "second only", "neither"}
+    assert len(found["compared"]) == 12
+    assert {row["strategy"] for row in found["strategies"]} == {"truthful", "shading"}
+    assert [row["round"] for row in found["survival"]] == [1, 1, 2, 2]
