@@ -12,6 +12,7 @@ from walras.agents.valuations.michel import Michel
 from walras.agents.valuations.partial_fisher import PartialFisher
 from walras.agents.valuations.random import Random
 from walras.agents.valuations.shapley import Shapley
+from walras.agents.valuations.surrogate import QuadraticSurrogate
 from walras.agents.valuations.uniform import Uniform
 from walras.agents.valuations.valuation import Valuation
 
@@ -24,6 +25,7 @@ VALUATIONS: dict[str, type[Valuation]] = {
     "magnitude": Magnitude,
     "michel": Michel,
     "partial-fisher": PartialFisher,
+    "quadratic-surrogate": QuadraticSurrogate,
     "random": Random,
     "shapley": Shapley,
     "uniform": Uniform,
@@ -40,6 +42,7 @@ __all__ = [
     "Magnitude",
     "Michel",
     "PartialFisher",
+    "QuadraticSurrogate",
     "Random",
     "Shapley",
     "Uniform",

@@ -3,6 +3,7 @@
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import final
 
 import numpy as np
@@ -80,6 +81,13 @@ class Calibration:
     def dense(self) -> nn.Module:
         """The network as it was, for as long as somebody else holds it; without gates it is the dense network."""
         return _held(self._dense)
+
+    @cached_property
+    def dense_gradients(self) -> Tensor:
+        """Each sample's gradient [samples, n] in float64 with respect to the gates, all of them open; taken once."""
+        open_ = torch.ones(len(self.inventory), device=next(self.model.parameters()).device)
+        seeded = torch.Generator().manual_seed(0)
+        return torch.cat([g.double().cpu() for g in self.sample_gradients(open_, seeded)])
 
     def sample_gradients(self, gates: Tensor, generator: torch.Generator) -> Iterator[Tensor]:
         """For every batch, each sample's gradient [samples, n] of its loss with respect to its own gates.
