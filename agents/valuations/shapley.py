@@ -53,11 +53,17 @@ class Shapley(Valuation):
             value = torch.where(gates == 0, LeaveOneOut()(calibration, gates, generator), value)
         return value.clamp(min=0)
 
-    def estimate(self, calibration: Calibration, gates: Tensor, generator: torch.Generator) -> Estimate:
-        """Steps 1 to 3; units that have left have value and error 0. One draw has no error: NaN."""
+    def estimate(
+        self, calibration: Calibration, gates: Tensor, generator: torch.Generator, players: Tensor | None = None
+    ) -> Estimate:
+        """Steps 1 to 3; units that have left have value and error 0. One draw has no error: NaN.
+
+        `players` (bool [n]) are those who join, all by default; the others stay as they are, and have 0 as well.
+        """
         now = gates.detach().float().cpu()
-        (present,) = now.nonzero(as_tuple=True)
-        ends = coalition_losses(calibration, torch.stack([torch.zeros_like(now), now]))
+        joins = now != 0 if players is None else (now != 0) & players.cpu()
+        (present,) = joins.nonzero(as_tuple=True)
+        ends = coalition_losses(calibration, torch.stack([now.masked_fill(joins, 0.0), now]))
         draws = []
         for _ in range(self.permutations):
             order = present[torch.randperm(len(present), generator=generator)]
@@ -71,7 +77,8 @@ class Shapley(Valuation):
 
 def _marginal(calibration: Calibration, now: Tensor, order: Tensor, ends: Tensor) -> Tensor:
     """What each unit adds [n] when it joins in this order; losses `ends` [2] with none and with all are known."""
-    joined = torch.zeros(max(len(order) - 1, 0), len(now))
+    alone = now.index_fill(0, order, 0.0)  # with those who do not play
+    joined = alone.repeat(max(len(order) - 1, 0), 1)
     for i, unit in enumerate(order[:-1]):
         joined[i:, unit] = now[unit]
     between = coalition_losses(calibration, joined) if len(joined) else torch.zeros(0, dtype=torch.float64)

@@ -168,6 +168,19 @@ def test_the_shapley_value_of_those_that_are_left() -> None:
     assert value[[1, 4]].tolist() == LeaveOneOut()(calibration, gates, RANDOM())[[1, 4]].tolist()
 
 
+def test_the_shapley_value_of_heads_alone() -> None:
+    """Two players: the mean of two marginal values, exactly, with the blocks always there."""
+    calibration = calibrated(MODEL, Labels((0, 1, 2)))
+    worth, blocks = every_set(calibration, 6), frozenset({2, 3, 4, 5})
+    heads = torch.tensor([True, True, False, False, False, False])
+    found = Shapley(3).estimate(calibration, torch.ones(6), RANDOM().manual_seed(0), heads)
+    alone = worth[blocks | {0}] - worth[blocks]
+    last = worth[blocks | {0, 1}] - worth[blocks | {1}]
+    assert found.value[0].item() == pytest.approx((alone + last) / 2, abs=1e-12)
+    assert found.value[2:].tolist() == [0] * 4
+    assert found.error.abs().max().item() == pytest.approx(0, abs=1e-12)
+
+
 def test_interactions_are_second_differences() -> None:
     calibration = calibrated(MODEL, Labels((0, 1, 2)))
     worth, full = every_set(calibration, 6), frozenset(range(6))
