@@ -3,8 +3,8 @@
     python -m walras.experiments.benchmarks.coalitions --data GLUE_FOLDER
 
 MiniLM on STS-B pairs, 72 heads; losses of random coalitions with few and with many sentences, in turn, minimum of so
-many. Written to coalitions.csv: seconds a coalition either way, and their ratio. Then Shapley values of the 72 heads from
-`--permutations` orders, with the coalitions that takes and the largest standard error.
+many. Written to coalitions.csv: seconds a coalition either way, and their ratio. Then Shapley values of the 72 heads
+from `--permutations` orders, with the coalitions that takes and the largest standard error.
 """
 
 from functools import partial
@@ -65,8 +65,8 @@ def main(
             calibration, torch.ones(len(floor.units)), torch.Generator().manual_seed(0), heads
         )
         output().print(
-            f"{permutations} orders of 72 heads: {found.coalitions:,} coalitions, largest value {found.value.max():.4g}, largest "
-            f"standard error {found.error.max():.4g}; 1,000 orders are {2 + 1000 * 71:,} coalitions"
+            f"{permutations} orders of 72 heads: {found.coalitions:,} coalitions, largest value {found.value.max():.4g}, "
+            f"largest standard error {found.error.max():.4g}; 1,000 orders are {2 + 1000 * 71:,} coalitions"
         )
 
 
