@@ -65,8 +65,8 @@ def main(
             calibration, torch.ones(len(floor.units)), torch.Generator().manual_seed(0), heads
         )
         output().print(
-            f"{permutations} orders of 72 heads: {found.coalitions:,} coalitions, largest value {found.value.max():.4g}, "
-            f"largest standard error {found.error.max():.4g}; 1,000 orders are {2 + 1000 * 71:,} coalitions"
+            f"{permutations} orders of 72 heads: {found.coalitions:,} coalitions, largest value "
+            f"{found.value.max():.4g}, largest standard error {found.error.max():.4g}; 1,000 orders are {2 + 1000 * 71:,} coalitions"
         )
 
 
