@@ -66,7 +66,8 @@ def main(
         )
         output().print(
             f"{permutations} orders of 72 heads: {found.coalitions:,} coalitions, largest value "
-            f"{found.value.max():.4g}, largest standard error {found.error.max():.4g}; 1,000 orders are {2 + 1000 * 71:,} coalitions"
+            f"{found.value.max():.4g}, largest standard error {found.error.max():.4g}; "
+            f"1,000 orders are {2 + 1000 * 71:,} coalitions"
         )
 
 

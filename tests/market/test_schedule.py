@@ -56,9 +56,7 @@ def test_budgets_of_a_file(tmp_path: Path) -> None:
     file = tmp_path / "path.txt"
     file.write_text("0.9, 0.5\n0.7")
     assert budget_path(0.7, 3, str(file)) == [0.9, 0.5, 0.7]
-    with pytest.raises(
-        InputError, match=r"has 3 numbers, the last of them 0\.7; .* for each of 4 rounds"
-    ):
+    with pytest.raises(InputError, match=r"has 3 numbers, the last of them 0\.7; .* for each of 4 rounds"):
         budget_path(0.7, 4, str(file))
     with pytest.raises(InputError, match=r"rounds, the last of them 0\.6"):
         budget_path(0.6, 3, str(file))
