@@ -256,6 +256,7 @@ def figures(market: ComputeMarket, floor: Floor, valuation: Valuation, budgets: 
     return {
         "rounds": market.round, "budget": last.budget, "used": last.used, "price": last.price,
         "welfare": last.welfare, "revenue": last.revenue, "status": last.status, "unit": valuation.unit,
+        "method": "" if market.clearing is None else market.clearing.method, "residual": last.residual,
         "heads": last.heads, "ffn": last.ffn, "units": len(floor.units), "length": floor.macs.length,
         "macs": macs, "dense_macs": floor.macs.dense, "resource": budgets.resources[0].name,
         "budgets": budgets.figures(market, keep),

@@ -17,7 +17,7 @@ from walras.experiments.tasks.glue_table import GLUE
 from walras.experiments.tasks.wikitext_files import WIKITEXT
 from walras.market import SCHEDULES, Trace
 from walras.market.queries import ALLOCATORS
-from walras.mechanisms import MECHANISMS
+from walras.mechanisms import MECHANISMS, Status
 from walras.mechanisms.conformance import Check
 from walras.models import ARCHITECTURES
 from walras.models.repairs import REPAIRS
@@ -47,8 +47,15 @@ def result_card(summary: Mapping[str, Any]) -> Table:
         table.add_row("budgets", binding(summary["budgets"]))
     if summary.get("protocol"):
         table.add_row("measured on", ", ".join(f"{name} {value}" for name, value in summary["protocol"].items()))
+    if summary.get("method"):
+        table.add_row("found by", summary["method"])
+    if summary["status"] in UNSETTLED:
+        table.add_row("warning", f"{summary['status']}: excess demand of {summary['residual']:.3g} at the price")
     table.add_row("money in", str(summary["unit"]))
     return table
+
+
+UNSETTLED = (Status.NOT_CONVERGED.word, Status.NO_EQUILIBRIUM.word)
 
 
 def _cells(s: Mapping[str, Any]) -> dict[str, str]:
