@@ -160,7 +160,8 @@ def _shortened(dual: Dual, price: Tensor, excess: Tensor, step: Tensor, reach: T
     pull = (excess * dual.scale * step).sum(-1)
     result, waiting = price, torch.ones_like(pull, dtype=torch.bool)
     for _ in range(_HALVINGS):
-        moved = (price + share * step).clamp(min=dual.floor)
+        meets = share >= to_floor * (1 - 1e-12)  # a rounding above the floor it would bar the way for ever
+        moved = torch.where(meets, dual.floor, (price + share * step).clamp(min=dual.floor))
         back = -(dual.excess(dual.demand(moved)) * dual.scale * step).sum(-1)
         near = back <= _PAST * pull
         result = torch.where((waiting & near).unsqueeze(-1), moved, result)
