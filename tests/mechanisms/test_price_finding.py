@@ -113,16 +113,12 @@ def test_a_second_resource_of_which_there_is_enough_changes_nothing(kind: str) -
     assert two.price.tolist() == pytest.approx([one.price.item(), 0.0], rel=1e-6)
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_the_order_of_agents_does_not_matter_where_steps_end_at_the_floor(seed: int) -> None:
-    """A price that stops a rounding above the floor would be cut to it again and again, and hold the other one up."""
-    generator = torch.Generator().manual_seed(seed)
-    score = torch.rand(7, generator=generator, dtype=DOUBLE) + 0.05
-    cost = torch.rand(7, 2, generator=generator, dtype=DOUBLE) + 0.05
-    supply = cost.sum(0) * torch.tensor([0.92, 1.02], dtype=DOUBLE)
-    for order in (torch.arange(7), torch.randperm(7, generator=generator)):
-        clearing = ShadowPrice()(TsallisBids(score[order]), supply.tolist(), cost[order])
-        assert clearing.word in ("cleared", "slack")
+def test_a_price_that_meets_the_floor_stays_there_exactly() -> None:
+    """Of 300 random markets this one once stopped at 5e-17, from where every further step was cut to nothing."""
+    generator = torch.Generator().manual_seed(91)
+    score, cost = (torch.rand(*shape, generator=generator, dtype=DOUBLE) + 0.05 for shape in ((7,), (7, 2)))
+    supply = cost.sum(0) * 1.2 * torch.rand(2, generator=generator, dtype=DOUBLE)
+    assert ShadowPrice()(TsallisBids(score), supply, cost).word in ("cleared", "slack")
 
 
 def test_whoever_needs_what_is_not_there_gets_nothing() -> None:
