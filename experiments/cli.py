@@ -101,8 +101,8 @@ def trace(
 
     With a second run of the same network: which units both keep, and where they differ.
     """
-    from walras.experiments.pictures import draw
     from walras.experiments.tables import comparison_table, study_json, study_tables
+    from walras.experiments.trace_pictures import draw
     from walras.market import Trace, read_trace
 
     study = Trace(read_trace(run))

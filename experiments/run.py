@@ -15,12 +15,12 @@ from walras.errors import InputError, UnknownNameError
 from walras.experiments.bidding import check_strategy, find_strategy
 from walras.experiments.budgets import Budgets, check_path, check_rule
 from walras.experiments.config import RunConfig
-from walras.experiments.disturbances import Disturbance, find_disturbances
 from walras.experiments.floor import Floor, Watched
 from walras.experiments.folder import RunFolder, write_allocation
 from walras.experiments.plugins import build, find_class
 from walras.experiments.report import write_report
 from walras.experiments.result import Result, allocation_columns
+from walras.experiments.shocks import PlannedShock, find_shocks
 from walras.experiments.tasks import TASKS, Task
 from walras.experiments.tasks.base import Reference
 from walras.experiments.tasks.settings import apart, settings_of
@@ -70,7 +70,7 @@ class Plan:
     valuation: Valuation
     strategy: Strategy
     repair: Repair | None
-    disturbances: Sequence[Disturbance] = ()
+    shocks: Sequence[PlannedShock] = ()
 
     @staticmethod
     def of(config: RunConfig) -> "Plan":
@@ -81,7 +81,7 @@ class Plan:
         """
         for share in config.shares.values():
             check_path(budget_path(share, config.rounds, config.schedule), config)
-        disturbances = find_disturbances(config.shock, config.rounds)
+        shocks = find_shocks(config.shock, config.rounds)
         rule: Mechanism = build(
             "mechanism", find_class("mechanism", config.mechanism, MECHANISMS, Mechanism), price=config.price
         )
@@ -97,7 +97,7 @@ class Plan:
             build("valuation", find_class("valuation", config.valuation, VALUATIONS, Valuation)),
             strategy,
             None if config.repair == "none" else build("repair", find_class("repair", config.repair, REPAIRS, Repair)),
-            disturbances,
+            shocks,
         )
 
 
@@ -212,7 +212,7 @@ def run_plan(plan: Plan, stage: Stage, folder: RunFolder | None, progress: Progr
         endowment=config.endowment,
         seed=config.seed, reentry=config.reentry, sublayers=config.sublayers, rearranged=config.rearranged,
         dense=stage.model, repair=plan.repair, record=None if folder is None else Recorder(folder, config),
-        shocks=[d.shock(partial(stage.calibrated, config, floor)) for d in plan.disturbances],
+        shocks=[planned.shock(partial(stage.calibrated, config, floor)) for planned in plan.shocks],
     )  # fmt: skip
     for turn in range(1, sessions + 1):
         if plan.repair is not None:  # which comes after the batches that the bar counts, and takes as long

@@ -1,7 +1,7 @@
 """The floor where agents meet: rounds, ledger, trace, and measures of what a market achieved."""
 
 from walras.market.compute_market import ComputeMarket, Round
-from walras.market.economics import Economics, gain_from_lying
+from walras.market.economics import Economics, deviation_gain
 from walras.market.ledger import Ledger
 from walras.market.measures import welfare
 from walras.market.schedule import SCHEDULES, Session, budget_path
@@ -22,7 +22,7 @@ __all__ = [
     "Trace",
     "TraceWriter",
     "budget_path",
-    "gain_from_lying",
+    "deviation_gain",
     "read_trace",
     "welfare",
 ]

@@ -129,7 +129,7 @@ class ComputeMarket(mesa.Model):
         self.may_bid = np.ones(len(inventory), dtype=bool)
         self.rounds: list[Round] = []
         self.economics: list[Economics] = []  # a row a round
-        self.regrets = Regrets(len(inventory))
+        self.regrets = Regrets.of(len(inventory))
         self.clearing: Clearing | None = None
         for kind, cls in _agent_classes(agents or {}).items():
             rows = np.flatnonzero(inventory.kind == kind)
@@ -172,7 +172,7 @@ class ComputeMarket(mesa.Model):
                 self.record(self)
         except BaseException:
             # Mesa 3.5 and later never again call a step that failed, and say nothing: call it without Mesa from now on.
-            self.step = partial(type(self).step, self)  # type: ignore[method-assign]
+            self.step = partial(type(self).step, self)  # type: ignore[method-assign]  # of this market alone
             raise
 
     def value(self, session: Session | None = None) -> Column:
@@ -198,13 +198,15 @@ class ComputeMarket(mesa.Model):
         return [shock for shock in self.shocks if shock.at == self.round + 1]
 
     def learn(self, value: Column) -> None:
-        """Tell strategies what the last round brought, given what units are worth [n] now that it has been cleared."""
-        if not self.rounds:
+        """Tell strategies what the last round brought, given what units are worth [n] now that it has been cleared.
+
+        Once: a step that failed afterwards may be called again.
+        """
+        if self.regrets.rounds == self.round:
             return
         books, pays_bid = self.ledger, self.mechanism.pays_bid
         outcome = Outcome(value, books.report, books.quantity, books.price, books.payment, pays_bid)
-        self.regrets.add(outcome)
-        self.strategy = self.strategy.after(outcome, self.rng)
+        self.strategy, self.regrets = self.strategy.after(outcome, self.rng), self.regrets.after(outcome)
 
     def trade(self, session: Session) -> None:
         """Bids, clearing, settlement and trace of one round; the values are in the ledger."""

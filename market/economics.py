@@ -13,7 +13,7 @@ from walras.mechanisms import IndivisibleBids, Mechanism, ShadowPrice
 from walras.mechanisms.inequality import gini
 
 FACTORS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 2.0)
-"""Reports, as multiples of an agent's value, that a lie or a regret is looked for among."""
+"""Reports, as multiples of an agent's value, among which profitable deviations and regrets are sought."""
 
 
 @final
@@ -61,21 +61,26 @@ def volatility(prices: list[float]) -> float:
 
 
 @final
+@dataclass(frozen=True, eq=False)
 class Regrets:
-    """What every agent's best fixed factor would have earned more than it did, over the rounds so far.
+    """What every agent earned [n], and would have by each fixed factor [n, k], summed over the rounds so far.
 
     External regret, counted at the prices as they were (`Outcome.forgone`).
     """
 
-    def __init__(self, agents: int) -> None:
-        self.earned, self.rounds = np.zeros(agents), 0
-        self.forgone = np.zeros((agents, len(FACTORS)))
+    earned: Column
+    forgone: Column
+    rounds: int = 0
 
-    def add(self, outcome: Outcome) -> None:
-        """One more round."""
-        self.earned += outcome.reward
-        self.forgone += outcome.forgone(outcome.value[:, None] * np.asarray(FACTORS))
-        self.rounds += 1
+    @staticmethod
+    def of(agents: int) -> "Regrets":
+        """Before the first round."""
+        return Regrets(np.zeros(agents), np.zeros((agents, len(FACTORS))))
+
+    def after(self, outcome: Outcome) -> "Regrets":
+        """One round later."""
+        forgone = outcome.forgone(outcome.value[:, None] * np.asarray(FACTORS))
+        return Regrets(self.earned + outcome.reward, self.forgone + forgone, self.rounds + 1)
 
     @property
     def mean(self) -> Column:
@@ -84,7 +89,7 @@ class Regrets:
         return regret
 
 
-def gain_from_lying(
+def deviation_gain(
     mechanism: Mechanism,
     value: Column,
     report: Column,
@@ -93,7 +98,7 @@ def gain_from_lying(
     agents: NDArray[np.int64] | None = None,
     factors: tuple[float, ...] = FACTORS,
 ) -> Column:
-    """The most that each of the `agents` [k] could gain by another report, the others' [n] staying as they are.
+    """The most that each of the `agents` [k] could gain by a unilateral deviation: all others [n] report what they do.
 
     Every factor times the agent's value is cleared by the rule itself: k * factors markets in one batch. What it gains
     is compared with what its present report earns. At least 0; a search, so that it may be more.

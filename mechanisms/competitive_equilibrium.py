@@ -79,6 +79,7 @@ class CompetitiveEquilibrium(Mechanism):
 
     endowment: float = money(1.0)
     requires: ClassVar[frozenset[str]] = frozenset({SEPARABLE})
+    requires_one: ClassVar[frozenset[str]] = frozenset({INDIVISIBLE, CONCAVE})  # of these the satiation is known
     guarantees: ClassVar[frozenset[str]] = frozenset(
         {
             PRICE_FLOOR, PERMUTATION_INVARIANT, SCALE_INVARIANT, SUPPLY_MONOTONE, SEVERAL_RESOURCES, WITHIN_BUDGETS,
@@ -88,10 +89,6 @@ class CompetitiveEquilibrium(Mechanism):
     def __post_init__(self) -> None:
         if not 0 <= self.endowment < torch.inf:
             raise InputError(f"endowment is {self.endowment}; it must be a number of at least 0")
-
-    def lacks(self, bids: Bids) -> frozenset[str]:
-        """Satiation is known for concave and for indivisible bids only."""
-        return super().lacks(bids) | (frozenset() if bids.traits & {INDIVISIBLE, CONCAVE} else {CONCAVE})
 
     def clear(self, bids: Bids, supply: Tensor, cost: Tensor) -> Clearing:
         """Steps 1 to 3 of the class, batched: supply [..., K], cost [..., n, K]."""

@@ -51,14 +51,18 @@ class Dual:
         return self.bids.demand(self.charged(price))
 
     @property
+    def bounded(self) -> Tensor:
+        """Resources [..., K] of which there is some, and not without end."""
+        return (self.supply > 0) & self.supply.isfinite()
+
+    @property
     def scale(self) -> Tensor:
         """What excess demand is a share of [..., K]: the supply, or 1 where that is endless or 0."""
-        return torch.where((self.supply > 0) & self.supply.isfinite(), self.supply, 1.0)
+        return torch.where(self.bounded, self.supply, 1.0)
 
     def excess(self, quantity: Tensor) -> Tensor:
         """Excess demand [..., K], as a share of the supply; of what is endless, or is not there, none is asked."""
-        bounded = (self.supply > 0) & self.supply.isfinite()
-        return torch.where(bounded, (load(self.cost, quantity) - capacity(self.supply)) / self.scale, -1.0)
+        return torch.where(self.bounded, (load(self.cost, quantity) - capacity(self.supply)) / self.scale, -1.0)
 
     def start(self) -> Tensor:
         """Prices [..., K] at which agents would pay, together, what equal shares of the supply are worth to them."""
@@ -66,9 +70,8 @@ class Dual:
         share = (self.supply.unsqueeze(-2) / (n * self.cost)).nan_to_num(torch.inf, torch.inf).amin(-1)
         share = torch.where(self.out | ~share.isfinite(), 1.0, share.expand(self.out.shape))
         worth = self.bids.utility(share).nan_to_num(0.0, 0.0, 0.0).clamp(min=0).sum(-1, keepdim=True)
-        scarce = (self.supply > 0) & self.supply.isfinite()
         worth = torch.where(worth > 0, worth, 1.0)
-        return torch.where(scarce, worth / (resources * self.scale), 0.0).clamp(min=self.floor)
+        return torch.where(self.bounded, worth / (resources * self.scale), 0.0).clamp(min=self.floor)
 
 
 def clear_concave(bids: Bids, supply: Tensor, cost: Tensor, floor: float, rule: str) -> Clearing:

@@ -51,12 +51,13 @@ class Mechanism(ABC):
 
     It sees reports only: no network, no true values. Concrete rules are final frozen dataclasses that implement
     `clear`; whatever a rule learns from one round to the next it hands on through `after`. `clears` are the kinds of
-    dependence (`CHAINED`) that a rule copes with although it requires separable bids; `refuses` are traits that it
-    cannot cope with.
+    dependence (`CHAINED`) that a rule copes with although it requires separable bids; of `requires_one` a single trait
+    is enough; `refuses` are traits that it cannot cope with.
     """
 
     price_floor: float = 0.0
     requires: ClassVar[frozenset[str]] = frozenset()
+    requires_one: ClassVar[frozenset[str]] = frozenset()
     refuses: ClassVar[frozenset[str]] = frozenset()
     pays_bid: ClassVar[bool] = False  # whether winners pay what they bid, and not the price
     clears: ClassVar[frozenset[str]] = frozenset()
@@ -97,6 +98,8 @@ class Mechanism(ABC):
     def lacks(self, bids: Bids) -> frozenset[str]:
         """Traits that the rule requires and the population has not."""
         lacks = self.requires - bids.traits
+        if self.requires_one and not self.requires_one & bids.traits:
+            lacks |= {" or ".join(sorted(self.requires_one))}
         return lacks - {SEPARABLE} if self.clears & bids.traits else lacks
 
     def fits(self, bids: Bids) -> bool:

@@ -57,9 +57,8 @@ class ProportionalShare(Mechanism):
         sold = (supply > 0) & (total > 0)
         price = torch.where(sold, total / torch.where(supply > 0, supply, 1.0), 0.0)
         quantity = torch.where(sold, put / (use * torch.where(sold, price, 1.0)), 0.0)
-        quantity = quantity * (supply / load(cost, quantity).clamp(min=torch.finfo(use.dtype).tiny)).clamp(max=1.0).to(
-            use
-        )
+        fits = (supply / load(cost, quantity).clamp(min=torch.finfo(use.dtype).tiny)).clamp(max=1.0)
+        quantity = quantity * fits.to(use)  # less by rounding alone
         payment = torch.where(sold, put, 0.0)
         status = torch.where(sold, Status.CLEARED, torch.where(total > 0, Status.INFEASIBLE, Status.SLACK)).squeeze(-1)
         return Clearing(quantity, price, payment, status, load(cost, quantity) - supply)

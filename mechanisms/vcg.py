@@ -59,6 +59,7 @@ class VCG(Mechanism):
     exact: int = 64
     price_floor: float = money(0.0)
     requires: ClassVar[frozenset[str]] = frozenset({SEPARABLE})
+    requires_one: ClassVar[frozenset[str]] = frozenset({INDIVISIBLE, CONCAVE})  # of these the best allocation is known
     refuses: ClassVar[frozenset[str]] = frozenset({BUDGETED})
     guarantees: ClassVar[frozenset[str]] = frozenset(
         {
@@ -72,10 +73,6 @@ class VCG(Mechanism):
             raise InputError(f"exact is {self.exact!r}; it must be a number of agents, 0 or more")
         if not 0 <= self.price_floor < torch.inf:
             raise InputError(f"price_floor is {self.price_floor}; a reserve price must be a number of at least 0")
-
-    def lacks(self, bids: Bids) -> frozenset[str]:
-        """The best allocation is known for indivisible and for concave bids only."""
-        return super().lacks(bids) | (frozenset() if bids.traits & {INDIVISIBLE, CONCAVE} else {CONCAVE})
 
     def clear(self, bids: Bids, supply: Tensor, cost: Tensor) -> Clearing:
         """Steps 1 to 3 of the class, batched: supply [..., K], cost [..., n, K]."""

@@ -24,7 +24,11 @@ class Learner(Strategy):
     factors: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)
     score: Column | None = None
     arm: NDArray[np.int64] | None = None
-    learns = True
+
+    @property
+    def learns(self) -> bool:
+        """By what the rounds brought."""
+        return True
 
     def __post_init__(self) -> None:
         if len(self.factors) < 2 or not all(0 <= f < np.inf for f in self.factors):

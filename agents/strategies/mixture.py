@@ -32,7 +32,7 @@ class Mixture(Strategy):
             raise InputError(f"shares of strategies are {told}: {sum(self.shares):g} together; they must add up to 1")
 
     @property
-    def learns(self) -> bool:  # type: ignore[override]  # a mixture does if any part does
+    def learns(self) -> bool:
         """Whether any of them does."""
         return any(part.learns for part in self.parts)
 

@@ -58,7 +58,11 @@ class Strategy(ABC):
     """
 
     name: ClassVar[str]  # as it stands in the trace
-    learns: ClassVar[bool] = False
+
+    @property
+    def learns(self) -> bool:
+        """Whether it needs to be told what rounds bring."""
+        return False
 
     @abstractmethod
     def bid(self, known: Knowledge, generator: np.random.Generator) -> Column:

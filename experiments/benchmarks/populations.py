@@ -15,10 +15,10 @@ import pandas as pd
 import typer
 
 from walras.errors import WalrasError
-from walras.experiments.benchmarks.stsb import finished
+from walras.experiments.benchmarks.stsb import played
 from walras.experiments.config import RunConfig
-from walras.experiments.folder import RunFolder, read_result, write_whole
-from walras.experiments.run import Plan, Silent, Stage, run_plan
+from walras.experiments.folder import read_result, write_whole
+from walras.experiments.run import Stage
 from walras.experiments.screen import fail, output
 
 RULES = ("ShadowPrice", "PayAsBidAuction", "VCG", "PostedPrice", "AscendingClock")
@@ -45,10 +45,7 @@ def main(
                 schedule="constant", reentry=True, sentences=128, seed=seed,
             )  # fmt: skip
             place = out / f"{rule}-{population}-{budget:g}-{seed}"
-            if not finished(place, config):
-                plan = Plan.of(config)
-                stage = stage or Stage.of(plan, Silent())
-                run_plan(plan, stage, RunFolder(place, overwrite=True), Silent())
+            stage = played(config, place, stage)
             rows.append(row(config, place))
             output().print(f"{place.name}: {rows[-1]['spearman']:.4f}, efficiency {rows[-1]['efficiency']:.3f}")
     except WalrasError as error:

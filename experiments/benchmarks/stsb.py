@@ -62,16 +62,23 @@ def cells(data: str, seeds: int, out: Path, variants: Sequence[tuple[int, bool]]
                     task="stsb", data=data, budget=budget, rounds=rounds, label_free=label_free, seed=seed
                 )  # fmt: skip
                 place = out / f"{rounds}-{'free' if label_free else 'labels'}-{budget:g}-{seed}"
-                if not finished(place, config):
-                    plan = Plan.of(config)
-                    stage = stage or Stage.of(plan, Silent())
-                    run_plan(plan, stage, RunFolder(place, overwrite=True), Silent())
+                stage = played(config, place, stage)
                 found = read_result(place)
                 metric = found["metric"]
                 values = [found[k] for k in ("budget", "seed", "used", "macs", "price")]
                 rows.append([rounds, label_free, *values, metric["dense"], metric["value"], found["seconds"]])
                 output().print(f"{place.name}: {metric['value']:.4f}")
     return rows
+
+
+def played(config: RunConfig, place: Path, stage: Stage | None) -> Stage | None:
+    """Run what is not finished, on a network that is loaded once for all; it comes back."""
+    if finished(place, config):
+        return stage
+    plan = Plan.of(config)
+    stage = stage or Stage.of(plan, Silent())
+    run_plan(plan, stage, RunFolder(place, overwrite=True), Silent())
+    return stage
 
 
 def finished(place: Path, config: RunConfig) -> bool:

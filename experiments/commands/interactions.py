@@ -33,7 +33,7 @@ def interactions(
     The work is k (k + 1) / 2 forward passes over the sentences for k units: 64 sentences are a good beginning.
     """
     from walras.experiments.folder import check_place, write_whole
-    from walras.experiments.interacting import interacting
+    from walras.experiments.interactions import strongest_interactions
     from walras.experiments.plots import interactions as drawn
     from walras.experiments.plots import png
     from walras.market.graph import write_graph
@@ -42,7 +42,7 @@ def interactions(
     given: dict[str, Any] = option.given(locals())
     settings = RunConfig(**{"sentences": 64, **(read_config(config) if config else {}), **given})
     with progress_bar(not as_json) as progress:
-        graph, unit = interacting(settings, kind, layers, strongest, progress)
+        graph, unit = strongest_interactions(settings, kind, layers, strongest, progress)
     out.mkdir(parents=True, exist_ok=True)
     write_graph(graph, out / "interactions.graphml")
     write_whole(out / "interactions.png", png(drawn(graph, unit)))

@@ -30,7 +30,7 @@ class Encoder(Predictor):
     def __init__(self, model: str, cap: float, device: str = "auto") -> None:
         self.model_name, self.cap = model, float(cap)
         self.body, self.tokenizer = load(model, device=device)
-        width = int(self.body.config.hidden_size)  # type: ignore[arg-type, union-attr]
+        width = int(self.body.config.hidden_size)  # type: ignore[arg-type, union-attr]  # a module's attributes are untyped
         self.head = nn.Linear(width, 2).to(next(self.body.parameters()).device)
         self.mean, self.scale = 0.0, 1.0
 
@@ -77,7 +77,7 @@ class Encoder(Predictor):
                 if solved.any():
                     loss = loss + nn.functional.huber_loss(length[solved], goal[solved, 0])
                 optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
                 nn.utils.clip_grad_norm_(parameters, 1.0)
                 optimizer.step()
                 plan.step()

@@ -68,7 +68,7 @@ def generate(model: nn.Module, tokenizer: Any, prompts: list[str], told: Predict
         batch = tokenizer([prompts[i] for i in funded], return_tensors="pt", padding=True)
         batch = {k: v.to(next(model.parameters()).device) for k, v in batch.items() if k != "token_type_ids"}
         prompt, grant = batch["input_ids"].shape[1], torch.from_numpy(found.tokens[funded])
-        sequences = model.generate(  # type: ignore[operator]
+        sequences = model.generate(  # type: ignore[operator]  # a module's methods are untyped
             **batch, do_sample=False, max_new_tokens=int(grant.max()), pad_token_id=tokenizer.pad_token_id,
             stopping_criteria=StoppingCriteriaList([Grants(prompt, grant)]),
         )  # fmt: skip

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from walras.agents import Outcome, Shading, ZeroIntelligence
-from walras.market import gain_from_lying
+from walras.market import deviation_gain
 from walras.market.economics import FACTORS, Regrets, volatility
 from walras.mechanisms import VCG, PayAsBidAuction, PostedPrice, ShadowPrice, UniformPriceAuction
 
@@ -54,14 +54,13 @@ def test_volatility_by_hand() -> None:
 
 def test_regret_by_hand() -> None:
     """Value 1, price 0.4, bids paid: asking 0.5 would have earned 0.5 a round; asking 1 earned nothing."""
-    regrets = Regrets(1)
+    regrets = Regrets.of(1)
     one = np.ones(1)
     for _ in range(3):
-        regrets.add(Outcome(one, one, one, np.array([0.4]), one, pays_bid=True))
+        regrets = regrets.after(Outcome(one, one, one, np.array([0.4]), one, pays_bid=True))
     assert FACTORS[2] == 0.5
     assert regrets.mean.tolist() == pytest.approx([0.5])
-    market_price = Regrets(1)
-    market_price.add(Outcome(one, one, one, np.array([0.4]), np.array([0.4])))
+    market_price = Regrets.of(1).after(Outcome(one, one, one, np.array([0.4]), np.array([0.4])))
     assert market_price.mean.tolist() == pytest.approx([0.0])
 
 
@@ -76,15 +75,15 @@ def test_shading_is_regretted_where_it_loses(floor: Any) -> None:
     assert regret(ZeroIntelligence()) > 0
 
 
-def test_who_could_gain_by_lying() -> None:
+def test_who_could_gain_by_deviating() -> None:
     value, cost = np.array([4.0, 3.0, 2.0, 1.0]), np.ones(4)
 
     unit = torch.from_numpy(cost)
-    gain = gain_from_lying(PayAsBidAuction(), value, value, 2.0, unit)
+    gain = deviation_gain(PayAsBidAuction(), value, value, 2.0, unit)
     assert gain.tolist() == pytest.approx([2.0, 0.75, 0, 0])  # bids of 2, first among equals, and 2.25 still win
     for rule in (VCG(), UniformPriceAuction(), ShadowPrice()):
-        assert gain_from_lying(rule, value, value, 2.0, unit).tolist() == [0] * 4
+        assert deviation_gain(rule, value, value, 2.0, unit).tolist() == [0] * 4
     shaded = Shading(0.4).factor * value
     shaded[0] = 0.5
-    back = gain_from_lying(UniformPriceAuction(), value, shaded, 2.0, unit, np.array([0, 2]))
+    back = deviation_gain(UniformPriceAuction(), value, shaded, 2.0, unit, np.array([0, 2]))
     assert back.tolist() == pytest.approx([4 - 0.8, 0])  # the other wins already, and pays 0.5

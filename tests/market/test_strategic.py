@@ -35,6 +35,35 @@ def test_learners_are_told_what_the_network_answers(floor: Any, learner: Any) ->
     assert market.strategy.score.any()  # type: ignore[attr-defined]  # of a learner
 
 
+def test_a_step_that_failed_tells_learners_once(floor: Any) -> None:
+    def fails(market: Any) -> None:
+        if market.round == 2 and not failed:
+            failed.append(True)
+            raise OSError("disk full")
+
+    failed: list[bool] = []
+    plain, shaken = (
+        floor.market(floor.rising(), PayAsBidAuction(), BUDGETS, strategy=Hedge(), reentry=True, record=record)
+        for record in (None, fails)
+    )
+    for market in (plain, shaken):
+        market.step()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ComputeMarket, "trade", broken)
+        with pytest.raises(RuntimeError, match="out of order"):
+            shaken.step()
+    assert shaken.regrets.rounds == 1
+    plain.step()
+    with pytest.raises(OSError, match="disk full"):
+        shaken.step()
+    assert shaken.regrets.rounds == plain.regrets.rounds == 1
+    assert np.array_equal(shaken.strategy.score, plain.strategy.score)
+
+
+def broken(*_: Any) -> None:
+    raise RuntimeError("out of order")
+
+
 def test_where_bids_are_paid_learners_come_to_pay_less_than_the_truthful(floor: Any) -> None:
     def paid(strategy: Strategy) -> float:
         market = floor.market(floor.rising(), PayAsBidAuction(), [0.5] * 60, strategy=strategy, reentry=True)

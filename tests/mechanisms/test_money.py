@@ -148,5 +148,5 @@ def test_refusals() -> None:
         ProportionalShare()(EntropicBids(torch.tensor([1.0])), [1.0, 1.0], torch.ones(1, 2))
     with pytest.raises(InputError, match="a cost is 0"):
         ProportionalShare()(EntropicBids(torch.tensor([1.0])), 1.0, [0.0])
-    with pytest.raises(RequirementError, match="CompetitiveEquilibrium requires bids that are concave; SurgeBids"):
+    with pytest.raises(RequirementError, match="requires bids that are concave or indivisible; SurgeBids"):
         CompetitiveEquilibrium()(SurgeBids(torch.ones(2), 0.5, 0.5), 1.0)

@@ -8,27 +8,27 @@ import pandas as pd
 import pytest
 
 from walras.errors import InputError
-from walras.experiments.disturbances import Disturbance, find_disturbances
+from walras.experiments.shocks import PlannedShock, find_shocks
 from walras.market import read_trace
 
 Walras = Callable[..., Any]
 
 
 def test_what_is_read() -> None:
-    assert find_disturbances(None, 4) == []
-    found = find_disturbances("disable:L3.H7+L0.F2@2 task:mine.py:Mine@4", 4)
-    assert found == [Disturbance("disable", "L3.H7+L0.F2", 2), Disturbance("task", "mine.py:Mine", 4)]
+    assert find_shocks(None, 4) == []
+    found = find_shocks("disable:L3.H7+L0.F2@2 task:mine.py:Mine@4", 4)
+    assert found == [PlannedShock("disable", "L3.H7+L0.F2", 2), PlannedShock("task", "mine.py:Mine", 4)]
 
 
 @pytest.mark.parametrize("text", ["disable@2", "disable:@2", "flood:L0.H0@2", "disable:L0.H0", "disable:L0.H0@x"])
 def test_what_is_not(text: str) -> None:
     with pytest.raises(InputError, match=r"shock is .*; it must read like disable:L3\.H7"):
-        find_disturbances(text, 4)
+        find_shocks(text, 4)
 
 
 def test_a_round_that_is_not_played() -> None:
     with pytest.raises(InputError, match="strikes before round 5; there are 4 rounds"):
-        find_disturbances("disable:L0.H0@5", 4)
+        find_shocks("disable:L0.H0@5", 4)
 
 
 def test_a_whole_run(walras: Walras, models: Path) -> None:

@@ -15,7 +15,7 @@ from walras.market.graph import interaction_graph
 from walras.models.loading import load
 
 
-def interacting(
+def strongest_interactions(
     config: RunConfig, kind: str, layers: Sequence[int] | None, strongest: int, progress: Progress
 ) -> tuple[nx.Graph, str]:
     """The strongest ties between units of a kind, in some layers or all, and the unit that they are counted in.

@@ -13,8 +13,8 @@ KINDS = "disable:L3.H7+L0.F2@2 or task:sst2@3"
 
 @final
 @dataclass(frozen=True)
-class Disturbance:
-    """What is to happen before a round: `kind` is disable or task, `what` the units' names or the task's."""
+class PlannedShock:
+    """A shock before there is a network: `kind` is disable or task, `what` the units' names or the task's."""
 
     kind: str
     what: str
@@ -27,7 +27,7 @@ class Disturbance:
         return NewTask(self.at, calibrated(self.what), self.what)
 
 
-def find_disturbances(text: str | None, rounds: int) -> list[Disturbance]:
+def find_shocks(text: str | None, rounds: int) -> list[PlannedShock]:
     """Several are separated by blanks.
 
     Raises:
@@ -41,5 +41,5 @@ def find_disturbances(text: str | None, rounds: int) -> list[Disturbance]:
             raise InputError(f"shock is {word!r}; it must read like {KINDS}")
         if not 1 <= int(at) <= rounds:
             raise InputError(f"shock {word!r} strikes before round {at}; there are {rounds} rounds")
-        found.append(Disturbance(kind, what, int(at)))
+        found.append(PlannedShock(kind, what, int(at)))
     return found
