@@ -9,6 +9,8 @@ from walras.errors import InputError
 from walras.market.pricing.pricing import Pricing
 from walras.market.schedule import check_budget
 
+REST = 10.0  # how many times the curvature may count in the end
+
 
 @final
 @dataclass(frozen=True)
@@ -20,8 +22,9 @@ class DualAscent(Pricing):
         curvature <- curvature + rate * (cost - target)^2
 
     (Wang et al. 2020, arXiv 1910.04732, section 3.2; used for transformers by Xia et al. 2022, arXiv 2204.00408). The
-    target falls linearly from 1 to the budget with the first `fall` of training. `rate` is in units of the loss: a
-    loss twice as large needs prices twice as high.
+    target falls linearly from 1 to the budget with the first `fall` of training; gates come to rest in what is left of
+    it, and `stiffness` counts the curvature up to `REST` times as they slow down, so that cost and target meet. `rate`
+    is in units of the loss: a loss twice as large needs prices twice as high.
     """
 
     budget: float
@@ -43,10 +46,15 @@ class DualAscent(Pricing):
         gone = min(at / self.fall, 1.0) if self.fall else 1.0
         return 1 - (1 - self.budget) * gone
 
+    def stiffness(self, at: float) -> float:
+        """The curvature as it counts now: gates whose rate has fallen to a third bear three times as much."""
+        still = (1 - at) / (1 - self.fall) if at > self.fall else 1.0
+        return self.curvature / max(still, 1 / REST)
+
     def penalty(self, cost: Tensor, at: float) -> Tensor:
         """The Lagrangian's term."""
         over = cost - self.supply(at)
-        return self.price * over + self.curvature * over.square()
+        return self.price * over + self.stiffness(at) * over.square()
 
     def after(self, cost: float, at: float, slope: float | None = None) -> "DualAscent":
         """Both multipliers, one step on."""

@@ -44,11 +44,13 @@ def test_a_tax_is_price_times_cost(rise: str) -> None:
 def test_dual_ascent_by_hand() -> None:
     pricing = DualAscent(0.4, rate=2.0, price=0.5, curvature=3.0, fall=0.5)
     assert [pricing.supply(at) for at in (0.0, 0.25, 0.5, 1.0)] == pytest.approx([1.0, 0.7, 0.4, 0.4])
-    spent = cost(0.6)
-    penalty = pricing.penalty(spent, 1.0)
-    assert penalty.item() == pytest.approx(0.5 * 0.2 + 3 * 0.04)
-    (slope,) = torch.autograd.grad(penalty, spent)
-    assert slope.item() == pytest.approx(0.5 + 2 * 3 * 0.2)
+    assert [pricing.stiffness(at) for at in (0.0, 0.5, 0.75, 1.0)] == pytest.approx([3.0, 3.0, 6.0, 30.0])
+    for at, stiffness in ((0.5, 3), (0.75, 6)):
+        spent = cost(0.6)
+        penalty = pricing.penalty(spent, at)
+        assert penalty.item() == pytest.approx(0.5 * 0.2 + stiffness * 0.04)
+        (slope,) = torch.autograd.grad(penalty, spent)
+        assert slope.item() == pytest.approx(0.5 + 2 * stiffness * 0.2)
     after = pricing.after(0.6, 1.0)
     assert (after.price, after.curvature) == pytest.approx((0.5 + 2 * 0.2, 3 + 2 * 0.04))
     assert pricing.after(0.3, 1.0).price < pricing.price  # below the target the price falls
@@ -59,9 +61,9 @@ def test_dual_ascent_finds_the_shadow_price() -> None:
     """min (1 - c)^2 subject to c = 0.4 has the multiplier 1.2; plain gradient steps on c get there."""
     pricing, spent = DualAscent(0.4, rate=0.05, fall=0.0), cost(1.0)
     for _ in range(4000):
-        loss = (1 - spent).square() + pricing.penalty(spent, 1.0)
+        loss = (1 - spent).square() + pricing.penalty(spent, 0.0)
         (slope,) = torch.autograd.grad(loss, spent)
-        pricing = pricing.after(spent.item(), 1.0)
+        pricing = pricing.after(spent.item(), 0.0)
         spent = (spent.detach() - 0.05 * slope).requires_grad_()
     assert spent.item() == pytest.approx(0.4, abs=1e-3)
     assert pricing.price == pytest.approx(1.2, abs=1e-2)
