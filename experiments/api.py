@@ -32,7 +32,7 @@ from walras.models.repairs import REPAIRS, Repair
 
 Loss = Callable[[nn.Module, Batch], Tensor]
 SETTINGS = (
-    "recipe", "repair", "sublayers", "rearranged", "price", "rounds", "schedule", "reentry", "block", "length",
+    "recipe", "repair", "scope", "sublayers", "rearranged", "price", "rounds", "schedule", "reentry", "block", "length",
     "sentences", "batch_size", "seed", "resource", "latency_batch", "latency_table", "endowment",
 )  # fmt: skip
 
@@ -70,9 +70,9 @@ def run(
         out: folder for trace, report and result.
         overwrite: replace a run that is there.
         agents: agent classes of your own by kind of unit ("head", "ffn").
-        settings: recipe, repair, sublayers, rearranged, price, rounds, schedule, reentry, block, length, sentences,
-            batch_size, seed, resource, latency_batch, latency_table, as on the command line. Your model's weights are
-            never changed: a repair works on a copy, which the result holds.
+        settings: recipe, repair, scope, sublayers, rearranged, price, rounds, schedule, reentry, block, length,
+            sentences, batch_size, seed, resource, latency_batch, latency_table, as on the command line. Your model's
+            weights are never changed: a repair works on a copy, which the result holds.
     """
     setup = _Setup(model, tokenizer, data, loss, _config(budget, settings))
     rule, worth, bidding = setup.resolve(mechanism, valuation, strategy)
@@ -208,6 +208,7 @@ class _Setup:
             budgets=self.budgets, rounds=config.rounds, schedule=config.schedule, strategy=strategy,
             endowment=config.endowment, seed=config.seed, agents=agents, reentry=config.reentry,
             sublayers=config.sublayers, rearranged=config.rearranged, dense=self.model, repair=self.repair,
+            scope=config.scope,
             record=record, shocks=shocks,
         )  # fmt: skip
 

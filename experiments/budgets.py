@@ -12,6 +12,7 @@ from torch import nn
 from walras.errors import InputError, RequirementError
 from walras.experiments.config import RunConfig
 from walras.market import ComputeMarket
+from walras.market.scope import GLOBAL
 from walras.mechanisms import MECHANISMS, IndivisibleBids, Mechanism
 from walras.mechanisms.traits import CHAINED, SEVERAL_RESOURCES
 from walras.models import Inventory, Macs
@@ -84,10 +85,11 @@ class Budgets:
         A budget binds where its resource has a price: with more of it another unit would be kept.
         """
         last, clearing = market.rounds[-1], market.clearing
+        prices = None if clearing is None else market.supply.prices(clearing.price)
         found = {}
         for k, (resource, share) in enumerate(zip(self.resources, self.shares, strict=True)):
             used = last.used if k == 0 else market.further[-1][f"{resource.name}_used"]
-            price = 0.0 if clearing is None else float(clearing.price[k])
+            price = 0.0 if prices is None else prices[k]
             found[resource.name] = {
                 "budget": share, "used": used, "price": price, "binds": price > 0,
                 "absolute": resource.used(keep), "dense": resource.dense, "unit": resource.unit,
@@ -118,11 +120,12 @@ def check_rule(rule: Mechanism, config: RunConfig) -> None:
     """
     rule.require(UNIT)
     names = " and ".join(config.shares)
-    if len(config.shares) > 1 and SEVERAL_RESOURCES not in rule.guarantees:
+    local = config.scope != GLOBAL
+    if (len(config.shares) > 1 or local) and SEVERAL_RESOURCES not in rule.guarantees:
         several = [n for n, known in MECHANISMS.items() if SEVERAL_RESOURCES in known.guarantees and known().fits(UNIT)]
+        what = f"a market for every {config.scope}" if local else f"budgets in {names}"
         raise RequirementError(
-            f"{type(rule).__name__} cannot clear budgets in {names}: it sells one resource. "
-            f"Rules for several: {', '.join(several)}"
+            f"{type(rule).__name__} cannot clear {what}: it sells one resource. Rules for several: {', '.join(several)}"
         )
     if "latency" in config.shares and CHAINED not in rule.clears:
         chained = [name for name, known in MECHANISMS.items() if CHAINED in known.clears]

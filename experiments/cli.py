@@ -51,6 +51,7 @@ def run(
     rounds: Annotated[int | None, option("rounds")] = None,
     schedule: Annotated[str | None, option("schedule")] = None,
     sublayers: Annotated[bool | None, option("sublayers", "--sublayers/--whole")] = None,
+    scope: Annotated[str | None, option("scope")] = None,
     rearranged: Annotated[bool | None, option("rearranged", "--rearranged/--as-cleared")] = None,
     repair: Annotated[str | None, option("repair")] = None,
     label_free: Annotated[bool | None, option("label_free", "--label-free/--labels")] = None,
@@ -92,31 +93,32 @@ def run(
 @app.command()
 def trace(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
-    other: Annotated[Path | None, typer.Argument(help="Run folder to compare it with.")] = None,
+    others: Annotated[list[Path] | None, typer.Argument(help="Run folders to compare it with.")] = None,
     top: Annotated[int, typer.Option(help="How many units to list.", min=1)] = 8,
     pictures: Annotated[Path | None, typer.Option(help="Folder for the pictures.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Study a run's agents: who won, who left and when, the price by round, the most and least valued units.
 
-    With a second run of the same network: which units both keep, and where they differ.
+    With further runs of the same network: which units both keep, and where they differ.
     """
     from walras.experiments.tables import comparison_table, study_json, study_tables
-    from walras.experiments.trace_pictures import draw
+    from walras.experiments.trace_pictures import draw, run_names
     from walras.market import Trace, read_trace
 
-    study = Trace(read_trace(run))
-    both = None if other is None else study.against(Trace(read_trace(other)))
+    study, *rest = runs = [Trace(read_trace(folder)) for folder in (run, *(others or ()))]
+    names = run_names([run, *(others or ())])
+    compared = {name: study.against(other) for name, other in zip(names[1:], rest, strict=True)}
     if pictures is not None:
-        draw(study, both, run.name, "" if other is None else other.name, pictures)
+        draw(dict(zip(names, runs, strict=True)), pictures)
     if as_json:
-        found = study_json(study, top)
-        print(json.dumps(found if both is None else {**found, "compared": both.to_dict("records")}, indent=2))
+        rows = [{"run": name, **row} for name, both in compared.items() for row in both.to_dict("records")]
+        print(json.dumps({**study_json(study, top), **({"compared": rows} if rows else {})}, indent=2))
         return
     for table in study_tables(study, top):
         output().print(table)
-    if both is not None and other is not None:
-        output().print(comparison_table(both, run.name, other.name))
+    for name, both in compared.items():
+        output().print(comparison_table(both, names[0], name))
 
 
 @app.command()

@@ -11,6 +11,7 @@ import yaml
 from walras.errors import InputError, UnknownNameError
 
 RESOURCES = ("macs", "parameters", "latency")
+SCOPES = ("global", "layer", "sublayer", "kind")  # those of `walras.market.scope`, which imports networks
 
 
 def setting(default: Any, text: str) -> Any:
@@ -46,6 +47,9 @@ class RunConfig:
     shock: str | None = setting(
         None, "What strikes before some round: disable:L3.H7+L0.F2@2, task:sst2@3; several with blanks between."
     )
+    scope: str = setting(
+        "global", "How far the market reaches: global; or a layer, sublayer or kind each with its own supply."
+    )
     sublayers: bool = setting(False, "Whether each budget is cleared sub-layer by sub-layer, from the bottom up.")
     rearranged: bool = setting(False, "Whether units of a sub-layer swap places after clearing (Kwon et al. 2022).")
     repair: str = setting("none", "What becomes of the weights after each round: none, least_squares or scales.")
@@ -77,6 +81,11 @@ class RunConfig:
         for name in (self.resource, *(self.besides or {})):
             if name not in RESOURCES:
                 raise UnknownNameError("resource", name, RESOURCES)
+        if self.scope not in SCOPES:
+            raise UnknownNameError("scope", self.scope, SCOPES)
+        if self.scope != SCOPES[0] and (self.sublayers or self.resource == "latency"):
+            what = "sub-layers trade one after the other" if self.sublayers else "milliseconds belong to no unit alone"
+            raise InputError(f"scope is {self.scope}, and {what}; choose one of the two")
         if self.resource in (self.besides or {}):
             raise InputError(
                 f"{self.resource} has two budgets, {self.budget:g} and {(self.besides or {})[self.resource]:g}"

@@ -113,6 +113,7 @@ class Floor:
         repair: Repair | None = None,
         record: Callable[[ComputeMarket], None] | None = None,
         shocks: Sequence[Shock] = (),
+        scope: str = "global",
     ) -> ComputeMarket:
         """The market, ready for its first `step()`; `dense` is the network that ours is a copy of, if it is one."""
         path, *further = (budget_path(share, rounds, schedule) for share in budgets.shares)
@@ -122,4 +123,5 @@ class Floor:
             strategy=strategy, endowment=endowment,
             seed=seed, agents=agents, reentry=reentry, sublayers=sublayers, rearranged=rearranged,
             repair=repair, resources=budgets.resources, further=further, record=record, shocks=shocks,
+            scope=scope,
         )  # fmt: skip

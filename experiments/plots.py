@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping
+from itertools import cycle
 from typing import Any
 
 import networkx as nx
@@ -15,6 +16,9 @@ from numpy.typing import NDArray
 
 from walras.experiments.metric import titled
 
+_LOOKS = (
+    ("o", "-", "#0072B2"), ("s", "--", "#D55E00"), ("^", ":", "#009E73"), ("v", "-.", "#CC79A7"), ("D", "-", "#000000"),
+)  # fmt: skip
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#999999"  # Okabe and Ito's colour-blind-safe palette
 
 
@@ -80,6 +84,37 @@ def survival(shares: pd.DataFrame) -> Figure:
     axes.set_ylim(0, 1.05)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False)
+    return figure
+
+
+def price_paths(runs: Mapping[str, pd.DataFrame], unit: str) -> Figure:
+    """Clearing prices of several runs by round, of as many tables of rounds by name."""
+    figure, axes = _figure(6, 3.2)
+    for (name, rounds), look in zip(runs.items(), cycle(_LOOKS), strict=False):
+        marker, line, colour = look
+        axes.plot(rounds["round"], rounds["price"], marker + line, color=colour, markersize=4, label=plain(name))
+    axes.set_xlabel("round")
+    axes.set_ylabel(f"price of the dense compute\n[{plain(unit)}]")
+    axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(frameon=False)
+    return figure
+
+
+def lorenz(curves: pd.DataFrame) -> Figure:
+    """Lorenz curves of wealth and compute, with the line on which all have the same."""
+    figure, axes = _figure(4.4, 4)
+    axes.plot([0, 1], [0, 1], "-", color=GREY, linewidth=0.8, label="all have the same")
+    for name, style, colour in (("wealth", "-", BLUE), ("compute", "--", ORANGE)):
+        curve = curves[curves["of"] == name]
+        axes.plot(
+            curve["agents"], curve["held"], style, color=colour, label=f"{name} (Gini {curve['gini'].iloc[0]:.2f})"
+        )
+    axes.set_xlabel("agents, the poorest first [share of all]")
+    axes.set_ylabel("held by them [share of the whole]")
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1)
+    axes.legend(frameon=False, loc="upper left")
     return figure
 
 

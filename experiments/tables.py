@@ -79,12 +79,14 @@ def study_tables(study: Trace, top: int) -> list[Table]:
         _frame("Funded units by layer", study.layers.rename(columns={"sum": "funded", "size": "of"})),
         _frame(f"Who won: the wealthiest of {len(study.winners)} funded units", study.winners.head(top)[_WINNER]),
         _frame("Who left, and in which round", left),
+        *([] if study.replacements.empty else [_frame("Who replaced whom", study.replacements)]),
         _frame("What became of each strategy", study.strategies),
         _frame("Most valued in the first round", most[_VALUED]),
         _frame("Least valued in the first round", least[_VALUED]),
     ]
 
 
+_LONG = 40  # characters of a cell that may be told in several lines
 _WINNER = ["agent", "strategy", "value", "bid", "payment", "surplus", "wealth"]
 _VALUED = ["agent", "cost", "value", "quantity"]
 
@@ -99,6 +101,8 @@ def study_json(study: Trace, top: int) -> dict[str, Any]:
         "leavers": study.leavers.to_dict("records"),
         "survival": study.survival.to_dict("records"),
         "turnover": study.turnover.to_dict("records"),
+        "replacements": study.replacements.to_dict("records"),
+        "gini": study.lorenz.groupby("of")["gini"].first().to_dict(),
         "strategies": study.strategies.to_dict("records"),
         "most_valued": most[_VALUED].to_dict("records"),
         "least_valued": least[_VALUED].to_dict("records"),
@@ -164,7 +168,8 @@ def _frame(title: str, frame: pd.DataFrame) -> Table:
     table = Table(title=title, box=box.SIMPLE_HEAD, min_width=len(title) + 2)
     for column in frame.columns:
         text = not pd.api.types.is_numeric_dtype(frame[column])
-        table.add_column(str(column), justify="left" if text else "right", no_wrap=True)
+        long = text and int(frame[column].astype(str).str.len().max() or 0) > _LONG
+        table.add_column(str(column), justify="left" if text else "right", no_wrap=not long)
     for row in frame.itertuples(index=False):
         table.add_row(*(f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row))
     return table

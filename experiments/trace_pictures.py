@@ -1,26 +1,33 @@
 """The pictures of `walras trace`."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import pandas as pd
-
 from walras.experiments.folder import check_place, write_whole
-from walras.experiments.plots import allocation, bids, png, survival, two_allocations
+from walras.experiments.plots import allocation, bids, lorenz, png, price_paths, survival, two_allocations
 from walras.market import Trace
 
 
-def draw(study: Trace, both: pd.DataFrame | None, first: str, second: str, folder: Path) -> None:
-    """Write survival.png, allocation.png, bids.png and, of two runs, compared.png into a folder.
+def draw(runs: Mapping[str, Trace], folder: Path) -> None:
+    """Write pictures of the first run into a folder; of several, prices.png and compared-NAME.png show all of them.
 
     Raises:
-        InputError: a place that cannot be written.
+        InputError: a place that cannot be written, or runs of different units.
     """
+    (first, study), *others = runs.items()
+    compared = {name: study.against(other) for name, other in others}
     check_place(folder)
     figures = {
         "survival": survival(study.survival), "allocation": allocation(study.trace),
-        "bids": bids(study.trace, "money"),
+        "bids": bids(study.trace, "money"), "lorenz": lorenz(study.lorenz),
+        "prices": price_paths({name: run.rounds for name, run in runs.items()}, "money"),
+        **{f"compared-{name}": two_allocations(both, first, name) for name, both in compared.items()},
     }  # fmt: skip
-    if both is not None:
-        figures["compared"] = two_allocations(both, first, second)
     for name, figure in figures.items():
         write_whole(folder / f"{name}.png", png(figure))
+
+
+def run_names(folders: Sequence[Path]) -> list[str]:
+    """What runs are called: by their folders' names or, where two have the same, by number as well."""
+    names = [folder.resolve().name for folder in folders]
+    return [name if names.count(name) == 1 else f"{name}-{i}" for i, name in enumerate(names, 1)]

@@ -19,6 +19,7 @@ from walras.market.ledger import Column, Ledger
 from walras.market.measures import welfare
 from walras.market.rearrangement import rearrange
 from walras.market.schedule import Session, check_budget, sessions
+from walras.market.scope import GLOBAL
 from walras.market.shocks import Shock
 from walras.market.supply import Shares, Supply
 from walras.mechanisms import Clearing, IndivisibleBids, Mechanism, charge
@@ -34,7 +35,7 @@ class Round:
     round: int  # counted from 1
     budget: float
     used: float
-    price: float  # of the dense model's whole compute
+    price: float  # of the dense model's whole compute, at the prices of all markets
     welfare: float  # sum of values of the funded units
     revenue: float  # sum of payments
     surplus: float  # welfare less revenue
@@ -78,6 +79,8 @@ class ComputeMarket(mesa.Model):
         record: called after every round with the market, e.g. `TraceWriter(folder)`.
         endowment: money of each agent at the start.
         shocks: what happens before some of the rounds: units break, the task changes.
+        scope: how far the market for the leading resource reaches: `global`, or local ones without a common supply,
+            a `layer`, `sublayer` or `kind` each.
     """
 
     def __init__(
@@ -99,6 +102,7 @@ class ComputeMarket(mesa.Model):
         record: Callable[["ComputeMarket"], None] | None = None,
         endowment: float = 0.0,
         shocks: Sequence[Shock] = (),
+        scope: str = GLOBAL,
     ) -> None:
         super().__init__(rng=seed)
         paths = [[check_budget(budget) for budget in path] for path in (budgets, *further)]
@@ -118,7 +122,9 @@ class ComputeMarket(mesa.Model):
         self.record, self.shocks = record, tuple(shocks)
         inventory = calibration.inventory
         self.strategy = (strategy if strategy is not None else Truthful()).begun(len(inventory), self.rng)
-        self.supply = Supply(tuple(resources) or (Shares(calibration.cost, inventory),))
+        self.supply = Supply(tuple(resources) or (Shares(calibration.cost, inventory),), scope)
+        if sublayers and scope != GLOBAL:
+            raise InputError(f"scope is {scope}, and sub-layers trade one after the other; choose one of the two")
         self.further: list[dict[str, float]] = []  # a row a round: budget, use, price of further resources
         self.ledger = Ledger(
             inventory,
@@ -223,7 +229,7 @@ class ComputeMarket(mesa.Model):
         bids = IndivisibleBids(torch.from_numpy(report[bidders]), offer.before)
         cost, supply = offer.cost, offer.supply
         if self.supply.chained:
-            ledger.cost = cost[:, 0].numpy()
+            ledger.cost = self.supply.own(cost)
         clearing = self.mechanism(bids, supply, cost[bidders])
         self.mechanism = self.mechanism.after(bids, supply, cost[bidders], clearing)
         quantity, payment = np.zeros(units), np.zeros(units)
@@ -246,12 +252,13 @@ class ComputeMarket(mesa.Model):
             min(use, budget) if last == units else use
             for use, budget in zip(self.supply.used(quantity), session.budgets, strict=True)
         ]
+        prices, residuals = self.supply.prices(clearing.price), self.supply.residuals(clearing.residual)
         self.rounds.append(
             Round(
                 round=self.round + 1,
                 budget=session.budget,
                 used=used[0],
-                price=float(clearing.price[0]),
+                price=prices[0],
                 welfare=welfare(ledger),
                 revenue=float(payment.sum()),
                 surplus=float(ledger.surplus.sum()),
@@ -260,24 +267,29 @@ class ComputeMarket(mesa.Model):
                 left=int((was & ~funded).sum()),
                 entered=int((funded & ~was).sum()),
                 status=clearing.word,
-                residual=float(clearing.residual[0]),
+                residual=residuals[0],
                 shock="; ".join(shock.told for shock in self._striking()),
             )
         )
         for_sale = max(session.budget - self.supply.used(settled)[0], 0.0)
-        prices = [r.price for r in self.rounds]
-        self.economics.append(economics(ledger, may_bid, for_sale, prices, self.regrets))
+        path = [r.price for r in self.rounds]
+        self.economics.append(economics(ledger, may_bid, for_sale, path, self.regrets))
         self.further.append(
             {
                 f"{resource.name}_{what}": float(column[k])
                 for k, resource in enumerate(self.supply.resources[1:], 1)
                 for what, column in (
-                    ("budget", session.budgets), ("used", used), ("price", clearing.price),
-                    ("residual", clearing.residual),
+                    ("budget", session.budgets), ("used", used), ("price", prices), ("residual", residuals),
                 )
             }
+            | self._local(clearing)
         )  # fmt: skip
         self.datacollector.collect(self)
+
+    def _local(self, clearing: Clearing) -> dict[str, float]:
+        """Prices of local markets, by name; none where there is one market."""
+        names = self.supply.markets
+        return {f"price_{name}": float(clearing.price[m]) for m, name in enumerate(names)} if len(names) > 1 else {}
 
     def rearrange(self, keep: NDArray[np.bool_]) -> Column:
         """Quantities [n] after swaps within sub-layers, by the gradients of the network as it is without gates."""

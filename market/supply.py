@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, final
 
 import numpy as np
@@ -9,7 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from walras.errors import InputError, UnknownNameError
 from walras.market.ledger import Column
+from walras.market.scope import GLOBAL, SCOPES
 from walras.models import Inventory
 from walras.models.resources import Resource, ranks
 
@@ -50,9 +53,40 @@ class Offer:
 @final
 @dataclass(frozen=True, eq=False)
 class Supply:
-    """Resources [K] of one network; the first is the one that the ledger's column `cost` is of."""
+    """Resources [K] of one network; the first, which leads, is the one that the ledger's column `cost` is of.
+
+    The leading one is sold in the M markets of a `scope`, each of which gets the same share of what its units use in
+    the dense network: a cost column each, in which units of other markets cost nothing. Mechanisms see M + K - 1
+    resources therefore.
+    """
 
     resources: tuple[Resource, ...]
+    scope: str = GLOBAL
+
+    def __post_init__(self) -> None:
+        if self.scope not in SCOPES:
+            raise UnknownNameError("scope", self.scope, SCOPES)
+        leading = self.resources[0]
+        if self.scope != GLOBAL and not (leading.additive and leading.fixed == 0):
+            raise InputError(f"{leading.name} cannot be sold in local markets: what a unit uses of it is not its own")
+
+    @cached_property
+    def markets(self) -> tuple[str, ...]:
+        """Names of the M markets, in the order of their first units."""
+        return tuple(dict.fromkeys(self._names))
+
+    @cached_property
+    def trades(self) -> Column:
+        """1 where a unit trades in a market, [n, M]."""
+        trades: Column = (np.array(self._names)[:, None] == np.array(self.markets)).astype(np.float64)
+        return trades
+
+    @cached_property
+    def weights(self) -> Column:
+        """Share [M] of every market in what the dense network uses of the leading resource."""
+        use = self._leading(np.zeros(len(self.trades), dtype=np.int64)).sum(0)
+        weights: Column = use / use.sum() if len(use) > 1 else np.ones(1)
+        return weights
 
     @property
     def chained(self) -> bool:
@@ -84,10 +118,39 @@ class Supply:
         """
         inventory = self.resources[0].inventory
         rank = ranks(inventory, np.where(bids, -report, np.inf))
-        left = [max(b - u, 0.0) for b, u in zip(budgets, self.used(settled), strict=True)]
+        use = [*(self._leading(rank) * settled[:, None]).sum(0), *self.used(settled)[1:]]
+        if len(self.markets) == 1:
+            use[0] = self.used(settled)[0]
+        offered = [*(budgets[0] * self.weights), *budgets[1:]]
+        left = [max(float(b - u), 0.0) for b, u in zip(offered, use, strict=True)]
         supply = torch.tensor(left, dtype=torch.float64)
-        cost = torch.from_numpy(self.costs(rank))
+        cost = torch.from_numpy(np.concatenate([self._leading(rank), self.costs(rank)[:, 1:]], -1))
         return Offer(cost, supply, torch.from_numpy(_before(inventory, rank, bids)) if self.chained else None)
+
+    def own(self, cost: Tensor) -> Column:
+        """What each unit uses [n] of the leading resource, from the costs [n, M + K - 1] of an offer."""
+        own: Column = cost[:, : len(self.markets)].sum(-1).numpy()
+        return own
+
+    def prices(self, price: Tensor) -> tuple[float, ...]:
+        """Prices of the K resources from those of an offer: of the leading one what the dense network would pay."""
+        m = len(self.markets)
+        return (float(price[:m].double().numpy() @ self.weights), *map(float, price[m:]))
+
+    def residuals(self, residual: Tensor) -> tuple[float, ...]:
+        """Excess demand for the K resources from that of an offer."""
+        m = len(self.markets)
+        return (float(residual[:m].sum()), *map(float, residual[m:]))
+
+    @property
+    def _names(self) -> list[str]:
+        return [str(name) for name in SCOPES[self.scope](self.resources[0].inventory)]
+
+    def _leading(self, rank: NDArray[np.int64]) -> Column:
+        """Shares [n, M] of the leading resource that units add at their ranks, each in its own market."""
+        leading = self.resources[0]
+        columns: Column = (leading.marginal(rank) / leading.dense)[:, None] * self.trades
+        return columns
 
 
 def _before(inventory: Inventory, rank: NDArray[np.int64], bids: Mask) -> NDArray[np.int64]:

@@ -5,8 +5,10 @@ from typing import final
 
 import numpy as np
 import pandas as pd
+import torch
 
 from walras.errors import InputError
+from walras.mechanisms.inequality import gini, lorenz
 
 
 @final
@@ -76,6 +78,29 @@ class Trace:
         moved = funded[funded["funded"] != before]
         change = moved["funded"].map({True: "entered", False: "left"})
         return moved[columns].assign(change=change).reset_index(drop=True)
+
+    @property
+    def replacements(self) -> pd.DataFrame:
+        """Who replaced whom: a row a round in which units came in, with the names of those who did and who left."""
+        names = self.turnover.groupby(["round", "change"], observed=True)["agent"].agg(", ".join).unstack(fill_value="")
+        both = names.reindex(columns=["entered", "left"], fill_value="").rename_axis(columns=None)
+        return both[both["entered"] != ""].reset_index()
+
+    @property
+    def lorenz(self) -> pd.DataFrame:
+        """Lorenz curves at the end, of the agents' wealth and of the compute that they won, with Gini coefficients.
+
+        Columns: `of`, `agents` (the poorest share of them), `held` (the share of the whole that they hold), `gini`.
+        Debts have no place in it: wealth is counted from the poorest agent's, where that is below 0.
+        """
+        last, curves = self.last, []
+        wealth = last["wealth"] - min(float(last["wealth"].min()), 0.0)
+        for name, amount in (("wealth", wealth), ("compute", last["cost"] * last["quantity"])):
+            tensor = torch.from_numpy(amount.to_numpy(copy=True))
+            agents, held = lorenz(tensor)
+            curve = {"of": name, "agents": agents.numpy(), "held": held.numpy(), "gini": float(gini(tensor))}
+            curves.append(pd.DataFrame(curve))
+        return pd.concat(curves, ignore_index=True)
 
     @property
     def strategies(self) -> pd.DataFrame:

@@ -51,7 +51,7 @@ class Study:
         return Grid([Cell("dense", TrainConfig.of({**common, "seed": seed})) for seed in self.seeds])
 
     def cells(self, task: str, data: str, dense: Mapping[int, Path], more: Mapping[str, Any]) -> Grid:
-        """Ours and the baselines, all from the dense model of their seed; budget by budget, so that half a run tells."""
+        """Ours and the baselines from the dense model of their seed; budget by budget, so that half a run tells."""
         found: list[TrainCell] = []
         for seed in self.seeds:
             common = {"task": task, "data": data, **self.settings, **more, "seed": seed, "model": str(dense[seed])}

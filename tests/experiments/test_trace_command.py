@@ -27,10 +27,20 @@ def test_two_runs_are_compared_and_drawn(walras: Walras, two: list[str]) -> None
     assert answer.code == 0, answer.error
     assert "What became of each strategy" in answer.out
     assert "a and b: " in answer.out
-    for name in ("survival", "allocation", "bids", "compared"):
+    for name in ("survival", "allocation", "bids", "lorenz", "prices", "compared-b"):
         assert imread(Path("p") / f"{name}.png").std() > 0
     found = json.loads(walras("trace", *two, "--json").out)
     assert {row["funded"] for row in found["compared"]} <= {"both", "first only", "second only", "neither"}
     assert len(found["compared"]) == 12
     assert {row["strategy"] for row in found["strategies"]} == {"truthful", "shading"}
     assert [row["round"] for row in found["survival"]] == [1, 1, 2, 2]
+
+
+def test_more_than_two_runs_and_one_twice(walras: Walras, two: list[str]) -> None:
+    answer = walras("trace", *two, "a", "--pictures", "p", "--json")
+    assert answer.code == 0, answer.error
+    found = json.loads(answer.out)
+    assert [row["run"] for row in found["compared"]] == ["b"] * 12 + ["a-3"] * 12
+    assert {row["funded"] for row in found["compared"][12:]} <= {"both", "neither"}  # the run itself
+    assert {path.stem for path in Path("p").glob("compared-*")} == {"compared-b", "compared-a-3"}
+    assert 0 <= found["gini"]["compute"] <= 1

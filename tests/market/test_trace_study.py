@@ -51,3 +51,20 @@ def test_two_runs_side_by_side() -> None:
     less = replace(other, trace=other.trace[other.trace["agent"] != "L0.H2"])
     with pytest.raises(InputError, match="of different units"):
         THREE.against(less)
+
+
+def test_replacements_name_both_sides() -> None:
+    assert THREE.replacements.to_dict("records") == [{"round": 3, "entered": "L0.H0", "left": "L0.H1"}]
+    assert trace([(1, 1), (2, 1), (3, 1)], [(1, 0), (2, 1), (3, 1)]).replacements.empty
+
+
+def test_lorenz_curves_by_hand() -> None:
+    """At the end wealth is 0.5, 0 and 2.5, and two of three have a quarter of the compute each."""
+    curves = THREE.lorenz.groupby("of")
+    wealth, compute = curves.get_group("wealth"), curves.get_group("compute")
+    assert wealth["agents"].tolist() == pytest.approx([0, 1 / 3, 2 / 3, 1])
+    assert wealth["held"].tolist() == pytest.approx([0, 0, 1 / 6, 1])
+    assert compute["held"].tolist() == pytest.approx([0, 0, 0.5, 1])
+    assert compute["gini"].iloc[0] == pytest.approx(0.5)
+    indebted = replace(THREE, trace=THREE.trace.assign(wealth=THREE.trace["wealth"] - 1))
+    assert indebted.lorenz.groupby("of").get_group("wealth")["held"].tolist() == pytest.approx([0, 0, 1 / 6, 1])
