@@ -33,7 +33,7 @@ from walras.models.repairs import REPAIRS, Repair
 Loss = Callable[[nn.Module, Batch], Tensor]
 SETTINGS = (
     "recipe", "repair", "scope", "sublayers", "rearranged", "price", "rounds", "schedule", "reentry", "block", "length",
-    "sentences", "batch_size", "seed", "resource", "latency_batch", "latency_table", "endowment",
+    "sentences", "batch_size", "seed", "resource", "latency_batch", "latency_table", "endowment", "probes",
 )  # fmt: skip
 
 
@@ -71,8 +71,8 @@ def run(
         overwrite: replace a run that is there.
         agents: agent classes of your own by kind of unit ("head", "ffn").
         settings: recipe, repair, scope, sublayers, rearranged, price, rounds, schedule, reentry, block, length,
-            sentences, batch_size, seed, resource, latency_batch, latency_table, as on the command line. Your model's
-            weights are never changed: a repair works on a copy, which the result holds.
+            sentences, batch_size, seed, resource, latency_batch, latency_table, endowment, probes, as on the command
+            line. Your model's weights are never changed: a repair works on a copy, which the result holds.
     """
     setup = _Setup(model, tokenizer, data, loss, _config(budget, settings))
     rule, worth, bidding = setup.resolve(mechanism, valuation, strategy)
@@ -208,7 +208,7 @@ class _Setup:
             budgets=self.budgets, rounds=config.rounds, schedule=config.schedule, strategy=strategy,
             endowment=config.endowment, seed=config.seed, agents=agents, reentry=config.reentry,
             sublayers=config.sublayers, rearranged=config.rearranged, dense=self.model, repair=self.repair,
-            scope=config.scope,
+            scope=config.scope, probes=config.probes,
             record=record, shocks=shocks,
         )  # fmt: skip
 

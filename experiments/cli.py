@@ -55,6 +55,7 @@ def run(
     rearranged: Annotated[bool | None, option("rearranged", "--rearranged/--as-cleared")] = None,
     repair: Annotated[str | None, option("repair")] = None,
     label_free: Annotated[bool | None, option("label_free", "--label-free/--labels")] = None,
+    probes: Annotated[int | None, option("probes")] = None,
     reentry: Annotated[bool | None, option("reentry", "--reentry/--no-reentry")] = None,
     block: Annotated[int | None, option("block")] = None,
     length: Annotated[int | None, option("length")] = None,

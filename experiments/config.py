@@ -54,6 +54,7 @@ class RunConfig:
     rearranged: bool = setting(False, "Whether units of a sub-layer swap places after clearing (Kwon et al. 2022).")
     repair: str = setting("none", "What becomes of the weights after each round: none, least_squares or scales.")
     label_free: bool = setting(False, "Value units without the task's labels.")
+    probes: int = setting(8, "Agents a round for whom reports are sought that would have earned more; 0: none.")
     reentry: bool = setting(False, "Whether a unit that lost its funding may bid again.")
     block: int = setting(32, "FFN neurons that trade as one unit.")
     length: int = setting(128, "Tokens of a sequence: texts are cut there, and compute is counted for it.")
@@ -71,6 +72,7 @@ class RunConfig:
             ("sentences", 2, None),
             ("batch_size", 1, None),
             ("latency_batch", 1, None),
+            ("probes", 0, None),
             ("seed", 0, 2**32 - 1),
         ):
             whole(name, getattr(self, name), least, most)

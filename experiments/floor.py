@@ -114,6 +114,7 @@ class Floor:
         record: Callable[[ComputeMarket], None] | None = None,
         shocks: Sequence[Shock] = (),
         scope: str = "global",
+        probes: int = 0,
     ) -> ComputeMarket:
         """The market, ready for its first `step()`; `dense` is the network that ours is a copy of, if it is one."""
         path, *further = (budget_path(share, rounds, schedule) for share in budgets.shares)
@@ -123,5 +124,5 @@ class Floor:
             strategy=strategy, endowment=endowment,
             seed=seed, agents=agents, reentry=reentry, sublayers=sublayers, rearranged=rearranged,
             repair=repair, resources=budgets.resources, further=further, record=record, shocks=shocks,
-            scope=scope,
+            scope=scope, probes=probes,
         )  # fmt: skip

@@ -211,7 +211,7 @@ def run_plan(plan: Plan, stage: Stage, folder: RunFolder | None, progress: Progr
         budgets=budgets, rounds=config.rounds, schedule=config.schedule, strategy=plan.strategy,
         endowment=config.endowment,
         seed=config.seed, reentry=config.reentry, sublayers=config.sublayers, rearranged=config.rearranged,
-        scope=config.scope,
+        scope=config.scope, probes=config.probes,
         dense=stage.model, repair=plan.repair, record=None if folder is None else Recorder(folder, config),
         shocks=[planned.shock(partial(stage.calibrated, config, floor)) for planned in plan.shocks],
     )  # fmt: skip

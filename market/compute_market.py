@@ -14,14 +14,14 @@ from torch import Tensor
 
 from walras.agents import AGENTS, Calibration, Knowledge, Outcome, Strategy, Truthful, UnitAgent, Valuation
 from walras.errors import InputError, UnknownNameError
-from walras.market.economics import Economics, Regrets, economics
+from walras.market.economics import Economics, Regrets, deviation_gain, economics
 from walras.market.ledger import Column, Ledger
 from walras.market.measures import welfare
 from walras.market.rearrangement import rearrange
 from walras.market.schedule import Session, check_budget, sessions
 from walras.market.scope import GLOBAL
 from walras.market.shocks import Shock
-from walras.market.supply import Shares, Supply
+from walras.market.supply import Offer, Shares, Supply
 from walras.mechanisms import Clearing, IndivisibleBids, Mechanism, charge
 from walras.models.repair import Repair
 from walras.models.resources import Resource, ranks
@@ -81,6 +81,8 @@ class ComputeMarket(mesa.Model):
         shocks: what happens before some of the rounds: units break, the task changes.
         scope: how far the market for the leading resource reaches: `global`, or local ones without a common supply,
             a `layer`, `sublayer` or `kind` each.
+        probes: agents, drawn anew every round, for whom reports are sought that would have earned them more; none
+            where a unit's use depends on who else is served, and so on every report.
     """
 
     def __init__(
@@ -103,6 +105,7 @@ class ComputeMarket(mesa.Model):
         endowment: float = 0.0,
         shocks: Sequence[Shock] = (),
         scope: str = GLOBAL,
+        probes: int = 0,
     ) -> None:
         super().__init__(rng=seed)
         paths = [[check_budget(budget) for budget in path] for path in (budgets, *further)]
@@ -119,7 +122,7 @@ class ComputeMarket(mesa.Model):
         self.rearranged, self.repair = rearranged, repair
         self.calibration, self.valuation, self.mechanism = calibration, valuation, mechanism
         self.seed, self.reentry = seed, reentry
-        self.record, self.shocks = record, tuple(shocks)
+        self.record, self.shocks, self.probes = record, tuple(shocks), probes
         inventory = calibration.inventory
         self.strategy = (strategy if strategy is not None else Truthful()).begun(len(inventory), self.rng)
         self.supply = Supply(tuple(resources) or (Shares(calibration.cost, inventory),), scope)
@@ -231,6 +234,7 @@ class ComputeMarket(mesa.Model):
         if self.supply.chained:
             ledger.cost = self.supply.own(cost)
         clearing = self.mechanism(bids, supply, cost[bidders])
+        gain = self._probed(report, offer, bidders)
         self.mechanism = self.mechanism.after(bids, supply, cost[bidders], clearing)
         quantity, payment = np.zeros(units), np.zeros(units)
         quantity[bidders], payment[bidders] = clearing.quantity.numpy(), clearing.payment.numpy()
@@ -273,7 +277,7 @@ class ComputeMarket(mesa.Model):
         )
         for_sale = max(session.budget - self.supply.used(settled)[0], 0.0)
         path = [r.price for r in self.rounds]
-        self.economics.append(economics(ledger, may_bid, for_sale, path, self.regrets))
+        self.economics.append(economics(ledger, may_bid, for_sale, path, self.regrets, gain))
         self.further.append(
             {
                 f"{resource.name}_{what}": float(column[k])
@@ -285,6 +289,14 @@ class ComputeMarket(mesa.Model):
             | self._local(clearing)
         )  # fmt: skip
         self.datacollector.collect(self)
+
+    def _probed(self, report: Column, offer: Offer, bidders: NDArray[np.int64]) -> float:
+        """The largest gain from another report among the agents that are probed; NaN where none is."""
+        drawn = np.random.default_rng([self.seed, self.round]).permutation(len(bidders))[: self.probes]
+        if len(drawn) == 0 or offer.before is not None:
+            return float("nan")
+        value, cost = self.ledger.value[bidders], offer.cost[bidders]
+        return float(deviation_gain(self.mechanism, value, report[bidders], offer.supply, cost, drawn).max())
 
     def _local(self, clearing: Clearing) -> dict[str, float]:
         """Prices of local markets, by name; none where there is one market."""

@@ -28,12 +28,15 @@ class Economics:
     gini_compute: float  # over all units, those without any included
     volatility: float  # standard deviation of the changes of ln price so far; NaN before there are two
     regret: float  # mean over agents, a round: what the best fixed report would have earned more; NaN in the first
+    deviation_gain: float  # most that a probed agent could have gained by another report; NaN where none was probed
 
 
 def economics(
-    ledger: Ledger, bids: NDArray[np.bool_], supply: float, prices: list[float], regrets: "Regrets"
+    ledger: Ledger, bids: NDArray[np.bool_], supply: float, prices: list[float], regrets: "Regrets", gain: float
 ) -> Economics:
     """Of a cleared round: who could bid [n], the supply of the leading resource for them, and its prices so far.
+
+    `gain` is what `deviation_gain` found for the agents that were probed.
 
     The bound is the Lagrangian dual at the price that clears the true values, which is within one unit's value of the
     best; `duality_gap` is the same at the price that was in fact posted, the last one.
@@ -51,6 +54,7 @@ def economics(
         gini_compute=_gini(ledger.cost * ledger.quantity),
         volatility=volatility(prices),
         regret=float(regrets.mean.mean()) if regrets.rounds else float("nan"),
+        deviation_gain=gain,
     )
 
 
@@ -108,7 +112,8 @@ def deviation_gain(
     row, who = np.arange(len(tried)), np.repeat(chosen, len(factors))
     tried[row, who] = (value[chosen, None] * np.asarray(factors)).ravel()
     now = mechanism(IndivisibleBids(torch.from_numpy(report)), supply, cost)
-    lied = mechanism(IndivisibleBids(torch.from_numpy(tried)), supply, cost)
+    rows = torch.as_tensor(supply, dtype=torch.float64).reshape(-1).expand(len(tried), -1)
+    lied = mechanism(IndivisibleBids(torch.from_numpy(tried)), rows, cost)
     earned = (value * now.quantity.numpy() - now.payment.numpy())[chosen]
     other = value[who] * lied.quantity.numpy()[row, who] - lied.payment.numpy()[row, who]
     gain: Column = np.maximum(other.reshape(len(chosen), len(factors)).max(-1) - earned, 0.0)

@@ -67,11 +67,11 @@ class Mixture(Strategy):
         names = np.array([part.name for part in self.parts], dtype=object)
         return [self.name] * agents if self.place is None else list(names[self.place])
 
-    def _dealt(self, agents: int) -> Sequence[tuple[Strategy, NDArray[np.bool_]]]:
-        """Each part and its agents, bool [n]."""
+    def _dealt(self, agents: int) -> Sequence[tuple[Strategy, NDArray[np.int64]]]:
+        """Each part and the places of its agents."""
         if self.place is None or len(self.place) != agents:
             raise InputError(f"a mixture of strategies has not begun with {agents} agents; a market calls `begun`")
-        return [(part, self.place == k) for k, part in enumerate(self.parts)]
+        return [(part, np.flatnonzero(self.place == k)) for k, part in enumerate(self.parts)]
 
 
 _KNOWN = ("value", "cost", "wealth", "quantity", "price")

@@ -89,6 +89,11 @@ class Calibration:
         seeded = torch.Generator().manual_seed(0)
         return torch.cat([g.double().cpu() for g in self.sample_gradients(open_, seeded)])
 
+    @cached_property
+    def dense_information(self) -> Tensor:
+        """Mean squares [n] of these gradients: the diagonal of the empirical Fisher information."""
+        return self.dense_gradients.square().mean(0)
+
     def sample_gradients(self, gates: Tensor, generator: torch.Generator) -> Iterator[Tensor]:
         """For every batch, each sample's gradient [samples, n] of its loss with respect to its own gates.
 

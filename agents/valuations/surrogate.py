@@ -35,6 +35,6 @@ class QuadraticSurrogate(Valuation):
         del generator
         gradients = calibration.dense_gradients
         gone = (1 - gates.detach()).to(gradients)
-        own = gradients.square().mean(0)
+        own = calibration.dense_information
         together = gradients.T @ (gradients @ gone) / len(gradients)
         return (own / 2 + together - own * gone).clamp(min=0).to(gates.device)

@@ -87,3 +87,36 @@ def test_who_could_gain_by_deviating() -> None:
     shaded[0] = 0.5
     back = deviation_gain(UniformPriceAuction(), value, shaded, 2.0, unit, np.array([0, 2]))
     assert back.tolist() == pytest.approx([4 - 0.8, 0])  # the other wins already, and pays 0.5
+
+
+def test_probes_find_who_could_have_gained(floor: Any) -> None:
+    """Nobody where a lie cannot move the price; somebody where winners pay what they bid."""
+    everyone = len(floor.units)
+    for rule, gains in ((PostedPrice(price=12.0), False), (VCG(), False), (PayAsBidAuction(), True)):
+        market = floor.market(floor.rising(), rule, probes=everyone)
+        market.step()
+        found, ledger = market.economics[-1].deviation_gain, market.ledger
+        assert (found > 1e-9) is gains
+        by_hand = deviation_gain(rule, ledger.value, ledger.report, 0.5, ledger.cost)
+        assert found == pytest.approx(by_hand.max())
+        market.step()  # of those who are left
+        assert np.isfinite(market.economics[-1].deviation_gain)
+    unprobed = floor.market(floor.rising(), PayAsBidAuction())
+    unprobed.step()
+    assert np.isnan(unprobed.economics[-1].deviation_gain)
+
+
+def test_probes_change_nothing_else(floor: Any) -> None:
+    frames = []
+    for probes in (0, 3):
+        market = floor.market(floor.rising(), UniformPriceAuction(), probes=probes, strategy=ZeroIntelligence(), seed=4)
+        for _ in range(3):
+            market.step()
+        frames.append(market.frame.drop(columns="deviation_gain"))
+    assert frames[0].equals(frames[1])
+
+
+def test_probes_in_local_markets(floor: Any) -> None:
+    market = floor.market(floor.rising(), PayAsBidAuction(), scope="layer", probes=4)
+    market.step()
+    assert market.economics[-1].deviation_gain > 0

@@ -60,7 +60,7 @@ def test_the_global_market_is_worth_at_least_as_much(floor: Any) -> None:
         market: ComputeMarket = floor.market(floor.rising(), budgets=(0.6,), scope=scope)
         market.step()
         found[scope] = market.rounds[-1].welfare
-        assert [c for c in market.frame if c.startswith("price_")] == (
+        assert [c for c in map(str, market.frame) if c.startswith("price_")] == (
             [] if scope == GLOBAL else [f"price_{name}" for name in market.supply.markets]
         )
     assert found[GLOBAL] == max(found.values())
