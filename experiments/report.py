@@ -7,6 +7,7 @@ from walras.experiments.folder import RunFolder
 from walras.experiments.metric import titled
 from walras.experiments.pages import write_page
 from walras.experiments.result import Result
+from walras.market import Trace
 
 
 def write_report(folder: RunFolder, result: Result) -> None:
@@ -16,6 +17,7 @@ def write_report(folder: RunFolder, result: Result) -> None:
         "price": (plots.price_path(result.rounds, unit), "Clearing price and budget by round."),
         "allocation": (plots.allocation(trace), "Kept heads and FFN blocks by layer: filled cells stay, crosses go."),
         "bids": (plots.bids(trace, unit), "Bids against values in the last round."),
+        "lorenz": (plots.lorenz(Trace(trace).lorenz), "Who holds how much at the end: Lorenz curves."),
         "frontier": (plots.frontier(result.summary), "Task metric against compute used."),
     }
     template, metric = Path(__file__).with_name("report.html"), titled(result.summary["metric"])

@@ -1,4 +1,4 @@
-"""The report: a page that any browser reads, four pictures, and the same bytes every time."""
+"""The report: a page that any browser reads, its pictures, and the same bytes every time."""
 
 import struct
 from collections.abc import Callable
@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 import pandas as pd
 import pytest
 
 from walras.experiments import plots, report
 from walras.experiments.folder import RunFolder
+from walras.market import Trace
 
 Walras = Callable[..., Any]
 VOID = {"meta", "img", "br", "hr", "link", "input"}
@@ -52,7 +54,9 @@ class Page(HTMLParser):
 def trace() -> pd.DataFrame:
     units = [(kind, layer, index) for layer in range(2) for kind in ("head", "ffn") for index in range(3)]
     frame = pd.DataFrame([(r, *unit) for r in (1, 2) for unit in units], columns=["round", "kind", "layer", "index"])
-    return frame.assign(value=range(24), bid=range(24), quantity=[1.0, 0.0] * 12)
+    return frame.assign(
+        value=range(24), bid=range(24), quantity=[1.0, 0.0] * 12, wealth=range(24), cost=1 / 12, price=0.5, payment=0.0
+    )
 
 
 class Outcome:
@@ -78,7 +82,7 @@ def test_page_and_pictures(trace: pd.DataFrame, tmp_path: Path) -> None:
         report.write_report(folder, outcome)
         pictures.append({p.name: p.read_bytes() for p in folder.path.glob("*.png")})
     assert pictures[0] == pictures[1]
-    assert pictures[0].keys() == {"price.png", "allocation.png", "bids.png", "frontier.png"}
+    assert pictures[0].keys() == {"price.png", "allocation.png", "bids.png", "lorenz.png", "frontier.png"}
     for data in pictures[0].values():
         assert data.startswith(b"\x89PNG")
         assert min(struct.unpack(">II", data[16:24])) >= 250  # width and height
@@ -90,7 +94,7 @@ def test_page_and_pictures(trace: pd.DataFrame, tmp_path: Path) -> None:
     assert any("<v>" in part for part in page.texts)
     assert "50 $ <k>, dense" in page.texts
     assert "1.235" in page.texts
-    assert len(page.images) == 4
+    assert len(page.images) == 5
     for image in page.images:
         assert image["alt"]
         assert str(image["src"]).startswith("data:image/png;base64,iVBOR")
@@ -127,3 +131,20 @@ def test_drawing_leaves_the_notebooks_own_pictures_alone(trace: pd.DataFrame) ->
     before = dict(matplotlib.rcParams)
     plots.png(plots.allocation(trace))
     assert dict(matplotlib.rcParams) == before
+
+
+def test_lorenz_curves_and_prices_of_several_runs(trace: pd.DataFrame) -> None:
+    study = Trace(trace)
+    (axes,) = plots.lorenz(study.lorenz).axes
+    _, wealth, compute = axes.get_lines()
+    for line, name in ((wealth, "wealth"), (compute, "compute")):
+        curve = study.lorenz[study.lorenz["of"] == name]
+        assert np.asarray(line.get_ydata()).tolist() == curve["held"].tolist()
+        assert line.get_label() == f"{name} (Gini {curve['gini'].iloc[0]:.2f})"
+    runs = {"a": study.rounds, "b": study.rounds.assign(price=2 * study.rounds["price"])}
+    (axes,) = plots.price_paths(runs, "nats").axes
+    first, second = axes.get_lines()
+    assert np.asarray(first.get_ydata()).tolist() == study.rounds["price"].tolist()
+    assert np.asarray(second.get_ydata()).tolist() == (2 * study.rounds["price"]).tolist()
+    assert first.get_linestyle() != second.get_linestyle()
+    assert [line.get_label() for line in (first, second)] == ["a", "b"]

@@ -15,13 +15,34 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from walras.errors import RequirementError
-from walras.mechanisms import MECHANISMS, Bids, Clearing, Mechanism
+from walras.mechanisms import (
+    MECHANISMS,
+    Bids,
+    Clearing,
+    GammaBids,
+    Mechanism,
+    QuadraticSurgeBids,
+    SurgeBids,
+    TabulatedBids,
+    TriangularBids,
+)
 from walras.mechanisms.properties import ALWAYS, NAMED, CheckFunction, precise
-from walras.mechanisms.random_markets import POPULATIONS, Market
+from walras.mechanisms.random_markets import POPULATIONS, Market, Population
 from walras.mechanisms.traits import INDIVISIBLE, SEVERAL_RESOURCES
 
-PAIRS = [*product(MECHANISMS.values(), POPULATIONS)]
-FIT = [(rule, name) for rule, name in PAIRS if rule().fits(POPULATIONS[name](torch.ones(1), 1.0))]
+QUERIES: dict[str, Population] = {  # thresholds fall as scores rise
+    "surge": lambda score, money: SurgeBids(1 / (score + 0.5), money, 2.0),
+    "surges of their own": lambda score, money: SurgeBids(1 / (score + 0.5), score * money, 1 + score),
+    "triangular": lambda score, money: TriangularBids(1 / (score + 0.5), money, 2.0),
+    "quadratic surge": lambda score, money: QuadraticSurgeBids(1 / (score + 0.5), money, 2.0),
+    "gamma": lambda score, money: GammaBids(1 / (score + 0.5), money, 2.0, cap=4.0),
+    "tabulated": lambda score, money: TabulatedBids(
+        torch.tensor([0.5, 1.0, 2.0]), money * torch.stack([0.2 * score, score, 1.3 * score], -1)
+    ),
+}
+BIDDERS = POPULATIONS | QUERIES
+PAIRS = [*product(MECHANISMS.values(), BIDDERS)]
+FIT = [(rule, name) for rule, name in PAIRS if rule().fits(BIDDERS[name](torch.ones(1), 1.0))]
 APART = [pair for pair in PAIRS if pair not in FIT]
 
 # Round numbers make ties and exact fits, which random floats never do.
@@ -46,7 +67,7 @@ def drawn(draw: Any) -> Market:
 
 
 def of(market: Market, population: str) -> Market:
-    return Market(population, POPULATIONS[population], market.scores, market.supply, market.cost)
+    return Market(population, BIDDERS[population], market.scores, market.supply, market.cost)
 
 
 def checks(rule: type[Mechanism]) -> dict[str, CheckFunction]:
@@ -67,7 +88,7 @@ def test_a_pair_that_fits_keeps_what_the_rule_guarantees(
 @pytest.mark.parametrize(("rule", "population"), APART)
 def test_a_pair_that_does_not_fit_is_refused_by_name(rule: type[Mechanism], population: str) -> None:
     with pytest.raises(RequirementError, match=rf"^{rule.__name__} (requires|refuses) bids"):
-        rule()(POPULATIONS[population](torch.ones(3), 1.0), 1.0)
+        rule()(BIDDERS[population](torch.ones(3), 1.0), 1.0)
 
 
 def test_a_supply_that_is_just_enough_but_for_rounding() -> None:
