@@ -38,8 +38,8 @@ def economics(
 
     `gain` is what `deviation_gain` found for the agents that were probed.
 
-    The bound is the Lagrangian dual at the price that clears the true values, which is within one unit's value of the
-    best; `duality_gap` is the same at the price that was in fact posted, the last one.
+    The bound is the Lagrangian dual at the price that clears the true values in one market, which is within one unit's
+    value of the best; `duality_gap` is the same at the price that was in fact posted, the last one.
     """
     value, cost = ledger.value[bids], ledger.cost[bids]
     exact = ShadowPrice()(IndivisibleBids(torch.from_numpy(value)), supply, torch.from_numpy(cost))

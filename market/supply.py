@@ -118,11 +118,8 @@ class Supply:
         """
         inventory = self.resources[0].inventory
         rank = ranks(inventory, np.where(bids, -report, np.inf))
-        use = [*(self._leading(rank) * settled[:, None]).sum(0), *self.used(settled)[1:]]
-        if len(self.markets) == 1:
-            use[0] = self.used(settled)[0]
         offered = [*(budgets[0] * self.weights), *budgets[1:]]
-        left = [max(float(b - u), 0.0) for b, u in zip(offered, use, strict=True)]
+        left = [max(float(b - u), 0.0) for b, u in zip(offered, self._settled(settled), strict=True)]
         supply = torch.tensor(left, dtype=torch.float64)
         cost = torch.from_numpy(np.concatenate([self._leading(rank), self.costs(rank)[:, 1:]], -1))
         return Offer(cost, supply, torch.from_numpy(_before(inventory, rank, bids)) if self.chained else None)
@@ -141,6 +138,14 @@ class Supply:
         """Excess demand for the K resources from that of an offer."""
         m = len(self.markets)
         return (float(residual[:m].sum()), *map(float, residual[m:]))
+
+    def _settled(self, quantity: Column) -> list[float]:
+        """What funded units use of every column of an offer."""
+        leading, *others = self.used(quantity)
+        if len(self.markets) > 1:  # and the leading resource additive therefore
+            any_rank = np.zeros(len(quantity), dtype=np.int64)
+            return [*map(float, quantity @ self._leading(any_rank)), *others]
+        return [leading, *others]
 
     @property
     def _names(self) -> list[str]:
