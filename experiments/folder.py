@@ -29,6 +29,7 @@ PARTS = (
     "price.png",
     "allocation.png",
     "bids.png",
+    "lorenz.png",
     "frontier.png",
 )
 _PART = re.compile(r"part-\d{5,}\.(parquet|partial)")  # of the trace

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from walras.experiments import plots
 from walras.experiments.folder import check_place, write_whole
-from walras.experiments.plots import allocation, bids, lorenz, png, price_paths, survival, two_allocations
 from walras.market import Trace
 
 
@@ -18,13 +18,13 @@ def draw(runs: Mapping[str, Trace], folder: Path) -> None:
     compared = {name: study.against(other) for name, other in others}
     check_place(folder)
     figures = {
-        "survival": survival(study.survival), "allocation": allocation(study.trace),
-        "bids": bids(study.trace, "money"), "lorenz": lorenz(study.lorenz),
-        "prices": price_paths({name: run.rounds for name, run in runs.items()}, "money"),
-        **{f"compared-{name}": two_allocations(both, first, name) for name, both in compared.items()},
+        "survival": plots.survival(study.survival), "allocation": plots.allocation(study.trace),
+        "bids": plots.bids(study.trace, "money"), "lorenz": plots.lorenz(study.lorenz),
+        "prices": plots.price_paths({name: run.rounds for name, run in runs.items()}, "money"),
+        **{f"compared-{name}": plots.two_allocations(both, first, name) for name, both in compared.items()},
     }  # fmt: skip
     for name, figure in figures.items():
-        write_whole(folder / f"{name}.png", png(figure))
+        write_whole(folder / f"{name}.png", plots.png(figure))
 
 
 def run_names(folders: Sequence[Path]) -> list[str]:

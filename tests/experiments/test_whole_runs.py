@@ -104,7 +104,15 @@ def test_built_in_pairs(walras: Walras, models: Path) -> None:
     assert again.code == 0, again.err
     assert {**json.loads(again.out), "seconds": 0} == {**result, "seconds": 0}
     assert trace_bytes(Path("again")) == trace_bytes(run)
-    for name in ("config.yaml", "allocation.safetensors", "price.png", "allocation.png", "bids.png", "frontier.png"):
+    for name in (
+        "config.yaml",
+        "allocation.safetensors",
+        "price.png",
+        "allocation.png",
+        "bids.png",
+        "lorenz.png",
+        "frontier.png",
+    ):
         assert (run / name).read_bytes() == (Path("again") / name).read_bytes(), name
 
 
