@@ -14,6 +14,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Annotated, Any, ClassVar
@@ -142,7 +143,7 @@ def main(
                 reentry=True, agents=own,
             )  # fmt: skip
             bar = progress.add_task(f"Rounds, {name}", total=count)
-            found = played(market, count, lambda bar=bar: progress.update(bar, advance=1))  # type: ignore[misc]
+            found = played(market, count, partial(progress.update, bar, advance=1))
             rows.append({"agents": len(market.ledger), "bids": name, **found})
     table = pd.DataFrame(rows)
     write_whole(out / "many_agents.csv", table.to_csv(index=False, float_format="%.5g"))
