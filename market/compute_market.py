@@ -292,9 +292,9 @@ class ComputeMarket(mesa.Model):
 
     def _probed(self, report: Column, offer: Offer, bidders: NDArray[np.int64]) -> float:
         """The largest gain from another report among the agents that are probed; NaN where none is."""
-        drawn = np.random.default_rng([self.seed, self.round]).permutation(len(bidders))[: self.probes]
-        if len(drawn) == 0 or offer.before is not None:
+        if min(self.probes, len(bidders)) == 0 or offer.before is not None:
             return float("nan")
+        drawn = np.random.default_rng([self.seed, self.round]).permutation(len(bidders))[: self.probes]
         value, cost = self.ledger.value[bidders], offer.cost[bidders]
         return float(deviation_gain(self.mechanism, value, report[bidders], offer.supply, cost, drawn).max())
 

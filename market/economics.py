@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from walras.agents.strategies.strategy import Outcome
+from walras.agents.strategies.strategy import Outcome, multiples
 from walras.market.ledger import Column, Ledger
 from walras.mechanisms import IndivisibleBids, Mechanism, ShadowPrice
 from walras.mechanisms.inequality import gini
@@ -79,11 +79,11 @@ class Regrets:
     @staticmethod
     def of(agents: int) -> "Regrets":
         """Before the first round."""
-        return Regrets(np.zeros(agents), np.zeros((agents, len(FACTORS))))
+        return Regrets(np.zeros(agents), np.zeros((agents, len(FACTORS)), order="F"))
 
     def after(self, outcome: Outcome) -> "Regrets":
         """One round later."""
-        forgone = outcome.forgone(outcome.value[:, None] * np.asarray(FACTORS))
+        forgone = outcome.forgone(multiples(outcome.value, FACTORS))
         return Regrets(self.earned + outcome.reward, self.forgone + forgone, self.rounds + 1)
 
     @property
@@ -110,7 +110,7 @@ def deviation_gain(
     chosen = np.arange(len(value)) if agents is None else agents
     tried = np.repeat(report[None], len(chosen) * len(factors), 0)
     row, who = np.arange(len(tried)), np.repeat(chosen, len(factors))
-    tried[row, who] = (value[chosen, None] * np.asarray(factors)).ravel()
+    tried[row, who] = multiples(value[chosen], factors).ravel()
     now = mechanism(IndivisibleBids(torch.from_numpy(report)), supply, cost)
     rows = torch.as_tensor(supply, dtype=torch.float64).reshape(-1).expand(len(tried), -1)
     lied = mechanism(IndivisibleBids(torch.from_numpy(tried)), rows, cost)

@@ -54,7 +54,7 @@ class Ledger:
     @property
     def money(self) -> int:
         """All money there is, in quanta: the same after every round."""
-        return int(self._wealth.sum(dtype=object)) + self.treasury
+        return _total(self._wealth) + self.treasury
 
     def open(self, value: Column) -> None:
         """Write this round's values [n]; the first ones set the quantum."""
@@ -77,7 +77,7 @@ class Ledger:
         income = np.where(trading, self.value * quantity, 0.0)
         net = self._quanta(income) - self._quanta(payment)
         self._wealth = _compact(self._wealth + net)
-        self.treasury -= int(net.sum(dtype=object))
+        self.treasury -= _total(net)
         self.report, self.quantity, self.price, self.payment = report, quantity, price, payment
         self.surplus = income - payment
 
@@ -92,6 +92,13 @@ class Ledger:
                 "of this market's first round"
             )
         return _compact(quanta)
+
+
+def _total(quanta: Quanta) -> int:
+    """The exact sum: of int64 in two halves of 32 bits, neither of which 2^31 agents can overflow."""
+    if quanta.dtype == object:
+        return int(quanta.sum())
+    return (int((quanta >> 32).sum()) << 32) + int((quanta & 0xFFFFFFFF).sum())
 
 
 def _compact(quanta: NDArray[Any]) -> Quanta:

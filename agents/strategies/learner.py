@@ -7,7 +7,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from walras.agents.strategies.strategy import Column, Knowledge, Outcome, Strategy
+from walras.agents.strategies.strategy import Column, Knowledge, Outcome, Strategy, multiples
 from walras.errors import InputError
 
 Self = TypeVar("Self", bound="Learner")
@@ -44,7 +44,7 @@ class Learner(Strategy):
 
     def begun(self: Self, agents: int, generator: np.random.Generator) -> Self:
         """Nothing is known yet."""
-        score = np.zeros((agents, len(self.factors)))
+        score = np.zeros((agents, len(self.factors)), order="F")
         return replace(self, score=score, arm=drawn(self.chances(score), generator))
 
     def bid(self, known: Knowledge, generator: np.random.Generator) -> Column:
@@ -70,14 +70,14 @@ class Learner(Strategy):
 
     def rewards(self, outcome: Outcome) -> Column:
         """What every factor would have earned [n, k], as a share of the value."""
-        report = outcome.value[:, None] * np.asarray(self.factors)
-        return shares(outcome.forgone(report), outcome.value[:, None])
+        return shares(outcome.forgone(multiples(outcome.value, self.factors)), outcome.value[:, None])
 
 
 def shares(reward: Column, value: Column) -> Column:
     """Rewards as shares of values, from -1 to 1; 0 where a value is 0."""
-    share: Column = np.divide(reward, value, out=np.zeros_like(reward), where=np.broadcast_to(value, reward.shape) > 0)
-    return np.clip(share, -1.0, 1.0)
+    some = value > 0
+    share: Column = np.where(some, reward / np.where(some, value, 1.0), 0.0)
+    return np.clip(share, -1.0, 1.0, out=share)
 
 
 def drawn(chance: Column, generator: np.random.Generator) -> NDArray[np.int64]:

@@ -1,6 +1,7 @@
 """The interface of everything that decides how to bid."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, final
 
@@ -49,6 +50,12 @@ class Outcome:
         value, price = (x.reshape(*x.shape, *[1] * (report.ndim - 1)) for x in (self.value, self.price))
         paid = report if self.pays_bid else price
         return np.where(report >= price, value - paid, 0.0)
+
+
+def multiples(value: Column, factors: Sequence[float]) -> Column:
+    """Factors times values, [n, k]; laid out factor by factor, so that what is taken over k of them is fast."""
+    reports: Column = (np.asarray(factors)[:, None] * value).T
+    return reports
 
 
 class Strategy(ABC):

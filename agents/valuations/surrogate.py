@@ -36,5 +36,5 @@ class QuadraticSurrogate(Valuation):
         gradients = calibration.dense_gradients
         gone = (1 - gates.detach()).to(gradients)
         own = calibration.dense_information
-        together = gradients.T @ (gradients @ gone) / len(gradients)
+        together = (gradients @ gone) @ gradients / len(gradients)
         return (own / 2 + together - own * gone).clamp(min=0).to(gates.device)
