@@ -117,7 +117,9 @@ class Supply:
             settled: quantities [n] of those that do not bid any more but stay; 0 for all others.
         """
         inventory = self.resources[0].inventory
-        rank = ranks(inventory, np.where(bids, -report, np.inf)) if self.chained else np.zeros(len(bids), dtype=np.int64)
+        rank = np.zeros(len(bids), dtype=np.int64)  # any
+        if self.chained:
+            rank = ranks(inventory, np.where(bids, -report, np.inf))
         offered = [*(budgets[0] * self.weights), *budgets[1:]]
         left = [max(float(b - u), 0.0) for b, u in zip(offered, self._settled(settled), strict=True)]
         supply = torch.tensor(left, dtype=torch.float64)

@@ -89,7 +89,8 @@ def _counted(amount: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
 def _rising(amount: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
     """The same in ascending order: those who do not count stand first, or among others who have nothing."""
     counted, among = _counted(amount, mask)
-    if counted.is_cpu and not counted.requires_grad and counted.dtype != torch.bfloat16:  # numpy sorts ten times as fast
+    if counted.is_cpu and not counted.requires_grad and counted.dtype != torch.bfloat16:
+        # numpy sorts ten times as fast
         return torch.from_numpy(np.sort(counted.numpy(), -1)), among
     return counted.sort(-1).values, among
 

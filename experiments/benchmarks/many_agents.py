@@ -2,14 +2,12 @@
 
     python -m walras.experiments.benchmarks.many_agents
 
-A BERT of random weights and 20 layers, each neuron of whose FFNs is an agent. Then the same market, whose agents decide
-one by one: a call of `bid()` each, in plain Python. Written to many_agents.csv: milliseconds of a round and of its bids
-(what agents decide and learn), medians without the first round, in which the surrogate is taken from the network; and
-the largest resident memory of the process so far.
+A BERT of random weights and 20 layers, each neuron of whose FFNs is an agent. Then the same market in plain Python,
+with an object and a call of `bid()` an agent (`one_by_one`). Written to many_agents.csv: milliseconds of a round and of
+what agents decide and learn in it, medians without the first round, in which the surrogate is taken from the network;
+and the largest resident memory of the process so far.
 """
 
-import math
-import random
 import resource
 import sys
 import time
@@ -17,14 +15,15 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import pandas as pd
 import torch
 import typer
 from transformers import BertConfig, BertModel
 
-from walras.agents import Calibration, QuadraticSurrogate, UnitAgent
+from walras.agents import Calibration, QuadraticSurrogate
+from walras.experiments.benchmarks.one_by_one import OneByOneMarket
 from walras.experiments.bidding import find_strategy
 from walras.experiments.folder import write_whole
 from walras.experiments.screen import output, progress_bar
@@ -35,41 +34,7 @@ from walras.models.objective import GivenLoss
 
 HEADS, WIDTH, LENGTH, SAMPLES = 4, 16, 8, 64
 BUDGET = 0.5
-FACTORS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)
 POPULATION = "truthful=0.5,shading=0.2,zero-intelligence=0.1,hedge=0.2"
-
-
-class OneByOne(UnitAgent):
-    """The strategies of `POPULATION` for a single agent, without arrays."""
-
-    draw: ClassVar[random.Random] = random.Random(0)
-
-    def __init__(self, model: Any, row: int) -> None:
-        super().__init__(model, row)
-        self.does = str(model.ledger.strategy[row])
-        self.score = [0.0] * len(FACTORS)
-
-    def bid(self) -> float:
-        """By the agent's strategy."""
-        value = self.value
-        if self.does == "truthful":
-            return value
-        if self.does == "shading":
-            return 0.8 * value
-        if self.does == "zero-intelligence":
-            return self.draw.random() * value
-        return self.learnt(value) * value
-
-    def learnt(self, value: float) -> float:
-        """Hedge: what every factor would have earned last time, and a draw from the weights."""
-        if value > 0:
-            price = self.price
-            for k, factor in enumerate(FACTORS):
-                if factor * value >= price:
-                    self.score[k] += min(max((value - price) / value, -1.0), 1.0)
-        best = max(self.score)
-        weights = [math.exp(0.3 * (score - best)) for score in self.score]
-        return self.draw.choices(FACTORS, weights)[0]
 
 
 def network(agents: int, layers: int) -> torch.nn.Module:
@@ -95,7 +60,7 @@ def floor_of(model: torch.nn.Module) -> Calibration:
     return Calibration(model, units, objective, batches, macs(model, units, LENGTH).share)
 
 
-def played(market: ComputeMarket, rounds: int, tell: Callable[[], object]) -> dict[str, float]:
+def played(market: ComputeMarket | OneByOneMarket, rounds: int, tell: Callable[[], object]) -> dict[str, float]:
     """Times of a market's rounds, and of what is decided and learnt in them, in milliseconds."""
     whole: list[float] = []
     deciding: list[float] = []
@@ -118,10 +83,10 @@ def played(market: ComputeMarket, rounds: int, tell: Callable[[], object]) -> di
         whole.append(time.perf_counter() - started)
         tell()
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform != "darwin" else 2**30)
-    last = market.economics[-1]
+    last = market.economics[-1].efficiency if isinstance(market, ComputeMarket) else market.rounds[-1]["efficiency"]
     return {
         "rounds": rounds, "first [ms]": 1e3 * whole[0], "round [ms]": 1e3 * median(whole[1:] or whole),
-        "bids [ms]": 1e3 * median(deciding[1:] or deciding), "memory [GiB]": memory, "efficiency": last.efficiency,
+        "deciding [ms]": 1e3 * median(deciding[1:] or deciding), "memory [GiB]": memory, "efficiency": last,
     }  # fmt: skip
 
 
@@ -135,20 +100,23 @@ def main(
     """Play both, print, write."""
     model = network(agents, layers)
     calibration = floor_of(model)
+    arrays = ComputeMarket(
+        calibration, QuadraticSurrogate(), ShadowPrice(), [BUDGET], strategy=find_strategy(POPULATION), reentry=True
+    )
+    objects = OneByOneMarket(calibration, BUDGET, arrays.ledger.strategy.tolist())
+    ways: list[tuple[str, ComputeMarket | OneByOneMarket, int]] = [
+        ("arrays", arrays, rounds), ("one by one", objects, alone)
+    ]  # fmt: skip
     rows = []
     with progress_bar() as progress:
-        for name, own, count in (("arrays", {}, rounds), ("one by one", {"head": OneByOne, "ffn": OneByOne}, alone)):
-            market = ComputeMarket(
-                calibration, QuadraticSurrogate(), ShadowPrice(), [BUDGET], strategy=find_strategy(POPULATION),
-                reentry=True, agents=own,
-            )  # fmt: skip
+        for name, market, count in ways:
             bar = progress.add_task(f"Rounds, {name}", total=count)
             found = played(market, count, partial(progress.update, bar, advance=1))
-            rows.append({"agents": len(market.ledger), "bids": name, **found})
+            rows.append({"agents": agents, "market": name, **found})
     table = pd.DataFrame(rows)
     write_whole(out / "many_agents.csv", table.to_csv(index=False, float_format="%.5g"))
     output().print(table.to_string(index=False))
-    for what in ("round", "bids"):
+    for what in ("round", "deciding"):
         arrays, scalar = table[f"{what} [ms]"]
         output().print(f"{what}: one by one takes {scalar / arrays:.1f} times as long")
 

@@ -1,20 +1,14 @@
-"""The benchmark of many agents: those who decide one by one follow the strategies that arrays follow."""
+"""The benchmark of many agents: objects in loops play the market that arrays play."""
 
 from collections import Counter
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
-from walras.agents import Hedge, Outcome, QuadraticSurrogate, UnitAgent
-from walras.experiments.benchmarks.many_agents import (
-    BUDGET,
-    FACTORS,
-    POPULATION,
-    OneByOne,
-    floor_of,
-    network,
-    played,
-)
+from walras.agents import Calibration, Hedge, Outcome, QuadraticSurrogate
+from walras.experiments.benchmarks.many_agents import BUDGET, POPULATION, floor_of, network, played
+from walras.experiments.benchmarks.one_by_one import CHOICES, OneByOneMarket
 from walras.experiments.bidding import find_strategy
 from walras.market import ComputeMarket
 from walras.mechanisms import ShadowPrice
@@ -22,46 +16,61 @@ from walras.mechanisms import ShadowPrice
 AGENTS, LAYERS, ROUNDS = 400, 4, 6
 
 
-def test_one_by_one_is_the_same_market() -> None:
+def both(calibration: Calibration, population: str) -> tuple[ComputeMarket, OneByOneMarket]:
+    arrays = ComputeMarket(
+        calibration, QuadraticSurrogate(), ShadowPrice(), [BUDGET], strategy=find_strategy(population), reentry=True
+    )
+    return arrays, OneByOneMarket(calibration, BUDGET, arrays.ledger.strategy.tolist())
+
+
+@pytest.mark.parametrize("population", ["truthful", "truthful=0.6,shading=0.4"])
+def test_without_chance_every_figure_is_the_same(population: str) -> None:
+    model = network(AGENTS, LAYERS)
+    arrays, objects = both(floor_of(model), population)
+    for _ in range(ROUNDS):
+        arrays.step()
+        objects.step()
+    for ours, theirs, economics in zip(objects.rounds, arrays.rounds, arrays.economics, strict=True):
+        expected = asdict(theirs) | asdict(economics)
+        expected["regret"] = np.nan_to_num(expected["regret"])
+        # wealth is counted in quanta of 2^-32 there
+        assert ours == pytest.approx({name: expected[name] for name in ours}, rel=1e-6, abs=1e-9)
+    assert len({round(row["price"], 12) for row in objects.rounds}) > 1
+    assert objects.rounds[-1]["regret"] > 0 or population == "truthful"
+    books = arrays.ledger
+    assert [agent.quantity for agent in objects.agents] == books.quantity.tolist()
+    assert [agent.payment for agent in objects.agents] == pytest.approx(books.payment.tolist())
+
+
+def test_mixed_strategies_do_what_they_are_called_after() -> None:
     model = network(AGENTS, LAYERS)
     calibration, told = floor_of(model), Counter[str]()
-    markets: list[ComputeMarket] = []
-    owns: list[dict[str, type[UnitAgent]]] = [{}, {"head": OneByOne, "ffn": OneByOne}]
-    for own in owns:
-        market = ComputeMarket(
-            calibration, QuadraticSurrogate(), ShadowPrice(), [BUDGET], strategy=find_strategy(POPULATION),
-            reentry=True, agents=own,
-        )  # fmt: skip
+    for market in both(calibration, POPULATION):
         found = played(market, ROUNDS, lambda: told.update(["round"]))
-        assert found["round [ms]"] > found["bids [ms]"] > 0
+        assert found["round [ms]"] > found["deciding [ms]"] > 0
         assert found["efficiency"] > 0.8
-        markets.append(market)
-    assert told["round"] == 2 * ROUNDS
-    arrays, alone = (np.array(market.strategy.names(AGENTS)) for market in markets)
-    assert arrays.tolist() == alone.tolist()
-    for market in markets:
-        ledger, worth = market.ledger, market.ledger.value > 0
-        assert len(ledger) == AGENTS
-        ratio, does = ledger.report[worth] / ledger.value[worth], arrays[worth]
+        agents = market.ledger if isinstance(market, ComputeMarket) else market.agents
+        if isinstance(market, ComputeMarket):
+            report, value, does = market.ledger.report, market.ledger.value, market.ledger.strategy
+        else:
+            report, value = (np.array([getattr(a, name) for a in market.agents]) for name in ("report", "value"))
+            does = np.array([agent.kind for agent in market.agents], dtype=object)
+        assert len(agents) == AGENTS
+        ratio, does = report[value > 0] / value[value > 0], does[value > 0]
         assert ratio[does == "truthful"] == pytest.approx(1)
         assert ratio[does == "shading"] == pytest.approx(0.8)
         assert (ratio[does == "zero-intelligence"] < 1).all()
-        assert np.isin(ratio[does == "hedge"].round(6), FACTORS).all()
+        assert np.isin(ratio[does == "hedge"].round(6), CHOICES).all()
+    assert told["round"] == 2 * ROUNDS
 
 
 def test_one_learner_learns_what_an_array_of_them_does() -> None:
     model = network(AGENTS, LAYERS)
-    calibration = floor_of(model)
-    market = ComputeMarket(
-        calibration, QuadraticSurrogate(), ShadowPrice(), [BUDGET], strategy=find_strategy("hedge"), reentry=True,
-        agents={"head": OneByOne, "ffn": OneByOne},
-    )  # fmt: skip
+    _, market = both(floor_of(model), "hedge")
     market.step()
-    learners: list[OneByOne] = sorted(market.agents, key=lambda agent: agent.row)
-    before, books = np.array([agent.score for agent in learners]), market.ledger
-    price, nothing = books.price.copy(), np.zeros(AGENTS)
+    before, price = np.array([a.score for a in market.agents]), np.array([a.price for a in market.agents])
     market.step()
-    outcome = Outcome(books.value, nothing, nothing, price, nothing)
-    expected = Hedge(FACTORS).rewards(outcome)
+    nothing, value = np.zeros(AGENTS), np.array([agent.value for agent in market.agents])
+    expected = Hedge(CHOICES).rewards(Outcome(value, nothing, nothing, price, nothing))
     assert (expected[:, 1:].max(0) > 0).all()
-    assert np.array([agent.score for agent in learners]) - before == pytest.approx(expected)
+    assert np.array([agent.score for agent in market.agents]) - before == pytest.approx(expected)
