@@ -25,7 +25,7 @@ class Ranking:
     cost: Tensor
     floor: float
     unit: Tensor = field(init=False)  # [..., n] reservation price per cost
-    order: Tensor = field(init=False)  # [..., n] positions of agents, first the first of the ranking
+    rank: Tensor = field(init=False)  # [..., n] each agent's place, from 0
     ranked: Tensor = field(init=False)  # [..., n + 2] the same, descending, between inf and -inf
     eligible: Tensor = field(init=False)  # [...] how many would buy at the floor
 
@@ -37,7 +37,8 @@ class Ranking:
         object.__setattr__(self, "unit", unit)
         before, past = (unit.new_full((*unit.shape[:-1], 1), end) for end in (torch.inf, -torch.inf))
         sorted_unit, order = unit.sort(dim=-1, descending=True, stable=True)
-        object.__setattr__(self, "order", order)
+        place = torch.arange(order.shape[-1], device=order.device).expand_as(order)
+        object.__setattr__(self, "rank", torch.empty_like(order).scatter_(-1, order, place))
         object.__setattr__(self, "ranked", torch.cat([before, sorted_unit, past], -1))
         object.__setattr__(self, "eligible", ((unit >= self.floor) & (unit > -torch.inf)).sum(-1))
 
@@ -47,13 +48,7 @@ class Ranking:
 
     def members(self, count: Tensor) -> Tensor:
         """Bool [..., n]: the first `count` agents of the order."""
-        last = self.threshold(count - 1)
-        inside = self.unit >= last.unsqueeze(-1)
-        if (self.threshold(count) == last).any():  # some of those tied with the last member stay outside
-            above, tied = self.unit > last.unsqueeze(-1), self.unit == last.unsqueeze(-1)
-            room = count.unsqueeze(-1) - above.sum(-1, keepdim=True)
-            inside = above | (tied & (tied.cumsum(-1) <= room))
-        return inside & (count > 0).unsqueeze(-1)
+        return self.rank < count.unsqueeze(-1)
 
     def demand(self, price: Tensor, members: Tensor) -> Tensor:
         """Quantity [..., n] that the members buy at a price [...], none of them leaving."""
