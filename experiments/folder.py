@@ -11,6 +11,7 @@ from typing import Any, final
 import numpy as np
 import pandas as pd
 import safetensors.torch
+import yaml
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from torch import Tensor
@@ -71,6 +72,21 @@ def refuse_foreign(path: str | Path, foreign: Sequence[str], otherwise: str) -> 
     """Raise InputError where a folder holds something else."""
     if foreign:
         raise InputError(f"--out {str(path)!r} holds {foreign[0]!r}, {otherwise}")
+
+
+def check_same(path: Path, config: str) -> None:
+    """Refuse to go on in a folder with other settings (yaml) than it was begun with.
+
+    Raises:
+        InputError: the first setting that differs.
+    """
+    then, now = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8")), yaml.safe_load(config)
+    for name in sorted({*then, *now}):
+        if then.get(name) != now.get(name):
+            raise InputError(
+                f"--out {str(path)!r} was begun with {name} = {then.get(name)!r}, now it is {now.get(name)!r}; resume "
+                "with the same settings, or use --overwrite"
+            )
 
 
 def write_whole(file: Path, content: str | bytes) -> None:

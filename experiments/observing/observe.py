@@ -12,6 +12,7 @@ import pandas as pd
 from walras.experiments.floor import check_length
 from walras.experiments.folder import write_table
 from walras.experiments.observing.config import ObserveConfig
+from walras.experiments.observing.evaluations import Evaluations
 from walras.experiments.observing.examples import TOKENS, Shown, examples
 from walras.experiments.observing.folder import ObserveFolder
 from walras.experiments.observing.inactive import warnings
@@ -40,8 +41,12 @@ def observe(
     out: str | Path | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
+    *,
+    resume: bool = False,
 ) -> Observed:
     """Sweep budgets and controls; write the folder `out` where one is given.
+
+    With `resume` evaluations that the folder holds of an interrupted sweep with the same settings are not run again.
 
     Raises:
         InputError: bad settings or data, before a network is loaded or a file written; a layer that the network has
@@ -49,7 +54,7 @@ def observe(
     """
     started = time.monotonic()
     progress = progress or Silent()
-    folder = None if out is None else ObserveFolder(out, overwrite)
+    folder = None if out is None else ObserveFolder(out, config.as_yaml(), overwrite, resume)
     task = find_task(config.task, config.data)
     task.check(config.length)
     task = task if config.limit is None else task.first(config.limit)
@@ -58,7 +63,7 @@ def observe(
     check_length(model, config.length)
     sizes = {"batch_size": config.batch_size, "length": config.length}
     batches = task.calibration(tokenizer, sentences=config.sentences, seed=config.seed, **sizes)
-    sweep = Sweep(config, Subject(model, tokenizer, task, **sizes), batches)
+    sweep = Sweep(config, Subject(model, tokenizer, task, **sizes), batches, Evaluations(folder))
     progress.update(step, completed=1, description=f"{config.model} on {task.name}")
     bar = progress.add_task("Unconstrained", total=len(sweep))
     found: list[Observation] = []
@@ -83,7 +88,6 @@ def observe(
     }  # fmt: skip
     result = Observed(table, layer_table(found), pictured, warned, summary)
     if folder is not None:
-        folder.begin(config.as_yaml())
         write_table(folder.path / "observe.parquet", result.table)
         write_table(folder.path / "layers.parquet", result.layers)
         write_report(folder, result.table, result.examples, result.summary)

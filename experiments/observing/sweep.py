@@ -1,9 +1,10 @@
 """The settings of a sweep, one evaluation of the task each, and what attention did meanwhile."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, final
 
 import torch
@@ -11,6 +12,7 @@ from torch import nn
 
 from walras.errors import InputError
 from walras.experiments.observing.config import UNCONSTRAINED, ObserveConfig
+from walras.experiments.observing.evaluations import Evaluations, Found
 from walras.experiments.observing.rules import Rules, lottery, ruled
 from walras.experiments.observing.scarcity import constrained_layers
 from walras.experiments.observing.tally import Tally
@@ -87,12 +89,12 @@ class Subject:
         """How many it has."""
         return len(layer_paths(self.model))
 
-    def under(self, rules: Rules) -> tuple[float, Tally]:
+    def under(self, rules: Rules) -> Found:
         """The metric under rules, one a layer, and the tally."""
         tally = Tally(self.layers, [layer for layer, rule in enumerate(rules) if rule is not None])
         return self._evaluated(attention_market(self.model, rules, tally)), tally
 
-    def eliminating(self, k: int) -> tuple[float, Tally]:
+    def eliminating(self, k: int) -> Found:
         """The metric where k tokens stay, and the tally."""
         tally = Tally(self.layers, ())
         return self._evaluated(token_elimination(self.model, k, tally)), tally
@@ -112,6 +114,7 @@ class Sweep:
     config: ObserveConfig
     subject: Subject
     batches: Sequence[Batch]  # on which a rule's setting is found
+    evaluations: Evaluations = field(default_factory=Evaluations)
     patterns: dict[str, tuple[int, ...]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -134,24 +137,28 @@ class Sweep:
 
     def _of(self, subject: Subject, baseline: str, control: str) -> Iterator[list[Observation]]:
         config, layers = self.config, subject.layers
-        dense, tally = subject.under([None] * layers)
+        dense, tally = self.evaluations(baseline, partial(subject.under, [None] * layers))
 
         def seen(
-            pattern: str, rule: str, budget: float, control: str, found: tuple[float, Tally], slack: bool = False
-        ) -> Observation:
+            pattern: str, rule: str, budget: float, control: str, run: Callable[[], Found], slack: bool = False
+        ) -> list[Observation]:
             chosen = self.patterns.get(pattern, tuple(range(1, layers)))
-            return Observation(pattern, chosen, rule, budget, control, found[0], dense, found[1], subject.costs, slack)
+            value, did = self.evaluations(f"{pattern}: {rule} {budget!r}, {control}", run)
+            return [Observation(pattern, chosen, rule, budget, control, value, dense, did, subject.costs, slack)]
 
-        yield [seen(pattern, NONE, math.nan, baseline, (dense, tally)) for pattern in self.patterns]
+        yield [
+            Observation(pattern, chosen, NONE, math.nan, baseline, dense, dense, tally, subject.costs)
+            for pattern, chosen in self.patterns.items()
+        ]
         for pattern, chosen in self.patterns.items():
             for budget in config.budgets:
                 found = ruled(config.rule, budget, subject.model, self.batches, chosen, layers)
-                yield [seen(pattern, config.rule, budget, control, subject.under(found.rules), found.slack)]
+                yield seen(pattern, config.rule, budget, control, partial(subject.under, found.rules), found.slack)
                 if control == NONE and self._drawn:
                     rules = lottery(max(round(budget), 1), config.seed, chosen, layers)
-                    yield [seen(pattern, config.rule, budget, "random-k", subject.under(rules))]
+                    yield seen(pattern, config.rule, budget, "random-k", partial(subject.under, rules))
         for k in self._eliminated if control == NONE else ():
-            yield [seen("tokens", ELIMINATION, float(k), control, subject.eliminating(k))]
+            yield seen("tokens", ELIMINATION, float(k), control, partial(subject.eliminating, k))
 
     @property
     def _drawn(self) -> bool:

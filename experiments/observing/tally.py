@@ -1,7 +1,7 @@
 """Running sums of what attention does, layer by layer: memory does not grow with the split."""
 
-from collections.abc import Collection
-from typing import final
+from collections.abc import Collection, Mapping
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -67,6 +67,21 @@ class Tally:
         self.sequences += batch if layer == 0 else 0
         self._ran[layer] += batch * queries, batch * queries * keys
         self._real[layer] += tokens, open_, kept
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """All of it, for json, which keeps floats to the last bit."""
+        found = {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in vars(self).items()}
+        return found | {"constrained": sorted(self.constrained)}
+
+    @staticmethod
+    def of(state: Mapping[str, Any]) -> "Tally":
+        """The tally of such a state."""
+        found = Tally(len(state["rows"]), state["constrained"])
+        for name, value in vars(found).items():
+            if name != "constrained":
+                setattr(found, name, np.array(state[name]) if isinstance(value, np.ndarray) else state[name])
+        return found
 
     @property
     def by_layer(self) -> NDArray[np.float64]:

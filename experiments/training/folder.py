@@ -4,10 +4,8 @@ import shutil
 from pathlib import Path
 from typing import final
 
-import yaml
-
 from walras.errors import InputError
-from walras.experiments.folder import names_in, write_whole
+from walras.experiments.folder import check_same, names_in, write_whole
 
 PARTS = (
     "config.yaml", "result.json", "steps.parquet", "judged.parquet", "allocation.safetensors", "model", "checkpoint",
@@ -28,21 +26,11 @@ class TrainFolder:
         self.path, self.config = Path(path), config
         present = names_in(path, PARTS, "no part of a training run; choose another")
         if resume and "config.yaml" in present:
-            self._check_same()
+            check_same(self.path, config)
             if "result.json" in present:
                 raise InputError(f"--out {str(path)!r} has finished; there is nothing to resume")
         elif present and not overwrite:
             raise InputError(f"--out {str(path)!r} holds a run; use --resume to go on, or --overwrite to replace it")
-
-    def _check_same(self) -> None:
-        text = (self.path / "config.yaml").read_text(encoding="utf-8")
-        then, now = yaml.safe_load(text), yaml.safe_load(self.config)
-        for name in sorted({*then, *now}):
-            if then.get(name) != now.get(name):
-                raise InputError(
-                    f"--out {str(self.path)!r} was begun with {name} = {then.get(name)!r}, now it is "
-                    f"{now.get(name)!r}; resume with the same settings, or use --overwrite"
-                )
 
     def begin(self) -> None:
         """Remove what an earlier run left, and write the settings."""

@@ -291,6 +291,42 @@ def test_folders_are_only_replaced_where_that_is_wanted(
 
 
 @pytest.mark.usefixtures("no_pictures")
+def test_an_interrupted_sweep_goes_on(
+    walras: Walras, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = {**settings, "limit": 4, "budgets": [4, 2], "constrain": ["first-half"]}
+    file = tmp_path / "s.yaml"
+    file.write_text(ObserveConfig.of(few).as_yaml(), encoding="utf-8")
+    whole = observe(ObserveConfig.of(few), "whole")
+    evaluate, done, last = Subject._evaluated, [0], [5]
+
+    def counted(self: Subject, scarcity: Any) -> float:
+        if done[0] == last[0]:
+            raise KeyboardInterrupt
+        done[0] += 1
+        return evaluate(self, scarcity)
+
+    monkeypatch.setattr(Subject, "_evaluated", counted)
+    stopped = walras("observe", "--config", file, "--out", "o")
+    assert stopped.code == 130
+    assert "--out o --resume goes on from there" in stopped.err
+    assert {p.name for p in Path("o").iterdir()} == {"config.yaml", "evaluations.json"}
+    assert "--resume to go on" in walras("observe", "--config", file, "--out", "o").error
+    other = walras("observe", "--config", file, "--limit", "3", "--out", "o", "--resume").error
+    assert "begun with limit = 4, now it is 3" in other
+    last[0] = -1
+    answer = walras("observe", "--config", file, "--out", "o", "--resume")
+    assert answer.code == 0, answer.err
+    assert done[0] == 10  # 2 unconstrained, 2 budgets, 2 drawn by lot, 2 eliminated, 2 untrained: each once
+    for name in ("observe", "layers"):
+        pd.testing.assert_frame_equal(pd.read_parquet(f"o/{name}.parquet"), pd.read_parquet(f"whole/{name}.parquet"))
+    assert len(whole.table) == done[0]
+    assert not Path("o/evaluations.json").exists()
+    assert "nothing to resume" in walras("observe", "--config", file, "--out", "o", "--resume").error
+    assert "--resume needs the folder" in walras("observe", "--config", file, "--resume").error
+
+
+@pytest.mark.usefixtures("no_pictures")
 def test_a_new_folder_each_time(walras: Walras, settings: dict[str, Any], tmp_path: Path) -> None:
     file = tmp_path / "s.yaml"
     few = {**settings, "limit": 4, "budgets": [2], "controls": [], "constrain": ["all"], "eliminate": False}

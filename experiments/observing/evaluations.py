@@ -1,0 +1,27 @@
+"""Evaluations of a sweep that are kept as they come, so that a sweep that was killed goes on."""
+
+from collections.abc import Callable
+from typing import Any, final
+
+from walras.experiments.observing.folder import ObserveFolder
+from walras.experiments.observing.tally import Tally
+
+Found = tuple[float, Tally]  # the task's metric, and what attention did
+
+
+@final
+class Evaluations:
+    """Every evaluation by its name. What a folder has of earlier ones is not run again."""
+
+    def __init__(self, folder: ObserveFolder | None = None) -> None:
+        self.folder = folder
+        self.known: dict[str, Any] = {} if folder is None else folder.evaluations()
+
+    def __call__(self, name: str, run: Callable[[], Found]) -> Found:
+        """What is known under the name, or else is found now, and kept."""
+        if name not in self.known:
+            value, tally = run()
+            self.known[name] = {"value": value, "tally": tally.state}
+            if self.folder is not None:
+                self.folder.keep(self.known)
+        return self.known[name]["value"], Tally.of(self.known[name]["tally"])
