@@ -2,7 +2,7 @@
 
     python -m walras.experiments.benchmarks.populations --data GLUE_FOLDER
 
-MiniLM, `fisher` values of 128 training sentences, taken anew in each of 12 rounds at the final budget with re-entry, so
+MiniLM, `fisher` values of 64 training sentences, taken anew in each of 12 rounds at the final budget with re-entry, so
 that learners learn from the network's own answers; no repair. Means over the last third of the rounds, by the true
 values of the round. Seed by seed; the same command goes on after an interruption. Written to populations.csv: a row a
 run. `--rows FILE` takes rows of runs that were finished elsewhere from such a file.
@@ -78,7 +78,7 @@ def grid(data: str, seeds: int, model: str) -> RunCells:
             f"{rule}, {population}",
             RunConfig(
                 model=model, task="stsb", data=data, mechanism=rule, strategy=population, budget=budget, rounds=ROUNDS,
-                schedule="constant", reentry=True, sentences=128, seed=seed, probes=0,
+                schedule="constant", reentry=True, sentences=64, seed=seed, probes=0,
             ),
         )
         for seed, budget, rule, population in product(range(seeds), BUDGETS, RULES, POPULATIONS)
