@@ -71,8 +71,8 @@ def rational(mechanism: Mechanism, market: Market) -> str:
 
 
 def permutation(mechanism: Mechanism, market: Market) -> str:
-    """Where no two agents tie, their order does not matter."""
-    per_cost = market.scores.unsqueeze(-1) / market.cost
+    """Where no two agents tie, their order does not matter. Budgets may make ties of different scores."""
+    per_cost = market.bids().reservation_price().unsqueeze(-1) / market.cost
     if (per_cost.sort(-2).values.diff(dim=-2) == 0).any():
         return ""
     order = torch.randperm(market.scores.shape[-1], generator=torch.Generator().manual_seed(0))

@@ -26,7 +26,7 @@ from walras.mechanisms import (
     TabulatedBids,
     TriangularBids,
 )
-from walras.mechanisms.properties import ALWAYS, NAMED, CheckFunction, precise
+from walras.mechanisms.properties import ALWAYS, NAMED, CheckFunction, permutation, precise
 from walras.mechanisms.random_markets import POPULATIONS, Market, Population
 from walras.mechanisms.traits import INDIVISIBLE, SEVERAL_RESOURCES
 
@@ -98,6 +98,14 @@ def test_a_supply_that_is_just_enough_but_for_rounding() -> None:
     assert market.supply.double().item() < cost.double().sum().item()
     assert precise(MECHANISMS["ShadowPrice"](), market) == ""
     assert precise(MECHANISMS["ShadowPrice"](), replace(market, supply=cost.sum(0) * 0.9)) == ""
+
+
+def test_budgets_make_ties_of_different_scores() -> None:
+    """Found: of two agents whose budget is the same amount a unit of cost, the first is served: order matters."""
+    cost = torch.tensor([0.5, 0.25, 0.5, 0.5, 0.25, 1.0], dtype=torch.float64).unsqueeze(-1)
+    scores, supply = torch.tensor([2.0, 0.25, 0.25, 1.5, 0.5, 0.25]).double(), torch.tensor([0.75]).double()
+    market = of(Market("found", POPULATIONS["indivisible"], scores, supply, cost), "indivisible with budgets")
+    assert permutation(MECHANISMS["ShadowPrice"](), market) == ""
 
 
 @dataclass(frozen=True)
