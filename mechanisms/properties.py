@@ -71,9 +71,10 @@ def rational(mechanism: Mechanism, market: Market) -> str:
 
 
 def permutation(mechanism: Mechanism, market: Market) -> str:
-    """Where no two agents tie, their order does not matter. Budgets may make ties of different scores."""
-    per_cost = market.bids().reservation_price().unsqueeze(-1) / market.cost
-    if (per_cost.sort(-2).values.diff(dim=-2) == 0).any():
+    """Where no two agents tie, their order does not matter. Budgets may make ties of different scores for one level."""
+    bids = market.bids()
+    ranked = [market.scores, *([bids.reservation_price()] if traits.INDIVISIBLE in bids.traits else [])]
+    if any(((by.unsqueeze(-1) / market.cost).sort(-2).values.diff(dim=-2) == 0).any() for by in ranked):
         return ""
     order = torch.randperm(market.scores.shape[-1], generator=torch.Generator().manual_seed(0))
     plain = market.clear(mechanism)
