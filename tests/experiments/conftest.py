@@ -165,6 +165,12 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("walras.experiments.plots.png", lambda figure: b"picture")
 
 
+@pytest.fixture(scope="session")
+def patience() -> float:
+    """Seconds until a process of its own must have acted; a busy machine took over 120 to import torch twice."""
+    return 600.0
+
+
 @pytest.fixture
 def spawn(tmp_path: Path) -> Callable[..., "subprocess.Popen[str]"]:
     """`walras ARGUMENTS...` in a process of its own; keywords are environment variables."""

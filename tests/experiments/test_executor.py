@@ -13,8 +13,6 @@ import pytest
 from walras.errors import InputError
 from walras.experiments.executor import Executor, Local, Outcome, Serial, cores
 
-LIMIT = 60.0  # seconds until a process of its own must have done something
-
 # Jobs stand in a file of their own, which a fresh process imports without all that this one needs.
 JOBS = """
 import os, signal, sys, time
@@ -31,7 +29,7 @@ def job(item):
     if item == "gone":
         os._exit(4)
     if item == "waits":
-        time.sleep(600)
+        time.sleep(3_600)  # longer than any patience
     threads = [os.environ[f"{name}_NUM_THREADS"] for name in ("OMP", "MKL", "OPENBLAS")]
     Path(f"{item}.done").write_text(f"{threads} {signal.getsignal(signal.SIGINT) == signal.SIG_IGN}")
 """
@@ -57,9 +55,9 @@ def outcomes(executor: Executor, *items: str) -> dict[str, str | None]:
     return {outcome.item: outcome.error for outcome in told}
 
 
-def pid_of(item: str) -> int:
+def pid_of(item: str, patience: float) -> int:
     """The process that has begun with an item."""
-    until, file = time.monotonic() + LIMIT, Path(f"{item}.pid")
+    until, file = time.monotonic() + patience, Path(f"{item}.pid")
     while not (file.exists() and file.read_text()):
         assert time.monotonic() < until
         time.sleep(0.02)
@@ -98,27 +96,27 @@ def test_one_after_another_in_this_process(here: Path, monkeypatch: pytest.Monke
     assert {p.read_text() for p in here.glob("*.pid")} == {str(os.getpid())}
 
 
-def test_closing_ends_what_still_runs(here: Path) -> None:
+def test_closing_ends_what_still_runs(here: Path, patience: float) -> None:
     import walras_test_jobs
 
     with closing(Local(2).run(walras_test_jobs.job, ["waits", "a", "waits", "b"])) as found:
         assert next(found) == Outcome("a")
-        pid = pid_of("waits")
+        pid = pid_of("waits", patience)
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
     assert not Path("b.done").exists()
 
 
-def test_workers_end_when_their_parent_is_killed(here: Path) -> None:
+def test_workers_end_when_their_parent_is_killed(here: Path, patience: float) -> None:
     code = (
         "from walras.experiments.executor import Local\nimport walras_test_jobs\n"
         "if __name__ == '__main__':\n    list(Local(1).run(walras_test_jobs.job, ['waits']))\n"
     )
     (here / "code" / "parent.py").write_text(code)
     parent = subprocess.Popen([sys.executable, here / "code" / "parent.py"], stdout=subprocess.PIPE)
-    pid_of("waits")
+    pid_of("waits", patience)
     parent.send_signal(signal.SIGKILL)
-    parent.communicate(timeout=LIMIT)  # the worker holds its end of the pipe for as long as it lives
+    parent.communicate(timeout=patience)  # the worker holds its end of the pipe for as long as it lives
 
 
 def test_workers_that_are_none() -> None:
