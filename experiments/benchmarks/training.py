@@ -1,14 +1,16 @@
-"""Prices in training beside post-hoc pruning with the same further epochs, on the same fine-tuned dense models.
+"""Prices in training beside post-hoc pruning with the same further epochs, on the same dense models.
 
     python -m walras.experiments.benchmarks.training --data GLUE_FOLDER --only stsb
+    python -m walras.experiments.benchmarks.training --data DATA_FOLDER --only wikitext2 --model runs/small-gpt2/model
 
 For every task and seed: a dense model is fine-tuned for three epochs; from it `walras train` goes on for three epochs
 under a price (a market that clears four times in the first quarter of the steps), and for each baseline a recipe
-removes units first and what is left is trained for the same three epochs. Every cell is a run folder, so that the same
-command goes on after an interruption. Written to the folder: training_TASK.csv (a row a cell; columns `untrained ...`
-hold what a recipe left before it was trained), training_TASK_statistics.csv (baselines against `cleared`), and
-training_TASK_cells.jsonl, the results of finished cells: `--cells FOLDER` takes what was run elsewhere, with the same
-settings, from such files.
+removes units first and what is left is trained for the same three epochs. WikiText begins from a decoder that is
+trained already (that of small_gpt2): all cells go on from it for 2,000 blocks of 256 tokens, and so does the dense
+model, whose run is in wikitext2-dense/. Every cell is a run folder, so that the same command goes on after an
+interruption. Written to the folder: training_TASK.csv (a row a cell; columns `untrained ...` hold what a recipe left
+before it was trained), training_TASK_statistics.csv (baselines against `cleared`), and training_TASK_cells.jsonl, the
+results of finished cells: `--cells FOLDER` takes what was run elsewhere, with the same settings, from such files.
 """
 
 import json
@@ -20,7 +22,7 @@ from typing import Annotated, Any, final
 
 import typer
 
-from walras.errors import UnknownNameError, WalrasError
+from walras.errors import InputError, UnknownNameError, WalrasError
 from walras.experiments.benchmarks.frontier import keeping, machine, restore
 from walras.experiments.cell import Cell
 from walras.experiments.executor import Local, cores
@@ -44,11 +46,18 @@ class Study:
     budgets: Sequence[float] = (0.6, 0.4, 0.8)  # in the order of their runs
     baseline_budgets: Sequence[float] = (0.6, 0.4)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    trained: bool = False  # whether cells begin from the model that is named, and not from the dense runs
 
     def dense(self, task: str, data: str, more: Mapping[str, Any]) -> Grid:
         """Dense models, one a seed."""
         common = {"task": task, "data": data, "pricing": "none", "budget": 1.0, **self.settings, **more}
         return Grid([Cell("dense", TrainConfig.of({**common, "seed": seed})) for seed in self.seeds])
+
+    def starts(self, dense: Grid, folder: SweepFolder) -> Mapping[int, Path]:
+        """The model that all cells of a seed begin from."""
+        if self.trained:
+            return {cell.seed: Path(cell.config.model) for cell in dense.cells}
+        return {cell.seed: folder.place(cell) / "model" for cell in dense.cells}
 
     def cells(self, task: str, data: str, dense: Mapping[int, Path], more: Mapping[str, Any]) -> Grid:
         """Ours and the baselines from the dense model of their seed; budget by budget, so that half a run tells."""
@@ -68,15 +77,25 @@ STUDIES = {
     "sst2": Study((0, 1, 2), settings={"limit": 8000}),
     "mnli": Study((0,)),
     "cola": Study((0,), budgets=(0.6, 0.4)),
-}
+    "wikitext2": Study(
+        (0,), (0.6, 0.9, 0.8, 0.7), (0.6, 0.9, 0.8, 0.7),
+        {
+            "task": "wikitext2:tokens=65536", "epochs": 1, "limit": 2000, "length": 256, "batch_size": 16,
+            "sentences": 128, "rate": 3e-4,
+        },
+        trained=True,
+    ),
+}  # fmt: skip
+GLUE = ("stsb", "sst2", "mnli", "cola")
+OWN_MODEL = ("cola", "wikitext2")  # the others are about MiniLM
 
 
 def main(
-    data: Annotated[str, typer.Option(help="Folder in the GLUE layout.")],
+    data: Annotated[str, typer.Option(help="Folder in the GLUE layout; or with wikitext-2/ in it.")],
     out: Annotated[Path, typer.Option(help="Folder of the cells and tables.")] = Path("runs/training"),
     cells: Annotated[Path | None, typer.Option(help="Folder of training_TASK_cells.jsonl: results at hand.")] = None,
-    only: Annotated[list[str] | None, typer.Option(help="Tasks to run. [default: all]")] = None,
-    model: Annotated[str | None, typer.Option(help="Folder of all-mpnet-base-v2, for cola. [default: MiniLM]")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Tasks to run. [default: all of GLUE]")] = None,
+    model: Annotated[str | None, typer.Option(help="Model for cola (all-mpnet-base-v2) or wikitext2.")] = None,
     seeds: Annotated[list[int] | None, typer.Option(help="Seeds to run, in this order. [default: the study's]")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes, one thread each. [default: one a core]")] = None,
     limit: Annotated[int | None, typer.Option(help="Training rows at most, for a small run.")] = None,
@@ -88,10 +107,12 @@ def main(
         write_whole(out / "training_machine.json", json.dumps(machine(executor.workers), indent=2) + "\n")
         small = {name: value for name, value in (("limit", limit), ("epochs", epochs)) if value is not None}
         failed = 0
-        for task in only or STUDIES:
+        for task in only or GLUE:
             if task not in STUDIES:
                 raise UnknownNameError("study", task, STUDIES)
-            more = {**small, **({"model": model} if model is not None and task == "cola" else {})}
+            if STUDIES[task].trained and model is None:
+                raise InputError(f"{task} begins from a trained decoder; name its folder: --model FOLDER")
+            more = {**small, **({"model": model} if model is not None and task in OWN_MODEL else {})}
             study = STUDIES[task] if seeds is None else replace(STUDIES[task], seeds=tuple(seeds))
             failed += _study(task, study, data, out, cells, executor, more)
     except WalrasError as error:
@@ -107,8 +128,7 @@ def _study(
     """One task; how many cells failed."""
     folder, first = SweepFolder(out / task), SweepFolder(out / f"{task}-dense")
     dense = study.dense(task, data, more)
-    places = {cell.seed: first.place(cell) / "model" for cell in dense.cells}
-    grid = study.cells(task, data, places, {k: v for k, v in more.items() if k != "model"})
+    grid = study.cells(task, data, study.starts(dense, first), {k: v for k, v in more.items() if k != "model"})
     if cells is not None:
         restore(grid.cells, folder, cells / f"training_{task}_cells.jsonl")
     with progress_bar() as progress, keeping(grid.cells, folder, out / f"training_{task}_cells.jsonl"):

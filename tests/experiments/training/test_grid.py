@@ -117,6 +117,19 @@ def test_a_study_compares_with_ours_over_the_budgets_that_both_have(tmp_path: Pa
     assert table["sparsity"].to_numpy() == pytest.approx(0.25)
 
 
+def test_a_study_begins_from_its_dense_runs_or_from_a_trained_model(tmp_path: Path) -> None:
+    folder = SweepFolder(tmp_path)
+    for trained in (False, True):
+        study = Study((0, 1), settings={"model": "decoder"}, trained=trained)
+        dense = study.dense("sst2", "data", {})
+        assert {cell.config.pricing for cell in dense.cells} == {"none"}
+        starts = study.starts(dense, folder)
+        places = [folder.place(cell) / "model" for cell in dense.cells]
+        assert [starts[seed] for seed in (0, 1)] == ([Path("decoder")] * 2 if trained else places)
+        cells = study.cells("sst2", "data", starts, {}).cells
+        assert {(cell.seed, cell.config.model) for cell in cells} == {(seed, str(starts[seed])) for seed in (0, 1)}
+
+
 def test_without_a_cell_of_the_reference_there_are_no_statistics(tmp_path: Path) -> None:
     grid = Grid.of({"pricing": "none"}, {"budget": [0.5, 0.4]}, 1)
     found = finished(replace(grid, reference="ours"), SweepFolder(tmp_path / "grid"), lambda cell: 0.5)
