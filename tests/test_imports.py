@@ -118,7 +118,7 @@ def loaded(code: str) -> set[str]:
     report = f"import sys\n{code}\nprint('loaded:', *(m for m in {HEAVY} if m in sys.modules))"
     command = [sys.executable, "-W", "error", "-c", report]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("COV")}  # a coverage plugin imports more
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment)
     assert done.returncode == 0, done.stderr
     return set(done.stdout.rsplit("loaded:", 1)[1].split())
 

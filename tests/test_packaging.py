@@ -61,7 +61,7 @@ def hidden(path: Path) -> bool:
 
 def run(*command: str | Path, cwd: Path) -> None:
     """Run this Python; what it printed is the failure's message."""
-    done = subprocess.run([sys.executable, *command], cwd=cwd, text=True, capture_output=True, timeout=300, check=False)
+    done = subprocess.run([sys.executable, *command], cwd=cwd, text=True, capture_output=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -136,7 +136,7 @@ def test_another_process_with_another_hash_seed_writes_the_same_trace(
 
 def test_help_needs_no_torch() -> None:
     code = (
-        "import sys, time; t = time.perf_counter(); sys.argv = ['walras', '--help']\n"
+        "import sys; sys.argv = ['walras', '--help']\n"
         "from walras.experiments.cli import main\n"
         "try: main()\n"
         "except SystemExit as end: assert not end.code\n"

@@ -157,9 +157,9 @@ def test_on_a_network() -> None:
 def test_it_is_fast(units: Inventory, seconds: float) -> None:
     gradients = drawn(0, 256, len(units))
     start = smallest(gradients, len(units) // 2)
-    began = time.perf_counter()
+    began = time.process_time()  # a busy machine stretches the clock on the wall
     rearrange(gradients, units, start)
-    assert time.perf_counter() - began < seconds
+    assert time.process_time() - began < seconds
 
 
 def test_bad_input() -> None:

@@ -47,7 +47,7 @@ def start(hashes: int, *runs: tuple[Path, int]) -> subprocess.Popen[str]:
 def test_same_seed_same_bytes(tmp_path: Path) -> None:
     first, second, other = (tmp_path / name for name in ("first", "second", "other"))
     for process in (start(0, (first, 1)), start(12345, (other, 2), (second, 1))):
-        _, errors = process.communicate(timeout=300)
+        _, errors = process.communicate(timeout=600)
         assert process.returncode == 0, errors
     parts = {folder: [p.read_bytes() for p in sorted(folder.iterdir())] for folder in (first, second, other)}
     assert len(parts[first]) == 3

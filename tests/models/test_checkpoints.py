@@ -199,7 +199,7 @@ def test_the_modelling_file_stands_for_itself(tiny: Any, tmp_path: Path) -> None
         "m = transformers.AutoModelForCausalLM.from_pretrained('small', trust_remote_code=True)\n"
         "print('sum:', float(m(torch.arange(9)[None] + 4).logits.double().sum()))"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     found = float(done.stdout.rpartition("sum:")[2])
     with torch.no_grad():
@@ -414,7 +414,7 @@ def test_weights_for_which_there_is_no_room(tiny: Any, tmp_path: Path) -> None:
         "try:\n    save(model, None, 'out', card='new', overwrite=True)\n"
         "except InputError as error:\n    print('refused:', error)"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert "refused: cannot write 'out': " in done.stdout
     assert contents(tmp_path) == before

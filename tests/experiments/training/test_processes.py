@@ -48,7 +48,7 @@ def test_two_processes(models: Path, glue: Path, tmp_path: Path) -> None:
             str(tmp_path / f"{processes}"),
         ]
         line = [sys.executable, *(launch if processes > 1 else []), str(script), *arguments]
-        done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("latency, 32 x 16") == 1, done.stdout
         assert done.stderr.count("timing\n") == 1, done.stderr
