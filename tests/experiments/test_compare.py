@@ -256,7 +256,7 @@ def test_killed_in_the_middle_and_started_again_gives_the_same_bytes(
         until = time.monotonic() + patience
         while len(list(out.glob("cells/*/trace/part-00001.parquet"))) < 2:
             assert sweep.poll() is None
-            assert time.monotonic() < until
+            assert time.monotonic() < until, sorted(out.rglob("*"))
             time.sleep(0.02)
     finally:
         sweep.send_signal(signal.SIGKILL)

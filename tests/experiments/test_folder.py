@@ -108,7 +108,7 @@ def test_ctrl_c_leaves_what_can_be_read(
     process, run, started = spawn("run", *base), tmp_path / "r", time.monotonic()
     while not (run / "trace" / "part-00001.parquet").exists():
         assert process.poll() is None, process.communicate()
-        assert time.monotonic() - started < patience
+        assert time.monotonic() - started < patience, sorted(run.rglob("*"))
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=patience)
