@@ -12,7 +12,7 @@ from walras.experiments.tasks.rows import Example
 from walras.models.objective import Batch
 
 MOST_HELD_OUT = 1000
-_CHUNK = 16  # batches among which rows are sorted by length, so that little is padded
+_CHUNK = 50  # batches among which rows are sorted by tokens: 3 to 4 % of what is computed is padding then
 
 
 def split(task: Task, share: float, limit: int | None, seed: int) -> Task:
@@ -52,6 +52,7 @@ class Batches:
             raise InputError(f"batches of {self.size} rows do not divide among {processes} processes")
         self.mine = slice(process, None, processes)
         self.epoch = len(self.rows) // self.size  # steps
+        self.widths = np.array([self._width(row) for row in self.rows])
         self._order: tuple[int, NDArray[np.int64]] = (-1, np.zeros(0, dtype=np.int64))
 
     def at(self, step: int) -> Batch:
@@ -62,14 +63,18 @@ class Batches:
         chosen = self._order[1][place * self.size : (place + 1) * self.size][self.mine]
         return self.task.batch(self.tokenizer, [self.rows[i] for i in chosen], self.length)
 
+    def _width(self, row: Example) -> int:
+        """Tokens of a row as the task makes a batch of it: both sentences of a pair together, or the longer one."""
+        batch = self.task.batch(self.tokenizer, [row], self.length)
+        return max((tensor.shape[-1] for tensor in batch.values() if tensor.ndim > 1), default=0)
+
     def _shuffled(self, epoch: int) -> NDArray[np.int64]:
-        """Rows of an epoch: at random into chunks, sorted there by length; the batches at random again."""
+        """Rows of an epoch: at random into chunks, sorted there by tokens; the batches at random again."""
         random = np.random.default_rng([self.seed, epoch])
         order = random.permutation(len(self.rows))[: self.epoch * self.size]
-        lengths = np.array([max(len(e.first), len(e.second or "")) for e in self.rows])
         batches: list[NDArray[np.int64]] = []
         for start in range(0, len(order), self.size * _CHUNK):
             chunk = order[start : start + self.size * _CHUNK]
-            chunk = chunk[np.argsort(lengths[chunk], kind="stable")]
+            chunk = chunk[np.argsort(self.widths[chunk], kind="stable")]
             batches += np.split(chunk, len(chunk) // self.size)
         return np.concatenate([batches[i] for i in random.permutation(len(batches))])

@@ -31,13 +31,23 @@ def task(rows: int) -> Classification:
 
 
 class Recording(list[Any]):
-    """Stands for a tokenizer: what it is asked for is kept."""
+    """Stands for a tokenizer, whose tokens are the letters x: what it is asked for is kept."""
 
     model_input_names = ("input_ids",)
 
     def __call__(self, texts: list[str], *_: Any, **__: Any) -> dict[str, torch.Tensor]:
         self.append(texts)
-        return {"input_ids": torch.zeros(len(texts), 2, dtype=torch.long)}
+        return {"input_ids": torch.zeros(len(texts), max(text.count("x") for text in texts), dtype=torch.long)}
+
+
+def drawn(rows: Classification, steps: list[int], **options: int) -> list[list[str]]:
+    """The texts of batches of 8 rows."""
+    seen = Recording()
+    batches = Batches(rows, seen, 8, 16, seed=1, **options)
+    seen.clear()  # rows are measured one by one before
+    for step in steps:
+        batches.at(step)
+    return list(seen)
 
 
 def test_held_out_rows_are_none_of_those_trained_on() -> None:
@@ -53,28 +63,28 @@ def test_held_out_rows_are_none_of_those_trained_on() -> None:
 
 
 def test_an_epoch_goes_once_through_the_rows_and_any_batch_can_be_had_alone() -> None:
-    seen = Recording()
-    batches = Batches(task(50), seen, 8, 16, seed=1)
+    batches = Batches(task(50), Recording(), 8, 16, seed=1)
     assert batches.epoch == 6
     labels = [batches.at(step)["labels"].tolist() for step in range(6)]
-    assert sum(len(texts) for texts in seen) == 48
     assert Batches(task(50), Recording(), 8, 16, seed=1).at(4)["labels"].tolist() == labels[4]
-    texts = [tuple(t) for t in seen[:6]]
-    second = Recording()
-    again = Batches(task(50), second, 8, 16, seed=1)
-    [again.at(step) for step in range(6, 12)]
-    assert texts != [tuple(t) for t in second]  # another order
-    assert np.mean([len({len(t) for t in batch}) for batch in seen]) < 4  # of like length, out of 7
+    first = drawn(task(50), [*range(6)])
+    assert sum(len(texts) for texts in first) == 48
+    assert drawn(task(50), [*range(6, 12)]) != first  # another order
+
+
+def test_rows_of_as_many_tokens_share_a_batch_however_long_their_texts() -> None:
+    examples = [Example("x" * (1 + i % 6) + "." * ((7 * i) % 48), None, i % 2) for i in range(48)]
+    batches = drawn(Classification("sst2", "accuracy", ("a", "b"), examples, examples[:4]), [*range(6)])
+    assert [len({text.count("x") for text in batch}) for batch in batches] == [1] * 6
+    assert all(len({len(text) for text in batch}) > 2 for batch in batches)
 
 
 def test_processes_share_a_batch() -> None:
-    whole, parts = Recording(), [Recording(), Recording()]
-    Batches(task(40), whole, 8, 16, seed=1).at(3)
-    for i, part in enumerate(parts):
-        Batches(task(40), part, 8, 16, seed=1, process=i, processes=2).at(3)
-    assert sorted(whole[0]) == sorted(parts[0][0] + parts[1][0])
+    (whole,) = drawn(task(40), [3])
+    parts = [drawn(task(40), [3], process=i, processes=2)[0] for i in range(2)]
+    assert sorted(whole) == sorted(parts[0] + parts[1])
     with pytest.raises(InputError, match="8 rows do not divide among 3 processes"):
-        Batches(task(40), whole, 8, 16, seed=1, processes=3)
+        drawn(task(40), [3], processes=3)
 
 
 def test_checkpoints_there_and_back(tmp_path: Path) -> None:
