@@ -19,6 +19,7 @@ from walras.experiments.commands.observe import observe
 from walras.experiments.commands.options import option
 from walras.experiments.commands.train import train
 from walras.experiments.config import RunConfig, parse_budgets, read_config
+from walras.experiments.memory import keep_freed_memory
 from walras.experiments.recipes import resolved
 from walras.experiments.screen import fail, interrupted, output, progress_bar
 
@@ -173,6 +174,7 @@ app.command()(train)
 
 def main() -> None:
     """Run the command line. Errors of the user's input: one line, exit code 2; an interrupt: exit code 130."""
+    keep_freed_memory()
     try:
         app()
     except WalrasError as error:

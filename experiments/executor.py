@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar, final
 
 from walras.errors import InputError
+from walras.experiments.memory import keep_freed_memory
 
 T = TypeVar("T")
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # read once, when a library is loaded
@@ -187,6 +188,7 @@ def _surroundings() -> Iterator[None]:
 def _serve(pipe: Connection, job: Callable[[Any], object]) -> None:
     """In the process: the job for every item that comes, until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    keep_freed_memory()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with suppress(EOFError, OSError):
         while True:

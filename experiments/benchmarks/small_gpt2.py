@@ -17,6 +17,7 @@ from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel, PreTrainedT
 
 from walras.errors import InputError, WalrasError
 from walras.experiments.folder import read_result
+from walras.experiments.memory import keep_freed_memory
 from walras.experiments.screen import fail, output, progress_bar
 from walras.experiments.tasks.wikitext_files import read_wikitext
 from walras.experiments.training.config import TrainConfig
@@ -46,6 +47,7 @@ def main(
     device: Annotated[str, typer.Option(help="cpu, or auto: a GPU where there is one.")] = "auto",
 ) -> None:
     """Train, or go on with it."""
+    keep_freed_memory()
     fresh, run, done = out / "fresh", out / "training", out / "model"
     try:
         if done.exists():
