@@ -18,8 +18,9 @@ from walras.models.distillation import Distillation
 from walras.models.objective import Batch, Objective
 from walras.models.streams import features
 
-KEPT = 65_536
-"""Predictions of a batch that are kept: 256 texts' likeness to each other, not the words of a language model."""
+KEPT = 2**28
+"""Predictions of the dense network that are kept, of all batches together: 1 GiB in float32, which is 5,400 tokens of a
+language model of 49,152 words."""
 
 
 @final
@@ -61,14 +62,14 @@ class Calibration:
     def distillation(self, place: int, batch: Batch, temperature: float) -> Distillation:
         """How far from the dense network's predictions of `batch`, which is number `place`, at a temperature.
 
-        The dense network is run once for each batch, where its predictions are few enough to be kept.
+        The dense network is run once for each batch, as long as there is room to keep its predictions.
         """
         key = place, temperature
         if key in self._targets:
             return self._targets[key]
         with at_rest(self.dense):
             found = Distillation.of(self.dense, batch, self.objective.rows, temperature)
-        if found.target.numel() <= KEPT:
+        if sum(kept.target.numel() for kept in (*self._targets.values(), found)) <= KEPT:
             self._targets[key] = found
         return found
 

@@ -4,6 +4,7 @@ import copy
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -110,6 +111,21 @@ def test_the_dense_network_teaches_the_repaired_one(bert: Any, generator: torch.
     assert KPrune(predictive=0, heads=1)(calibration, ones(bert), generator)[2:6].tolist() == pytest.approx(
         [2.5e-4 * k for k in written(bert)[2:6]], rel=1e-5
     )
+
+
+@pytest.mark.parametrize(("room", "runs"), [(2**28, 0), (0, 1)])
+def test_dense_predictions_are_kept_while_there_is_room(
+    bert: Any, generator: torch.Generator, monkeypatch: pytest.MonkeyPatch, room: int, runs: int
+) -> None:
+    monkeypatch.setattr("walras.agents.valuations.calibration.KEPT", room)
+    calibration = Calibration(
+        bert.model, bert.units, NO_LOSS, bert.batches, np.ones(len(bert.units)), dense := copy.deepcopy(bert.model)
+    )
+    first = KPrune()(calibration, ones(bert), generator)
+    seen: list[object] = []
+    dense.register_forward_hook(lambda *_: seen.append(1))
+    assert torch.equal(KPrune()(calibration.above(1), ones(bert), generator)[-1], first[-1])
+    assert len(seen) == runs * len(bert.batches)
 
 
 def test_the_parts_add_up_and_heads_weigh_more(bert: Any, generator: torch.Generator) -> None:
