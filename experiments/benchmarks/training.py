@@ -130,16 +130,18 @@ def _study(
     grid = study.cells(task, data, study.starts(dense, first), {k: v for k, v in more.items() if k != "model"})
     if cells is not None:
         restore(grid.cells, folder, cells / f"training_{task}_cells.jsonl")
-    with progress_bar() as progress, keeping(grid.cells, folder, out / f"training_{task}_cells.jsonl"):
-        if all(folder.finished(cell) for cell in grid.cells):
-            found = conclude(grid, folder)
-        else:
-            found = run_grid(dense, first, executor, progress)
-            if not found.failed:
-                found = run_grid(grid, folder, executor, progress)
-    for name, copy in (("frontier.csv", ".csv"), ("statistics.csv", "_statistics.csv")):
-        if (folder.path / name).is_file():
-            write_whole(out / f"training_{task}{copy}", (folder.path / name).read_bytes())
+    try:
+        with progress_bar() as progress, keeping(grid.cells, folder, out / f"training_{task}_cells.jsonl"):
+            if all(folder.finished(cell) for cell in grid.cells):
+                found = conclude(grid, folder)
+            else:
+                found = run_grid(dense, first, executor, progress)
+                if not found.failed:
+                    found = run_grid(grid, folder, executor, progress)
+    finally:
+        for name, copy in (("frontier.csv", ".csv"), ("statistics.csv", "_statistics.csv")):
+            if (folder.path / name).is_file():
+                write_whole(out / f"training_{task}{copy}", (folder.path / name).read_bytes())
     output().print(task)
     print_trainings(output(), found)
     return len(found.failed)

@@ -108,25 +108,31 @@ class Trainings:
 
 
 def run_grid(grid: Grid, folder: SweepFolder, executor: Executor, progress: Progress | None = None) -> Trainings:
-    """Train what has not finished; write the tables. A cell that fails is recorded, and the rest goes on."""
+    """Train what has not finished; write the tables, of what has finished where it is interrupted.
+
+    A cell that fails is recorded, and the rest goes on.
+    """
     progress = progress or Silent()
     folder.begin(grid)
     waiting = [cell for cell in grid.cells if not folder.finished(cell)]
     waiting.sort(key=lambda cell: [str(getattr(cell.config, name)) for name in STAGE])  # a network is measured once
     bar = progress.add_task("Runs", total=len(grid.cells))
     progress.update(bar, completed=len(grid.cells) - len(waiting))
-    with closing(executor.run(TrainJob(folder.path.absolute()), waiting)) as outcomes:
-        for outcome in outcomes:
-            cell = outcome.item
-            if outcome.error is None:
-                folder.forget_failure(cell)
-                metric = folder.result(cell)["metric"]
-                told = f"{cell}: {metric['name']} {metric['value']:.4f}"
-            else:
-                folder.record_failure(cell, outcome.error)
-                told = f"{cell}: failed, {reason(outcome.error)}"
-            progress.update(bar, advance=1, description=told)
-    return conclude(grid, folder)
+    try:
+        with closing(executor.run(TrainJob(folder.path.absolute()), waiting)) as outcomes:
+            for outcome in outcomes:
+                cell = outcome.item
+                if outcome.error is None:
+                    folder.forget_failure(cell)
+                    metric = folder.result(cell)["metric"]
+                    told = f"{cell}: {metric['name']} {metric['value']:.4f}"
+                else:
+                    folder.record_failure(cell, outcome.error)
+                    told = f"{cell}: failed, {reason(outcome.error)}"
+                progress.update(bar, advance=1, description=told)
+    finally:
+        found = conclude(grid, folder)
+    return found
 
 
 def conclude(grid: Grid, folder: SweepFolder) -> Trainings:
