@@ -12,7 +12,7 @@ from walras.experiments.tasks.rows import Example
 from walras.models.objective import Batch
 
 MOST_HELD_OUT = 1000
-_CHUNK = 50  # batches among which rows are sorted by tokens: 3 to 4 % of what is computed is padding then
+_CHUNK = 50  # batches among which rows are sorted by tokens: little is padded then, 3 to 5 % of GLUE rows encoded whole
 
 
 def split(task: Task, share: float, limit: int | None, seed: int) -> Task:
