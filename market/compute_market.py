@@ -23,7 +23,7 @@ from walras.market.scope import GLOBAL
 from walras.market.shocks import Shock
 from walras.market.supply import Offer, Shares, Supply
 from walras.mechanisms import Clearing, IndivisibleBids, Mechanism, charge
-from walras.models.repair import Repair
+from walras.models.repair import Repair, Twins
 from walras.models.resources import Resource, ranks
 
 
@@ -120,6 +120,7 @@ class ComputeMarket(mesa.Model):
         if repair is not None and calibration.model is calibration.dense:
             raise InputError("a network that is to be repaired must be a copy of the dense one")
         self.rearranged, self.repair = rearranged, repair
+        self._twins: Twins | None = None  # while sub-layers are repaired one after the other
         self.calibration, self.valuation, self.mechanism = calibration, valuation, mechanism
         self.seed, self.reentry = seed, reentry
         self.record, self.shocks, self.probes = record, tuple(shocks), probes
@@ -172,6 +173,7 @@ class ComputeMarket(mesa.Model):
             session = self.sessions[min(self.round, len(self.sessions) - 1)]
             for shock in self._striking():
                 shock.strike(self)
+                self._twins = None  # the data may be others
             value = self.value(session)
             self.learn(value)
             self.ledger.open(value)
@@ -314,11 +316,13 @@ class ComputeMarket(mesa.Model):
         """Repair what has been thinned."""
         if self.repair is None:
             return
-        calibration = self.calibration
-        self.repair(
-            calibration.model, calibration.dense, calibration.inventory, self.ledger.quantity > 0, calibration.batches,
-            None if session.site is None else (session.site,),
-        )  # fmt: skip
+        calibration, sites = self.calibration, self.calibration.inventory.sites
+        if self._twins is None:
+            self._twins = Twins.of(calibration.model, calibration.dense, calibration.inventory, calibration.batches)
+        self.repair(self._twins, self.ledger.quantity > 0, None if session.site is None else (session.site,))
+        if session.site in (None, sites[-1]):
+            self._twins.close()
+            self._twins = None
 
     def report(self, budget: float) -> Column:
         """Reports [n]: the strategy's for all agents at once, then those of agents that bid for themselves."""

@@ -10,10 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from walras.models.ascent import Ascent
 from walras.models.gates import gated
 from walras.models.inventory import Inventory, Site, projections
 from walras.models.objective import Batch
-from walras.models.streams import Ascent, by_length
+from walras.models.streams import by_length
 
 
 @final
@@ -39,6 +40,37 @@ class Thinned:
             yield new.features.index_select(-1, self.features).double(), gap, new.output.double()
 
 
+@final
+@dataclass(frozen=True, eq=False)
+class Twins:
+    """A network and the dense one that it is a copy of, side by side, on the same batches.
+
+    Both are held weakly. Where sub-layers are repaired one at a time, from the bottom to the top, what entered the
+    layer of the last one is kept, so that the next repair need not begin at the bottom. Use as a context, or `close`.
+    """
+
+    inventory: Inventory
+    now: Ascent
+    before: Ascent
+
+    @staticmethod
+    def of(model: nn.Module, dense: nn.Module, inventory: Inventory, batches: Sequence[Batch]) -> "Twins":
+        """`model` is what will be repaired."""
+        regrouped = by_length(batches)
+        return Twins(inventory, Ascent(model, regrouped), Ascent(dense, regrouped))
+
+    def __enter__(self) -> "Twins":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove what is kept."""
+        self.now.close()
+        self.before.close()
+
+
 class Repair(ABC):
     """Changes what is left of a network so that it does again what the dense network does.
 
@@ -47,28 +79,23 @@ class Repair(ABC):
     """
 
     @torch.no_grad()
-    def __call__(
-        self,
-        model: nn.Module,
-        dense: nn.Module,
-        inventory: Inventory,
-        keep: NDArray[np.bool_],
-        batches: Sequence[Batch],
-        sites: Sequence[Site] | None = None,
-    ) -> None:
-        """Repair `model` in place, a copy of `dense` in which only the units of `keep` [n] are to stay.
+    def __call__(self, twins: Twins, keep: NDArray[np.bool_], sites: Sequence[Site] | None = None) -> None:
+        """Repair the network of the twins in place, in which only the units of `keep` [n] are to stay.
 
         Goes through the sub-layers `sites`, all by default, from the bottom to the top; those with nothing gone, there
-        or further down, stay as they are. `batches` are gone through several times.
+        or further down, stay as they are. Batches are gone through several times.
         """
+        model, inventory, now = twins.now.model, twins.inventory, twins.now
         device = next(model.parameters()).device
         outputs = {site.path: p for site, p in zip(inventory.sites, projections(model, inventory), strict=True)}
-        gates, batches = torch.tensor(keep, dtype=torch.get_default_dtype(), device=device), by_length(batches)
-        with gated(model, inventory, gates), Ascent(model, batches) as now, Ascent(dense, batches) as before:
+        gates = torch.tensor(keep, dtype=torch.get_default_dtype(), device=device)
+        with gated(model, inventory, gates):
             for site in inventory.sites if sites is None else sites:
+                if keep[: site.units.stop].all():
+                    continue
                 features = torch.from_numpy(keep[site.units])[site.owner].nonzero().flatten().to(device)
-                thinned = Thinned(model, site, outputs[site.path], features, now, before)
-                if not keep[: site.units.stop].all() and not self.mend(thinned):
+                now.climb(site.layer, gates[: site.units.start])
+                if not self.mend(Thinned(model, site, outputs[site.path], features, now, twins.before)):
                     return
 
     @abstractmethod

@@ -38,9 +38,9 @@ class BlockFisher(Valuation):
         blocks = [gates.new_zeros((), dtype=torch.float64)] * len(sites)
         samples, dense = 0, calibration.dense
         with at_rest(dense):
-            for batch in calibration.batches:
+            for place, _ in enumerate(calibration.batches):
                 gradient = calibration.gradients(
-                    dense, calibration.objective, batch, torch.ones_like(gates), generator
+                    dense, calibration.objective, place, torch.ones_like(gates), generator
                 ).double()
                 blocks = [
                     block + gradient[:, site.units].T @ gradient[:, site.units]

@@ -14,13 +14,14 @@ from torch import Tensor, nn
 from walras.errors import InputError
 from walras.models import Inventory, gated
 from walras.models.architectures import layer_paths, submodule
+from walras.models.ascent import Ascent, held
 from walras.models.distillation import Distillation
 from walras.models.objective import Batch, Objective
 from walras.models.streams import features
 
-KEPT = 2**28
-"""Predictions of the dense network that are kept, of all batches together: 1 GiB in float32, which is 5,400 tokens of a
-language model of 49,152 words."""
+KEPT = 2**29
+"""Predictions of the dense network that are kept, of all batches together: 2 GiB in float32, which is 10,900 tokens of
+a language model of 49,152 words."""
 
 
 @final
@@ -52,11 +53,16 @@ class Calibration:
         self.cost = cost
         self.layer = layer
         self._targets: dict[tuple[int, float], Distillation] = {}
+        self._ascents: weakref.WeakKeyDictionary[nn.Module, Ascent] = weakref.WeakKeyDictionary()
 
     def above(self, layer: int) -> "Calibration":
-        """The same for the units of `layer` and those above: gradients of units below are 0, and cost nothing."""
+        """The same for the units of `layer` and those above: gradients of units below are 0, and cost nothing.
+
+        What enters the layer is kept, so that the layers below are not run for every valuation. Their weights must not
+        change as long as one asks for the same layer, or a higher one; asking for a lower one begins anew.
+        """
         view = Calibration(self.model, self.inventory, self.objective, self.batches, self.cost, self.dense, layer)
-        view._targets = self._targets
+        view._targets, view._ascents = self._targets, self._ascents
         return view
 
     def distillation(self, place: int, batch: Batch, temperature: float) -> Distillation:
@@ -76,12 +82,12 @@ class Calibration:
     @property
     def model(self) -> nn.Module:
         """The network, for as long as somebody else holds it."""
-        return _held(self._model)
+        return held(self._model)
 
     @property
     def dense(self) -> nn.Module:
         """The network as it was, for as long as somebody else holds it; without gates it is the dense network."""
-        return _held(self._dense)
+        return held(self._dense)
 
     @cached_property
     def dense_gradients(self) -> Tensor:
@@ -102,17 +108,22 @@ class Calibration:
         """
         model = self.model
         with at_rest(model):
-            for batch in self.batches:
-                yield self.gradients(model, self.objective, batch, gates, generator)
+            for place, _ in enumerate(self.batches):
+                yield self.gradients(model, self.objective, place, gates, generator)
 
     @torch.enable_grad()
     def gradients(
-        self, model: nn.Module, objective: Objective, batch: Batch, gates: Tensor, generator: torch.Generator
+        self, model: nn.Module, objective: Objective, place: int, gates: Tensor, generator: torch.Generator
     ) -> Tensor:
-        """Each sample's gradient [samples, n] on one batch, by an objective of one's own; the model is `at_rest`."""
+        """Each sample's gradient [samples, n] on batch number `place`, by an objective of one's own.
+
+        The model is `at_rest`.
+        """
+        batch = self.batches[place]
         samples = samples_of(batch, objective)
         own = gates.detach().expand(samples, -1).clone().requires_grad_()
-        with gated(model, self.inventory, own, objective.rows), self._from_layer(model):
+        begun = self._climbed(model, place, gates) if objective.replays else self._from_layer(model)
+        with begun, gated(model, self.inventory, own, objective.rows):
             (gradient,) = _slopes(objective(model, batch, generator), [own])
         return gradient * samples
 
@@ -133,6 +144,21 @@ class Calibration:
         return [x.detach() for x in seen], [slope * samples for slope in slopes], samples
 
     @contextmanager
+    def _climbed(self, model: nn.Module, place: int, gates: Tensor) -> Iterator[None]:
+        """Begin batch number `place` at our layer, with what enters it under the gates."""
+        if self.layer == 0:  # weights below may change before a higher layer is asked for
+            self._ascents.pop(model, None)
+            yield
+            return
+        if model not in self._ascents:
+            self._ascents[model] = Ascent(model, self.batches)
+        ascent = self._ascents[model]
+        with gated(model, self.inventory, gates.detach()):
+            ascent.climb(self.layer, gates[: int((self.inventory.layer < self.layer).sum())])
+        with ascent.entered(place):
+            yield
+
+    @contextmanager
     def _from_layer(self, model: nn.Module) -> Iterator[None]:
         """Record what gradients need from our layer on only."""
         if self.layer == 0:
@@ -151,13 +177,6 @@ def _record(module: nn.Module, args: object) -> None:
     """Switch gradients on; the context that switched them off restores what was before."""
     del module, args
     torch.set_grad_enabled(True)
-
-
-def _held(reference: "weakref.ref[nn.Module]") -> nn.Module:
-    model = reference()
-    if model is None:
-        raise InputError("the network of this market has been deleted; keep a reference to it while you trade")
-    return model
 
 
 @contextmanager

@@ -56,11 +56,11 @@ class KPrune(Valuation):
         with at_rest(model):
             for place, batch in enumerate(calibration.batches):
                 objective = calibration.distillation(place, batch, self.temperature)
-                with _watched(model, inventory, batch, squares) as seen:
-                    gradient = calibration.gradients(model, objective, batch, gates, generator)
+                with _watched(calibration, batch, squares) as seen:
+                    gradient = calibration.gradients(model, objective, place, gates, generator)
                 known += gradient.square().sum(0, dtype=torch.float64)
                 samples += len(gradient)
-                tokens += seen[0]
+                tokens += seen[-1]
         score = self.predictive * known / (2 * samples)
         score += self.representational * _written(model, inventory, squares) / max(tokens, 1)
         is_head = torch.from_numpy(inventory.kind == "head").to(score.device)
@@ -80,14 +80,21 @@ def _written(model: nn.Module, inventory: Inventory, squares: list[Tensor]) -> T
 
 
 @contextmanager
-def _watched(model: nn.Module, inventory: Inventory, batch: Batch, squares: list[Tensor]) -> Iterator[list[int]]:
-    """Add the squares of what goes into the output projections to `squares`; yields the tokens of each site."""
+def _watched(calibration: Calibration, batch: Batch, squares: list[Tensor]) -> Iterator[list[int]]:
+    """Add the squares of what goes into the output projections of units that are valued to `squares`.
+
+    Yields the tokens of each site.
+    """
+    inventory = calibration.inventory
     mask = batch.get("attention_mask")
     real = None if mask is None else mask.flatten().bool()
     tokens = [0] * len(inventory.sites)
     handles = [
         projection.register_forward_pre_hook(_Watch(i, site, real, squares, tokens))
-        for i, (site, projection) in enumerate(zip(inventory.sites, projections(model, inventory), strict=True))
+        for i, (site, projection) in enumerate(
+            zip(inventory.sites, projections(calibration.model, inventory), strict=True)
+        )
+        if site.layer >= calibration.layer
     ]
     try:
         yield tokens

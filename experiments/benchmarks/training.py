@@ -124,18 +124,20 @@ def main(
 def _study(
     task: str, study: Study, data: str, out: Path, cells: Path | None, executor: Local, more: Mapping[str, Any]
 ) -> int:
-    """One task; how many cells failed."""
+    """One task; how many cells failed. Dense models are trained for the seeds with unfinished cells alone."""
     folder, first = SweepFolder(out / task), SweepFolder(out / f"{task}-dense")
     dense = study.dense(task, data, more)
     grid = study.cells(task, data, study.starts(dense, first), {k: v for k, v in more.items() if k != "model"})
     if cells is not None:
         restore(grid.cells, folder, cells / f"training_{task}_cells.jsonl")
+    unfinished = {cell.seed for cell in grid.cells if not folder.finished(cell)}
+    wanted = Grid([cell for cell in dense.cells if cell.seed in unfinished])
     try:
         with progress_bar() as progress, keeping(grid.cells, folder, out / f"training_{task}_cells.jsonl"):
-            if all(folder.finished(cell) for cell in grid.cells):
+            if not wanted.cells:
                 found = conclude(grid, folder)
             else:
-                found = run_grid(dense, first, executor, progress)
+                found = run_grid(wanted, first, executor, progress)
                 if not found.failed:
                     found = run_grid(grid, folder, executor, progress)
     finally:

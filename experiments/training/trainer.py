@@ -28,7 +28,7 @@ from walras.models.activation_cost import ActivationCost
 from walras.models.distillation import Distillation
 from walras.models.folding import fold
 from walras.models.objective import Batch, Objective
-from walras.models.repair import Repair
+from walras.models.repair import Repair, Twins
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -238,8 +238,9 @@ class Trainer:
         """Re-fit what those that stay write to what the dense network wrote, where that is wanted."""
         if self.repair is not None and self.calibration is not None and not bool(keep.all()):
             self.model.eval()
-            batches = self.calibration.batches
-            self.repair(self.model, self.calibration.dense, self.units, keep.cpu().numpy(), batches)
+            dense, batches = self.calibration.dense, self.calibration.batches
+            with Twins.of(self.model, dense, self.units, batches) as twins:
+                self.repair(twins, keep.cpu().numpy())
 
     def _shrink(self) -> None:
         assert self.keep is not None

@@ -15,7 +15,8 @@ from walras.errors import InputError
 from walras.market import Session
 from walras.market.schedule import sessions
 from walras.models import Site
-from walras.models.repair import Repair, Thinned
+from walras.models.least_squares import LeastSquares
+from walras.models.repair import Repair, Thinned, Twins
 
 
 @final
@@ -25,12 +26,9 @@ class Noted(Repair):
 
     calls: list[tuple[tuple[str, ...], list[bool]]] = field(default_factory=list)
 
-    def __call__(
-        self, model: nn.Module, dense: nn.Module, inventory: Any, keep: Any, batches: Any,
-        sites: Sequence[Site] | None = None,
-    ) -> None:  # fmt: skip
-        assert model is not dense
-        self.calls.append((tuple(s.path for s in (inventory.sites if sites is None else sites)), keep.tolist()))
+    def __call__(self, twins: Twins, keep: Any, sites: Sequence[Site] | None = None) -> None:
+        assert twins.now.model is not twins.before.model
+        self.calls.append((tuple(s.path for s in (twins.inventory.sites if sites is None else sites)), keep.tolist()))
 
     def mend(self, thinned: Thinned) -> bool:
         raise AssertionError("the walk itself is replaced")
@@ -108,6 +106,27 @@ def test_repair_follows_every_clearing_and_sees_its_outcome(floor: Any) -> None:
     whole.step()
     assert repair.calls[-1][0] == tuple(site.path for site in floor.units.sites)
     assert model is calibration.model
+
+
+@pytest.mark.parametrize("budgets", [(0.5,), (0.7, 0.5)], ids=["one", "two"])
+def test_repairs_go_on_from_the_last_one(floor: Any, budgets: tuple[float, ...]) -> None:
+    """To the same weights, without running the layers below anew."""
+    dense, found = floor.calibration, []
+    for kept in (True, False):
+        floor.calibration = dense
+        floor.calibration, model = copied(floor)
+        market = floor.market(floor.rising(), budgets=budgets, sublayers=True, repair=LeastSquares())
+        runs: list[int] = []
+        model.get_submodule("encoder.layer.0.attention").register_forward_hook(lambda *_, runs=runs: runs.append(1))
+        for _ in market.sessions:
+            market.step()
+            if not kept:
+                market._twins = None
+        found.append((model.state_dict(), len(runs)))
+    (kept_weights, kept_runs), (weights, anew) = found
+    assert all(torch.equal(kept_weights[name], weights[name]) for name in weights)
+    assert any(not torch.equal(weights[name], tensor) for name, tensor in floor.model.state_dict().items())
+    assert kept_runs < anew
 
 
 def test_the_dense_network_is_not_repaired(floor: Any) -> None:

@@ -10,9 +10,10 @@ from torch import nn
 
 from walras.errors import InputError
 from walras.models import Inventory, compact, gated, inventory
+from walras.models.ascent import Ascent
 from walras.models.least_squares import LeastSquares
 from walras.models.projections import outputs_first
-from walras.models.streams import Ascent
+from walras.models.repair import Twins
 
 
 def _half(units: Inventory, seed: int = 0) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -25,7 +26,8 @@ def _half(units: Inventory, seed: int = 0) -> np.ndarray[Any, np.dtype[np.bool_]
 def _repaired(tested: Any, units: Inventory, keep: Any, **settings: Any) -> nn.Module:
     model: nn.Module = copy.deepcopy(tested.model)
     batches = [{k: v[i : i + 1] for k, v in tested.batch.items()} for i in range(4)]
-    LeastSquares(**settings)(model, tested.model, units, keep, batches)
+    with Twins.of(model, tested.model, units, batches) as twins:
+        LeastSquares(**settings)(twins, keep)
     return model
 
 
@@ -98,7 +100,8 @@ def test_sub_layers_alone_are_never_worse_on_the_rows_they_are_fitted_to(tiny: A
         for site in units.sites:
             place = units.sites.index(site)
             before = _error(tested, model, units, keep)[place]
-            LeastSquares((1e-4,))(model, tested.model, units, keep, batches, (site,))
+            with Twins.of(model, tested.model, units, batches) as twins:
+                LeastSquares((1e-4,))(twins, keep, (site,))
             assert _error(tested, model, units, keep)[place] <= before * (1 + 1e-6)
 
 
@@ -140,7 +143,8 @@ def test_how_rows_are_batched_is_of_no_account(tiny: Any) -> None:
     keep = _half(units)
     single = _repaired(tested, units, keep, ridges=(0.1,))
     together = copy.deepcopy(tested.model)
-    LeastSquares((0.1,))(together, tested.model, units, keep, [tested.batch])
+    with Twins.of(together, tested.model, units, [tested.batch]) as twins:
+        LeastSquares((0.1,))(twins, keep)
     for a, b in zip(single.parameters(), together.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-9)
 
@@ -176,7 +180,8 @@ def test_the_ridge_is_chosen_on_tokens_that_were_not_fitted(tiny: Any) -> None:
     def error(ridges: tuple[float, ...]) -> float:
         """Of the sub-layer, on rows that were not fitted."""
         model = copy.deepcopy(tested.model)
-        LeastSquares(ridges)(model, tested.model, units, keep, few, (site,))
+        with Twins.of(model, tested.model, units, few) as twins:
+            LeastSquares(ridges)(twins, keep, (site,))
         return _error(tested, model, units, keep)[1]
 
     alone = {ridge: error((ridge,)) for ridge in (1e-9, 1.0)}
@@ -190,5 +195,6 @@ def test_a_single_batch_cannot_be_left_out_and_gets_the_largest_ridge(tiny: Any)
     keep = _half(units)
     models = [copy.deepcopy(tested.model) for _ in range(2)]
     for model, ridges in zip(models, ((0.1, 5.0), (5.0,)), strict=True):
-        LeastSquares(ridges)(model, tested.model, units, keep, [tested.batch])
+        with Twins.of(model, tested.model, units, [tested.batch]) as twins:
+            LeastSquares(ridges)(twins, keep)
     assert all(torch.equal(a, b) for a, b in zip(models[0].parameters(), models[1].parameters(), strict=True))

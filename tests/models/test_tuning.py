@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from walras.errors import InputError
 from walras.models import Inventory, compact, gated, inventory, tuning
+from walras.models.ascent import Ascent
 from walras.models.inventory import Site
 from walras.models.projections import outputs_first
-from walras.models.streams import Ascent
+from walras.models.repair import Twins
 from walras.models.tuning import Scales
 
 Mask = NDArray[np.bool_]
@@ -37,7 +38,8 @@ def _rows(tested: Any, size: int = 2) -> list[dict[str, Tensor]]:
 
 def _tuned(tested: Any, units: Inventory, keep: Mask, sites: Any = None, **settings: Any) -> nn.Module:
     model: nn.Module = copy.deepcopy(tested.model)
-    Scales(**settings)(model, tested.model, units, keep, _rows(tested), sites)
+    with Twins.of(model, tested.model, units, _rows(tested)) as twins:
+        Scales(**settings)(twins, keep, sites)
     return model
 
 
@@ -196,7 +198,8 @@ def test_how_rows_are_batched_is_of_no_account(tiny: Any) -> None:
     found = []
     for size in (1, 4):
         model = copy.deepcopy(tested.model)
-        Scales()(model, tested.model, units, keep, _rows(tested, size))
+        with Twins.of(model, tested.model, units, _rows(tested, size)) as twins:
+            Scales()(twins, keep)
         found.append(model)
     for a, b in zip(found[0].parameters(), found[1].parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-4)
