@@ -21,6 +21,7 @@ from walras.experiments.training.checkpoint import (
 )
 from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.economy import Economy, Step
+from walras.experiments.training.moments import Moments
 from walras.experiments.training.rows import Batches
 from walras.market.pricing import Cleared
 from walras.models import Inventory, compact, gated
@@ -227,12 +228,15 @@ class Trainer:
         self._clear(self.economy, 1.0, torch.Generator().manual_seed(self.config.seed))
         if self.activations is None:
             self.keep, gates = self.economy.settle(self.config.budget)
+            moments = Moments.kept(self.optimizer, self.model, self.units, self.keep, gates)
             fold(self.model, self.units, gates)
             if bool(((self.economy.gates.fixed != 0) & ~self.keep).any()):  # else those who left have been made good
                 self._mend(self.keep)
         else:
             self.keep = torch.ones(len(self.units), dtype=torch.bool)
+            moments = Moments.kept(self.optimizer, self.model, self.units, self.keep, torch.ones(len(self.units)))
         self._shrink()
+        moments.give(self.optimizer, self.model)
 
     def _mend(self, keep: Tensor) -> None:
         """Re-fit what those that stay write to what the dense network wrote, where that is wanted."""

@@ -61,6 +61,25 @@ def test_every_pricing_ends_within_the_budget(settings: Make, pricing: str) -> N
     assert found.summary["macs"] == pytest.approx(found.summary["used"] * found.summary["dense_macs"])
 
 
+@pytest.mark.parametrize(
+    "changes", [{"pricing": p} for p in PRICINGS] + [{"pricing": "tax", "price": 0.1, "budget": 1.0, "cost": "literal"}]
+)
+def test_the_optimizer_goes_on_where_units_leave(
+    settings: Make, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+) -> None:
+    """Moments of every weight have as many steps behind them as there were."""
+    seen: list[tuple[int, bool, set[float]]] = []
+    plain = Trainer._judge
+
+    def judge(self: Trainer) -> None:
+        seen.append((self.now.step, self.now.settled, {float(own["step"]) for own in self.optimizer.state.values()}))
+        plain(self)
+
+    monkeypatch.setattr(Trainer, "_judge", judge)
+    train(settings(**changes))
+    assert seen[-1] == (6, True, {6.0})
+
+
 def test_no_price_keeps_every_unit_and_learns(settings: Make) -> None:
     found = train(settings(pricing="none", budget=1.0, epochs=12))
     assert bool(found.keep.all())
