@@ -17,18 +17,18 @@ from walras.experiments.bidding import find_strategy
 from walras.experiments.budgets import check_path, check_rule
 from walras.experiments.config import RunConfig
 from walras.experiments.floor import Floor
-from walras.experiments.folder import RunFolder
 from walras.experiments.plugins import build, find_class
 from walras.experiments.recipes import resolved
 from walras.experiments.result import Result
 from walras.experiments.run import Recorder, figures, finish
+from walras.experiments.store.run_folder import RunFolder
 from walras.experiments.tasks.losses import Embeddings, OwnPredictions
 from walras.experiments.tasks.text import from_texts
 from walras.market import ComputeMarket, Shock, budget_path
 from walras.mechanisms import MECHANISMS, Mechanism
 from walras.models import gated
 from walras.models.objective import Batch, GivenLoss, ModelLoss, Objective
-from walras.models.repairs import REPAIRS, Repair
+from walras.models.repair.table import REPAIRS, Repair
 
 Loss = Callable[[nn.Module, Batch], Tensor]
 SETTINGS = (

@@ -16,9 +16,9 @@ from walras.market.scope import GLOBAL
 from walras.mechanisms import MECHANISMS, IndivisibleBids, Mechanism
 from walras.mechanisms.traits import CHAINED, SEVERAL_RESOURCES
 from walras.models import Inventory, Macs
-from walras.models.latency import latency
-from walras.models.parameters import parameters
-from walras.models.resources import Resource
+from walras.models.resources.latency import latency
+from walras.models.resources.parameters import parameters
+from walras.models.resources.resource import Resource
 
 UNIT = IndivisibleBids(torch.ones(1))
 """What units bid, for asking a rule whether it takes such bids."""

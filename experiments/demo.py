@@ -8,12 +8,12 @@ import typer
 from rich.console import Console
 
 from walras.errors import WalrasError
+from walras.experiments.cli.screen import fail, output, progress_bar
 from walras.experiments.config import RunConfig
-from walras.experiments.folder import RunFolder
+from walras.experiments.reports.tables import result_table
 from walras.experiments.result import Result
 from walras.experiments.run import Plan, Stage, run_plan
-from walras.experiments.screen import fail, output, progress_bar
-from walras.experiments.tables import result_table
+from walras.experiments.store.run_folder import RunFolder
 
 BUDGETS = (0.75, 0.5)
 WHY = (

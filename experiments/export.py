@@ -12,13 +12,13 @@ from torch import nn
 
 from walras.errors import InputError
 from walras.experiments.config import RunConfig, read_config
-from walras.experiments.folder import read_allocation, read_result
-from walras.experiments.model_card import model_card
+from walras.experiments.reports.model_card import model_card
 from walras.experiments.run import Progress, Silent, find_task, parameters
+from walras.experiments.store.run_folder import read_allocation, read_result
 from walras.models import Inventory, compact, inventory
-from walras.models.checkpoints import auto_class, check_target, per_layer, save
+from walras.models.export.checkpoints import auto_class, check_target, per_layer, save
+from walras.models.export.onnx_file import check_packages, checked_onnx
 from walras.models.loading import load
-from walras.models.onnx_file import check_packages, checked_onnx
 
 if TYPE_CHECKING:
     from walras.experiments.result import Result

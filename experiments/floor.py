@@ -14,7 +14,7 @@ from walras.market import ComputeMarket, Shock, budget_path
 from walras.mechanisms import Mechanism
 from walras.models import Inventory, Macs, inventory, macs
 from walras.models.objective import Batch, Objective
-from walras.models.repair import Repair
+from walras.models.repair.repair import Repair
 
 
 def positions(model: nn.Module) -> int | None:

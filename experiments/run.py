@@ -16,11 +16,11 @@ from walras.experiments.bidding import check_strategy, find_strategy
 from walras.experiments.budgets import Budgets, check_path, check_rule
 from walras.experiments.config import RunConfig
 from walras.experiments.floor import Floor, Watched
-from walras.experiments.folder import RunFolder, write_allocation
 from walras.experiments.plugins import build, find_class
-from walras.experiments.report import write_report
+from walras.experiments.reports.run_report import write_report
 from walras.experiments.result import Result, allocation_columns
 from walras.experiments.shocks import PlannedShock, find_shocks
+from walras.experiments.store.run_folder import RunFolder, write_allocation
 from walras.experiments.tasks import TASKS, Task
 from walras.experiments.tasks.base import Reference
 from walras.experiments.tasks.settings import apart, settings_of
@@ -28,7 +28,7 @@ from walras.market import ComputeMarket, TraceWriter, budget_path
 from walras.mechanisms import MECHANISMS, Mechanism
 from walras.models import compact
 from walras.models.loading import load
-from walras.models.repairs import REPAIRS, Repair
+from walras.models.repair.table import REPAIRS, Repair
 
 
 class Progress(Protocol):

@@ -12,19 +12,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from walras.agents import AGENTS, Calibration, Knowledge, Outcome, Strategy, Truthful, UnitAgent, Valuation
+from walras.agents import AGENTS, BidderInfo, Calibration, Outcome, Strategy, Truthful, UnitAgent, Valuation
 from walras.errors import InputError, UnknownNameError
 from walras.market.economics import Economics, Regrets, deviation_gain, economics
 from walras.market.ledger import Column, Ledger
 from walras.market.measures import welfare
-from walras.market.rearrangement import rearrange
+from walras.market.phases.swap_refinement import rearrange
 from walras.market.schedule import Session, check_budget, sessions
 from walras.market.scope import GLOBAL
 from walras.market.shocks import Shock
 from walras.market.supply import Offer, Shares, Supply
 from walras.mechanisms import Clearing, IndivisibleBids, Mechanism, charge
-from walras.models.repair import Repair, Twins
-from walras.models.resources import Resource, ranks
+from walras.models.repair.repair import ModelPair, Repair
+from walras.models.resources.resource import Resource, ranks
 
 
 @final
@@ -120,7 +120,7 @@ class ComputeMarket(mesa.Model):
         if repair is not None and calibration.model is calibration.dense:
             raise InputError("a network that is to be repaired must be a copy of the dense one")
         self.rearranged, self.repair = rearranged, repair
-        self._twins: Twins | None = None  # while sub-layers are repaired one after the other
+        self._twins: ModelPair | None = None  # while sub-layers are repaired one after the other
         self.calibration, self.valuation, self.mechanism = calibration, valuation, mechanism
         self.seed, self.reentry = seed, reentry
         self.record, self.shocks, self.probes = record, tuple(shocks), probes
@@ -318,7 +318,7 @@ class ComputeMarket(mesa.Model):
             return
         calibration, sites = self.calibration, self.calibration.inventory.sites
         if self._twins is None:
-            self._twins = Twins.of(calibration.model, calibration.dense, calibration.inventory, calibration.batches)
+            self._twins = ModelPair.of(calibration.model, calibration.dense, calibration.inventory, calibration.batches)
         self.repair(self._twins, self.ledger.quantity > 0, None if session.site is None else (session.site,))
         if session.site in (None, sites[-1]):
             self._twins.close()
@@ -327,7 +327,7 @@ class ComputeMarket(mesa.Model):
     def report(self, budget: float) -> Column:
         """Reports [n]: the strategy's for all agents at once, then those of agents that bid for themselves."""
         ledger = self.ledger
-        known = Knowledge(  # of copies: the books are not the strategy's to write
+        known = BidderInfo(  # of copies: the books are not the strategy's to write
             value=ledger.value.copy(),
             cost=ledger.cost.copy(),
             wealth=ledger.wealth,

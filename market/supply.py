@@ -14,7 +14,7 @@ from walras.errors import InputError, UnknownNameError
 from walras.market.ledger import Column
 from walras.market.scope import GLOBAL, SCOPES
 from walras.models import Inventory
-from walras.models.resources import Resource, ranks
+from walras.models.resources.resource import Resource, ranks
 
 Mask = NDArray[np.bool_]
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from walras.errors import ConformanceError, InputError, RequirementError, SupplyExceededError
-from walras.mechanisms.bids import Bids, expands
+from walras.mechanisms.bids.interface import Bids, expands
 from walras.mechanisms.clearing import Clearing
 from walras.mechanisms.traits import SEPARABLE
 

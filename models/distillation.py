@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from walras.errors import InputError
 from walras.models.objective import Batch, Objective
 from walras.models.pooling import pooled
-from walras.models.streams import inputs
+from walras.models.repair.streams import inputs
 
 SCALE = 20.0
 """Logits of a network of embeddings are its cosines times this, as sentence-transformers trains them."""

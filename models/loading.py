@@ -17,7 +17,7 @@ from torch import nn
 
 from walras.errors import InputError, WalrasError
 from walras.models.architectures import family
-from walras.models.reloading import KEY, quiet, sliced_class
+from walras.models.export.reloading import KEY, quiet, sliced_class
 
 Head = Literal["base", "classification", "causal", "auto"]
 

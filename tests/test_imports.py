@@ -134,7 +134,7 @@ def test_a_name_that_is_used_is_loaded() -> None:
 
 def test_help_loads_nothing_heavy() -> None:
     code = (
-        "from walras.experiments.cli import main\nsys.argv = ['walras', '--help']\n"
+        "from walras.experiments.cli.main import main\nsys.argv = ['walras', '--help']\n"
         "try:\n    main()\nexcept SystemExit as stop:\n    assert not stop.code, stop.code"
     )
     assert loaded(code) == set()

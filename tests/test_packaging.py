@@ -20,10 +20,10 @@ FOLDERS: dict[str, str] = SETUPTOOLS["package-dir"]
 SCRATCH = shutil.ignore_patterns("__pycache__", ".*")
 MUST_SHIP = {
     "walras/py.typed",
-    "walras/experiments/report.html",
-    "walras/experiments/tasks/pairs.tsv",
-    "walras/experiments/tasks/pairs_dev.yaml",
-    "walras/experiments/tasks/pairs_train.yaml",
+    "walras/experiments/reports/report.html",
+    "walras/experiments/tasks/pairs/pairs.tsv",
+    "walras/experiments/tasks/pairs/pairs_dev.yaml",
+    "walras/experiments/tasks/pairs/pairs_train.yaml",
 }
 BUILD_SDIST = "import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])"
 
@@ -50,7 +50,7 @@ def files_on_disk() -> set[str]:
         "/".join((*package.split("."), *path.relative_to(ROOT / top).parts))
         for package, top in FOLDERS.items()
         for path in (ROOT / top).rglob("*")
-        if path.is_file() and not hidden(path) and not (path.suffix != ".py" and path.parent.name == "benchmarks")
+        if path.is_file() and not hidden(path) and not (path.suffix != ".py" and path.parent.name == "results")
     }
 
 

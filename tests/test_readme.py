@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from walras.experiments.plugins import find_class
-from walras.experiments.tasks.pairs_file import read_pairs
+from walras.experiments.tasks.pairs.pairs_file import read_pairs
 from walras.market import ComputeMarket
 from walras.mechanisms import MECHANISMS, Mechanism
-from walras.mechanisms.conformance import check_mechanism
+from walras.mechanisms.testing.conformance import check_mechanism
 from walras.models.loading import DEFAULT_MODEL, find
 
 README = Path(__file__).parents[1] / "README.md"

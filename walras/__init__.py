@@ -38,8 +38,8 @@ if TYPE_CHECKING:
         TsallisBids,
         UniformPriceAuction,
     )
-    from walras.mechanisms.conformance import check_mechanism
-    from walras.models.reloading import load
+    from walras.mechanisms.testing.conformance import check_mechanism
+    from walras.models.export.reloading import load
 
 __version__ = "0.1.0"
 
@@ -104,8 +104,8 @@ _HOMES = {
     "Truthful": "walras.agents",
     "UnitAgent": "walras.agents",
     "Valuation": "walras.agents",
-    "check_mechanism": "walras.mechanisms.conformance",
-    "load": "walras.models.reloading",
+    "check_mechanism": "walras.mechanisms.testing.conformance",
+    "load": "walras.models.export.reloading",
     "open_market": "walras.experiments.api",
     "read_trace": "walras.market",
     "run": "walras.experiments.api",

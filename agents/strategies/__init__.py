@@ -7,7 +7,7 @@ from walras.agents.strategies.hedge import Hedge
 from walras.agents.strategies.mixture import Mixture
 from walras.agents.strategies.regret_matching import RegretMatching
 from walras.agents.strategies.shading import Shading
-from walras.agents.strategies.strategy import Knowledge, Outcome, Strategy
+from walras.agents.strategies.strategy import BidderInfo, Outcome, Strategy
 from walras.agents.strategies.truthful import Truthful
 from walras.agents.strategies.zero_intelligence import ZeroIntelligence
 
@@ -20,9 +20,9 @@ __all__ = [
     "EXP3",
     "STRATEGIES",
     "BestResponse",
+    "BidderInfo",
     "BudgetLimited",
     "Hedge",
-    "Knowledge",
     "Mixture",
     "Outcome",
     "RegretMatching",

@@ -5,7 +5,7 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from walras.agents.strategies.strategy import Column, Knowledge, Strategy
+from walras.agents.strategies.strategy import BidderInfo, Column, Strategy
 from walras.errors import InputError
 
 
@@ -26,7 +26,7 @@ class BestResponse(Strategy):
         if not 0 <= self.margin < np.inf:
             raise InputError(f"margin is {self.margin}; it must be a number of at least 0")
 
-    def bid(self, known: Knowledge, generator: np.random.Generator) -> Column:
+    def bid(self, known: BidderInfo, generator: np.random.Generator) -> Column:
         """Reports [n], at most the values."""
         del generator
         enough = known.price * (1 + self.margin)

@@ -5,7 +5,7 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from walras.agents.strategies.strategy import Column, Knowledge, Strategy
+from walras.agents.strategies.strategy import BidderInfo, Column, Strategy
 
 
 @final
@@ -15,7 +15,7 @@ class BudgetLimited(Strategy):
 
     name: ClassVar[str] = "budget-limited"
 
-    def bid(self, known: Knowledge, generator: np.random.Generator) -> Column:
+    def bid(self, known: BidderInfo, generator: np.random.Generator) -> Column:
         """The smaller of value and wealth [n], 0 for who has none."""
         del generator
         return np.minimum(known.value, np.maximum(known.wealth, 0.0))

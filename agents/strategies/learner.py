@@ -7,7 +7,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from walras.agents.strategies.strategy import Column, Knowledge, Outcome, Strategy, multiples
+from walras.agents.strategies.strategy import BidderInfo, Column, Outcome, Strategy, multiples
 from walras.errors import InputError
 
 Self = TypeVar("Self", bound="Learner")
@@ -47,7 +47,7 @@ class Learner(Strategy):
         score = np.zeros((agents, len(self.factors)), order="F")
         return replace(self, score=score, arm=drawn(self.chances(score), generator))
 
-    def bid(self, known: Knowledge, generator: np.random.Generator) -> Column:
+    def bid(self, known: BidderInfo, generator: np.random.Generator) -> Column:
         """The chosen factor of the value [n].
 
         Raises:

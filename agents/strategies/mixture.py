@@ -7,7 +7,7 @@ from typing import ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from walras.agents.strategies.strategy import Column, Knowledge, Outcome, Strategy
+from walras.agents.strategies.strategy import BidderInfo, Column, Outcome, Strategy
 from walras.errors import InputError
 
 
@@ -46,7 +46,7 @@ class Mixture(Strategy):
         parts = tuple(part.begun(int(k), generator) for part, k in zip(self.parts, count, strict=True))
         return replace(self, parts=parts, place=place)
 
-    def bid(self, known: Knowledge, generator: np.random.Generator) -> Column:
+    def bid(self, known: BidderInfo, generator: np.random.Generator) -> Column:
         """Everybody's report [n]."""
         report = np.zeros(len(known.value))
         for part, mine in self._dealt(len(known.value)):

@@ -5,7 +5,7 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from walras.agents.strategies.strategy import Column, Knowledge, Strategy
+from walras.agents.strategies.strategy import BidderInfo, Column, Strategy
 from walras.errors import InputError
 
 
@@ -22,7 +22,7 @@ class Shading(Strategy):
         if not 0 <= self.factor < np.inf:
             raise InputError(f"factor is {self.factor}; it must be a number of at least 0")
 
-    def bid(self, known: Knowledge, generator: np.random.Generator) -> Column:
+    def bid(self, known: BidderInfo, generator: np.random.Generator) -> Column:
         """Values [n], shaded."""
         del generator
         return self.factor * known.value

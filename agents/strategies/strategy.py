@@ -13,7 +13,7 @@ Column = NDArray[np.float64]
 
 @final
 @dataclass(frozen=True)
-class Knowledge:
+class BidderInfo:
     """What agents know when they bid; columns [n], one row an agent. Prices are those of the round before."""
 
     value: Column  # what a whole unit is worth to its agent, in money
@@ -72,7 +72,7 @@ class Strategy(ABC):
         return False
 
     @abstractmethod
-    def bid(self, known: Knowledge, generator: np.random.Generator) -> Column:
+    def bid(self, known: BidderInfo, generator: np.random.Generator) -> Column:
         """Report [n] of every agent: what it says that a whole unit is worth to it."""
 
     def begun(self, agents: int, generator: np.random.Generator) -> "Strategy":

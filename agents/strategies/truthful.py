@@ -5,7 +5,7 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from walras.agents.strategies.strategy import Column, Knowledge, Strategy
+from walras.agents.strategies.strategy import BidderInfo, Column, Strategy
 
 
 @final
@@ -15,7 +15,7 @@ class Truthful(Strategy):
 
     name: ClassVar[str] = "truthful"
 
-    def bid(self, known: Knowledge, generator: np.random.Generator) -> Column:
+    def bid(self, known: BidderInfo, generator: np.random.Generator) -> Column:
         """The values themselves [n]."""
         del generator
         return known.value.copy()

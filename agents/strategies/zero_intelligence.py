@@ -5,7 +5,7 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from walras.agents.strategies.strategy import Column, Knowledge, Strategy
+from walras.agents.strategies.strategy import BidderInfo, Column, Strategy
 
 
 @final
@@ -18,6 +18,6 @@ class ZeroIntelligence(Strategy):
 
     name: ClassVar[str] = "zero-intelligence"
 
-    def bid(self, known: Knowledge, generator: np.random.Generator) -> Column:
+    def bid(self, known: BidderInfo, generator: np.random.Generator) -> Column:
         """A draw for each agent [n]."""
         return generator.uniform(size=known.value.shape) * known.value

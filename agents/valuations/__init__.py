@@ -5,7 +5,7 @@ from walras.agents.valuations.calibration import Calibration
 from walras.agents.valuations.fisher import Fisher
 from walras.agents.valuations.gradient import Gradient
 from walras.agents.valuations.interactions import pairwise
-from walras.agents.valuations.knowledge import KPrune
+from walras.agents.valuations.knowledge import KnowledgeScore
 from walras.agents.valuations.leave_one_out import LeaveOneOut
 from walras.agents.valuations.magnitude import Magnitude
 from walras.agents.valuations.michel import Michel
@@ -20,7 +20,7 @@ VALUATIONS: dict[str, type[Valuation]] = {
     "block-fisher": BlockFisher,
     "fisher": Fisher,
     "gradient": Gradient,
-    "knowledge": KPrune,
+    "knowledge": KnowledgeScore,
     "leave-one-out": LeaveOneOut,
     "magnitude": Magnitude,
     "michel": Michel,
@@ -37,7 +37,7 @@ __all__ = [
     "Calibration",
     "Fisher",
     "Gradient",
-    "KPrune",
+    "KnowledgeScore",
     "LeaveOneOut",
     "Magnitude",
     "Michel",

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from walras.errors import InputError
 from walras.models import Inventory, gated
 from walras.models.architectures import layer_paths, submodule
-from walras.models.ascent import Ascent, held
 from walras.models.distillation import Distillation
 from walras.models.objective import Batch, Objective
-from walras.models.streams import features
+from walras.models.repair.layerwise_runner import LayerwiseRunner, held
+from walras.models.repair.streams import features
 
 KEPT = 2**29
 """Predictions of the dense network that are kept, of all batches together: 2 GiB in float32, which is 10,900 tokens of
@@ -53,7 +53,7 @@ class Calibration:
         self.cost = cost
         self.layer = layer
         self._targets: dict[tuple[int, float], Distillation] = {}
-        self._ascents: weakref.WeakKeyDictionary[nn.Module, Ascent] = weakref.WeakKeyDictionary()
+        self._ascents: weakref.WeakKeyDictionary[nn.Module, LayerwiseRunner] = weakref.WeakKeyDictionary()
 
     def above(self, layer: int) -> "Calibration":
         """The same for the units of `layer` and those above: gradients of units below are 0, and cost nothing.
@@ -151,7 +151,7 @@ class Calibration:
             yield
             return
         if model not in self._ascents:
-            self._ascents[model] = Ascent(model, self.batches)
+            self._ascents[model] = LayerwiseRunner(model, self.batches)
         ascent = self._ascents[model]
         with gated(model, self.inventory, gates.detach()):
             ascent.climb(self.layer, gates[: int((self.inventory.layer < self.layer).sum())])

@@ -11,7 +11,7 @@ from walras.agents.valuations.calibration import Calibration, at_rest, samples_o
 from walras.errors import InputError
 from walras.models import gated
 from walras.models.objective import Batch, Objective
-from walras.models.streams import inputs
+from walras.models.repair.streams import inputs
 
 ROWS = 256
 """Rows of a forward pass at most: so many coalitions go through together as fit."""

@@ -13,13 +13,13 @@ from walras.agents.valuations.valuation import Valuation
 from walras.errors import InputError
 from walras.models import Inventory, Site, architecture, output_weights
 from walras.models.architectures import layer_paths, submodule
-from walras.models.inventory import projections
 from walras.models.objective import Batch
+from walras.models.units.inventory import projections
 
 
 @final
 @dataclass(frozen=True)
-class KPrune(Valuation):
+class KnowledgeScore(Valuation):
     """K-prune's score: predictive and representational knowledge, heads weighted up (Park, Choi & Kang, ICLR 2024).
 
     1. K_pred = 1 / (2 samples) sum over samples of (d T^2 KL(dense || now) / d gate)^2, see `Distillation`.

@@ -11,7 +11,7 @@ from walras.agents.valuations.calibration import Calibration, at_rest
 from walras.agents.valuations.valuation import Valuation
 from walras.errors import InputError
 from walras.models import Site, gated
-from walras.models.streams import features, inputs, real_tokens
+from walras.models.repair.streams import features, inputs, real_tokens
 
 
 @final

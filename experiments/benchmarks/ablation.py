@@ -18,8 +18,8 @@ import typer
 from safetensors.torch import load_file
 
 from walras.errors import WalrasError
-from walras.experiments.folder import write_whole
-from walras.experiments.screen import fail, interrupted, output, progress_bar
+from walras.experiments.cli.screen import fail, interrupted, output, progress_bar
+from walras.experiments.store.run_folder import write_whole
 from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.train import train
 

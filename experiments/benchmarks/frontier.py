@@ -24,14 +24,14 @@ import torch
 import typer
 
 from walras.errors import InputError, WalrasError
-from walras.experiments.cell import Cell
-from walras.experiments.compare import Comparison, compare
-from walras.experiments.executor import Local, cores
-from walras.experiments.folder import write_whole
-from walras.experiments.frontier_tables import print_comparison
-from walras.experiments.screen import fail, interrupted, output, progress_bar
-from walras.experiments.sweep import Sweep
-from walras.experiments.sweep_folder import SweepFolder
+from walras.experiments.cli.screen import fail, interrupted, output, progress_bar
+from walras.experiments.grids.cell import Cell
+from walras.experiments.grids.compare import Comparison, compare
+from walras.experiments.grids.executor import Local, cores
+from walras.experiments.grids.sweep import Sweep
+from walras.experiments.reports.frontier_tables import print_comparison
+from walras.experiments.store.grid_folder import SweepFolder
+from walras.experiments.store.run_folder import write_whole
 
 RECIPES = ("walras", "k-prune", "kwon", "michel", "magnitude", "uniform", "random")
 BUDGETS = (0.75, 0.6, 0.5, 0.4)

@@ -19,14 +19,14 @@ import pandas as pd
 import typer
 
 from walras.errors import InputError, WalrasError
-from walras.experiments.cell import Cell
-from walras.experiments.compare import RunCell
+from walras.experiments.cli.screen import fail, interrupted, output, progress_bar
 from walras.experiments.config import RunConfig
-from walras.experiments.executor import Executor, Local, cores
-from walras.experiments.folder import write_whole
+from walras.experiments.grids.cell import Cell
+from walras.experiments.grids.compare import RunCell
+from walras.experiments.grids.executor import Executor, Local, cores
 from walras.experiments.run import Progress
-from walras.experiments.screen import fail, interrupted, output, progress_bar
-from walras.experiments.sweep_folder import SweepFolder
+from walras.experiments.store.grid_folder import SweepFolder
+from walras.experiments.store.run_folder import write_whole
 
 RULES = ("ShadowPrice", "PayAsBidAuction", "VCG", "PostedPrice", "AscendingClock")
 POPULATIONS = (

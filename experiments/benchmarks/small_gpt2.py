@@ -16,14 +16,14 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from walras.errors import InputError, WalrasError
-from walras.experiments.folder import read_result
+from walras.experiments.cli.screen import fail, output, progress_bar
 from walras.experiments.memory import keep_freed_memory
-from walras.experiments.screen import fail, output, progress_bar
-from walras.experiments.tasks.wikitext_files import read_wikitext
+from walras.experiments.store.run_folder import read_result
+from walras.experiments.tasks.data.wikitext_files import read_wikitext
 from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.train import train
-from walras.models.reloading import load
-from walras.models.whole import whole_folder
+from walras.models.export.reloading import load
+from walras.models.export.whole_folder import whole_folder
 
 END, UNKNOWN = "<|endoftext|>", "<unk>"  # the latter stands in WikiText for every rare word
 OPTIONS: dict[str, Any] = {

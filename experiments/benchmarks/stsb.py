@@ -17,10 +17,10 @@ import typer
 from scipy.stats import t
 
 from walras.errors import WalrasError
+from walras.experiments.cli.screen import fail, output
 from walras.experiments.config import RunConfig, read_config
-from walras.experiments.folder import RunFolder, read_result
 from walras.experiments.run import Plan, Silent, Stage, run_plan
-from walras.experiments.screen import fail, output
+from walras.experiments.store.run_folder import RunFolder, read_result
 
 BUDGETS = (0.5, 0.4)
 VARIANTS = ((4, False), (4, True), (1, False))  # rounds, without labels; the first is the default

@@ -24,11 +24,11 @@ import typer
 
 from walras.errors import InputError, UnknownNameError, WalrasError
 from walras.experiments.benchmarks.frontier import keeping, machine, restore
-from walras.experiments.cell import Cell
-from walras.experiments.executor import Local, cores
-from walras.experiments.folder import write_whole
-from walras.experiments.screen import fail, interrupted, output, progress_bar
-from walras.experiments.sweep_folder import SweepFolder
+from walras.experiments.cli.screen import fail, interrupted, output, progress_bar
+from walras.experiments.grids.cell import Cell
+from walras.experiments.grids.executor import Local, cores
+from walras.experiments.store.grid_folder import SweepFolder
+from walras.experiments.store.run_folder import write_whole
 from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.grid import Grid, TrainCell, conclude, run_grid
 from walras.experiments.training.tables import print_trainings

@@ -8,8 +8,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from walras.experiments.metric import titled
 from walras.experiments.observing.observe import Observed
+from walras.experiments.reports.metric import titled
 
 # H is entropy; "before" the rule; "free" are layers that are not constrained.
 _COLUMNS = {

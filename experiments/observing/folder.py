@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, final
 
 from walras.errors import InputError
-from walras.experiments.folder import check_same, names_in, write_whole
+from walras.experiments.store.run_folder import check_same, names_in, write_whole
 
 PICTURES = ("frontier", "inequality", "heatmaps")
 EVALUATIONS = "evaluations.json"

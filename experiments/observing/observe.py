@@ -10,7 +10,6 @@ from typing import Any, final
 import pandas as pd
 
 from walras.experiments.floor import check_length
-from walras.experiments.folder import write_table
 from walras.experiments.observing.config import ObserveConfig
 from walras.experiments.observing.evaluations import Evaluations
 from walras.experiments.observing.examples import TOKENS, Shown, examples
@@ -21,6 +20,7 @@ from walras.experiments.observing.rules import ruled
 from walras.experiments.observing.sweep import Observation, Subject, Sweep
 from walras.experiments.observing.tables import layer_table, observation_table, shown
 from walras.experiments.run import Progress, Silent, find_task
+from walras.experiments.store.run_folder import write_table
 from walras.models.loading import load
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from walras.experiments.observing.examples import Shown
 from walras.experiments.observing.sweep import ELIMINATION
-from walras.experiments.plots import BLUE, GREY, ORANGE, plain
+from walras.experiments.reports.plots import BLUE, GREY, ORANGE, plain
 
 GREEN, PURPLE = "#009E73", "#CC79A7"  # of Okabe and Ito's palette too
 _MILLION = 1e6

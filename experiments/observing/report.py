@@ -6,11 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from walras.experiments.metric import titled
 from walras.experiments.observing import pictures
 from walras.experiments.observing.examples import Shown
 from walras.experiments.observing.folder import ObserveFolder
-from walras.experiments.pages import write_page
+from walras.experiments.reports.metric import titled
+from walras.experiments.reports.pages import write_page
 
 
 def write_report(

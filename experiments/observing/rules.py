@@ -20,8 +20,8 @@ from walras.models.attention import (
     attention_market,
 )
 from walras.models.attention.budget import Budget, price_for_mass, price_for_support, temperature_for_support
+from walras.models.attention.token_elimination import real_queries
 from walras.models.objective import Batch
-from walras.models.token_elimination import real_queries
 
 ALPHA = 1.5  # of entmax
 PASSES = 3  # a rule changes the scores of the layers above, so its setting is sought anew on those

@@ -21,9 +21,9 @@ from walras.experiments.tasks.base import Reference
 from walras.models import inventory
 from walras.models.architectures import layer_paths, transformer
 from walras.models.attention import attention_market
-from walras.models.layer_costs import LayerMacs
+from walras.models.attention.token_elimination import can_eliminate, token_elimination
 from walras.models.objective import Batch
-from walras.models.token_elimination import can_eliminate, token_elimination
+from walras.models.resources.layer_costs import LayerMacs
 
 ELIMINATION = "token-elimination"
 NONE = "none"

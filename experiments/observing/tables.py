@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from walras.experiments.observing.inactive import is_inactive
 from walras.experiments.observing.sweep import ELIMINATION, Observation
 from walras.experiments.observing.tally import STATISTICS
-from walras.models.costs import PARTS
+from walras.models.resources.macs import PARTS
 
 SHOWN = (
     "constrain", "rule", "budget", "control", "value", "dense", "active", "inactive", "kept", "mass", "gini",

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from walras.mechanisms.inequality import entropy, entropy_bound, gini, gini_bound
-from walras.models.layer_costs import LayerMacs
-from walras.models.token_elimination import real_queries
+from walras.models.attention.token_elimination import real_queries
+from walras.models.resources.layer_costs import LayerMacs
 
 STATISTICS = (
     "keys",  # open to the query: not padding, not behind a causal mask

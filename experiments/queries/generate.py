@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from transformers import StoppingCriteria, StoppingCriteriaList
 
 from walras.errors import InputError, WalrasError
-from walras.experiments.predictors import Prediction, load_predictor
+from walras.experiments.cli.screen import fail, output
 from walras.experiments.queries.card import allocation_card
-from walras.experiments.screen import fail, output
+from walras.experiments.queries.predictors import Prediction, load_predictor
 from walras.market.queries import Allocation, Clear, Queries
 from walras.models.loading import load
 

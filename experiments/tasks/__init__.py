@@ -8,11 +8,11 @@ from functools import partial
 
 from walras.experiments.tasks.base import Task
 from walras.experiments.tasks.classification import classification
-from walras.experiments.tasks.glue_table import GLUE
+from walras.experiments.tasks.data.glue_table import GLUE
+from walras.experiments.tasks.data.wikitext_files import WIKITEXT
 from walras.experiments.tasks.similarity import pairs, stsb
 from walras.experiments.tasks.text import text
 from walras.experiments.tasks.wikitext import wikitext
-from walras.experiments.tasks.wikitext_files import WIKITEXT
 
 TASKS: dict[str, Callable[..., Task]] = {
     "pairs": pairs,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from walras.errors import InputError
-from walras.experiments.tasks.rows import Example
+from walras.experiments.tasks.data.rows import Example
 from walras.models.loading import Head
 from walras.models.objective import Batch, Objective
 from walras.models.pooling import mean_pooled

@@ -11,9 +11,9 @@ from torch import nn
 
 from walras.errors import InputError
 from walras.experiments.tasks.base import Reference, Task, by_length, on_device, tokenized
-from walras.experiments.tasks.glue_files import glue_task, plain, read_glue
+from walras.experiments.tasks.data.glue_files import glue_task, plain, read_glue
+from walras.experiments.tasks.data.rows import Example
 from walras.experiments.tasks.losses import Labels, OwnPredictions
-from walras.experiments.tasks.rows import Example
 from walras.models.loading import Head
 from walras.models.objective import Batch, Objective
 

@@ -11,11 +11,11 @@ from torch import nn
 
 from walras.errors import InputError
 from walras.experiments.tasks.base import Reference, Task, embed, tokenized
-from walras.experiments.tasks.glue_files import read_glue
-from walras.experiments.tasks.glue_table import SPLITS
+from walras.experiments.tasks.data.glue_files import read_glue
+from walras.experiments.tasks.data.glue_table import SPLITS
+from walras.experiments.tasks.data.rows import Example
 from walras.experiments.tasks.losses import OwnSimilarities, Similarities
-from walras.experiments.tasks.pairs_file import read_pairs
-from walras.experiments.tasks.rows import Example
+from walras.experiments.tasks.pairs.pairs_file import read_pairs
 from walras.models.objective import Batch, Objective
 
 BEST = 5.0  # score of a pair that means the same, in STS-B and in the built-in set

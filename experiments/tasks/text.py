@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from walras.errors import InputError
 from walras.experiments.tasks.base import Reference, Task, by_length, embed, on_device, tokenized
+from walras.experiments.tasks.data.rows import Example
+from walras.experiments.tasks.data.text_file import read_lines
 from walras.experiments.tasks.losses import Embeddings, NextTokens
-from walras.experiments.tasks.rows import Example
-from walras.experiments.tasks.text_file import read_lines
 from walras.models.loading import Head, is_causal
 from walras.models.objective import Batch, Objective
 

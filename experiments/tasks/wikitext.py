@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from walras.errors import InputError, UnknownNameError
 from walras.experiments.tasks.base import Reference, Task
+from walras.experiments.tasks.data.rows import Example
+from walras.experiments.tasks.data.token_stream import Stream, stream
+from walras.experiments.tasks.data.wikitext_files import SPLITS, read_wikitext, training_split
 from walras.experiments.tasks.losses import NextTokens, OwnPredictions
 from walras.experiments.tasks.perplexity import Likelihood, Window, likelihood, windows
-from walras.experiments.tasks.rows import Example
-from walras.experiments.tasks.token_stream import Stream, stream
-from walras.experiments.tasks.wikitext_files import SPLITS, read_wikitext, training_split
 from walras.models.loading import Head
 from walras.models.objective import Batch, Objective
 

@@ -12,11 +12,11 @@ from torch import Tensor
 from walras.market.pricing import Cleared, Pricing
 from walras.mechanisms import IndivisibleBids, ShadowPrice
 from walras.models import Inventory
-from walras.models.hard_concrete import HardConcrete
+from walras.models.units.hard_concrete import HardConcrete
 
 OPEN = 0.98  # chance of a gate to be open when training begins
 SPREAD = 2.0  # standard deviation of the gates' logits, where they begin in the order of values
-AJAR = 0.1  # gate at least of a unit that stays: what is shut cannot learn
+MIN_KEPT_GATE = 0.1  # gate at least of a unit that stays: what is shut cannot learn
 
 
 @final
@@ -98,4 +98,4 @@ class Economy:
             bids = IndivisibleBids(self.gates.chance(logits)[free] * share)
             keep = self.gates.fixed == 1
             keep[free] = ShadowPrice()(bids, max(budget - self.floor, 0.0), share).quantity > 0
-        return keep, torch.where(keep, gates.clamp(min=AJAR), 1.0)
+        return keep, torch.where(keep, gates.clamp(min=MIN_KEPT_GATE), 1.0)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from walras.experiments.executor import one_thread
+from walras.experiments.grids.executor import one_thread
 from walras.experiments.run import find_task
 from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.rows import Batches, held_out, split

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import final
 
 from walras.errors import InputError
-from walras.experiments.folder import check_same, names_in, write_whole
+from walras.experiments.store.run_folder import check_same, names_in, write_whole
 
 PARTS = (
     "config.yaml", "result.json", "steps.parquet", "judged.parquet", "allocation.safetensors", "model", "checkpoint",

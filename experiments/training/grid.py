@@ -10,13 +10,13 @@ import pandas as pd
 import yaml
 
 from walras.errors import InputError
-from walras.experiments.cell import Cell
-from walras.experiments.compare import reason
 from walras.experiments.config import typed
-from walras.experiments.executor import Executor
-from walras.experiments.frontier import Statistics
+from walras.experiments.grids.cell import Cell
+from walras.experiments.grids.compare import reason
+from walras.experiments.grids.executor import Executor
+from walras.experiments.grids.statistics import Statistics
 from walras.experiments.run import Progress, Silent
-from walras.experiments.sweep_folder import SweepFolder
+from walras.experiments.store.grid_folder import SweepFolder
 from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.stage import STAGE, TrainPlan
 from walras.experiments.training.train import train
@@ -96,7 +96,7 @@ class TrainJob:
 
 @final
 @dataclass(frozen=True)
-class Trainings:
+class GridResult:
     """What a grid came to."""
 
     grid: Grid
@@ -107,7 +107,7 @@ class Trainings:
     metric: Mapping[str, Any]
 
 
-def run_grid(grid: Grid, folder: SweepFolder, executor: Executor, progress: Progress | None = None) -> Trainings:
+def run_grid(grid: Grid, folder: SweepFolder, executor: Executor, progress: Progress | None = None) -> GridResult:
     """Train what has not finished; write the tables, of what has finished where it is interrupted.
 
     A cell that fails is recorded, and the rest goes on.
@@ -135,7 +135,7 @@ def run_grid(grid: Grid, folder: SweepFolder, executor: Executor, progress: Prog
     return found
 
 
-def conclude(grid: Grid, folder: SweepFolder) -> Trainings:
+def conclude(grid: Grid, folder: SweepFolder) -> GridResult:
     """Tables of the finished cells."""
     finished = [cell for cell in grid.cells if folder.finished(cell)]
     table = pd.DataFrame([row(cell, folder.result(cell)) for cell in finished])
@@ -147,7 +147,7 @@ def conclude(grid: Grid, folder: SweepFolder) -> Trainings:
     if statistics is not None:
         folder.write("statistics.csv", statistics.frame.to_csv(index=False, float_format="%.8g"))
     failed = [cell for cell in grid.cells if cell not in finished]
-    return Trainings(grid, folder, table, statistics, failed, metric)
+    return GridResult(grid, folder, table, statistics, failed, metric)
 
 
 def row(cell: TrainCell, result: Mapping[str, Any]) -> dict[str, Any]:

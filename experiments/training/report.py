@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from walras.experiments import plots
-from walras.experiments.metric import titled
-from walras.experiments.pages import write_page
+from walras.experiments.reports import plots
+from walras.experiments.reports.metric import titled
+from walras.experiments.reports.pages import write_page
 from walras.experiments.training.folder import TrainFolder
 
 if TYPE_CHECKING:

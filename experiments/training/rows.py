@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from walras.errors import InputError
 from walras.experiments.tasks import Task
-from walras.experiments.tasks.rows import Example
+from walras.experiments.tasks.data.rows import Example
 from walras.models.objective import Batch
 
 MOST_HELD_OUT = 1000

@@ -23,7 +23,7 @@ from walras.market.schedule import SCHEDULES, check_budget
 from walras.mechanisms import MECHANISMS, Mechanism
 from walras.models.loading import load
 from walras.models.objective import Objective
-from walras.models.repairs import REPAIRS, Repair
+from walras.models.repair.table import REPAIRS, Repair
 
 STIFF = 1000.0
 """Curvature with which dual ascent begins, in rates. AdamW moves gates by the same step at any price, so that a

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from walras.experiments.export import write
-from walras.experiments.folder import write_allocation, write_table, write_whole
 from walras.experiments.result import allocation_columns
 from walras.experiments.run import parameters
+from walras.experiments.store.run_folder import write_allocation, write_table, write_whole
 from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.folder import TrainFolder
 from walras.experiments.training.report import write_report
@@ -17,8 +17,8 @@ from walras.experiments.training.stage import TrainStage
 from walras.experiments.training.trainer import Trainer
 from walras.market.pricing import Cleared
 from walras.models import inventory, macs
-from walras.models.latency_measure import sample_batch
-from walras.models.timing import interleaved
+from walras.models.resources.latency_measure import sample_batch
+from walras.models.resources.timing import interleaved
 
 if TYPE_CHECKING:
     from walras.experiments.training.train import Start, Trained

@@ -7,10 +7,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from walras.experiments.compare import reason
-from walras.experiments.frontier_tables import statistics_table
-from walras.experiments.metric import titled
-from walras.experiments.training.grid import Trainings
+from walras.experiments.grids.compare import reason
+from walras.experiments.reports.frontier_tables import statistics_table
+from walras.experiments.reports.metric import titled
+from walras.experiments.training.grid import GridResult
 
 
 def train_card(summary: Mapping[str, Any]) -> Table:
@@ -34,7 +34,7 @@ def train_card(summary: Mapping[str, Any]) -> Table:
     return table
 
 
-def print_trainings(console: Console, found: Trainings) -> None:
+def print_trainings(console: Console, found: GridResult) -> None:
     """Means over seeds and paired differences, what failed, and where everything is."""
     place = found.folder.path
     if found.statistics is not None:

@@ -26,8 +26,8 @@ from walras.experiments.training.stage import TrainPlan, TrainStage
 from walras.experiments.training.summary import finish, latency, summarised
 from walras.experiments.training.trainer import Trainer
 from walras.models import Inventory
-from walras.models.activation_cost import ActivationCost
 from walras.models.objective import Objective
+from walras.models.resources.activation_cost import ActivationCost
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

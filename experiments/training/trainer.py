@@ -25,11 +25,11 @@ from walras.experiments.training.moments import Moments
 from walras.experiments.training.rows import Batches
 from walras.market.pricing import Cleared
 from walras.models import Inventory, compact, gated
-from walras.models.activation_cost import ActivationCost
 from walras.models.distillation import Distillation
-from walras.models.folding import fold
 from walras.models.objective import Batch, Objective
-from walras.models.repair import Repair, Twins
+from walras.models.repair.repair import ModelPair, Repair
+from walras.models.resources.activation_cost import ActivationCost
+from walras.models.units.folding import fold
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -41,7 +41,7 @@ LANDING = 0.3  # of the priced training, in which gates come to rest: prices fal
 
 @final
 @dataclass
-class Progressed:
+class TrainerState:
     """How far training has come; what a checkpoint holds beside tensors."""
 
     step: int = 0
@@ -76,7 +76,7 @@ class Trainer:
     repair: Repair | None = None
     folder: Path | None = None
     tell: Callable[[int, str], None] = lambda step, text: None
-    now: Progressed = field(default_factory=Progressed)
+    now: TrainerState = field(default_factory=TrainerState)
     keep: Tensor | None = None
 
     def __post_init__(self) -> None:
@@ -243,7 +243,7 @@ class Trainer:
         if self.repair is not None and self.calibration is not None and not bool(keep.all()):
             self.model.eval()
             dense, batches = self.calibration.dense, self.calibration.batches
-            with Twins.of(self.model, dense, self.units, batches) as twins:
+            with ModelPair.of(self.model, dense, self.units, batches) as twins:
                 self.repair(twins, keep.cpu().numpy())
 
     def _shrink(self) -> None:
@@ -288,7 +288,7 @@ class Trainer:
         if found is None:
             return False
         groups, state = found
-        self.now = Progressed(**state["now"])
+        self.now = TrainerState(**state["now"])
         if self.economy is not None:
             self.economy.gates.load_state_dict(groups["economy"])
             self.economy.pricing = self.economy.pricing.restored(state["pricing"])

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from walras.market.queries.queries import Column
-from walras.mechanisms.threshold_bids import ThresholdBids
+from walras.mechanisms.bids.threshold_bids import ThresholdBids
 
 
 class Regime(StrEnum):

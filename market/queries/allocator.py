@@ -10,7 +10,7 @@ import torch
 from walras.errors import InputError
 from walras.market.queries.allocation import Allocation, regime, whole_tokens
 from walras.market.queries.queries import Column, Queries
-from walras.mechanisms.threshold_bids import ThresholdBids
+from walras.mechanisms.bids.threshold_bids import ThresholdBids
 
 
 @dataclass(frozen=True)

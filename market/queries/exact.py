@@ -9,8 +9,8 @@ import torch
 from walras.errors import RequirementError
 from walras.market.queries.allocator import Allocator
 from walras.market.queries.queries import Column, Queries
-from walras.mechanisms.gamma_surge import GammaBids
-from walras.mechanisms.threshold_bids import ThresholdBids
+from walras.mechanisms.bids.gamma_surge import GammaBids
+from walras.mechanisms.bids.threshold_bids import ThresholdBids
 
 
 @final

@@ -10,7 +10,7 @@ from walras.errors import InputError
 from walras.market.queries.allocator import Allocator
 from walras.market.queries.queries import Column, Queries
 from walras.mechanisms import AscendingClock, Mechanism, PostedPrice, ShadowPrice
-from walras.mechanisms.threshold_bids import ThresholdBids
+from walras.mechanisms.bids.threshold_bids import ThresholdBids
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 
 from walras.errors import InputError
 from walras.market.queries.queries import KAPPA
-from walras.mechanisms.surge import SurgeBids
+from walras.mechanisms.bids.surge import SurgeBids
 
 
 @final

@@ -8,7 +8,7 @@ import numpy as np
 from walras.errors import InputError
 from walras.market.queries.allocator import Allocator
 from walras.market.queries.queries import Column, Queries
-from walras.mechanisms.threshold_bids import ThresholdBids
+from walras.mechanisms.bids.threshold_bids import ThresholdBids
 
 
 @final

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from walras.errors import InputError, UnknownNameError
 from walras.mechanisms import GammaBids, QuadraticSurgeBids, SurgeBids, TriangularBids
-from walras.mechanisms.threshold_bids import ThresholdBids
+from walras.mechanisms.bids.threshold_bids import ThresholdBids
 
 Column = NDArray[np.float64]
 

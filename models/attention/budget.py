@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from walras.errors import InputError
-from walras.mechanisms.bids import expands
-from walras.mechanisms.root import newton_step, search
+from walras.mechanisms.bids.interface import expands
+from walras.mechanisms.solvers.root import newton_step, search
 from walras.models.attention.entmax import Entmax
 from walras.models.attention.rule import AttentionRule
 from walras.models.attention.threshold import Threshold

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from walras.mechanisms.root import newton_step, search
+from walras.mechanisms.solvers.root import newton_step, search
 
 _OUT = -2.0  # in units in which the price lies between -1 and 0: what is below the price whatever the others bid
 

@@ -17,7 +17,7 @@ from walras.errors import InputError
 from walras.models.architectures import Architecture, architecture, layer_paths, submodule, transformer
 from walras.models.attention.rule import AttentionRule
 from walras.models.attention.softmax import Softmax
-from walras.models.projections import features
+from walras.models.units.projections import features
 
 # Is shown the layer's number, and its scores and weights [batch, heads, queries, keys] before and after the rule.
 Watch: TypeAlias = Callable[[int, Tensor, Tensor], None]

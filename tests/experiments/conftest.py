@@ -25,7 +25,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from walras.experiments.cli import main
+from walras.experiments.cli.main import main
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 WORDS = (
@@ -162,7 +162,7 @@ def walras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
 @pytest.fixture
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes longer than a tiny model's whole run; for tests that do not look at the pictures."""
-    monkeypatch.setattr("walras.experiments.plots.png", lambda figure: b"picture")
+    monkeypatch.setattr("walras.experiments.reports.plots.png", lambda figure: b"picture")
 
 
 @pytest.fixture(scope="session")
@@ -178,7 +178,7 @@ def spawn(tmp_path: Path) -> Callable[..., "subprocess.Popen[str]"]:
     def start(*arguments: object, **more: str) -> "subprocess.Popen[str]":
         # A shell starts what runs behind it deaf to Ctrl-C, and children inherit that.
         code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        code += "from walras.experiments.cli import main; main()"
+        code += "from walras.experiments.cli.main import main; main()"
         line = [sys.executable, "-c", code, *map(str, arguments)]
         surroundings = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", **more}
         pipe = subprocess.PIPE

@@ -16,8 +16,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, Robe
 import walras
 from walras.errors import InputError, UnknownNameError
 from walras.experiments.floor import positions
-from walras.experiments.folder import PARTS
-from walras.mechanisms.conformance import Check
+from walras.experiments.store.run_folder import PARTS
+from walras.mechanisms.testing.conformance import Check
 from walras.models.loading import load
 
 TEXTS = ["the cat sat on the mat", "a dog ran", "the man played", "an apple", "a woman ate", "not in the house"]

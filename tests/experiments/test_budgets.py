@@ -13,11 +13,12 @@ import yaml
 import walras as package
 from walras.errors import InputError, UnknownNameError
 from walras.experiments.config import RunConfig, checked, parse_budgets
-from walras.experiments.folder import read_allocation
-from walras.models import compact, inventory, latency_measure, macs
+from walras.experiments.store.run_folder import read_allocation
+from walras.models import compact, inventory, macs
 from walras.models.loading import load
-from walras.models.parameters import parameters
-from walras.models.projections import features
+from walras.models.resources import latency_measure
+from walras.models.resources.parameters import parameters
+from walras.models.units.projections import features
 
 Walras = Callable[..., Any]
 

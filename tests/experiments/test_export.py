@@ -21,7 +21,7 @@ from walras.errors import InputError
 from walras.experiments.recipes import resolved
 from walras.experiments.run import run_config
 from walras.models import compact, inventory
-from walras.models.onnx_file import PACKAGES
+from walras.models.export.onnx_file import PACKAGES
 
 Walras = Callable[..., Any]
 BATCH = {"input_ids": torch.arange(12).reshape(2, 6) + 5, "attention_mask": torch.ones(2, 6, dtype=torch.long)}
@@ -249,7 +249,7 @@ def test_an_interrupt_leaves_the_old_one(
     def stop(*args: object, **kwargs: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("walras.models.checkpoints.shutil.copyfile", stop)
+    monkeypatch.setattr("walras.models.export.checkpoints.shutil.copyfile", stop)
     answer = walras("export", folder, "--out", "small", "--overwrite")
     assert (answer.code, answer.err) == (130, "Interrupted; small is as it was\n")
     assert {p.name: p.read_bytes() for p in Path("small").iterdir()} == before
@@ -260,7 +260,7 @@ def test_onnx_without_its_packages(run: Callable[..., Path], walras: Walras, mon
     folder = run()
     find = importlib.util.find_spec
     monkeypatch.setattr(
-        "walras.models.onnx_file.importlib.util.find_spec", lambda n: None if n == "onnxruntime" else find(n)
+        "walras.models.export.onnx_file.importlib.util.find_spec", lambda n: None if n == "onnxruntime" else find(n)
     )
     message = walras("export", folder, "--out", "small", "--onnx").error
     assert "onnxruntime: pip install 'walras[onnx]'" in message
@@ -289,7 +289,7 @@ def test_onnx(run: Callable[..., Path], walras: Walras, name: str) -> None:
 
 
 def test_the_benchmark_of_speed(run: Callable[..., Path], walras: Walras, models: Path) -> None:
-    from walras.experiments.benchmarks.export_speed import COLUMNS, main
+    from walras.experiments.benchmarks.speed.export_speed import COLUMNS, main
 
     folder = run()
     assert walras("export", folder, "--out", "small").code == 0

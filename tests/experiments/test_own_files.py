@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from walras.experiments.folder import read_allocation
+from walras.experiments.store.run_folder import read_allocation
 from walras.market import read_trace
 
 Walras = Callable[..., Any]
@@ -47,7 +47,7 @@ import torch
 from walras import Task
 from walras.experiments.tasks.base import embed, tokenized
 from walras.experiments.tasks.losses import Embeddings
-from walras.experiments.tasks.rows import Example
+from walras.experiments.tasks.data.rows import Example
 
 class Spread(Task):
     """How far apart do a few sentences lie?"""

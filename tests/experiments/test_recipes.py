@@ -8,7 +8,7 @@ from walras.experiments.config import RunConfig
 from walras.experiments.recipes import RECIPES, resolved
 from walras.market import SCHEDULES
 from walras.mechanisms import MECHANISMS
-from walras.models.repairs import REPAIRS
+from walras.models.repair.table import REPAIRS
 
 
 @pytest.mark.parametrize("name", list(RECIPES))

@@ -15,7 +15,7 @@ from transformers import AutoModel, AutoTokenizer, GPT2Config, GPT2ForSequenceCl
 
 from walras.agents import VALUATIONS
 from walras.experiments.config import RunConfig
-from walras.experiments.folder import PARTS, read_allocation, read_result
+from walras.experiments.store.run_folder import PARTS, read_allocation, read_result
 from walras.experiments.tasks import TASKS
 from walras.market import SCHEDULES, read_trace
 from walras.mechanisms import MECHANISMS, IndivisibleBids

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 import pytest
 
-from walras.agents import FFNBlockAgent, HeadAgent, Knowledge, Strategy, UnitAgent
+from walras.agents import BidderInfo, FFNBlockAgent, HeadAgent, Strategy, UnitAgent
 from walras.agents.strategies.strategy import Column
 from walras.errors import InputError, UnknownNameError
 from walras.market import ComputeMarket, TraceWriter, read_trace
@@ -37,7 +37,7 @@ class Halving(Strategy):
 
     name: ClassVar[str] = "halving"
 
-    def bid(self, known: Knowledge, generator: np.random.Generator) -> Column:
+    def bid(self, known: BidderInfo, generator: np.random.Generator) -> Column:
         for column in (known.value, known.cost, known.wealth, known.quantity, known.price):
             np.multiply(column, 0.5, out=column)
         return known.value
@@ -51,7 +51,7 @@ class Echo(Strategy):
     answer: Any = None
     name: ClassVar[str] = "echo"
 
-    def bid(self, known: Knowledge, generator: np.random.Generator) -> Column:
+    def bid(self, known: BidderInfo, generator: np.random.Generator) -> Column:
         return known.value if self.answer is None else np.asarray(self.answer)
 
 
@@ -62,7 +62,7 @@ class Noisy(Strategy):
 
     name: ClassVar[str] = "noisy"
 
-    def bid(self, known: Knowledge, generator: np.random.Generator) -> Column:
+    def bid(self, known: BidderInfo, generator: np.random.Generator) -> Column:
         return known.value * generator.uniform(0.9, 1.1, len(known.value))
 
 

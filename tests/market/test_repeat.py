@@ -12,7 +12,8 @@ from transformers import AutoModelForSequenceClassification, BertConfig
 from walras.agents import Calibration, Fisher
 from walras.market import ComputeMarket, TraceWriter
 from walras.mechanisms import ShadowPrice
-from walras.models import inventory, macs
+from walras.models import macs
+from walras.models import inventory
 from walras.models.objective import Objective, squared_distance
 
 torch.manual_seed(0)

@@ -13,7 +13,7 @@ from walras.market.scope import GLOBAL, SCOPES
 from walras.market.supply import Supply
 from walras.mechanisms import UniformPriceAuction
 from walras.models import macs
-from walras.models.parameters import parameters
+from walras.models.resources.parameters import parameters
 
 LENGTH = 8
 

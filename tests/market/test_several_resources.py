@@ -14,8 +14,8 @@ from walras.market.schedule import sessions
 from walras.market.supply import Supply
 from walras.mechanisms import UniformPriceAuction
 from walras.models import Inventory, macs
-from walras.models.parameters import parameters
-from walras.models.resources import Resource
+from walras.models.resources.parameters import parameters
+from walras.models.resources.resource import Resource
 
 LENGTH = 8
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 import pytest
 
-from walras.agents import EXP3, Fisher, Hedge, Knowledge, Mixture, RegretMatching, Shading, Strategy, Truthful
+from walras.agents import EXP3, BidderInfo, Fisher, Hedge, Mixture, RegretMatching, Shading, Strategy, Truthful
 from walras.agents.strategies.strategy import Column
 from walras.market import ComputeMarket
 from walras.mechanisms import PayAsBidAuction, ShadowPrice
@@ -81,7 +81,7 @@ class Reckless(Strategy):
 
     name: ClassVar[str] = "reckless"
 
-    def bid(self, known: Knowledge, generator: np.random.Generator) -> Column:
+    def bid(self, known: BidderInfo, generator: np.random.Generator) -> Column:
         return 10 * known.value
 
 

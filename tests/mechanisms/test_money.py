@@ -22,7 +22,7 @@ from walras.mechanisms import (
     Status,
     SurgeBids,
 )
-from walras.mechanisms.bids_conformance import check_bids
+from walras.mechanisms.testing.bids_conformance import check_bids
 
 DOUBLE = torch.float64
 

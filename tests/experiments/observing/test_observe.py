@@ -18,9 +18,9 @@ from walras.experiments.observing.sweep import Subject, untrained
 from walras.experiments.run import find_task
 from walras.models import inventory, macs
 from walras.models.attention import TopKeys, attention_market
-from walras.models.costs import PARTS
+from walras.models.attention.token_elimination import token_elimination
 from walras.models.loading import load
-from walras.models.token_elimination import token_elimination
+from walras.models.resources.macs import PARTS
 
 Walras = Callable[..., Any]
 FILES = {

@@ -15,10 +15,10 @@ from walras.mechanisms.inequality import entropy, gini
 from walras.models import inventory, macs
 from walras.models.architectures import layer_paths
 from walras.models.attention import TopKeys, attention_market
-from walras.models.costs import PARTS
-from walras.models.layer_costs import LayerMacs
+from walras.models.attention.token_elimination import elimination_macs, token_elimination
 from walras.models.loading import load
-from walras.models.token_elimination import elimination_macs, token_elimination
+from walras.models.resources.layer_costs import LayerMacs
+from walras.models.resources.macs import PARTS
 
 INF = math.inf
 

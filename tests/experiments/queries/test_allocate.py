@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from walras.experiments.predictors import Prediction
 from walras.experiments.queries.batch import allocate_file, predicted
+from walras.experiments.queries.predictors import Prediction
 from walras.experiments.queries.query_files import Row
 from walras.experiments.queries.stream import filter_stream
 from walras.market.queries import ALLOCATORS, Clear, OnlineClear, Queries
@@ -179,7 +179,7 @@ def test_stream_by_function() -> None:
 
 
 def test_the_filter_answers_each_line_while_the_pipe_is_open() -> None:
-    code = "from walras.experiments.cli import main; main()"
+    code = "from walras.experiments.cli.main import main; main()"
     line = [sys.executable, "-c", code, "allocate", "-", "--stream", "--budget", "1000", "--window", "4"]
     pipe = subprocess.PIPE
     with subprocess.Popen(line, text=True, stdin=pipe, stdout=pipe, stderr=pipe) as process:

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from walras.errors import InputError
-from walras.experiments.predictors import Prediction
 from walras.experiments.queries.generate import generate
+from walras.experiments.queries.predictors import Prediction
 from walras.models.loading import load
 
 PROMPTS = ["the cat", "a dog ran in the house", "the man", "the woman ate an apple"]

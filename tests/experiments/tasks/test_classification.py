@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from walras.errors import InputError
 from walras.experiments.tasks.classification import METRICS, Classification, class_order
-from walras.experiments.tasks.glue_table import GLUE
-from walras.experiments.tasks.rows import Example
+from walras.experiments.tasks.data.glue_table import GLUE
+from walras.experiments.tasks.data.rows import Example
 
 CLASSES = GLUE["mnli"].classes
 

@@ -8,7 +8,7 @@ import pytest
 from walras.errors import InputError
 from walras.experiments.tasks.base import Task
 from walras.experiments.tasks.classification import Classification
-from walras.experiments.tasks.rows import Example
+from walras.experiments.tasks.data.rows import Example
 from walras.experiments.tasks.similarity import Similarity, pairs
 from walras.experiments.tasks.text import text
 

@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from walras.errors import UnknownNameError
-from walras.experiments.tasks import make_pairs
-from walras.experiments.tasks.pairs_file import PAIRS, read_pairs
-from walras.experiments.tasks.pairs_grammar import Form, Meaning, Vocabulary, read_vocabulary, score, sentence
-from walras.experiments.tasks.rows import tsv_rows
+from walras.experiments.tasks.data.rows import tsv_rows
+from walras.experiments.tasks.pairs import make_pairs
+from walras.experiments.tasks.pairs.pairs_file import PAIRS, read_pairs
+from walras.experiments.tasks.pairs.pairs_grammar import Form, Meaning, Vocabulary, read_vocabulary, score, sentence
 
-PRINT = "import sys; from walras.experiments.tasks.make_pairs import table; sys.stdout.buffer.write(table().encode())"
+PRINT = (
+    "import sys; from walras.experiments.tasks.pairs.make_pairs import table; sys.stdout.buffer.write(table().encode())"
+)
 
 
 def vocabulary(split: str) -> Vocabulary:

@@ -13,11 +13,11 @@ from rich.console import Console
 
 from walras.errors import InputError
 from walras.experiments.benchmarks.training import BASELINES, OURS, Study
-from walras.experiments.commands.train import prices
-from walras.experiments.sweep_folder import SweepFolder
+from walras.experiments.cli.train import prices
+from walras.experiments.store.grid_folder import SweepFolder
 from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.estimate import hours
-from walras.experiments.training.grid import Grid, TrainCell, Trainings, conclude
+from walras.experiments.training.grid import Grid, GridResult, TrainCell, conclude
 from walras.experiments.training.tables import print_trainings
 from walras.market.pricing import PRICINGS
 
@@ -76,7 +76,7 @@ def test_seeds_that_are_none(command: Walras, tmp_path: Path, seed: str, told: s
     assert command("--config", tmp_path / "s.yaml").error == f"seed is {told}; it must be of type int"
 
 
-def finished(grid: Grid, folder: SweepFolder, value: Callable[[TrainCell], float]) -> Trainings:
+def finished(grid: Grid, folder: SweepFolder, value: Callable[[TrainCell], float]) -> GridResult:
     """The tables of a grid whose cells came to these values; None of it is trained."""
     for cell in grid.cells:
         metric = {"name": "accuracy", "value": value(cell), "dense": 0.9, "higher_is_better": True}

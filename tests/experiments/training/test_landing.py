@@ -11,7 +11,7 @@ from walras.experiments.training.economy import OPEN, SPREAD
 from walras.experiments.training.stage import STIFF
 from walras.experiments.training.trainer import LANDING
 from walras.market.pricing import DualAscent
-from walras.models.hard_concrete import HardConcrete
+from walras.models.units.hard_concrete import HardConcrete
 
 LOSS, STEPS, STEEP, NOISE, UNITS = 0.3, 110, 40.0, 0.5, 360
 

@@ -10,7 +10,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from walras.experiments.training.moments import Moments
 from walras.models import Inventory, compact, gated, inventory
-from walras.models.folding import fold
+from walras.models.units.folding import fold
 
 SIZES = {
     "vocab_size": 41, "hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 20,

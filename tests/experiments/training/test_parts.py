@@ -11,18 +11,18 @@ import torch
 
 from walras.errors import InputError
 from walras.experiments.tasks.classification import Classification
-from walras.experiments.tasks.rows import Example
+from walras.experiments.tasks.data.rows import Example
 from walras.experiments.training.checkpoint import (
     optimizer_tensors,
     read_checkpoint,
     restore_optimizer,
     save_checkpoint,
 )
-from walras.experiments.training.economy import AJAR, OPEN, Economy
+from walras.experiments.training.economy import MIN_KEPT_GATE, OPEN, Economy
 from walras.experiments.training.rows import Batches, split
 from walras.market.pricing import Cleared, DualAscent, ShadowPricing, Tax
 from walras.mechanisms import ShadowPrice
-from walras.models.hard_concrete import HardConcrete
+from walras.models.units.hard_concrete import HardConcrete
 
 
 def task(rows: int) -> Classification:
@@ -194,7 +194,7 @@ def test_a_market_sells_to_the_taxed_what_the_others_leave() -> None:
 def test_who_stays_is_ajar_at_least() -> None:
     keep, gates = economy([-4.0, -4.0, -4.0, -5.0], DualAscent(0.6, 1.0)).settle(0.6)
     assert keep.tolist() == [True, True, True, False]
-    assert gates.tolist() == pytest.approx([AJAR, AJAR, AJAR, 1.0])
+    assert gates.tolist() == pytest.approx([MIN_KEPT_GATE, MIN_KEPT_GATE, MIN_KEPT_GATE, 1.0])
 
 
 def test_gates_begin_open_and_in_the_order_of_value_per_compute() -> None:

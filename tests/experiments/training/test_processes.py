@@ -21,7 +21,7 @@ import sys
 from walras.experiments.training import train
 latency = train.latency
 train.latency = lambda *given: print("timing", file=sys.stderr) or latency(*given)
-from walras.experiments.cli import main
+from walras.experiments.cli.main import main
 main()
 """
 

@@ -1,0 +1,86 @@
+"""What a round's market work (bids, clearing, ledger, trace) takes, as a share of the round's valuation.
+
+python -m walras.experiments.benchmarks.speed.market_work
+
+On the default model, with 512 sentences of the built-in pairs: at most 5 % with blocks of 32 neurons, 25 % with
+every neuron an agent of its own.
+"""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from walras.agents import Fisher
+from walras.experiments.budgets import Budgets
+from walras.experiments.floor import Floor
+from walras.experiments.tasks.similarity import pairs
+from walras.market import ComputeMarket, Session, TraceWriter, budget_path
+from walras.market.ledger import Column
+from walras.mechanisms import Mechanism, PostedPrice, ShadowPrice, UniformPriceAuction
+from walras.models.loading import DEFAULT_MODEL, Loaded, load
+
+RULES: tuple[type[Mechanism], ...] = (ShadowPrice, UniformPriceAuction, PostedPrice)
+BLOCKS = {32: 0.05, 1: 0.25}  # most that the market's work may take, as a share
+SENTENCES, LENGTH, BATCH, ROUNDS, BUDGET = 512, 128, 32, 4, 0.5
+
+
+def markets(loaded: Loaded, block: int, folder: Path) -> dict[str, ComputeMarket]:
+    """A market of each rule on one network, all with the same data."""
+    model, tokenizer = loaded
+    task, floor = pairs(), Floor.of(model, block, LENGTH)
+    batches = task.calibration(tokenizer, sentences=SENTENCES, seed=0, batch_size=BATCH, length=LENGTH)
+    objective = task.objective(model, label_free=False)
+    return {
+        rule.__name__: floor.market(
+            objective, batches, Fisher(), rule(),
+            budgets=Budgets((floor.macs,), (BUDGET,)), rounds=ROUNDS, schedule="geometric",
+            record=TraceWriter(folder / rule.__name__),
+        )
+        for rule in RULES
+    }  # fmt: skip
+
+
+def work(market: ComputeMarket, value: Column, budget: float) -> float:
+    """Seconds of a round without its valuation."""
+    start = time.perf_counter()
+    market.ledger.open(value)
+    market.trade(Session(budget))
+    return time.perf_counter() - start
+
+
+def report() -> Iterator[str]:
+    """The lines that are printed, one a block size and rule: sums over the rounds, and the worst round."""
+    loaded = load(DEFAULT_MODEL, device="cpu")
+    yield f"{SENTENCES} sentences, {ROUNDS} rounds, {torch.get_num_threads()} thread(s)"
+    for block, most in BLOCKS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            yield from _block(block, most, markets(loaded, block, Path(folder)))
+
+
+def _block(block: int, most: float, by_rule: dict[str, ComputeMarket]) -> Iterator[str]:
+    """Every rule meets the same load of the machine: they take turns after each valuation."""
+    first = next(iter(by_rule.values()))
+    valuation: list[float] = []
+    worked: dict[str, list[float]] = {name: [] for name in by_rule}
+    for budget in budget_path(BUDGET, ROUNDS, "geometric"):
+        start = time.perf_counter()
+        value = first.value()
+        valuation.append(time.perf_counter() - start)
+        for name, market in by_rule.items():
+            worked[name].append(work(market, value, budget))
+    yield f"block {block}: {len(value):,} agents, valuation {sum(valuation) / ROUNDS:.3f} s a round"
+    for name, times in worked.items():
+        share = sum(times) / sum(valuation)
+        worst = max(t / v for t, v in zip(times, valuation, strict=True))
+        yield (
+            f"  {name:20} {sum(times) / ROUNDS * 1e3:7.1f} ms a round, {share:7.2%} of the valuation "
+            f"(worst round {worst:.2%}; at most {most:.0%})"
+        )
+
+
+if __name__ == "__main__":
+    for line in report():
+        print(line, flush=True)

@@ -1,0 +1,112 @@
+"""`walras allocate`: token budgets for a file or a stream of queries."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from walras.errors import InputError, UnknownNameError
+from walras.experiments.cli.screen import interrupted, progress_bar
+
+
+def allocate(
+    queries: Annotated[str, typer.Argument(help="jsonl, csv or parquet file with id and threshold; - with --stream.")],
+    budget: Annotated[float, typer.Option(help="Tokens for all queries; with --stream, for each window.")],
+    out: Annotated[Path | None, typer.Option(help="jsonl, csv or parquet file. [default: standard output]")] = None,
+    allocator: Annotated[str, typer.Option(help="The rule; `walras list` names them.")] = "clear",
+    headroom: Annotated[float | None, typer.Option(help="Tokens above the threshold. [default: adaptive]")] = None,
+    utility: Annotated[str, typer.Option(help="surge, quadratic, triangular or gamma.")] = "surge",
+    price: Annotated[float | None, typer.Option(help="Price a token, for the allocator posted.")] = None,
+    predictor: Annotated[Path | None, typer.Option(help="Folder of a predictor; queries need text then.")] = None,
+    on_bad: Annotated[str, typer.Option(help="fail: bad rows are an error; skip: they get nothing.")] = "fail",
+    stream: Annotated[bool, typer.Option("--stream", help="Answer json lines from - as they come.")] = False,
+    window: Annotated[int, typer.Option(help="Queries of a window of the stream.")] = 500,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Grant reasoning tokens to queries by the shadow price of a token (CLEAR), or by a simpler rule."""
+    if on_bad not in ("fail", "skip"):
+        raise UnknownNameError("--on-bad", on_bad, ("fail", "skip"))
+    predict = _predict(predictor)
+    if stream:
+        _stream(queries, out, budget, window, headroom, predict)
+        return
+    if queries == "-":
+        raise InputError("standard input can be read once only; give a file, or --stream")
+
+    from walras.experiments.queries.batch import allocate_file
+
+    rule = _allocator(allocator, headroom, utility, price)
+    try:
+        with progress_bar(not as_json) as progress:
+            task = progress.add_task("Reading", total=None)
+            found, bad = allocate_file(
+                Path(queries), out, rule, budget, skip_bad=on_bad == "skip", predict=predict,
+                tell=lambda rows: progress.update(task, description=f"Reading: {rows:,} queries"),
+            )  # fmt: skip
+    except BrokenPipeError:
+        _closed()
+    except KeyboardInterrupt:
+        interrupted("nothing was written")
+    _summarise(found.summary(), [str(row) for row in bad], as_json, out is None)
+
+
+def _allocator(name: str, headroom: float | None, utility: str, price: float | None) -> Any:
+    from walras.market.queries import ALLOCATORS
+
+    known = {key: rule for key, rule in ALLOCATORS.items() if key != "oracle"}  # nobody knows true needs
+    if name not in known:
+        raise UnknownNameError("allocator", name, known)
+    settings: dict[str, Any] = {"headroom": headroom, "utility": utility}
+    if price is not None:
+        if name != "posted":
+            raise InputError(f"allocator {name} takes no price; posted does")
+        settings["price"] = price
+    return known[name](**settings)
+
+
+def _predict(folder: Path | None) -> Any:
+    if folder is None:
+        return None
+    from walras.experiments.queries.predictors import load_predictor
+
+    return load_predictor(folder).predict
+
+
+def _stream(source: str, out: Path | None, budget: float, window: int, headroom: float | None, predict: Any) -> None:
+    from walras.experiments.queries.stream import filter_stream
+    from walras.market.queries import OnlineClear
+
+    if source != "-" or out is not None:
+        raise InputError("--stream reads standard input (-) and writes standard output: no other file, no --out")
+    market = OnlineClear(budget, window, headroom=headroom)
+    try:
+        figures = filter_stream(market, sys.stdin, sys.stdout, predict)
+    except KeyboardInterrupt:
+        interrupted("every answer that was given stands")
+    if figures.pop("output_closed"):
+        _closed()
+    print(json.dumps(figures), file=sys.stderr)
+
+
+def _closed() -> None:
+    """End quietly: whoever read the output has gone."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered has no reader
+    raise typer.Exit(1)
+
+
+def _summarise(summary: dict[str, Any], bad: list[str], as_json: bool, rows_on_stdout: bool) -> None:
+    """To standard output, or to standard error where the rows go to standard output."""
+    if as_json:
+        print(json.dumps({**summary, "bad_rows": bad}, indent=2), file=sys.stderr if rows_on_stdout else sys.stdout)
+        return
+    from rich.console import Console
+
+    from walras.experiments.queries.card import allocation_card
+
+    console = Console(stderr=rows_on_stdout, highlight=False)
+    console.print(allocation_card(summary))
+    for line in bad[:10]:
+        console.print(f"Bad: {line}", style="red", markup=False, soft_wrap=True)

@@ -1,0 +1,36 @@
+"""`walras export`: a finished run as a folder that transformers loads."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from walras.experiments.cli.screen import interrupted, output, progress_bar
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; whole or not at all.")],
+    onnx: Annotated[bool, typer.Option("--onnx", help="Write model.onnx too, checked with onnxruntime.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the export that --out holds.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Write the smaller model of a run: weights, configuration, tokenizer and model card, loaded in one call."""
+    from walras.experiments.export import export_run
+
+    try:
+        with progress_bar(not as_json) as progress:
+            figures = export_run(run, out, onnx=onnx, overwrite=overwrite, progress=progress)
+    except KeyboardInterrupt:
+        interrupted(f"{out} is as it was")
+    if as_json:
+        print(json.dumps(figures, indent=2))
+        return
+    size = sum(figures["bytes"].values()) / 1e6
+    told = f"{figures['parameters']:,} of {figures['dense_parameters']:,} parameters, {size:,.1f} MB"
+    if onnx:
+        told += f"; model.onnx differs from the model by {figures['onnx_difference']:.1g} at most"
+    console = output()
+    console.print(f"{out}: {figures['class']}, {told}", soft_wrap=True)
+    console.print(f'Reload: walras.load("{out}"), or from_pretrained("{out}", trust_remote_code=True)', soft_wrap=True)

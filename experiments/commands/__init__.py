@@ -1,1 +1,0 @@
-"""Commands of the command line, a file each; whatever is heavy is imported inside them."""

@@ -1,0 +1,1 @@
+"""Many runs: cells, statistics, timings."""

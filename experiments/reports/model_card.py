@@ -1,0 +1,86 @@
+"""The model card of an exported model: where it comes from, its figures, what is left of each layer, how to load it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from walras.experiments.reports.metric import titled
+
+Layers = Mapping[int, Mapping[str, Any]]
+
+
+def model_card(summary: Mapping[str, Any], name: str, auto: str, dense: Layers, small: Layers) -> str:
+    """Markdown with the front matter that the hub reads.
+
+    Args:
+        summary: what `result.json` holds, with `parameters` and `dense_parameters`.
+        name: of the folder.
+        auto: class of transformers by which it is loaded.
+        dense, small: `per_layer_config` of the model before and after.
+    """
+    metric, source = summary["metric"], str(summary["model"])
+    recipe = summary.get("recipe")
+    how = f"recipe `{recipe}`, " if recipe else ""
+    made = f"{how}mechanism `{summary['mechanism']}`, valuation `{summary['valuation']}`, seed {summary['seed']}"
+    front: dict[str, Any] = {"library_name": "transformers", "tags": ["walras", "structured-pruning"]}
+    if source.count("/") == 1 and not Path(source).exists():  # the hub's name of a model
+        front["base_model"] = source
+    rows = [
+        (f"{titled(metric)} ({summary['task']})", f"{metric['dense']:.4f}", f"{metric['value']:.4f}"),
+        (
+            f"MACs of the layers, {summary['length']} tokens",
+            _millions(summary["dense_macs"]),
+            _millions(summary["macs"]),
+        ),
+        ("parameters", f"{summary['dense_parameters']:,}", f"{summary['parameters']:,}"),
+    ]
+    return "\n".join(
+        [
+            "---",
+            yaml.safe_dump(front, sort_keys=False).strip(),
+            "---",
+            f"# {name}",
+            "",
+            f"`{source}` with {summary['used']:.1%} of its compute (budget {summary['budget']:g}): attention heads and "
+            "FFN neurons were",
+            f"removed physically by [walras](https://pypi.org/project/walras) ({made}).",
+            "",
+            *_table(("", "dense", "this model"), rows),
+            "",
+            "```python",
+            "import walras",
+            f"from transformers import {auto}, AutoTokenizer",
+            "",
+            f'model = {auto}.from_pretrained("{name}", trust_remote_code=True)  # runs modeling_walras.py beside it',
+            f'model = walras.load("{name}")  # or so, after `pip install walras`: no code from this folder',
+            f'tokenizer = AutoTokenizer.from_pretrained("{name}")',
+            "```",
+            "",
+            *_table(("layer", *_columns(small)), [(str(i), *_cells(dense[i], small[i])) for i in sorted(small)]),
+            "",
+        ]
+    )
+
+
+_NAMES = {"attention_heads": "heads", "key_value_heads": "key-value heads", "ffn_neurons": "FFN neurons"}
+
+
+def _columns(layers: Layers) -> list[str]:
+    """Headings of the counts that the family has."""
+    return [text for key, text in _NAMES.items() if key in layers[min(layers)]]
+
+
+def _cells(dense: Mapping[str, Any], small: Mapping[str, Any]) -> list[str]:
+    """`5 of 12` for each count."""
+    return [f"{small[key]} of {dense[key]}" for key in _NAMES if key in small]
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
+    lines = [head, ("---",) * len(head), *rows]
+    return [f"| {' | '.join(line)} |" for line in lines]
+
+
+def _millions(macs: float) -> str:
+    return f"{macs / 1e6:,.1f} M"

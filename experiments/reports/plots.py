@@ -1,0 +1,237 @@
+"""Pictures of a run: labelled axes with units, told apart by shape and hatching as well as by colour."""
+
+import io
+from collections.abc import Mapping
+from itertools import cycle
+from typing import Any
+
+import networkx as nx
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path as Curve
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from walras.experiments.reports.metric import titled
+
+_LOOKS = (
+    ("o", "-", "#0072B2"), ("s", "--", "#D55E00"), ("^", ":", "#009E73"), ("v", "-.", "#CC79A7"), ("D", "-", "#000000"),
+)  # fmt: skip
+BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#999999"  # Okabe and Ito's colour-blind-safe palette
+
+
+def price_path(rounds: pd.DataFrame, unit: str) -> Figure:
+    """Clearing price and budget by round."""
+    figure, axes = _figure(6, 3.2)
+    axes.plot(rounds["round"], rounds["price"], "o-", color=BLUE, label="clearing price")
+    axes.set_xlabel("round")
+    axes.set_ylabel(f"price of the dense compute\n[{plain(unit)}]")
+    axes.set_ylim(0, 1.1 * rounds["price"].max() or 1)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    share = axes.twinx()
+    share.plot(rounds["round"], rounds["budget"], "s--", color=ORANGE, label="budget")
+    share.set_ylabel("budget [share of dense compute]")
+    share.set_ylim(0, 1.05)
+    lines = [*axes.get_lines(), *share.get_lines()]
+    axes.legend(
+        lines,
+        [str(line.get_label()) for line in lines],
+        loc="lower center",
+        bbox_to_anchor=(0.5, 1),
+        ncols=2,
+        frameon=False,
+    )
+    return figure
+
+
+def allocation(trace: pd.DataFrame) -> Figure:
+    """Which heads and FFN blocks of every layer stay: filled cells; cells with a cross go."""
+    last = trace[trace["round"] == trace["round"].max()]
+    layers = last["layer"].max() + 1
+    figure, (heads, ffn) = _panels(7.5, 0.34 * layers + 1.6)
+    for axes, kind, title in ((heads, "head", "attention heads"), (ffn, "ffn", "FFN blocks")):
+        rows = last[last["kind"] == kind]
+        cells = rows.pivot_table(index="layer", columns="index", values="quantity")
+        most = int(rows["index"].max()) + 1 if len(rows) else 1
+        grid = cells.reindex(index=range(layers), columns=range(most)).to_numpy(dtype=float)
+        axes.imshow(grid, cmap="Blues", vmin=-0.15, vmax=1.2, aspect="auto", interpolation="nearest")
+        gone = np.argwhere(grid == 0)
+        size = float(np.clip(260 / grid.shape[1], 1, 5))
+        axes.plot(gone[:, 1], gone[:, 0], "x", color=GREY, markersize=size, markeredgewidth=0.7)
+        kept = int(np.nansum(grid > 0))
+        axes.set_title(f"{title}: {kept} of {np.isfinite(grid).sum()} stay", fontsize=10)
+        axes.set_xlabel("index in the layer")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_xticks(np.arange(grid.shape[1]) - 0.5, minor=True)
+        axes.set_yticks(np.arange(grid.shape[0]) - 0.5, minor=True)
+        axes.grid(which="minor", color="white", linewidth=min(1.0, size / 5))
+        axes.tick_params(which="minor", length=0)
+        axes.set_yticks(range(grid.shape[0]))
+    heads.set_ylabel("layer")
+    return figure
+
+
+def survival(shares: pd.DataFrame) -> Figure:
+    """Share of heads and FFN blocks that are funded, by round."""
+    figure, axes = _figure(6, 3.2)
+    for kind, style, colour, name in (("head", "o-", BLUE, "attention heads"), ("ffn", "s--", ORANGE, "FFN blocks")):
+        part = shares[shares["kind"] == kind]
+        axes.plot(part["round"], part["funded"], style, color=colour, label=name)
+    axes.set_xlabel("round")
+    axes.set_ylabel("funded [share of the units]")
+    axes.set_ylim(0, 1.05)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(frameon=False)
+    return figure
+
+
+def price_paths(runs: Mapping[str, pd.DataFrame], unit: str) -> Figure:
+    """Clearing prices of several runs by round, of as many tables of rounds by name."""
+    figure, axes = _figure(6, 3.2)
+    for (name, rounds), look in zip(runs.items(), cycle(_LOOKS), strict=False):
+        marker, line, colour = look
+        axes.plot(rounds["round"], rounds["price"], marker + line, color=colour, markersize=4, label=plain(name))
+    axes.set_xlabel("round")
+    axes.set_ylabel(f"price of the dense compute\n[{plain(unit)}]")
+    axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(frameon=False)
+    return figure
+
+
+def lorenz(curves: pd.DataFrame) -> Figure:
+    """Lorenz curves of wealth and compute, with the line on which all have the same."""
+    figure, axes = _figure(4.4, 4)
+    axes.plot([0, 1], [0, 1], "-", color=GREY, linewidth=0.8, label="all have the same")
+    for name, style, colour in (("wealth", "-", BLUE), ("compute", "--", ORANGE)):
+        curve = curves[curves["of"] == name]
+        axes.plot(
+            curve["agents"], curve["held"], style, color=colour, label=f"{name} (Gini {curve['gini'].iloc[0]:.2f})"
+        )
+    axes.set_xlabel("agents, the poorest first [share of all]")
+    axes.set_ylabel("held by them [share of the whole]")
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1)
+    axes.legend(frameon=False, loc="upper left")
+    return figure
+
+
+def two_allocations(both: pd.DataFrame, first: str, second: str) -> Figure:
+    """Where two runs differ: units that only one of them keeps stand out by shape and colour."""
+    layers = both["layer"].max() + 1
+    figure, panels = _panels(7.5, 0.34 * layers + 2.0)
+    looks = (
+        ("both", "s", GREY, "both keep it"), ("first only", "^", BLUE, f"only {first}"),
+        ("second only", "v", ORANGE, f"only {second}"), ("neither", ".", "#dddddd", "neither"),
+    )  # fmt: skip
+    for axes, kind, title in zip(panels, ("head", "ffn"), ("attention heads", "FFN blocks"), strict=True):
+        rows = both[both["kind"] == kind]
+        for funded, marker, colour, label in looks:
+            part = rows[rows["funded"] == funded]
+            axes.plot(part["index"], part["layer"], marker, color=colour, markersize=4, linestyle="none", label=label)
+        axes.set_title(title, fontsize=10)
+        axes.set_xlabel("index in the layer")
+        axes.set_yticks(range(layers))
+        axes.invert_yaxis()
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    panels[0].set_ylabel("layer")
+    figure.legend(*panels[1].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+    return figure
+
+
+def interactions(graph: nx.Graph, unit: str) -> Figure:
+    """Units by layer, with ties: solid for complements, dashed for substitutes; the stronger, the wider."""
+    layers = [data["layer"] for _, data in graph.nodes(data=True)]
+    figure, axes = _figure(7.5, 0.5 * (max(layers) - min(layers) + 1) + 2.2)
+    place = {name: (data["index"], data["layer"]) for name, data in graph.nodes(data=True)}
+    most = max(abs(tie["interaction"]) for _, _, tie in graph.edges(data=True))
+    for relation, style, colour in (("complements", "-", BLUE), ("substitutes", "--", ORANGE)):
+        shown = False
+        for a, b, tie in graph.edges(data=True):
+            if tie["relation"] != relation:
+                continue
+            (x0, y0), (x1, y1) = place[a], place[b]
+            bow = 0.18 * abs(x1 - x0) if y0 == y1 else 0.0  # ties within a layer would hide the units between
+            middle = ((x0 + x1) / 2, (y0 + y1) / 2 - 2 * min(bow, 0.4))
+            curve = Curve([(x0, y0), middle, (x1, y1)], [1, 3, 3])
+            width = 0.4 + 2.6 * abs(tie["interaction"]) / most
+            axes.add_patch(PathPatch(curve, fill=False, linestyle=style, edgecolor=colour, linewidth=width, alpha=0.7))
+            shown = True
+        if shown:
+            axes.plot([], [], style, color=colour, label=relation)
+    xs, ys = zip(*place.values(), strict=True)
+    axes.plot(xs, ys, "o", color="black", markersize=4)
+    axes.set_xlabel("index in the layer")
+    axes.set_ylabel("layer")
+    axes.set_yticks(sorted(set(layers)))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.invert_yaxis()
+    axes.legend(title=f"widest: {most:.2g} {plain(unit)}", loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+    return figure
+
+
+def bids(trace: pd.DataFrame, unit: str) -> Figure:
+    """Bids against values of the last round, winners and losers apart."""
+    last = trace[trace["round"] == trace["round"].max()]
+    figure, axes = _figure(4.4, 4)
+    positive = last[(last["value"] > 0) & (last["bid"] > 0)]
+    for won, marker, colour, label in ((True, "o", BLUE, "funded"), (False, "x", ORANGE, "not funded")):
+        part = positive[(positive["quantity"] > 0) == won]
+        axes.plot(part["value"], part["bid"], marker, color=colour, markersize=4, alpha=0.6, label=label)
+    if len(positive):
+        ends = [float(positive["value"].min()), float(positive["value"].max())]
+        axes.plot(ends, ends, "-", color=GREY, linewidth=0.8, label="bid = value")
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+    axes.set_xlabel(f"value [{plain(unit)}]")
+    axes.set_ylabel(f"bid [{plain(unit)}]")
+    axes.legend(frameon=False)
+    return figure
+
+
+def frontier(summary: Mapping[str, Any]) -> Figure:
+    """Task metric against compute: the dense model and this run."""
+    metric, share = summary["metric"], summary["used"]
+    if summary.get("resource", "macs") != "macs":
+        share = summary["macs"] / summary["dense_macs"]
+    figure, axes = _figure(4.4, 3.2)
+    axes.plot([1], [metric["dense"]], "s", color=GREY, label="dense")
+    axes.plot([share], [metric["value"]], "o", color=BLUE, label=f"after {plain(short_name(summary['mechanism']))}")
+    axes.annotate(f"{metric['value']:.3f}", (share, metric["value"]), xytext=(6, 4), textcoords="offset points")
+    axes.annotate(f"{metric['dense']:.3f}", (1, metric["dense"]), xytext=(-34, 4), textcoords="offset points")
+    axes.set_xlim(0, 1.08)
+    axes.margins(y=0.4)
+    axes.set_xlabel("compute used [share of dense MACs]")
+    axes.set_ylabel(plain(titled(metric)))
+    axes.legend(frameon=False, loc="lower right")
+    return figure
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG file; the same figure gives the same bytes."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=130, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def short_name(name: str) -> str:
+    """The class of FILE.py:Class; other names as they are."""
+    return name.rpartition(".py:")[2] or name
+
+
+def plain(text: str) -> str:
+    """A text of the user's, in which dollars are not to begin a formula."""
+    return text.replace("$", r"\$")
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Any]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def _panels(width: float, height: float) -> tuple[Figure, NDArray[Any]]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    panels: NDArray[Any] = figure.subplots(1, 2, width_ratios=[1, 2])
+    return figure, panels

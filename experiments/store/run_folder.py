@@ -1,0 +1,181 @@
+"""The folder of a run. Each piece is written whole; `result.json` comes last, and its presence means finished."""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import pandas as pd
+import safetensors.torch
+import yaml
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+from torch import Tensor
+
+from walras.errors import InputError
+from walras.experiments.store.whole_file import whole_file
+
+PARTS = (
+    "config.yaml",
+    "result.json",
+    "rounds.parquet",
+    "allocation.safetensors",
+    "weights.safetensors",
+    "report.html",
+    "trace",
+    "price.png",
+    "allocation.png",
+    "bids.png",
+    "lorenz.png",
+    "frontier.png",
+)
+_PART = re.compile(r"part-\d{5,}\.(parquet|partial)")  # of the trace
+
+
+def check_place(path: str | Path) -> None:
+    """Refuse what cannot become a folder that is written to.
+
+    Raises:
+        InputError: a file, or a place in which the user may not write.
+    """
+    place = Path(path)
+    if place.exists() and not place.is_dir():
+        raise InputError(f"--out {str(path)!r} is a file; it must be a folder")
+    above = next(p for p in (place, *place.absolute().parents) if p.exists())
+    if not (above.is_dir() and os.access(above, os.W_OK)):
+        raise InputError(f"--out {str(path)!r} cannot be written: {str(above)!r} is no folder that you may write to")
+
+
+def names_in(path: str | Path, parts: Collection[str], otherwise: str) -> list[str]:
+    """What lies in a folder that is to be written, sorted; nothing where there is no folder yet.
+
+    Args:
+        path: the folder.
+        parts: names that may be there; a killed process may have left unfinished files as well.
+        otherwise: what is told of any other name.
+
+    Raises:
+        InputError: a place that cannot be written, or another name.
+    """
+    check_place(path)
+    present = sorted(p.name for p in Path(path).iterdir()) if Path(path).is_dir() else []
+    foreign = [n for n in present if n not in parts and not (n.startswith(".") and n.endswith(".partial"))]
+    refuse_foreign(path, foreign, otherwise)
+    return present
+
+
+def refuse_foreign(path: str | Path, foreign: Sequence[str], otherwise: str) -> None:
+    """Raise InputError where a folder holds something else."""
+    if foreign:
+        raise InputError(f"--out {str(path)!r} holds {foreign[0]!r}, {otherwise}")
+
+
+def check_same(path: Path, config: str) -> None:
+    """Refuse to go on in a folder with other settings (yaml) than it was begun with.
+
+    Raises:
+        InputError: the first setting that differs.
+    """
+    then, now = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8")), yaml.safe_load(config)
+    for name in sorted({*then, *now}):
+        if then.get(name) != now.get(name):
+            raise InputError(
+                f"--out {str(path)!r} was begun with {name} = {then.get(name)!r}, now it is {now.get(name)!r}; resume "
+                "with the same settings, or use --overwrite"
+            )
+
+
+def write_whole(file: Path, content: str | bytes) -> None:
+    """Write a file whole or not at all; folders above it are made."""
+    with whole_file(file) as partial:
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def write_table(file: Path, table: pd.DataFrame) -> None:
+    """Write a table as parquet, whole or not at all."""
+    with whole_file(file) as partial:
+        table.to_parquet(partial, index=False)
+
+
+def write_allocation(folder: Path, columns: Mapping[str, NDArray[Any]], block: int) -> None:
+    """Write gates [n] and what unit each belongs to (kind 0: head, 1: FFN block)."""
+    with whole_file(folder / "allocation.safetensors") as partial:
+        save_file({k: np.ascontiguousarray(v) for k, v in columns.items()}, partial, metadata={"block": str(block)})
+
+
+@final
+class RunFolder:
+    """Where a run is kept. Nothing is created, and nothing old removed, before the first round is done.
+
+    Raises:
+        InputError: the folder holds another run and `overwrite` is off, or holds something that is no run.
+    """
+
+    def __init__(self, path: str | Path, overwrite: bool = False) -> None:
+        self.path = Path(path)
+        self._begun = False
+        otherwise = "which is no part of a run; choose another folder"
+        present = names_in(path, PARTS, otherwise)
+        traced = sorted(p.name for p in self.trace.iterdir()) if self.trace.is_dir() else []
+        refuse_foreign(path, [f"trace/{n}" for n in traced if not _PART.fullmatch(n)], otherwise)
+        if present and not overwrite:
+            raise InputError(f"--out {str(path)!r} holds another run; use --overwrite to replace it")
+
+    @property
+    def trace(self) -> Path:
+        """Where the trace's parts go."""
+        return self.path / "trace"
+
+    def begin(self, config: str) -> None:
+        """Remove what an earlier run left, and write the settings. A second call does nothing."""
+        if self._begun:
+            return
+        self._begun = True
+        for place in self.path.iterdir() if self.path.is_dir() else ():
+            if place.is_dir():
+                shutil.rmtree(place)
+            else:
+                place.unlink()
+        self.write("config.yaml", config)
+
+    def write(self, name: str, content: str | bytes) -> None:
+        """Write a file whole or not at all."""
+        write_whole(self.path / name, content)
+
+    def write_rounds(self, rounds: pd.DataFrame) -> None:
+        """Write the table of rounds."""
+        write_table(self.path / "rounds.parquet", rounds)
+
+    def write_weights(self, tensors: Mapping[str, Tensor]) -> None:
+        """Write the tensors of the smaller model that were repaired; nothing where none were."""
+        if tensors:
+            with whole_file(self.path / "weights.safetensors") as partial:
+                safetensors.torch.save_file(dict(tensors), partial)
+
+    def write_result(self, result: Mapping[str, Any]) -> None:
+        """Write the result; the run is finished."""
+        self.write("result.json", json.dumps(result, indent=2) + "\n")
+
+
+def read_result(path: str | Path) -> dict[str, Any]:
+    """The result of a finished run.
+
+    Raises:
+        InputError: no run there, or one that has not finished.
+    """
+    file = Path(path) / "result.json"
+    if not file.is_file():
+        unfinished = " has not finished" if (Path(path) / "config.yaml").is_file() else " holds no run"
+        raise InputError(f"{str(path)!r}{unfinished}: there is no result.json")
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return found
+
+
+def read_allocation(path: str | Path) -> dict[str, NDArray[Any]]:
+    """Gates [n] of a run and the kind (0: head, 1: FFN block), layer and index of each unit."""
+    found: dict[str, NDArray[Any]] = load_file(Path(path) / "allocation.safetensors")
+    return found

@@ -1,0 +1,1 @@
+"""The built-in sentence pairs and the grammar that writes them."""

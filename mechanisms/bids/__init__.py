@@ -1,0 +1,1 @@
+"""Populations of bids: how agents answer prices, one shape a file."""

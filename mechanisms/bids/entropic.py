@@ -1,0 +1,51 @@
+"""Entropic utility: the bidders whose market price is the log-partition function of softmax."""
+
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from walras.errors import InputError
+from walras.mechanisms.bids.interface import as_values
+from walras.mechanisms.traits import CONCAVE, SEPARABLE
+
+
+@final
+@dataclass(frozen=True)
+class EntropicBids:
+    """Agents with utility(q) = score * q - T q ln q for q >= 0, score [..., n], temperature T > 0.
+
+    The marginal utility score - T (ln q + 1) equals the price p at q = exp((score - p) / T - 1). With one unit
+    of supply at unit cost the price is T (logsumexp(score / T) - 1) and the allocation is softmax(score / T).
+    """
+
+    score: Tensor
+    temperature: float | Tensor = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "score", as_values("score", self.score))
+        if not 0 < self.temperature < torch.inf:
+            raise InputError(f"temperature is {self.temperature}; it must be a positive number")
+
+    @property
+    def traits(self) -> frozenset[str]:
+        """Concave; no agent's utility depends on another's."""
+        return frozenset({CONCAVE, SEPARABLE})
+
+    def demand(self, price: Tensor, stay: Tensor | None = None) -> Tensor:
+        """Quantity [..., n] at which marginal utility equals the price; nobody ever leaves at a finite one."""
+        del stay  # demand is positive at every finite price
+        trades = (price < torch.inf) & (self.score > -torch.inf)
+        gap = torch.where(trades, self.score, 0.0) - torch.where(trades, price, 0.0)
+        return torch.where(trades, torch.exp(gap / self.temperature - 1), 0.0)
+
+    def utility(self, quantity: Tensor) -> Tensor:
+        """Value of a quantity [..., n]; 0 at 0."""
+        bought = quantity > 0
+        score, level = torch.where(bought, self.score, 0.0), torch.where(bought, quantity, 1.0)  # no NaN slope at 0
+        return (score - self.temperature * level.log()) * quantity
+
+    def reservation_price(self) -> Tensor:
+        """Marginal utility is infinite at 0: every agent that may trade buys at any price [..., n]."""
+        return torch.where(self.score > -torch.inf, torch.inf, -torch.inf).to(self.score.dtype)

@@ -1,0 +1,1 @@
+"""The rules of the market, one a file."""

@@ -1,0 +1,1 @@
+"""Cutting units out for good, and folders of smaller models that transformers loads."""

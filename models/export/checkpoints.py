@@ -1,0 +1,165 @@
+"""Folders that hold a sliced model, written so that transformers loads them.
+
+A folder has `config.json` of the stock model with three keys more: `per_layer_config` (heads, key-value heads, FFN
+neurons of each layer), `walras` (which modules shrink) and `auto_map` (the classes of `modeling_walras.py`, which lies
+in the folder and never differs). `AutoModel.from_pretrained(folder, trust_remote_code=True)` runs the file in the
+folder; `reloading.load` runs the same file of this package.
+"""
+
+import copy
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import transformers
+from torch import nn
+
+from walras.errors import InputError
+from walras.models.architectures import architecture, layer_paths, submodule
+from walras.models.export import modeling_walras
+from walras.models.export.reloading import KEY, home_of, read_export
+from walras.models.export.slicing import layout
+from walras.models.export.whole_folder import whole_folder
+from walras.models.units.projections import features
+
+CODE = Path(str(modeling_walras.__file__))
+AUTO = (
+    "AutoModel",
+    "AutoModelForCausalLM",
+    "AutoModelForMaskedLM",
+    "AutoModelForSequenceClassification",
+    "AutoModelForTokenClassification",
+    "AutoModelForQuestionAnswering",
+    "AutoModelForImageClassification",
+)
+
+
+def save(
+    model: nn.Module,
+    tokenizer: Any,
+    folder: str | Path,
+    *,
+    card: str = "",
+    overwrite: bool = False,
+    more: Callable[[Path], object] | None = None,
+) -> None:
+    """Write a sliced model, whole or not at all.
+
+    Args:
+        model: what `compact` returned, or any stock model: counts are read off its weights.
+        tokenizer: its tokenizer (or image processor); None to write none.
+        folder: where to; see `check_target`.
+        card: content of `README.md`.
+        overwrite: replace an export that is there.
+        more: writes further files into the folder that it is given.
+
+    Raises:
+        InputError: a folder that must not be written to, a model whose class is not from transformers, a full disk.
+    """
+    check_target(folder, overwrite)
+    shell = described(model)
+    with whole_folder(folder) as draft:
+        shell.save_pretrained(draft)
+        if tokenizer is not None:
+            tokenizer.save_pretrained(draft)
+        shutil.copyfile(CODE, draft / CODE.name)
+        if card:
+            (draft / "README.md").write_text(card, encoding="utf-8")
+        if more is not None:
+            more(draft)
+        file = draft / "config.json"
+        config = json.loads(file.read_text(encoding="utf-8"))
+        config[KEY]["files"] = sorted(p.name for p in draft.iterdir())  # no others are ever replaced
+        file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        for place in draft.iterdir():
+            place.chmod(file.stat().st_mode)  # safetensors lets nobody else read its file
+
+
+def check_target(folder: str | Path, overwrite: bool) -> None:
+    """Refuse a folder that holds anything but an export, or an export that is not to be replaced.
+
+    Raises:
+        InputError: as said, and where the folder cannot be written.
+    """
+    place = Path(folder)
+    if place.exists() and not place.is_dir():
+        raise InputError(f"--out {str(folder)!r} is a file; it must be a folder")
+    parents = place.resolve().parents
+    above = next(p for p in parents if p.exists())
+    if not (above.is_dir() and os.access(above, os.W_OK)):
+        raise InputError(f"--out {str(folder)!r} cannot be written: {str(above)!r} is no folder that you may write to")
+    present = sorted(p.name for p in place.iterdir()) if place.is_dir() else []
+    if not present:
+        return
+    try:
+        known = {*read_export(folder)[KEY]["files"], "__pycache__"}
+    except (InputError, KeyError, TypeError):
+        known = set()
+    foreign = [name for name in present if name not in known]
+    if foreign:
+        raise InputError(f"--out {str(folder)!r} holds {foreign[0]!r}, which no export wrote; choose another folder")
+    if not overwrite:
+        raise InputError(f"--out {str(folder)!r} holds another export; use --overwrite to replace it")
+
+
+def described(model: nn.Module) -> Any:
+    """The model with a class and configuration of its own that tell what is left of each layer; weights are shared.
+
+    Raises:
+        InputError: a model whose class is not from transformers.
+    """
+    name = type(model).__name__.removeprefix(modeling_walras.PREFIX)
+    stock = getattr(transformers, name, None)
+    if not (isinstance(model, transformers.PreTrainedModel) and isinstance(stock, type) and isinstance(model, stock)):
+        raise InputError(f"cannot export a {type(model).__name__}; it must be of a model class that transformers has")
+    config: Any = copy.deepcopy(model.config)
+    config.per_layer_config = per_layer(model)
+    setattr(config, KEY, layout(architecture(model)))
+    config.auto_map = {
+        auto: f"{CODE.stem}.{modeling_walras.PREFIX}{kind}" for auto, kind in _kinds(config, name).items()
+    }
+    shell: Any = copy.copy(model)
+    shell.config = config
+    shell.__class__ = getattr(modeling_walras, modeling_walras.PREFIX + name)
+    return shell
+
+
+def auto_class(model: nn.Module) -> str:
+    """Name of the class of transformers by which an export of the model is loaded."""
+    name = type(model).__name__.removeprefix(modeling_walras.PREFIX)
+    return home_of(name, _kinds(model.config, name))
+
+
+def _kinds(config: Any, exported: str) -> dict[str, str]:
+    """Which classes of the family transformers makes for each kind of model; the exported one where it has several."""
+    found = {}
+    for auto in AUTO:
+        mapping = getattr(transformers, auto)._model_mapping
+        kinds = mapping.get(type(config), ())
+        names = [kind.__name__ for kind in (kinds if isinstance(kinds, tuple) else (kinds,))]
+        if names:
+            found[auto] = exported if exported in names else names[0]
+    return found
+
+
+def per_layer(model: nn.Module) -> dict[int, dict[str, Any]]:
+    """Heads, key-value heads where the family has them, and FFN neurons of each layer, read off its weights."""
+    row = architecture(model)
+    key = next(p for p in row.heads.inputs if "key" in p.parts)
+    found: dict[int, dict[str, Any]] = {}
+    for index, path in enumerate(layer_paths(model)):
+        layer = submodule(model, path)
+        attention = submodule(layer, row.attention)
+        size = int(getattr(attention, row.head_size))
+        heads = features(submodule(layer, row.heads.output))[0] // size
+        told: dict[str, Any] = {"attention_heads": heads}
+        if hasattr(model.config, "num_key_value_heads"):
+            told["key_value_heads"] = features(submodule(layer, key.path))[1] // len(key.parts) // size if heads else 0
+        told["ffn_neurons"] = features(submodule(layer, row.ffn.output))[0]
+        if row.head_bias:
+            told["position_bias_heads"] = list(getattr(attention, "bias_heads", range(heads)))
+        found[index] = told
+    return found

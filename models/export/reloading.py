@@ -1,0 +1,112 @@
+"""Loading a sliced model from the folder that it was exported to, with no code from the folder."""
+
+import json
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+
+from walras.errors import InputError
+from walras.models.export import modeling_walras
+
+KEY = "walras"  # of config.json, by which an export is known
+
+
+def load(folder: str | Path, auto: str | None = None, **options: Any) -> Any:
+    """The model of a folder that `walras export` wrote, in evaluation mode.
+
+    Args:
+        folder: the export.
+        auto: which kind of model, as the name of transformers' class ("AutoModelForSequenceClassification", ...);
+            without it the class that was exported. Weights that the export has not are random, as in transformers.
+        options: more arguments of `from_pretrained`: attn_implementation, dtype, device_map, ...
+
+    Raises:
+        InputError: no export, or one that was changed by hand; the message names the layer or tensor.
+    """
+    told = read_export(folder)
+    kind = sliced_class(folder, told, auto)
+    try:
+        with quiet():  # what does not fit is told below, and as an error
+            model, info = kind.from_pretrained(
+                str(folder), output_loading_info=True, use_safetensors=True, ignore_mismatched_sizes=True, **options
+            )
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, SafetensorError) as error:
+        raise InputError(f"cannot load export {str(folder)!r}: {_reason(error)}") from error
+    _check(folder, info, whole=kind.__name__ in (told.get("architectures") or []))
+    return model.eval()
+
+
+def read_export(folder: str | Path) -> dict[str, Any]:
+    """The configuration of an export.
+
+    Raises:
+        InputError: no export.
+    """
+    file = Path(folder) / "config.json"
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{str(folder)!r} is no export: cannot read its config.json: {error}") from error
+    if not (isinstance(found, dict) and isinstance(found.get(KEY), dict)):
+        raise InputError(f"{str(folder)!r} is no export of walras: its config.json has no {KEY!r} (AutoModel loads it)")
+    return found
+
+
+def sliced_class(folder: str | Path, told: Mapping[str, Any], auto: str | None) -> Any:
+    """The class of an export that is loaded as `auto`, or with None the class that was exported."""
+    names = told.get("auto_map")
+    names = names if isinstance(names, dict) else {}
+    name = (told.get("architectures") or [""])[0] if auto is None else names.get(auto, "")
+    name = str(name).rpartition(".")[2]
+    kind = getattr(modeling_walras, name, None) if name.startswith(modeling_walras.PREFIX) else None
+    if kind is None:
+        wanted = auto or name or "a class"
+        raise InputError(f"export {str(folder)!r} cannot be loaded as {wanted}; valid: {', '.join(sorted(names))}")
+    home = auto or home_of(name, names)
+    kind.register_for_auto_class(home)  # so that save_pretrained writes the modelling file as well
+    return kind
+
+
+def home_of(name: str, names: Mapping[str, Any]) -> str:
+    """The class of transformers by which a class is loaded, of the classes `names` that each loads."""
+    return next((auto for auto, kind in names.items() if str(kind).rpartition(".")[2] == name), "AutoModel")
+
+
+def _check(folder: str | Path, info: dict[str, Any], whole: bool) -> None:
+    """Refuse weights that do not make up the model that config.json describes."""
+    for key, found, expected in sorted(info["mismatched_keys"]):
+        raise InputError(
+            f"export {str(folder)!r} was changed: {_place(key)}{key} has shape {[*found]} in the weights, "
+            f"and {[*expected]} by config.json"
+        )
+    for kind in ("missing", "unexpected") if whole else ():
+        for key in sorted(info[f"{kind}_keys"]):
+            raise InputError(f"export {str(folder)!r} was changed: {_place(key)}{key} is {kind} in the weights")
+
+
+def _place(key: str) -> str:
+    """The layer that a tensor belongs to."""
+    found = re.search(r"\.(\d+)\.", f".{key}")
+    return f"layer {found[1]}: " if found else ""
+
+
+def _reason(error: BaseException) -> str:
+    text = (str(error).strip() or "?").splitlines()[0]
+    return text if isinstance(error, OSError | ValueError) else f"config.json was changed: {text}"
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers' own warnings back."""
+    logger = logging.getLogger("transformers")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

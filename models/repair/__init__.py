@@ -1,0 +1,1 @@
+"""What becomes of the weights of the units that stay."""

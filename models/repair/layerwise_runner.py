@@ -1,0 +1,226 @@
+"""One network, read sub-layer by sub-layer from the bottom to the top."""
+
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple, final
+
+import torch
+from torch import Tensor, nn
+
+from walras.errors import InputError
+from walras.models.architectures import architecture, layer_paths, submodule
+from walras.models.objective import Batch
+from walras.models.repair.streams import inputs, real_tokens
+from walras.models.units.inventory import Site
+
+
+@final
+class Stream(NamedTuple):
+    """One sub-layer's activations on the real tokens of a batch, one row a token."""
+
+    features: Tensor  # [tokens, width] into the output projection, gates applied
+    output: Tensor  # [tokens, hidden] out of it, bias included
+    total: Tensor  # [tokens, hidden], the residual stream that the output was added to
+
+
+@final
+class LayerwiseRunner:
+    """Reads or runs one network from a layer on, without running the layers below anew.
+
+    What enters the present layer is kept for every batch in a temporary file that is mapped into memory, so that
+    memory does not grow with the number of tokens. Ask for layers in ascending order: asking for a lower one begins
+    anew at the bottom. In between weights may change, of the present layer and of those above. The network must be in
+    evaluation mode. It is held weakly; files are gone when `close` is called, or it or this is no more.
+    """
+
+    def __init__(self, model: nn.Module, batches: Sequence[Batch]) -> None:
+        self._model, self.batches = weakref.ref(model), batches
+        self._row, self._layers = architecture(model), layer_paths(model)
+        self._at, self._states, self._tupled = 0, list[Tensor](), False
+        self._settled: Tensor | None = None
+        self._folder = TemporaryDirectory()
+        self._closing = weakref.finalize(model, _discard, self._states, self._folder)
+        weakref.finalize(self, self._closing)
+
+    @property
+    def model(self) -> nn.Module:
+        """The network, for as long as somebody else holds it."""
+        return held(self._model)
+
+    def __enter__(self) -> "LayerwiseRunner":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove the files; nothing can be read any more."""
+        self._closing()
+
+    @torch.no_grad()
+    def read(self, site: Site) -> Iterator[Stream]:
+        """What passes at a sub-layer, batch by batch; gates that are attached apply.
+
+        Raises:
+            InputError: the network's settings put its residual stream where its family's row does not look for it.
+        """
+        model = self.model
+        config = getattr(model, "config", None)
+        for name, value in self._row.streams_if.items():
+            if getattr(config, name, value) != value:
+                raise InputError(f"weights of models with {name} = {getattr(config, name)} cannot be repaired yet")
+        self.climb(site.layer)
+        below, sublayer = self._layers[site.layer], self._row.heads if site.kind == "head" else self._row.ffn
+        projection = submodule(model, site.path)
+        where = submodule(model, f"{below}.{sublayer.stream}" if sublayer.stream else below)
+        for place, batch in self._numbered():
+            found: dict[str, Tensor] = {}
+            handles = [
+                _take(projection, partial(found.__setitem__, "features"), before=True),
+                _take(projection, partial(found.__setitem__, "output"), before=False),
+                _take(where, partial(found.__setitem__, "total"), before=bool(sublayer.stream), stop=True),
+            ]
+            with self.entered(place):
+                self._run(model, batch, handles)
+            yield Stream(**{name: real_tokens(tensor, batch) for name, tensor in found.items()})
+
+    @torch.no_grad()
+    def climb(self, layer: int, settled: Tensor | None = None) -> None:
+        """Make the states those that enter `layer`, under the gates that are attached.
+
+        `settled` are the gates [m] of the units below, as far as they are final. Where one of them is not what it was
+        when it was given before, states are taken anew from the bottom.
+        """
+        if not self._closing.alive and self._model() is not None:
+            raise InputError("this ascent has been closed; its files are gone")
+        if layer < self._at or not _agree(settled, self._settled):
+            self._restart()
+        if settled is not None:
+            self._settled = settled.detach().clone()
+        try:
+            while not self._states or self._at < layer:
+                self._climb_one()
+        except BaseException:  # some batches may be a layer further than others
+            self._restart()
+            raise
+
+    def _climb_one(self) -> None:
+        """One layer up, or to the lowest one."""
+        model, first = self.model, not self._states
+        above = self._at if first else self._at + 1
+        for place, batch in self._numbered():
+            handles = [_take(submodule(model, self._layers[above]), partial(self._keep, place), before=True, stop=True)]
+            if first:
+                self._run(model, batch, handles)
+                continue
+            handles.append(submodule(model, self._layers[self._at]).register_forward_hook(self._returned))
+            with self.entered(place):
+                self._run(model, batch, handles)
+        self._at = above
+
+    def _restart(self) -> None:
+        """Back to the bottom."""
+        self._states.clear()
+        self._at, self._settled = 0, None
+
+    @contextmanager
+    def entered(self, place: int) -> Iterator[None]:
+        """Within the context the network, called with batch number `place`, begins at the layer climbed to."""
+        model, device = self.model, next(self.model.parameters()).device
+        below = [submodule(model, path) for path in self._layers[: self._at]]
+        with _passed(below, self._states[place].to(device), self._tupled):
+            yield
+
+    def _numbered(self) -> Iterator[tuple[int, Batch]]:
+        """Batches with their numbers; by number: whoever counts passes over the batches counts those of valuations."""
+        for place in range(len(self.batches)):
+            yield place, self.batches[place]
+
+    def _returned(self, _: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        """Note how a layer of this family hands on its states."""
+        self._tupled = isinstance(output, tuple)
+
+    def _keep(self, place: int, hidden: Tensor) -> None:
+        """Keep the states of a batch on disk."""
+        if place == len(self._states):
+            file = Path(self._folder.name) / str(place)
+            mapped = torch.from_file(str(file), shared=True, size=hidden.numel(), dtype=hidden.dtype)
+            self._states.append(mapped.view(hidden.shape))
+        self._states[place].copy_(hidden)
+
+    def _run(self, model: nn.Module, batch: Batch, handles: Sequence[Any]) -> None:
+        """Run the network on a batch until a hook stops it."""
+        try:
+            model(**inputs(model, batch))
+        except _Stop:
+            return
+        finally:
+            for handle in handles:
+                handle.remove()
+        raise InputError(f"{type(model).__name__} did not pass layer {self._at}")
+
+
+def held(reference: "weakref.ref[nn.Module]") -> nn.Module:
+    """The network that is referred to.
+
+    Raises:
+        InputError: nobody holds it any more.
+    """
+    model = reference()
+    if model is None:
+        raise InputError("the network has been deleted; keep a reference to it while it is traded on")
+    return model
+
+
+def _agree(now: Tensor | None, before: Tensor | None) -> bool:
+    """Whether gates are what they were, as far as both are known."""
+    if now is None or before is None:
+        return True
+    known = min(len(now), len(before))
+    return torch.equal(now[:known], before[:known])
+
+
+def _discard(states: list[Tensor], folder: "TemporaryDirectory[str]") -> None:
+    """Let go of the mapped files before they are removed."""
+    states.clear()
+    folder.cleanup()
+
+
+class _Stop(Exception):
+    """Everything wanted has been seen: the rest of the network need not run."""
+
+
+def _take(module: nn.Module, take: Callable[[Tensor], None], *, before: bool, stop: bool = False) -> Any:
+    """Take what goes into a module, or what comes out, and if need be stop the forward pass there."""
+
+    def into(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        take(args[0] if args else kwargs["hidden_states"])
+        if stop:
+            raise _Stop
+
+    def out(_: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        take(output[0] if isinstance(output, tuple) else output)
+        if stop:
+            raise _Stop
+
+    return module.register_forward_pre_hook(into, with_kwargs=True) if before else module.register_forward_hook(out)
+
+
+@contextmanager
+def _passed(layers: Sequence[nn.Module], state: Tensor, tupled: bool) -> Iterator[None]:
+    """Let layers do nothing but hand on a state."""
+
+    def hand_on(*_: Any, **__: Any) -> Any:
+        return (state,) if tupled else state
+
+    for layer in layers:
+        layer.forward = hand_on
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.forward

@@ -1,0 +1,103 @@
+"""What a network's weights become when units have left: the interface, and the walk from the bottom to the top."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from walras.models.objective import Batch
+from walras.models.repair.layerwise_runner import LayerwiseRunner
+from walras.models.repair.streams import by_length
+from walras.models.units.gates import gated
+from walras.models.units.inventory import Inventory, Site, projections
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class PrunedSublayer:
+    """A sub-layer from which, or from further down, units have left: as it is now, and in the dense network."""
+
+    model: nn.Module
+    site: Site
+    projection: nn.Module  # the output projection, which a repair changes
+    features: Tensor  # [k] places of the input features that are left
+    now: LayerwiseRunner
+    before: LayerwiseRunner
+
+    def read(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Batch by batch in float64: features X, gap S - S', output y'; rows are the real tokens.
+
+        X [tokens, k] are the features that are left, S and S' [tokens, hidden] the residual streams after the
+        sub-layer in the dense network and now, y' [tokens, hidden] what the sub-layer adds now.
+        """
+        for new, old in zip(self.now.read(self.site), self.before.read(self.site), strict=True):
+            gap = old.total.double() - new.total.double()
+            yield new.features.index_select(-1, self.features).double(), gap, new.output.double()
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class ModelPair:
+    """A network and the dense one that it is a copy of, side by side, on the same batches.
+
+    Both are held weakly. Where sub-layers are repaired one at a time, from the bottom to the top, what entered the
+    layer of the last one is kept, so that the next repair need not begin at the bottom. Use as a context, or `close`.
+    """
+
+    inventory: Inventory
+    now: LayerwiseRunner
+    before: LayerwiseRunner
+
+    @staticmethod
+    def of(model: nn.Module, dense: nn.Module, inventory: Inventory, batches: Sequence[Batch]) -> "ModelPair":
+        """`model` is what will be repaired."""
+        regrouped = by_length(batches)
+        return ModelPair(inventory, LayerwiseRunner(model, regrouped), LayerwiseRunner(dense, regrouped))
+
+    def __enter__(self) -> "ModelPair":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove what is kept."""
+        self.now.close()
+        self.before.close()
+
+
+class Repair(ABC):
+    """Changes what is left of a network so that it does again what the dense network does.
+
+    Concrete repairs are final frozen dataclasses. They change output projections only, so that slicing cuts a
+    repaired network as it cuts any other.
+    """
+
+    @torch.no_grad()
+    def __call__(self, twins: ModelPair, keep: NDArray[np.bool_], sites: Sequence[Site] | None = None) -> None:
+        """Repair the network of the twins in place, in which only the units of `keep` [n] are to stay.
+
+        Goes through the sub-layers `sites`, all by default, from the bottom to the top; those with nothing gone, there
+        or further down, stay as they are. Batches are gone through several times.
+        """
+        model, inventory, now = twins.now.model, twins.inventory, twins.now
+        device = next(model.parameters()).device
+        outputs = {site.path: p for site, p in zip(inventory.sites, projections(model, inventory), strict=True)}
+        gates = torch.tensor(keep, dtype=torch.get_default_dtype(), device=device)
+        with gated(model, inventory, gates):
+            for site in inventory.sites if sites is None else sites:
+                if keep[: site.units.stop].all():
+                    continue
+                features = torch.from_numpy(keep[site.units])[site.owner].nonzero().flatten().to(device)
+                now.climb(site.layer, gates[: site.units.start])
+                if not self.mend(PrunedSublayer(model, site, outputs[site.path], features, now, twins.before)):
+                    return
+
+    @abstractmethod
+    def mend(self, thinned: PrunedSublayer) -> bool:
+        """Repair one sub-layer in place; whether to go on with those above."""

@@ -1,9 +1,0 @@
-"""All repairs by name. A new one is one file with one class, and one entry here."""
-
-from walras.models.least_squares import LeastSquares
-from walras.models.repair import Repair
-from walras.models.tuning import Scales
-
-REPAIRS: dict[str, type[Repair]] = {"least_squares": LeastSquares, "scales": Scales}
-
-__all__ = ["REPAIRS", "LeastSquares", "Repair", "Scales"]

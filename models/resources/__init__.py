@@ -1,0 +1,1 @@
+"""What units use up: multiply-accumulates, parameters, milliseconds."""

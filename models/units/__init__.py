@@ -1,0 +1,1 @@
+"""What can be traded in a transformer, and gates on it."""

@@ -1,0 +1,52 @@
+"""What the picture of a comparison shows, read back from its axes."""
+
+from itertools import product
+
+import pandas as pd
+import pytest
+
+from walras.experiments.grids.statistics import SCHEMA, Statistics
+from walras.experiments.reports.frontier_plot import frontier_picture
+from walras.experiments.reports.plots import png
+
+GAIN = {"a$b": -0.02, "ours": 0.0, "far": -0.5}
+
+
+def table(recipes: list[str], budgets: list[float], seeds: int) -> pd.DataFrame:
+    rows = [
+        (r, b, s, 1e9 * b, 1000, None, 0.8 + GAIN[r] - 0.1 * (1 - b) + 0.01 * s, 0.9)
+        for r, b, s in product(recipes, budgets, range(seeds))
+    ]
+    return pd.DataFrame(rows, columns=SCHEMA.names)
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+@pytest.mark.parametrize("budgets", [[0.5], [0.75, 0.5, 0.4]])
+@pytest.mark.parametrize("recipes", [["ours"], ["a$b", "ours"], ["a$b", "far", "ours"]])
+def test_points_are_the_means_and_the_differences(recipes: list[str], budgets: list[float], seeds: int) -> None:
+    rows = table(recipes, budgets, seeds)
+    figure = frontier_picture(rows, Statistics.of(rows, "ours"), "metric_$1")
+    values, *apart = figure.axes
+    lines = {line.get_label(): line for line in values.get_lines()}
+    assert set(lines) == {r.replace("$", r"\$") for r in recipes} | {"dense"}
+    for recipe in recipes:
+        line = lines[recipe.replace("$", r"\$")]
+        assert line.get_xdata() == pytest.approx([1e3 * b for b in budgets])
+        means = rows[rows["recipe"] == recipe].groupby("budget")["value"].mean()
+        assert line.get_ydata() == pytest.approx([means[b] for b in budgets])
+    assert lines["dense"].get_ydata() == pytest.approx([0.9, 0.9])
+    assert len({(str(line.get_color()), str(line.get_marker())) for line in lines.values()}) == len(lines)
+    assert len(apart) == (len(recipes) > 1)
+    if apart:
+        ticks = [label.get_text() for label in apart[0].get_xticklabels()]
+        assert ticks == [*(f"{b:g}" for b in budgets), *(["mean of all"] if len(budgets) > 1 else [])]
+        shown = [float(bar[0].get_ydata()[0]) for bar in apart[0].containers]
+        expected = [GAIN[r] for r in recipes if r != "ours" for _ in ticks]
+        assert shown == pytest.approx(expected)
+
+
+def test_it_can_be_drawn() -> None:
+    rows = table(["a$b", "far", "ours"], [0.75, 0.5], 2)
+    picture = png(frontier_picture(rows, Statistics.of(rows, "ours"), "metric_$1"))
+    assert picture.startswith(b"\x89PNG")
+    assert picture == png(frontier_picture(rows, Statistics.of(rows, "ours"), "metric_$1"))

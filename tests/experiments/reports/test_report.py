@@ -1,0 +1,151 @@
+"""The report: a page that any browser reads, its pictures, and the same bytes every time."""
+
+import struct
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+
+from walras.experiments.reports import plots
+from walras.experiments.reports import run_report as report
+from walras.experiments.store.run_folder import RunFolder
+from walras.market import Trace
+
+Walras = Callable[..., Any]
+VOID = {"meta", "img", "br", "hr", "link", "input"}
+OPTIONAL = {"th", "td", "tr", "p", "li"}  # may end without an end tag
+NAME = '<x> & "$y$".py:_Rule'
+
+
+class Page(HTMLParser):
+    """Tags, texts and pictures of a page; refuses end tags that close nothing, and what stays open."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.texts: list[str] = []
+        self.images: list[dict[str, str | None]] = []
+        self.feed(text)
+        self.close()
+        assert self.open == [], self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        if tag == "img":
+            self.images.append(dict(attrs))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        while self.open[-1] != tag:
+            assert self.open.pop() in OPTIONAL, (tag, self.open)
+        self.open.pop()
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data.strip())
+
+
+@pytest.fixture(scope="module")
+def trace() -> pd.DataFrame:
+    units = [(kind, layer, index) for layer in range(2) for kind in ("head", "ffn") for index in range(3)]
+    frame = pd.DataFrame([(r, *unit) for r in (1, 2) for unit in units], columns=["round", "kind", "layer", "index"])
+    return frame.assign(
+        value=range(24), bid=range(24), quantity=[1.0, 0.0] * 12, wealth=range(24), cost=1 / 12, price=0.5, payment=0.0
+    )
+
+
+class Outcome:
+    """Everything that the report reads of a result."""
+
+    def __init__(self, trace: pd.DataFrame) -> None:
+        self.trace = trace
+        self.rounds = pd.DataFrame(
+            {"round": [1, 2], "budget": [0.7, 0.5], "price": [0.0, 1.23456789], "status": ["a", "b"]}
+        )
+        self.summary = {
+            "mechanism": NAME, "valuation": "<v>", "task": "<t>", "model": "<m>", "unit": "$ and <u>$", "units": 12,
+            "rounds": 2, "length": 128, "budget": 0.5, "used": 0.49, "macs": 1e6, "price": 1.0, "welfare": 2.0,
+            "revenue": 1.0, "status": "cleared", "metric": {"name": "50 $ <k>", "dense": 0.9, "value": 0.8},
+        }  # fmt: skip
+
+
+def test_page_and_pictures(trace: pd.DataFrame, tmp_path: Path) -> None:
+    outcome: Any = Outcome(trace)
+    pictures = []
+    for name in ("one", "two"):
+        folder = RunFolder(tmp_path / name)
+        report.write_report(folder, outcome)
+        pictures.append({p.name: p.read_bytes() for p in folder.path.glob("*.png")})
+    assert pictures[0] == pictures[1]
+    assert pictures[0].keys() == {"price.png", "allocation.png", "bids.png", "lorenz.png", "frontier.png"}
+    for data in pictures[0].values():
+        assert data.startswith(b"\x89PNG")
+        assert min(struct.unpack(">II", data[16:24])) >= 250  # width and height
+    text = (tmp_path / "one" / "report.html").read_text(encoding="utf-8")
+    assert text.startswith("<!doctype html>")
+    page = Page(text)
+    assert not {"x", "v", "t", "m", "u", "k"} & set(page.tags)
+    assert f"{NAME} on <t>" in page.texts
+    assert any("<v>" in part for part in page.texts)
+    assert "50 $ <k>, dense" in page.texts
+    assert "1.235" in page.texts
+    assert len(page.images) == 5
+    for image in page.images:
+        assert image["alt"]
+        assert str(image["src"]).startswith("data:image/png;base64,iVBOR")
+    assert "http" not in text  # whole in itself
+
+
+def test_figures_say_what_they_show(trace: pd.DataFrame) -> None:
+    outcome = Outcome(trace)
+    path = plots.price_path(outcome.rounds, "nats").axes
+    assert [a.get_ylabel() for a in path] == ["price of the dense compute\n[nats]", "budget [share of dense compute]"]
+    assert path[0].get_lines()[0].get_ydata().tolist() == [0.0, 1.23456789]  # type: ignore[union-attr]
+    heads, ffn = plots.allocation(trace).axes
+    assert heads.get_title() == "attention heads: 4 of 6 stay"
+    assert ffn.get_title() == "FFN blocks: 2 of 6 stay"
+    assert (heads.get_xlabel(), heads.get_ylabel()) == ("index in the layer", "layer")
+    (bids,) = plots.bids(trace, "nats").axes
+    assert (bids.get_xlabel(), bids.get_ylabel()) == ("value [nats]", "bid [nats]")
+    won, lost, *_ = bids.get_lines()
+    assert len(won.get_xdata()) + len(lost.get_xdata()) == 12  # type: ignore[arg-type]
+    (frontier,) = plots.frontier(outcome.summary).axes
+    assert [line.get_ydata()[0] for line in frontier.get_lines()] == [0.9, 0.8]  # type: ignore[index]
+    legend = frontier.get_legend()
+    assert legend is not None
+    assert [t.get_text() for t in legend.get_texts()] == ["dense", "after _Rule"]
+
+
+def test_a_market_of_worthless_units_can_be_drawn(trace: pd.DataFrame) -> None:
+    assert plots.png(plots.bids(trace.assign(value=0.0, bid=-1.0, quantity=0.0), "nats")).startswith(b"\x89PNG")
+    assert plots.png(plots.allocation(trace.assign(quantity=0.0))).startswith(b"\x89PNG")
+    assert plots.png(plots.allocation(trace[trace["kind"] == "ffn"])).startswith(b"\x89PNG")
+
+
+def test_drawing_leaves_the_notebooks_own_pictures_alone(trace: pd.DataFrame) -> None:
+    before = dict(matplotlib.rcParams)
+    plots.png(plots.allocation(trace))
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_lorenz_curves_and_prices_of_several_runs(trace: pd.DataFrame) -> None:
+    study = Trace(trace)
+    (axes,) = plots.lorenz(study.lorenz).axes
+    _, wealth, compute = axes.get_lines()
+    for line, name in ((wealth, "wealth"), (compute, "compute")):
+        curve = study.lorenz[study.lorenz["of"] == name]
+        assert np.asarray(line.get_ydata()).tolist() == curve["held"].tolist()
+        assert line.get_label() == f"{name} (Gini {curve['gini'].iloc[0]:.2f})"
+    runs = {"a": study.rounds, "b": study.rounds.assign(price=2 * study.rounds["price"])}
+    (axes,) = plots.price_paths(runs, "nats").axes
+    first, second = axes.get_lines()
+    assert np.asarray(first.get_ydata()).tolist() == study.rounds["price"].tolist()
+    assert np.asarray(second.get_ydata()).tolist() == (2 * study.rounds["price"]).tolist()
+    assert first.get_linestyle() != second.get_linestyle()
+    assert [line.get_label() for line in (first, second)] == ["a", "b"]
