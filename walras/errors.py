@@ -34,5 +34,9 @@ class ConformanceError(WalrasError):
     """A rule of the user's does not keep what every rule must keep."""
 
 
+class UserCodeError(WalrasError):
+    """A class or function of the user's raised an error; the message names its file and line."""
+
+
 class TrainingError(WalrasError):
     """Training came to nothing: a loss that is not a number."""

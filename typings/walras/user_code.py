@@ -1,0 +1,1 @@
+../../walras/user_code.py

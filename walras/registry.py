@@ -1,0 +1,262 @@
+"""Registries: everything that can be named on the command line, in a file of settings, or in a call, by one rule.
+
+A name matches without regard to case, `-` and `_`. Parameters stand behind it: `PostedPrice:price=0.002`. What is the
+user's own is named by its file, `FILE.py:Class:key=value`, or comes with an installed package that declares an entry
+point in the group of the registry, such as `walras.mechanisms`.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Any, Generic, NamedTuple, TypeVar, final
+
+from walras.errors import InputError, UnknownNameError, WalrasError
+from walras.parameters import given_parameters, split_spec, taken_parameters
+from walras.user_code import load_class
+
+T = TypeVar("T")
+F = TypeVar("F")
+
+
+class Parameter(NamedTuple):
+    """A parameter of an entry, as `walras list KIND` shows it."""
+
+    name: str
+    kind: str  # its type, in words
+    default: str  # "" where a value must be given
+
+
+@final
+@dataclass(frozen=True)
+class Entry:
+    """An entry of a registry, described."""
+
+    name: str
+    about: str  # a whole sentence
+    parameters: tuple[Parameter, ...]
+    source: str  # where it is published, or the package that it comes with; "" for our own
+
+
+def normalised(name: str) -> str:
+    """A name without what does not count in it: case, `-`, `_`."""
+    return name.lower().replace("-", "").replace("_", "")
+
+
+class Registry(Mapping[str, Any], Generic[T]):
+    """All entries of one kind by name; iteration is in the order in which they were added.
+
+    An entry is a class derived from `base`, or a function that returns an instance of it. A registry may instead hold
+    ready objects (`base` instances): `make` returns them as they are, and they take no parameters.
+
+    Args:
+        kind: what an entry is called in messages: `mechanism`.
+        base: the class from which entries and a user's own classes are derived.
+        group: of entry points; `walras.` and the plural of the kind by default.
+        own: whether FILE.py:Class may name an entry.
+        texts: class attributes that an instance must have as text, such as `("name",)`.
+    """
+
+    def __init__(
+        self, kind: str, base: type[T], *, group: str = "", own: bool = True, texts: tuple[str, ...] = ()
+    ) -> None:
+        self.kind, self.base, self.own, self.texts = kind, base, own, texts
+        self.group = group or f"walras.{kind.replace(' ', '_')}s"
+        self._entries: dict[str, Any] = {}
+        self._names: dict[str, str] = {}  # normalised name -> name
+        self._origins: dict[str, str] = {}  # name -> package, of entry points
+        self._complete = False  # whether entry points have been added
+
+    def add(self, entry: F, name: str = "") -> F:
+        """Add an entry under a name, by default its attribute `name` or else that of the class; usable as a decorator.
+
+        Raises:
+            InputError: the name is taken, or can be no name.
+        """
+        named = name or getattr(entry, "name", None)
+        own = named if isinstance(named, str) else getattr(entry, "__name__", "")
+        if not own or any(mark in own for mark in ":=,/ ") or own.endswith(".py"):
+            raise InputError(f"{self.kind} {own!r} can be no name; use letters, digits, - and _")
+        key = normalised(own)
+        if key in self._names:
+            raise InputError(f"there are two {self.kind}s of the name {self._names[key]!r}; rename one of them")
+        self._names[key], self._entries[own] = own, entry
+        return entry
+
+    def __getitem__(self, name: str) -> Any:
+        """The entry of that name.
+
+        Raises:
+            UnknownNameError: there is none.
+        """
+        return self._entries[self.canonical(name)]
+
+    def __contains__(self, name: object) -> bool:
+        self._add_entry_points()
+        return isinstance(name, str) and normalised(name) in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        self._add_entry_points()
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        self._add_entry_points()
+        return len(self._entries)
+
+    def canonical(self, name: str) -> str:
+        """The name as it was added, for any spelling of it.
+
+        Raises:
+            UnknownNameError: there is no such entry.
+        """
+        if name not in self:
+            raise UnknownNameError(self.kind, name, self, "Your own: FILE.py:Class." if self.own else "")
+        return self._names[normalised(name)]
+
+    def find(self, spec: str) -> Any:
+        """The entry that a text names, parameters aside: of this registry, or FILE.py:Class, whose file is run.
+
+        Raises:
+            UnknownNameError, InputError: no such entry, file or class.
+        """
+        head, _ = split_spec(spec)
+        if self.own and is_own(head):
+            return load_class(self.kind, head, self.base)
+        return self[head]
+
+    def make(self, given: Any, **offered: Any) -> T:
+        """The object that `given` stands for: itself, a text `NAME:key=value,...`, or a mapping with its `name`.
+
+        Args:
+            given: the object, text or mapping.
+            offered: values for parameters that the entry may take; those that are None, or that it does not take and
+                `given` does not name, are left out.
+
+        Raises:
+            UnknownNameError: no such entry, or a parameter that it does not take.
+            InputError: a value of the wrong type, a class that cannot be made, an object of another kind.
+        """
+        if isinstance(given, self.base):
+            return given
+        name, parameters = self._named(given)
+        entry = self.find(name)
+        if isinstance(entry, self.base):
+            if parameters:
+                raise InputError(f"{self.kind} {name} takes no parameters (given: {', '.join(parameters)})")
+            return entry
+        takes = taken_parameters(entry)
+        extra = {key: value for key, value in offered.items() if value is not None and key in takes}
+        return self._built(entry, {**extra, **given_parameters(f"{self.kind} {name}", parameters, takes)})
+
+    def spelled(self, given: Any) -> Any:
+        """What a file of settings keeps of `given`: a text with the canonical name, or the name of an object's class.
+
+        Parameters of a text or mapping are kept as they were given; a path stays a path.
+        """
+        if isinstance(given, self.base):
+            return self._spelled_object(given)
+        name, parameters = self._named(given)
+        head = name if self.own and is_own(name) else self.canonical(name)
+        told = ",".join(f"{key}={value}" for key, value in parameters.items())
+        return f"{head}:{told}" if told else head
+
+    def describe(self) -> list[Entry]:
+        """Every entry with its first sentence, parameters and source."""
+        return [self._described(name) for name in self]
+
+    def _named(self, given: Any) -> tuple[str, dict[str, Any]]:
+        """Name and parameters of a text or mapping."""
+        if isinstance(given, Mapping) and isinstance(given.get("name"), str):
+            name, text = split_spec(given["name"])
+            parameters = {str(key): value for key, value in given.items() if key != "name"}
+        elif isinstance(given, str):
+            (name, text), parameters = split_spec(given), {}
+        else:
+            known = ", ".join(self)
+            raise InputError(
+                f"{self.kind} is {given!r}; it must be a {self.base.__name__}, or the name of one: {known}"
+            )
+        for key, value in text:
+            if key in parameters:
+                raise InputError(f"{key} of {self.kind} {name} is given twice")
+            parameters[key] = value
+        return name, parameters
+
+    def _built(self, entry: Callable[..., Any], parameters: Mapping[str, Any]) -> T:
+        called = getattr(entry, "__name__", str(entry))
+        takes = inspect.signature(entry).parameters
+        lacking = [
+            name
+            for name, p in takes.items()
+            if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and name not in parameters
+        ]
+        if lacking:
+            raise InputError(
+                f"{self.kind} {called} needs a value for {', '.join(lacking)}: {called}:{lacking[0]}=..., or a default"
+            )
+        try:
+            made = entry(**parameters)
+        except WalrasError:
+            raise
+        except Exception as error:  # whatever a user's class raises is the user's to mend
+            raise InputError(f"{self.kind} {called} cannot be made: {type(error).__name__}: {error}") from error
+        if not isinstance(made, self.base):
+            raise InputError(f"{self.kind} {called} made a {type(made).__name__}; it must make a {self.base.__name__}")
+        for name in self.texts:
+            if not isinstance(getattr(made, name, None), str):
+                raise InputError(f'{self.kind} {called} has no {name}; it needs a line like {name} = "..."')
+        return made
+
+    def _spelled_object(self, made: Any) -> str:
+        """An object by the name of its class, with the parameters that differ from their defaults."""
+        name = next((n for n, entry in self._entries.items() if entry is type(made) or entry is made), "")
+        told = []
+        for key, p in taken_parameters(type(made)).items() if name else ():
+            value = getattr(made, key, p.default)
+            if isinstance(value, (bool, int, float, str)) and value != p.default:
+                told.append(f"{key}={value!r}" if isinstance(value, float) else f"{key}={value}")
+        return f"{name or type(made).__name__}" + (f":{','.join(told)}" if told else "")
+
+    def _described(self, name: str) -> Entry:
+        entry = self._entries[name]
+        made = isinstance(entry, self.base)
+        takes = {} if made else taken_parameters(entry)
+        parameters = tuple(
+            Parameter(key, _kind(p.annotation), "" if p.default is p.empty else str(p.default))
+            for key, p in takes.items()
+        )
+        source = str(getattr(entry, "source", "")) or self._origins.get(name, "")
+        return Entry(name, str(getattr(entry, "about", "")) or first_sentence(entry), parameters, source)
+
+    def _add_entry_points(self) -> None:
+        if self._complete:
+            return
+        self._complete = True
+        for point in sorted(entry_points(group=self.group), key=lambda p: p.name):
+            package = point.dist.name if point.dist is not None else point.value
+            try:
+                entry = point.load()
+            except Exception as error:  # a package of somebody else's must not keep ours from working
+                raise InputError(
+                    f"{self.kind} {point.name!r} of package {package} does not load: {type(error).__name__}: {error}"
+                ) from error
+            self.add(entry, point.name)
+            self._origins[point.name] = f"package {package}"
+
+
+def is_own(name: str) -> bool:
+    """Whether a name is that of a user's file: FILE.py or FILE.py:Class."""
+    return name.endswith(".py") or ".py:" in name
+
+
+def first_sentence(entry: Any) -> str:
+    """The first sentence of a docstring, with its full stop; of its class for an object."""
+    text = " ".join(str(inspect.getdoc(entry) or "").split("\n\n")[0].split())
+    head = text.partition(". ")[0].rstrip(".")
+    return f"{head}." if head else ""
+
+
+def _kind(annotation: Any) -> str:
+    if annotation is inspect.Parameter.empty:
+        return ""
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")
