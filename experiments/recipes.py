@@ -1,73 +1,119 @@
-"""Recipes: which valuation, mechanism, schedule and repair go together, as published or as our own."""
+"""Recipes: which valuation, mechanism, schedule, phases and repair go together, as published or as our own.
+
+A recipe of a user's own is an object in FILE.py, named FILE.py:NAME, or a file FILE.yaml with its settings.
+"""
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, final
 
-from walras.errors import UnknownNameError
-from walras.experiments.config import RunConfig, checked
+from walras.errors import InputError
+from walras.experiments.settings import read_settings
+from walras.registry import Registry, normalised
+
+DEFAULT_RECIPE = "walras"
+NO_RECIPE = "none"
 
 
 @final
 @dataclass(frozen=True)
 class Recipe:
-    """Settings of a run by name, and where they come from. A setting may be a function of the budget."""
+    """Settings of a market by name, and where they come from. A setting may be a function of the budget's share."""
 
-    source: str
+    about: str  # a whole sentence
     settings: Mapping[str, Any | Callable[[float], Any]]
+    source: str = ""
+    name: str = field(default="", compare=False)  # under which it is known
+
+    def resolved(self, share: float) -> dict[str, Any]:
+        """Its settings at a budget."""
+        return {key: value(share) if callable(value) else value for key, value in self.settings.items()}
 
 
-def _steps_of_a_tenth(budget: float) -> int:
-    """Rounds in which a tenth of the dense model goes each, and at last what is left to go."""
-    return math.ceil(round((1 - budget) / 0.1, 6)) if 0 < budget < 1 else 1  # others are refused later
+RECIPES: Registry[Recipe] = Registry("recipe", Recipe)
 
 
-_ONCE: dict[str, Any] = {"mechanism": "ShadowPrice", "rounds": 1, "repair": "none"}
-
-RECIPES: dict[str, Recipe] = {
-    "random": Recipe("no knowledge at all", {**_ONCE, "valuation": "random"}),
-    "magnitude": Recipe("norm of the output weights (Han et al. 2015)", {**_ONCE, "valuation": "magnitude"}),
-    "uniform": Recipe("the same share of every sub-layer, by magnitude", {**_ONCE, "valuation": "uniform"}),
-    "michel": Recipe(
-        "Michel et al. 2019, arXiv 1905.10650: steps of a tenth by |gradient|, normalised within sub-layers",
-        {**_ONCE, "valuation": "michel", "rounds": _steps_of_a_tenth, "schedule": "linear"},
-    ),
-    "kwon": Recipe(
-        "Kwon et al. 2022, arXiv 2204.09656: Fisher values, search, rearrangement within sub-layers, tuning of scales",
-        {**_ONCE, "mechanism": "KwonSearch", "valuation": "fisher", "rearranged": True, "repair": "scales"},
-    ),
-    "k-prune": Recipe(
-        "Park et al. 2024, arXiv 2308.03449: knowledge values, one threshold, sub-layer by sub-layer, least squares",
-        {**_ONCE, "valuation": "knowledge", "sublayers": True, "repair": "least_squares"},
-    ),
-    "walras": Recipe(
-        "ours: partial Fisher values without labels, taken anew in two rounds, least squares after each",
-        {
-            **_ONCE,
-            "valuation": "partial-fisher",
-            "label_free": True,
-            "rounds": 2,
-            "schedule": "geometric",
-            "repair": "least_squares",
-        },
-    ),
-}
-
-
-def resolved(given: Mapping[str, Any]) -> RunConfig:
-    """The settings of a run: what is given, and below that what the recipe says that it names.
+def find_recipe(given: "str | Recipe | None") -> Recipe | None:
+    """The recipe of that name, FILE.py:NAME or FILE.yaml; an object as it is; None for `none`.
 
     Raises:
-        UnknownNameError: an unknown recipe or key.
-        InputError: a value that no run takes.
+        UnknownNameError: an unknown recipe.
+        InputError: a file that holds none.
     """
+    if given is None or (isinstance(given, str) and normalised(given) == NO_RECIPE):
+        return None
+    if isinstance(given, Recipe):
+        return given if given.name else _named(given, "own")
+    if isinstance(given, str) and Path(given).suffix in (".yaml", ".yml"):
+        settings = dict(read_settings(given))
+        about, source = (str(settings.pop(key, "")) for key in ("about", "source"))
+        if "recipe" in settings or "budget" in settings:
+            raise InputError(f"recipe file {given!r} sets recipe or budget, which belong to the run")
+        return Recipe(about, settings, source, given)
+    found = RECIPES.make(given)
+    return found if found.name else _named(found, str(given))
+
+
+def _named(recipe: Recipe, name: str) -> Recipe:
+    return Recipe(recipe.about, recipe.settings, recipe.source, name)
+
+
+def steps_of_a_tenth(share: float) -> int:
+    """Rounds in each of which a tenth of the dense model leaves, and in the last one what is left to leave."""
+    return math.ceil(round((1 - share) / 0.1, 6)) if 0 < share < 1 else 1  # others are refused later
+
+
+def _once(valuation: str, **more: Any) -> dict[str, Any]:
+    """One clearing by `ShadowPrice`, without repair."""
+    return {"mechanism": "ShadowPrice", "rounds": 1, "repair": "none", "valuation": valuation, **more}
+
+
+for _recipe in (
+    Recipe(
+        "Our own: partial Fisher values without labels, taken anew in two rounds, least squares after each.",
+        _once("partial-fisher", label_free=True, rounds=2, schedule="geometric", repair="least_squares"),
+        name="walras",
+    ),
+    Recipe(
+        "Knowledge values, one threshold, sub-layer by sub-layer, least squares.",
+        _once("knowledge", phases=("sublayer-sessions",), repair="least_squares"),
+        "Park et al. 2024, arXiv 2308.03449",
+        "k-prune",
+    ),
+    Recipe(
+        "Fisher values, a search, swaps within sub-layers, tuned scales.",
+        _once("fisher", mechanism="KwonSearch", phases=("swap-refinement",), repair="scales"),
+        "Kwon et al. 2022, arXiv 2204.09656",
+        "kwon",
+    ),
+    Recipe(
+        "Steps of a tenth by the absolute gradient, normalised within sub-layers.",
+        _once("michel", rounds=steps_of_a_tenth, schedule="linear"),
+        "Michel et al. 2019, arXiv 1905.10650",
+        "michel",
+    ),
+    Recipe("The norm of the output weights, once.", _once("magnitude"), "Han et al. 2015", "magnitude"),
+    Recipe("The same share of every sub-layer, by magnitude.", _once("uniform"), name="uniform"),
+    Recipe("No knowledge at all: units drawn at random.", _once("random"), name="random"),
+):
+    RECIPES.add(_recipe)
+
+
+def resolved(given: Mapping[str, Any]) -> Any:  # until RunSpec has taken the place of RunConfig everywhere
+    """The settings of a run: what is given, and below that what the recipe says that it names."""
+    from walras.errors import UnknownNameError
+    from walras.experiments.config import RunConfig, checked
+
     given = checked(given)
     name = given.get("recipe")
     if name is None:
         return RunConfig(**given)
     if name not in RECIPES:
         raise UnknownNameError("recipe", name, RECIPES)
-    budget = RunConfig(**given).budget
-    recipe = {k: v(budget) if callable(v) else v for k, v in RECIPES[name].settings.items()}
+    recipe = RECIPES[name].resolved(RunConfig(**given).budget)
+    flags = {"sublayer-sessions": "sublayers", "swap-refinement": "rearranged"}
+    for phase in recipe.pop("phases", ()):
+        recipe[flags[phase]] = True
     return RunConfig(**{**recipe, **given})

@@ -55,12 +55,20 @@ class Registry(Mapping[str, Any], Generic[T]):
         group: of entry points; `walras.` and the plural of the kind by default.
         own: whether FILE.py:Class may name an entry.
         texts: class attributes that an instance must have as text, such as `("name",)`.
+        read: makes an object of a text that names no single entry, such as a mixture; None of any other text.
     """
 
     def __init__(
-        self, kind: str, base: type[T], *, group: str = "", own: bool = True, texts: tuple[str, ...] = ()
+        self,
+        kind: str,
+        base: type[T],
+        *,
+        group: str = "",
+        own: bool = True,
+        texts: tuple[str, ...] = (),
+        read: Callable[[str], T | None] | None = None,
     ) -> None:
-        self.kind, self.base, self.own, self.texts = kind, base, own, texts
+        self.kind, self.base, self.own, self.texts, self.read = kind, base, own, texts, read
         self.group = group or f"walras.{kind.replace(' ', '_')}s"
         self._entries: dict[str, Any] = {}
         self._names: dict[str, str] = {}  # normalised name -> name
@@ -138,6 +146,8 @@ class Registry(Mapping[str, Any], Generic[T]):
         """
         if isinstance(given, self.base):
             return given
+        if isinstance(given, str) and self.read is not None and (made := self.read(given)) is not None:
+            return made
         name, parameters = self._named(given)
         entry = self.find(name)
         if isinstance(entry, self.base):
@@ -155,6 +165,8 @@ class Registry(Mapping[str, Any], Generic[T]):
         """
         if isinstance(given, self.base):
             return self._spelled_object(given)
+        if isinstance(given, str) and self.read is not None and self.read(given) is not None:
+            return given
         name, parameters = self._named(given)
         head = name if self.own and is_own(name) else self.canonical(name)
         told = ",".join(f"{key}={value}" for key, value in parameters.items())

@@ -1,0 +1,44 @@
+"""Every registry by the name of its kind. The rooms that hold them are imported when one is asked for."""
+
+from importlib import import_module
+from typing import Any
+
+from walras.errors import UnknownNameError
+from walras.registry import Registry, normalised
+
+_HOMES: dict[str, tuple[str, str]] = {
+    "mechanism": ("walras.mechanisms", "MECHANISMS"),
+    "valuation": ("walras.agents", "VALUATIONS"),
+    "strategy": ("walras.agents", "STRATEGIES"),
+    "schedule": ("walras.market", "SCHEDULES"),
+    "scope": ("walras.market", "SCOPES"),
+    "phase": ("walras.market", "PHASES"),
+    "repair": ("walras.models.repair", "REPAIRS"),
+    "resource": ("walras.models.resources", "RESOURCES"),
+    "unit kind": ("walras.models.units", "UNIT_KINDS"),
+    "task": ("walras.experiments.tasks", "TASKS"),
+    "recipe": ("walras.experiments.recipes", "RECIPES"),
+    "attention rule": ("walras.experiments.observing.scarcity", "SCARCE"),
+    "pricing": ("walras.market.pricing", "PRICINGS"),
+    "allocator": ("walras.market.queries", "ALLOCATORS"),
+    "predictor": ("walras.experiments.queries.predictors", "PREDICTORS"),
+    "executor": ("walras.experiments.executors", "EXECUTORS"),
+    "family": ("walras.models.architectures", "ARCHITECTURES"),
+}
+KINDS: tuple[str, ...] = tuple(_HOMES)
+
+
+def registry(kind: str) -> Registry[Any]:
+    """The registry of a kind, in any spelling, singular or plural: `mechanism`, `unit-kinds`, `strategies`.
+
+    Raises:
+        UnknownNameError: there is no such kind.
+    """
+    wanted = normalised(kind).replace(" ", "")
+    for known, (module, name) in _HOMES.items():
+        plain = known.replace(" ", "")
+        plurals = {plain, f"{plain}s", f"{plain.removesuffix('y')}ies"}
+        if wanted in plurals:
+            found: Registry[Any] = getattr(import_module(module), name)
+            return found
+    raise UnknownNameError("list", kind, KINDS)

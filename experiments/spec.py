@@ -1,0 +1,248 @@
+"""Settings of a run: one network, one task, one market."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import Field, dataclass
+from functools import cached_property
+from typing import Any, final
+
+from walras.errors import InputError
+from walras.experiments.earlier_settings import converted
+from walras.experiments.recipes import DEFAULT_RECIPE, NO_RECIPE, find_recipe
+from walras.experiments.registries import registry
+from walras.experiments.settings import (
+    as_tree,
+    as_yaml,
+    flat,
+    leaves,
+    nested,
+    number,
+    read_settings,
+    section,
+    setting,
+    texts,
+    whole,
+)
+from walras.registry import normalised
+
+MACS = "macs"
+
+
+def read_budget(name: str, value: Any) -> dict[str, float]:
+    """Shares of the dense model by resource, from 0.5, `50%`, `latency=0.6`, several such texts, or a mapping.
+
+    Raises:
+        InputError: no number, none at all, or two budgets of one resource.
+    """
+    if isinstance(value, Mapping):
+        pairs = [(str(key), share) for key, share in value.items()]
+    else:
+        several = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+        pairs = [_resource_and_share(item) for item in several]
+    found: dict[str, float] = {}
+    for resource, amount in pairs:
+        share = number(amount) if isinstance(amount, str) else amount
+        if hasattr(share, "item"):  # a number of numpy's or torch's
+            share = share.item()
+        if not isinstance(share, (int, float)) or isinstance(share, bool):
+            raise InputError(
+                f"{name} is {value!r}; it must be a share like 0.5 or 50%, or of a resource like latency=0.6"
+            )
+        if resource in found:
+            raise InputError(f"contradictory budgets: {resource} is given as {found[resource]:g} and as {share:g}")
+        found[resource] = float(share)
+    if not found:
+        raise InputError(f"{name} is {value!r}; give the share of at least one resource")
+    return found
+
+
+def _resource_and_share(item: Any) -> tuple[str, Any]:
+    """`latency=0.6` taken apart; a plain number is of MACs."""
+    if not isinstance(item, str) or "=" not in item:
+        return MACS, item
+    resource, _, amount = item.rpartition("=")
+    return resource.strip(), amount
+
+
+@final
+@dataclass(frozen=True)
+class SubjectSpec:
+    """What is traded on: a network, a task with its data, and how much of both is looked at."""
+
+    model: str = setting("sentence-transformers/all-MiniLM-L6-v2", "Folder or hub id of a transformer.")
+    task: Any = setting("pairs", "Task by name, or FILE.py:Class.", registry="task")
+    data: str | None = setting(None, "Folder or file with the task's data.")
+    length: int = setting(128, "Tokens of a sequence: texts are cut there, and compute is counted for it.")
+    batch_size: int = setting(32, "Samples per batch.")
+    device: str = setting("auto", "cpu, cuda, ...; auto takes a GPU where there is one.")
+    trust_remote_code: bool = setting(
+        False, "Let code that comes with a checkpoint run.", option="--trust-remote-code/--no-trust-remote-code"
+    )
+
+    def __post_init__(self) -> None:
+        whole("length", self.length, 4)
+        whole("batch_size", self.batch_size, 1)
+
+
+@final
+@dataclass(frozen=True)
+class MarketSpec:
+    """Who trades, by which rule, for how much."""
+
+    budget: Mapping[str, float] = setting(
+        {MACS: 0.5}, "Share of the dense model that may be used at the end: 0.5, 50%, or of a resource: latency=0.6.",
+        read=read_budget,
+    )  # fmt: skip
+    units: tuple[Any, ...] = setting(
+        (), "Kinds of units that trade; several. [default: the finest that the network has]", read=texts,
+        registry="unit kind",
+    )  # fmt: skip
+    block: int = setting(32, "FFN neurons that trade as one unit.")
+    mechanism: Any = setting("ShadowPrice", "Rule of the market.", registry="mechanism")
+    valuation: Any = setting("fisher", "What a unit is worth.", registry="valuation")
+    strategy: Any = setting(
+        "truthful", "How agents bid; several with shares: truthful=0.8,shading=0.2.", registry="strategy"
+    )
+    label_free: bool = setting(False, "Value units without the task's labels.", option="--label-free/--labels")
+    sentences: int = setting(512, "Sentences with which units are valued.")
+    rounds: int = setting(4, "Rounds of the market.")
+    schedule: Any = setting(
+        "geometric", "How the budget moves over the rounds, or FILE.txt with a number per round.", registry="schedule"
+    )
+    scope: Any = setting("global", "How far the market reaches: one, or one per layer, ...", registry="scope")
+    repair: Any = setting(
+        "none", "How the weights that stay are repaired after each round; or none.", registry="repair"
+    )
+    phases: tuple[Any, ...] = setting((), "Extra phases of a round; several.", read=texts, registry="phase")
+    shock: str | None = setting(
+        None, "What strikes before some round: disable:L3.H7+L0.F2@2, task:sst2@3; several with blanks between."
+    )
+    probes: int = setting(8, "Agents sampled per round to estimate the largest gain from misreporting; 0: none.")
+    reentry: bool = setting(
+        False, "Whether a unit that lost its funding may bid again.", option="--reentry/--no-reentry"
+    )
+    endowment: float = setting(0.0, "Money of each agent at the start, in the valuation's unit.")
+    latency_batch: int = setting(32, "Sequences of a forward pass that is timed, where latency has a budget.")
+    latency_table: str | None = setting(None, "File with measured times, instead of the one in the cache.")
+
+    def __post_init__(self) -> None:
+        for name, least in (("block", 1), ("sentences", 2), ("latency_batch", 1), ("probes", 0)):
+            whole(name, getattr(self, name), least)
+        whole("rounds", self.rounds, 1, 99_999)  # as many parts as a trace numbers
+        if not 0 <= self.endowment < math.inf:
+            raise InputError(f"endowment is {self.endowment!r}; it must be a number of at least 0")
+
+    @property
+    def leading(self) -> str:
+        """The resource that prices and shares are told of first."""
+        return next(iter(self.budget))
+
+    @property
+    def share(self) -> float:
+        """The leading resource's budget."""
+        return self.budget[self.leading]
+
+
+@final
+@dataclass(frozen=True)
+class RunSpec:
+    """One market on one network and one task. `parse` makes it from whatever is given."""
+
+    recipe: str | None = setting(DEFAULT_RECIPE, "Combination of settings, published or our own; none: plain defaults.")
+    seed: int = setting(0, "Seed of everything random.")
+    subject: SubjectSpec = section(SubjectSpec, "Network and task")
+    market: MarketSpec = section(MarketSpec, "Market")
+
+    def __post_init__(self) -> None:
+        whole("seed", self.seed, 0, 2**32 - 1)
+
+    @staticmethod
+    def parse(given: Mapping[str, Any]) -> "RunSpec":
+        """Settings as given on the command line, in a file or in a call; below them those of the recipe.
+
+        Values may be texts, mappings with a `name`, or objects of the kinds that registries hold.
+
+        Raises:
+            InputError, UnknownNameError: whatever is wrong with a key or a value, the nearest valid one named.
+        """
+        values = flat(converted(given), RunSpec)
+        recipe = find_recipe(values.pop("recipe", DEFAULT_RECIPE))
+        if "budget" in values:
+            values["budget"] = _known_resources(read_budget("budget", values["budget"]))
+        if recipe is not None:
+            share = next(iter(values.get("budget", {MACS: 0.5}).values()))
+            values = {**recipe.resolved(share), **values}
+        known = leaves(RunSpec)
+        for name in [n for n in values if known[n].field.metadata.get("registry")]:
+            values[name] = _canonical(known[name].field, values[name])
+        return nested({**values, "recipe": None if recipe is None else recipe.name}, RunSpec)
+
+    @staticmethod
+    def read(path: Any, given: Mapping[str, Any]) -> "RunSpec":
+        """Settings of a YAML file, or of an earlier run's `config.yaml`; what is `given` besides comes first.
+
+        Raises:
+            InputError, UnknownNameError: as `parse`, or a file that cannot be read.
+        """
+        return RunSpec.parse({**flat(converted(read_settings(path)), RunSpec), **flat(converted(given), RunSpec)})
+
+    def with_values(self, **values: Any) -> "RunSpec":
+        """The same with other values of some fields; the recipe's name stays, and adds nothing any more."""
+        kept = {name: _value(self, leaf.path) for name, leaf in leaves(RunSpec).items()}
+        return nested({**kept, **values}, RunSpec)
+
+    def as_yaml(self) -> str:
+        """The settings as `config.yaml` has them; `parse` makes the same run of it."""
+        return as_yaml(self.tree)
+
+    @cached_property
+    def tree(self) -> dict[str, Any]:
+        """The settings as plain data, objects by their names."""
+        return as_tree(self, told)
+
+
+def told(one: "Field[Any]", value: Any) -> Any:
+    """What a file of settings keeps of a field's value."""
+    kind = one.metadata.get("registry")
+    if isinstance(value, tuple):
+        return [told_item(kind, item) for item in value]
+    if isinstance(value, Mapping):
+        return dict(value)
+    return told_item(kind, value) if one.name != "recipe" else (value or "none")
+
+
+def told_item(kind: str, value: Any) -> Any:
+    """A text as it is, an object by the name under which its registry has it."""
+    plain = value is None or isinstance(value, (str, int, float, bool))
+    return value if plain or not kind else registry(kind).spelled(value)
+
+
+def _canonical(one: "Field[Any]", value: Any) -> Any:
+    """Texts and mappings in one spelling; objects as they are."""
+    if one.metadata.get("read") is not None:
+        return tuple(_canonical_item(one.metadata["registry"], item) for item in one.metadata["read"](one.name, value))
+    return _canonical_item(one.metadata["registry"], value)
+
+
+def _canonical_item(kind: str, value: Any) -> Any:
+    if isinstance(value, str) and normalised(value) == NO_RECIPE:
+        return NO_RECIPE
+    return registry(kind).spelled(value) if isinstance(value, (str, Mapping)) else value
+
+
+def _known_resources(budget: dict[str, float]) -> dict[str, float]:
+    """Budgets by the names of the registry."""
+    known = registry("resource")
+    found: dict[str, float] = {}
+    for name, share in budget.items():
+        own = known.spelled(name)
+        if own in found:
+            raise InputError(f"contradictory budgets: {own} is given as {found[own]:g} and as {share:g}")
+        found[own] = share
+    return found
+
+
+def _value(spec: Any, path: tuple[str, ...]) -> Any:
+    for name in path:
+        spec = getattr(spec, name)
+    return spec
