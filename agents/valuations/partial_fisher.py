@@ -1,6 +1,5 @@
-"""Fisher information of what a unit says that the others of its sub-layer cannot say for it."""
+"""Fisher information of the part of a unit's features that the other units of its sub-layer cannot take over."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, final
 
@@ -17,20 +16,21 @@ from walras.models.repair.streams import features, inputs, real_tokens
 @final
 @dataclass(frozen=True)
 class PartialFisher(Valuation):
-    """What leaving costs where the output projection is re-fitted afterwards: twice the loss, to second order.
+    """What removing a unit costs when the output projection is re-fitted afterwards: twice the loss, to second order.
 
-    A re-fit lets the units that stay say whatever of a leaver's features is a linear function of their own. What is
-    lost is the rest, the residual of regressing its features on theirs (Frisch & Waugh 1933; Lovell 1963). Per
-    sub-layer, with x the features of the units that stay, X'X their second moments and P = (X'X + ridge)^-1:
+    A re-fit lets the units that stay supply whatever of a removed unit's features is a linear function of their own.
+    What is lost is the rest, the residual of regressing its features on theirs (Frisch & Waugh 1933; Lovell 1963). Per
+    sub-layer, with x the features of the units that are there, X'X their second moments and P = (X'X + ridge)^-1:
 
-    1. The residual of unit i's features x_i is r_i = (P_ii)^-1 (P x)_i, all units from one inverse.
-    2. Its leaving changes the output by -W_i r_i, and the loss of a sample, to first order, by
+    1. The residual of unit i's features x_i is r_i = (P_ii)^-1 (P x)_i. All residuals come from one inverse: r = Q'x,
+       where unit i's columns of Q are those of P times (P_ii)^-1.
+    2. Removing unit i changes the output by -W_i r_i, and the loss of a sample, to first order, by
        J_i = sum over the sample's tokens of r_i . dL/dx_i.
     3. Value_i = mean over samples of J_i^2.
 
-    With uncorrelated features r_i = x_i, and this is `Fisher`. It is the optimal brain surgeon's view (Hassibi & Stork
-    1993) of whole units, with the output's error weighed by what it does to the loss of each sample. Units that have
-    left are worth 0: there is nothing of them in the network as it is.
+    With uncorrelated features Q is the identity and this is `Fisher`. It is the optimal brain surgeon's view (Hassibi &
+    Stork 1993) of whole units, with the output's error weighed by what it does to the loss of each sample. Units that
+    have left are worth 0: there is nothing of them in the network as it is.
     """
 
     ridge: float = 0.01  # times the mean second moment of a feature
@@ -41,69 +41,94 @@ class PartialFisher(Valuation):
             raise InputError(f"ridge is {self.ridge!r}; it must be a number above 0")
 
     def __call__(self, calibration: Calibration, gates: Tensor, generator: torch.Generator) -> Tensor:
-        """Value [n]; a forward pass, and a forward and a backward pass a batch."""
-        model, inventory = calibration.model, calibration.inventory
+        """Value [n]; a forward pass, and a forward and a backward pass, per batch.
+
+        Units below the calibration's layer have no gradients: their value is 0, and nothing is computed for them.
+        """
         value, samples = torch.zeros_like(gates, dtype=torch.float64), 0
-        with at_rest(model):
-            precisions = [
-                _Precision.of(site, moment, gates[site.units] != 0, self.ridge)
-                for site, moment in zip(inventory.sites, _moments(calibration, gates), strict=True)
-            ]
+        with at_rest(calibration.model):
+            residuals = self._residuals(calibration, gates)
             for batch in calibration.batches:
                 seen, slopes, count = calibration.feature_gradients(batch, gates, generator)
                 samples += count
-                for precision, x, slope in zip(precisions, seen, slopes, strict=True):
-                    for unit, effect in precision.effects(x, slope, count):
-                        value[precision.site.units.start + unit] += effect.square().sum(dtype=torch.float64)
+                for place, residual in residuals.items():
+                    effects = residual.effects(seen[place], slopes[place], count)
+                    value[residual.site.units] += effects.square().sum(0, dtype=torch.float64)
         return value / samples
+
+    def _residuals(self, calibration: Calibration, gates: Tensor) -> dict[int, "_Residuals"]:
+        """Step 1 for each sub-layer that has units to value, by the sub-layer's number."""
+        moments, found = _moments(calibration, gates), {}
+        for place in list(moments):
+            site = calibration.inventory.sites[place]
+            found[place] = _Residuals.from_moment(site, moments.pop(place), gates[site.units] != 0, self.ridge)
+        return found
 
 
 @final
 @dataclass(frozen=True, eq=False)
-class _Precision:
-    """Step 1 for one sub-layer: P over the features of the units that are there, and every unit's (P_ii)^-1."""
+class _Residuals:
+    """Step 1 for one sub-layer: the linear map from the features that are there to the residuals of all its units."""
 
     site: Site
-    features: Tensor  # LongTensor [k], of the units that are there
-    units: tuple[tuple[int, slice, Tensor], ...]  # unit of the site, its place among the k features, (P_ii)^-1
-    matrix: Tensor  # P [k, k] in float64
+    features: Tensor  # LongTensor [k] of the units that are there
+    owner: Tensor  # LongTensor [k], the unit of the sub-layer that owns each of them
+    weight: Tensor  # Q [k, k] in float64
 
     @staticmethod
-    def of(site: Site, moment: Tensor, there: Tensor, ridge: float) -> "_Precision":
-        """From second moments [width, width] in float64 of all features, and bool [units of the site]."""
+    def from_moment(site: Site, moment: Tensor, there: Tensor, ridge: float) -> "_Residuals":
+        """From second moments [width, width] in float64 of all features, and bool [units of the sub-layer]."""
         owner = site.owner.to(moment.device)
         features = there[owner].nonzero().flatten()
+        owner = owner[features]
         if len(features) == 0:
-            return _Precision(site, features, (), moment[:0, :0])
+            return _Residuals(site, features, owner, moment[:0, :0])
         kept = moment[features][:, features]
         strength = (ridge * kept.diagonal().mean()).clamp(min=torch.finfo(kept.dtype).tiny)
-        matrix = torch.linalg.inv(kept + strength * torch.eye(len(kept), dtype=kept.dtype, device=kept.device))
-        units = []
-        for unit in there.nonzero().flatten().tolist():
-            place = (owner[features] == unit).nonzero().flatten()
-            part = slice(int(place[0]), int(place[-1]) + 1)
-            units.append((unit, part, torch.linalg.inv(matrix[part, part])))
-        return _Precision(site, features, tuple(units), matrix)
+        kept.diagonal().add_(strength)
+        precision = torch.linalg.inv(kept)
+        return _Residuals(site, features, owner, scaled_by_unit(precision, owner))
 
-    def effects(self, x: Tensor, slope: Tensor, samples: int) -> Iterator[tuple[int, Tensor]]:
-        """Step 2: J [samples] of every unit that is there, from x and dL/dx, both [..., width]."""
-        z = x.reshape(samples, -1, self.site.width)[..., self.features] @ self.matrix.to(x.dtype)
+    def effects(self, x: Tensor, slope: Tensor, samples: int) -> Tensor:
+        """Step 2: J [samples, units of the sub-layer] from x and dL/dx, both [..., width]; 0 for units that left."""
+        x = x.reshape(samples, -1, self.site.width)[..., self.features]
         slope = slope.reshape(samples, -1, self.site.width)[..., self.features]
-        for unit, part, inner in self.units:
-            residual = z[..., part] @ inner.to(x.dtype)
-            yield unit, (residual * slope[..., part]).flatten(1).sum(-1)
+        by_feature = (x @ self.weight.to(x.dtype) * slope).sum(1)
+        units = self.site.units.stop - self.site.units.start
+        return by_feature.new_zeros(samples, units).index_add_(1, self.owner, by_feature)
+
+
+def scaled_by_unit(precision: Tensor, owner: Tensor) -> Tensor:
+    """Q [k, k]: the columns of every unit in P [k, k], times the inverse of the unit's own block of P.
+
+    Units of one width are taken together, as one batch of small matrices.
+    """
+    scaled = torch.empty_like(precision)
+    by_unit, widths = owner.argsort(stable=True), owner.bincount()  # features sorted by unit; features per unit
+    last = widths.cumsum(0)
+    for width in sorted(set(widths.tolist()) - {0}):
+        ends = last[widths == width]
+        own = by_unit[(ends - width).unsqueeze(1) + torch.arange(width, device=ends.device)]  # [units, width]
+        blocks = precision[own.unsqueeze(2), own.unsqueeze(1)]  # [units, width, width]
+        columns = precision[:, own].transpose(0, 1)  # [units, k, width]
+        scaled[:, own] = (columns @ torch.linalg.inv(blocks)).transpose(0, 1)
+    return scaled
 
 
 @torch.no_grad()
-def _moments(calibration: Calibration, gates: Tensor) -> list[Tensor]:
-    """Second moments [width, width] in float64 of what goes into every output projection, over real tokens."""
+def _moments(calibration: Calibration, gates: Tensor) -> dict[int, Tensor]:
+    """Second moments [width, width] in float64 of what enters each output projection to value, over real tokens."""
     model, inventory = calibration.model, calibration.inventory
-    found = [torch.zeros(site.width, site.width, dtype=torch.float64, device=gates.device) for site in inventory.sites]
+    found = {
+        place: torch.zeros(site.width, site.width, dtype=torch.float64, device=gates.device)
+        for place, site in enumerate(inventory.sites)
+        if site.layer >= calibration.layer
+    }
     with gated(model, inventory, gates):
         for batch in calibration.batches:
             with features(model, inventory) as seen:
                 model(**inputs(model, batch))
-            for moment, x in zip(found, seen, strict=True):
-                rows = real_tokens(x, batch)
+            for place, moment in found.items():
+                rows = real_tokens(seen[place], batch)
                 moment += (rows.T @ rows).double()
     return found

@@ -1,4 +1,4 @@
-"""What a unit's leaving does to the loss where the others are re-fitted, against doing just that."""
+"""What removing a unit does to the loss where the others are re-fitted, against doing just that; one unit at a time."""
 
 from typing import Any
 
@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from walras.agents import Fisher, PartialFisher
+from walras.agents import Calibration, Fisher, PartialFisher
+from walras.agents.valuations.calibration import at_rest
+from walras.agents.valuations.partial_fisher import scaled_by_unit
 from walras.errors import InputError
-from walras.models import gated
+from walras.models import Inventory, gated, inventory, macs
 from walras.models.objective import GivenLoss
 from walras.models.repair.streams import features, inputs, real_tokens
 from walras.models.units.projections import outputs_first
@@ -73,7 +75,81 @@ def test_values_are_those_of_changing_the_weights(network: Any, generator: torch
         assert float(value[unit]) == pytest.approx(total / samples, rel=5e-3, abs=1e-3 * float(value.max()))
 
 
-def test_who_only_repeats_another_is_worth_nothing(bert: Any, generator: torch.Generator) -> None:
+def unit_by_unit(calibration: Calibration, gates: Tensor, ridge: float) -> Tensor:
+    """The same values [n] by a loop over units, as the steps of the docstring read."""
+    model, units, generator = calibration.model, calibration.inventory, torch.Generator()
+    moments = [torch.zeros(site.width, site.width, dtype=torch.float64) for site in units.sites]
+    with torch.no_grad(), gated(model, units, gates):
+        for batch in calibration.batches:
+            with features(model, units) as seen:
+                model(**inputs(model, batch))
+            for moment, x in zip(moments, seen, strict=True):
+                rows = real_tokens(x, batch)
+                moment += (rows.T @ rows).double()
+    value, samples = torch.zeros(len(units), dtype=torch.float64), 0
+    with at_rest(model):
+        for batch in calibration.batches:
+            seen, slopes, count = calibration.feature_gradients(batch, gates, generator)
+            samples += count
+            for site, moment, x, slope in zip(units.sites, moments, seen, slopes, strict=True):
+                there = (gates[site.units] != 0)[site.owner]
+                kept = moment[there][:, there]
+                strength = (ridge * kept.diagonal().mean()).clamp(min=torch.finfo(kept.dtype).tiny)
+                precision = torch.linalg.inv(kept + strength * torch.eye(len(kept), dtype=kept.dtype))
+                z = x.reshape(count, -1, site.width)[..., there] @ precision
+                slope = slope.reshape(count, -1, site.width)[..., there]
+                for unit in site.owner[there].unique().tolist():
+                    own = site.owner[there] == unit
+                    residual = z[..., own] @ torch.linalg.inv(precision[own][:, own])
+                    effect = (residual * slope[..., own]).sum((1, 2))
+                    value[site.units.start + unit] += effect.square().sum()
+    return value / samples
+
+
+def calibrated(network: Any, units: Inventory) -> Calibration:
+    return Calibration(network.model, units, LOSS, network.batches, macs(network.model, units, 7).share)
+
+
+@pytest.mark.parametrize("block", [1, 6, 32])  # neurons one by one; 20 neurons as 6, 6, 6 and 2; a whole sub-layer
+@pytest.mark.parametrize("gone", [(), (0, 3, -1)], ids=["all there", "some gone"])
+def test_all_units_at_once_are_worth_what_they_are_one_by_one(
+    network: Any, generator: torch.Generator, block: int, gone: tuple[int, ...]
+) -> None:
+    units = inventory(network.model, block=block)
+    gates = 0.5 + torch.rand(len(units), dtype=torch.float64, generator=generator)
+    gates[list(gone)] = 0
+    calibration = calibrated(network, units)
+    value = PartialFisher()(calibration, gates, generator)
+    torch.testing.assert_close(value, unit_by_unit(calibration, gates, 0.01), rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize("block", [1, 6])
+def test_singular_moments_and_features_that_are_always_zero(bert: Any, generator: torch.Generator, block: int) -> None:
+    with torch.no_grad():  # layer 0: neurons that repeat others; layer 1: nothing at all enters the projection
+        first, second = (layer.intermediate.dense for layer in bert.model.bert.encoder.layer)
+        first.weight[6:12], first.bias[6:12] = first.weight[:6], first.bias[:6]
+        second.weight.zero_()
+        second.bias.zero_()
+    units = inventory(bert.model, block)
+    calibration, gates = calibrated(bert, units), torch.ones(len(units), dtype=torch.float64)
+    value = PartialFisher()(calibration, gates, generator)
+    torch.testing.assert_close(value, unit_by_unit(calibration, gates, 0.01), rtol=1e-9, atol=0)
+    dead = torch.tensor((units.layer == 1) & (units.kind == "ffn"))
+    assert value[dead].tolist() == [0.0] * int(dead.sum())
+
+
+def test_units_of_a_sublayer_may_own_features_that_do_not_lie_together() -> None:
+    seeded = torch.Generator().manual_seed(0)
+    owner = torch.tensor([1, 0, 1, 2, 0, 3, 3, 2, 3])  # widths 2, 2, 2 and 3
+    precision = torch.randn(9, 9, dtype=torch.float64, generator=seeded)
+    scaled = scaled_by_unit(precision, owner)
+    for unit in range(4):
+        own = owner == unit
+        expected = precision[:, own] @ torch.linalg.inv(precision[own][:, own])
+        torch.testing.assert_close(scaled[:, own], expected, rtol=1e-12, atol=1e-12)
+
+
+def test_a_unit_that_only_repeats_another_is_worth_nothing(bert: Any, generator: torch.Generator) -> None:
     with torch.no_grad():
         dense = bert.model.bert.encoder.layer[0].intermediate.dense
         dense.weight[6:12], dense.bias[6:12] = dense.weight[:6], dense.bias[:6]
@@ -88,7 +164,7 @@ def test_who_only_repeats_another_is_worth_nothing(bert: Any, generator: torch.G
     assert float(PartialFisher(1e-9)(calibration, alone, generator)[first]) > 1e-6
 
 
-def test_who_has_left_is_worth_nothing(network: Any, generator: torch.Generator) -> None:
+def test_a_unit_that_has_left_is_worth_nothing(network: Any, generator: torch.Generator) -> None:
     gates = ones(network)
     gates[network.units.sites[0].units] = 0
     gates[-1] = 0
