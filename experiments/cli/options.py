@@ -1,38 +1,107 @@
-"""Options of commands that are settings: one for every field of a dataclass of settings."""
+"""Options of commands that are settings: one per field, made from the dataclass and nowhere listed again."""
 
-from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
-from functools import cached_property
-from typing import Any, final
+import inspect
+from collections.abc import Callable, Collection, Mapping
+from typing import Annotated, Any, get_args
 
 import typer
 
-from walras.experiments.config import RunConfig
+from walras.experiments.settings import Leaf, leaves
+
+_PLAIN = (bool, int, float, str)
 
 
-@final
-@dataclass(frozen=True)
+def with_settings(
+    kind: type[Any],
+    *,
+    without: Collection[str] = (),
+    only: Collection[str] = (),
+    defaults: Mapping[str, Any] | None = None,
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command an option per setting of a kind; the command gets those that were given as `given`.
+
+    Args:
+        kind: dataclass of settings, sections included.
+        without: settings that are no options of this command.
+        only: the settings that are options of it; all by default.
+        defaults: shown in the help in place of the fields' own.
+    """
+    known = {n: leaf for n, leaf in leaves(kind).items() if n not in without and (not only or n in only)}
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = [p for name, p in inspect.signature(command).parameters.items() if name != "given"]
+        options = [_option(name, leaf, (defaults or {}).get(name, leaf.default)) for name, leaf in known.items()]
+
+        def wrapped(**values: Any) -> None:
+            given = {name: values.pop(name) for name in known}
+            command(given={n: value for n, value in given.items() if value not in (None, [])}, **values)
+
+        arguments = [p for p in own if _is_argument(p)]
+        parameters = [*arguments, *options, *(p for p in own if not _is_argument(p))]
+        parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
+        vars(wrapped)["__signature__"] = inspect.Signature(parameters)
+        wrapped.__annotations__ = {p.name: p.annotation for p in parameters}
+        wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
+        return wrapped
+
+    return decorate
+
+
+def _option(name: str, leaf: Leaf, default: Any) -> inspect.Parameter:
+    """The option of one setting."""
+    metadata = leaf.field.metadata
+    flags = (metadata["option"] or f"--{name.replace('_', '-')}",)
+    several = metadata["read"] is not None
+    shown = _shown(default)
+    told = f" [default: {shown}]" if shown and "[default" not in metadata["help"] else ""
+    plain = next((k for k in (leaf.hint, *get_args(leaf.hint)) if k in _PLAIN), str)
+    annotation: Any = list[str] | None if several else plain | None
+    option = typer.Option(*flags, help=metadata["help"] + told, rich_help_panel=leaf.title, show_default=False)
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[annotation, option]
+    )
+
+
+def _shown(default: Any) -> str:
+    if default is None or default == () or callable(default):
+        return ""
+    if isinstance(default, Mapping):
+        return ", ".join(f"{share:g}" if name == "macs" else f"{name}={share:g}" for name, share in default.items())
+    return ", ".join(map(str, default)) if isinstance(default, (tuple, list)) else str(default)
+
+
+def _is_argument(parameter: inspect.Parameter) -> bool:
+    return any(
+        isinstance(told, typer.models.ArgumentInfo) for told in getattr(parameter.annotation, "__metadata__", ())
+    )
+
+
+# Until every command is made by `with_settings`:
 class Options:
     """Options for the settings of a kind; what is not given comes from the config file, or is the default shown."""
 
-    kind: type
+    def __init__(self, kind: type) -> None:
+        from dataclasses import fields
+
+        self._fields = {f.name: (str(f.metadata["help"]), f.default) for f in fields(kind)}
 
     def __call__(self, name: str, *flags: str) -> Any:
         """The option of one setting."""
         flag = "--" + name.replace("_", "-")
         text, default = self._fields[name]
         shown = ", ".join(map(str, default)) if isinstance(default, tuple) else default
-        told = "" if shown in (None, MISSING, "") else f" [default: {shown}]"
+        told = "" if shown in (None, "") else f" [default: {shown}]"
         return typer.Option(*(flags or (flag,)), help=text + told)
 
     def given(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Those of a command's arguments that are settings, and were given."""
         return {name: value for name, value in values.items() if name in self._fields and value not in (None, [])}
 
-    @cached_property
-    def _fields(self) -> dict[str, tuple[str, Any]]:
-        """Help and default by name."""
-        return {f.name: (str(f.metadata["help"]), f.default) for f in fields(self.kind)}
+
+def _legacy() -> Any:
+    from walras.experiments.config import RunConfig
+
+    return Options(RunConfig)
 
 
-option = Options(RunConfig)
+option = _legacy()

@@ -6,21 +6,13 @@ from typing import Any
 import pandas as pd
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
-from walras.agents import STRATEGIES, VALUATIONS
-from walras.experiments.budgets import binding
-from walras.experiments.observing.scarcity import SCARCE
-from walras.experiments.recipes import RECIPES
 from walras.experiments.reports.metric import titled
-from walras.experiments.tasks import TASKS
-from walras.experiments.tasks.data.glue_table import GLUE
-from walras.experiments.tasks.data.wikitext_files import WIKITEXT
-from walras.market import SCHEDULES, Trace
-from walras.market.queries import ALLOCATORS
-from walras.mechanisms import MECHANISMS, Status
+from walras.experiments.reports.sentence import binding, kept_units
+from walras.market import Trace
+from walras.mechanisms import Status
 from walras.mechanisms.testing.conformance import Check
-from walras.models import ARCHITECTURES
-from walras.models.repair.table import REPAIRS
 
 
 def result_table(summaries: Sequence[Mapping[str, Any]], title: str | None = None) -> Table:
@@ -35,24 +27,54 @@ def result_table(summaries: Sequence[Mapping[str, Any]], title: str | None = Non
 
 
 def result_card(summary: Mapping[str, Any]) -> Table:
-    """The same for a single run, a line a figure."""
+    """One run, one line per figure: quality and what was bought first, the economics after."""
     table = Table(box=box.SIMPLE, show_header=False)
-    for name, cell in _cells(summary).items():
-        table.add_row(name.replace("\n", " "), cell)
-    table.add_row("units kept", f"{summary['heads']} heads and {summary['ffn']} FFN blocks of {summary['units']}")
-    table.add_row(
-        "MACs", f"{summary['macs'] / 1e6:,.0f} M of {summary['dense_macs'] / 1e6:,.0f} M for {summary['length']} tokens"
-    )
-    if [*summary.get("budgets", {})] not in ([], ["macs"]):
-        table.add_row("budgets", binding(summary["budgets"]))
-    if summary.get("protocol"):
-        table.add_row("measured on", ", ".join(f"{name} {value}" for name, value in summary["protocol"].items()))
-    if summary.get("method"):
-        table.add_row("found by", summary["method"])
-    if summary["status"] in UNSETTLED:
-        table.add_row("warning", f"{summary['status']}: excess demand of {summary['residual']:.3g} at the price")
-    table.add_row("money in", str(summary["unit"]))
+    for name, cell in {**_bought(summary), **_economics(summary)}.items():
+        table.add_row(Text(name), Text(cell))
     return table
+
+
+def _bought(summary: Mapping[str, Any]) -> dict[str, str]:
+    """Quality, and what is left of the network."""
+    metric, dense_macs = summary["metric"], summary["dense_macs"]
+    found = {
+        titled(metric): f"{metric['value']:.4f} (dense {metric['dense']:.4f})",
+        "MACs": f"{summary['macs'] / dense_macs:.1%}: {summary['macs'] / 1e6:,.0f} M of {dense_macs / 1e6:,.0f} M for "
+        f"{summary['length']} tokens",
+    }
+    for rows, timing in summary.get("latency_ms", {}).items():
+        found[f"milliseconds at batch {rows}"] = (
+            f"{timing['value'] / timing['dense']:.1%}: {timing['value']:.1f} of {timing['dense']:.1f}"
+        )
+    if "parameters" in summary:
+        now, before = summary["parameters"], summary["dense_parameters"]
+        found["parameters"] = f"{now / before:.1%}: {now:,} of {before:,}"
+    if "bytes" in summary and "dense_bytes" in summary:
+        found["megabytes"] = f"{summary['bytes'] / 1e6:,.1f} of {summary['dense_bytes'] / 1e6:,.1f}"
+    found["units kept"] = kept_units(summary)
+    if [*summary.get("budgets", {})] not in ([], ["macs"]):
+        found["budgets"] = binding(summary["budgets"])
+    if summary.get("protocol"):
+        found["measured on"] = ", ".join(f"{name} {value}" for name, value in summary["protocol"].items())
+    return found
+
+
+def _economics(summary: Mapping[str, Any]) -> dict[str, str]:
+    """How it came to that."""
+    found = {"recipe": str(summary["recipe"])} if summary.get("recipe") else {}
+    found |= {name: str(summary[name]) for name in ("mechanism", "valuation", "strategy") if name in summary}
+    found |= {
+        "budget": f"{summary['budget']:g} of {summary.get('resource', 'macs')}, {summary['used']:.3f} used",
+        "clearing price": f"{summary['price']:.3g} {summary['unit']}",
+        "welfare": f"{summary['welfare']:.3g}",
+        "revenue": f"{summary['revenue']:.3g}",
+        "status": str(summary["status"]),
+    }
+    if summary.get("method"):
+        found["found by"] = str(summary["method"])
+    if summary["status"] in UNSETTLED:
+        found["warning"] = f"{summary['status']}: excess demand of {summary['residual']:.3g} at the price"
+    return found
 
 
 UNSETTLED = (Status.NOT_CONVERGED.word, Status.NO_EQUILIBRIUM.word)
@@ -127,41 +149,6 @@ def checks_table(name: str, checks: Sequence[Check]) -> Table:
     for c in checks:
         table.add_row(c.name, str(c.instances), "yes" if c.passed else "NO", c.detail)
     return table
-
-
-def catalogue() -> dict[str, dict[str, str]]:
-    """Everything that can be named on the command line, with a line about each."""
-    lists: dict[str, Mapping[str, Any]] = {
-        "mechanisms": MECHANISMS, "valuations": VALUATIONS, "strategies": STRATEGIES, "schedules": SCHEDULES,
-        "repairs": REPAIRS, "allocators": ALLOCATORS,
-    }  # fmt: skip
-    found = {kind: {name: _about(entry) for name, entry in entries.items()} for kind, entries in lists.items()}
-    found["tasks"] = {name: _about(task) for name, task in TASKS.items()}
-    found["tasks"] |= {
-        name: f"{GLUE[name].folder} of GLUE, by {GLUE[name].metrics[0]}" for name in TASKS if name in GLUE
-    }
-    found["tasks"] |= {name: f"{edition.folder}, by perplexity" for name, edition in WIKITEXT.items()}
-    found["recipes"] = {name: recipe.source for name, recipe in RECIPES.items()}
-    found["attention rules"] = {name: f"{rule.about}; budget: {rule.unit}" for name, rule in SCARCE.items()}
-    found["architectures"] = dict.fromkeys(ARCHITECTURES, "")
-    return found
-
-
-def catalogue_table(entries: Mapping[str, Mapping[str, str]]) -> Table:
-    """A row an entry."""
-    table = Table(box=box.SIMPLE_HEAD)
-    for column in ("list", "name", "about"):
-        table.add_column(column)
-    for kind, names in entries.items():
-        for i, (name, about) in enumerate(names.items()):
-            table.add_row(kind if i == 0 else "", name, about)
-    return table
-
-
-def _about(entry: Any) -> str:
-    """The first sentence of what it says of itself."""
-    first = " ".join(str(entry.__doc__ or "").split("\n\n")[0].split())
-    return first.partition(". ")[0].rstrip(".")
 
 
 def _frame(title: str, frame: pd.DataFrame) -> Table:

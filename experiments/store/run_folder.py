@@ -101,10 +101,13 @@ def write_table(file: Path, table: pd.DataFrame) -> None:
         table.to_parquet(partial, index=False)
 
 
-def write_allocation(folder: Path, columns: Mapping[str, NDArray[Any]], block: int) -> None:
-    """Write gates [n] and what unit each belongs to (kind 0: head, 1: FFN block)."""
+def write_allocation(
+    folder: Path, columns: Mapping[str, NDArray[Any]], block: int, kinds: Sequence[str] = ("head", "ffn")
+) -> None:
+    """Write gates [n] and which unit each belongs to; its kind by its place in `kinds`, which stand in the file."""
     with whole_file(folder / "allocation.safetensors") as partial:
-        save_file({k: np.ascontiguousarray(v) for k, v in columns.items()}, partial, metadata={"block": str(block)})
+        told = {"block": str(block), "kinds": ",".join(kinds)}
+        save_file({k: np.ascontiguousarray(v) for k, v in columns.items()}, partial, metadata=told)
 
 
 @final
@@ -176,6 +179,6 @@ def read_result(path: str | Path) -> dict[str, Any]:
 
 
 def read_allocation(path: str | Path) -> dict[str, NDArray[Any]]:
-    """Gates [n] of a run and the kind (0: head, 1: FFN block), layer and index of each unit."""
+    """Gates [n] of a run and the kind (its place among the kinds of the run), layer and index of each unit."""
     found: dict[str, NDArray[Any]] = load_file(Path(path) / "allocation.safetensors")
     return found

@@ -1,0 +1,43 @@
+"""`walras trace`: what became of the agents of a run."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from walras.experiments.cli.screen import output
+
+
+def trace(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    others: Annotated[list[Path] | None, typer.Argument(help="Run folders to compare it with.")] = None,
+    top: Annotated[int, typer.Option(help="How many units to list.", min=1)] = 8,
+    pictures: Annotated[Path | None, typer.Option(help="Folder for the pictures.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Study a run's agents: which won, which left and when, the price by round, the most and least valued units.
+
+    With further runs of the same network: which units both keep, and where they differ.
+
+    walras trace runs/pairs-walras-0.5-seed0
+
+    walras trace runs/a runs/b --pictures pictures
+    """
+    from walras.experiments.reports.tables import comparison_table, study_json, study_tables
+    from walras.experiments.reports.trace_pictures import draw, run_names
+    from walras.market import Trace, read_trace
+
+    study, *rest = runs = [Trace(read_trace(folder)) for folder in (run, *(others or ()))]
+    names = run_names([run, *(others or ())])
+    compared = {name: study.against(other) for name, other in zip(names[1:], rest, strict=True)}
+    if pictures is not None:
+        draw(dict(zip(names, runs, strict=True)), pictures)
+    if as_json:
+        rows = [{"run": name, **row} for name, both in compared.items() for row in both.to_dict("records")]
+        print(json.dumps({**study_json(study, top), **({"compared": rows} if rows else {})}, indent=2))
+        return
+    for table in study_tables(study, top):
+        output().print(table)
+    for name, both in compared.items():
+        output().print(comparison_table(both, names[0], name))

@@ -1,0 +1,215 @@
+"""The one path of a run: settings, subject, market, outcome, files.
+
+`walras run`, `walras.run`, every cell of a grid, the demonstration, and what training begins with go this way.
+"""
+
+import copy
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, final
+
+from torch import nn
+
+from walras.agents import Calibration, UnitAgent
+from walras.experiments.outcome import Metric, Outcome, Summary, Timing, allocation_columns
+from walras.experiments.plan import Plan
+from walras.experiments.progress import Progress, Silent
+from walras.experiments.reports.run_report import write_report
+from walras.experiments.spec import RunSpec
+from walras.experiments.store.run_folder import RunFolder, write_allocation
+from walras.experiments.subject import Subject, evaluating, find_task
+from walras.experiments.tasks import TASKS
+from walras.experiments.unit_costs import UnitCosts
+from walras.market import ComputeMarket, Probes, RepairWeights, Shock, TraceWriter, Turn
+from walras.models import compact
+from walras.models.objective import Batch
+from walras.models.resources.latency_measure import sample_batch
+from walras.models.resources.timing import interleaved
+
+TIMED = {1: 20, 32: 5}
+"""Sequences of a batch that is timed: passes, of which the shortest counts."""
+
+
+@final
+@dataclass(frozen=True)
+class Extras:
+    """What belongs to no settings: agent classes by kind of unit, shocks, hooks by event, whether to time."""
+
+    agents: Mapping[str, type[UnitAgent]] | None = None
+    shocks: Sequence[Shock] = ()
+    hooks: Mapping[str, Callable[[ComputeMarket, Turn], object]] | None = None
+    measure_latency: bool = False
+
+
+def run_spec(
+    spec: RunSpec, out: str | Path | None = None, *, overwrite: bool = False, progress: Progress | None = None,
+    measure_latency: bool = False,
+) -> Outcome:  # fmt: skip
+    """Run the market that settings name; write the run folder `out` where one is given.
+
+    With `measure_latency` the smaller network is timed beside the dense one, at batch 1 and 32.
+
+    Raises:
+        InputError: bad settings or data, before a network is loaded or a file written.
+    """
+    folder = None if out is None else RunFolder(out, overwrite)
+    plan = Plan.from_spec(spec)
+    task = find_task(spec.subject)
+    subject = Subject.load(spec.subject, progress, task)
+    return run_plan(plan, subject, folder, progress, Extras(measure_latency=measure_latency))
+
+
+def run_plan(
+    plan: Plan, subject: Subject, folder: RunFolder | None = None, progress: Progress | None = None,
+    extras: Extras | None = None,
+) -> Outcome:  # fmt: skip
+    """All rounds of a market on a subject, the figure of the sliced network, and the run folder."""
+    started, progress, extras = time.monotonic(), progress or Silent(), extras or Extras()
+    with evaluating(subject.model):
+        # A repair changes weights: it gets a network of its own, and the dense one stays what it is.
+        network = subject.model if plan.repair is None else copy.deepcopy(subject.model)
+        costs = UnitCosts.measure(subject, plan, partial(_told, progress))
+        market = open_market(plan, subject, costs, network, extras)
+        if folder is not None:
+            market.on(market.last_event, Recorder(folder, plan.spec))
+        play(market, progress)
+        place = None if folder is None else folder.path
+        outcome = conclude(market, plan, subject, costs, network, place)
+        seconds = round(time.monotonic() - started, 2)
+        timed = time_pair(subject, outcome, progress) if extras.measure_latency else {}
+    outcome = replace(outcome, summary=replace(outcome.summary, seconds=seconds, latency_ms=timed))
+    if folder is not None:
+        write(outcome, folder, plan.spec.market.block)
+    return outcome
+
+
+def open_market_of(plan: Plan, subject: Subject, extras: Extras) -> ComputeMarket:
+    """The market on the subject's own network, for a user who steps it."""
+    return open_market(plan, subject, UnitCosts.measure(subject, plan), subject.model, extras)
+
+
+def open_market(plan: Plan, subject: Subject, costs: UnitCosts, network: nn.Module, extras: Extras) -> ComputeMarket:
+    """The market, ready for its first step. `network` is the subject's own, or the copy that a repair works on."""
+    market, (path, *more) = plan.spec.market, plan.paths
+    batches = subject.data.batches(market.sentences, plan.spec.seed)
+    calibration = _calibration(subject, subject.data, batches, plan, costs, network)
+    other_task = partial(_calibration_of_task, subject, plan, costs, network)
+    phases = [*plan.phases, *([Probes(market.probes)] if market.probes else [])]
+    phases += [] if plan.repair is None else [RepairWeights(plan.repair)]
+    opened = ComputeMarket(
+        calibration, plan.valuation, plan.mechanism, path,
+        strategy=plan.strategy, seed=plan.spec.seed, agents=extras.agents, reentry=market.reentry,
+        resources=costs.resources, extra_budgets=more, endowment=market.endowment,
+        shocks=[*(planned.shock(other_task) for planned in plan.shocks), *extras.shocks],
+        scope=plan.scope, phases=phases,
+    )  # fmt: skip
+    for event, hook in (extras.hooks or {}).items():
+        opened.on(event, hook)
+    return opened
+
+
+def play(market: ComputeMarket, progress: Progress) -> None:
+    """All rounds that remain, with a bar over the batches of every round."""
+    batches, turns = market.calibration.batches, len(list(market.remaining()))
+    bar = progress.add_task("Rounds", total=turns * len(batches))
+    for turn in market.remaining():
+        progress.update(bar, description=f"Round {market.round + 1} of {turns}")
+        market.step()
+        last = market.rounds[-1]
+        told = f"Round {last.round}: price {last.price:.3g}, {last.used:.1%} used"
+        progress.update(bar, completed=market.round * len(batches), description=told)
+        del turn
+
+
+def conclude(
+    market: ComputeMarket, plan: Plan, subject: Subject, costs: UnitCosts, network: nn.Module, place: Path | None
+) -> Outcome:
+    """Slice once, judge the sliced network, and gather the figures."""
+    keep = market.ledger.quantity > 0
+    small = compact(network, costs.units, (market.gates > 0).cpu(), share=True)
+    value = subject.data.evaluate(small)
+    last, leading = market.rounds[-1], costs.resources[0]
+    macs = last.used * costs.macs.dense if leading is costs.macs else costs.macs.used(keep)
+    data = subject.data
+    summary = Summary(
+        metric=Metric(data.metric, subject.dense, value, data.higher_is_better),
+        used=last.used, budget=last.budget, resource=leading.name,
+        macs=macs, dense_macs=costs.macs.dense,
+        parameters=parameters(small), dense_parameters=parameters(subject.model),
+        bytes=size(small), dense_bytes=size(subject.model),
+        kept=costs.units.counts(keep), units=len(costs.units), length=subject.length,
+        budgets=costs.used(market, keep), rounds=market.round, price=last.price, welfare=last.welfare,
+        revenue=last.revenue, status=last.status, residual=last.residual,
+        method="" if market.clearing is None else market.clearing.method, unit=plan.valuation.unit,
+        **plan.names(), task=data.name, model=subject.name, protocol=data.protocol(),
+    )  # fmt: skip
+    return Outcome(network, costs.units, market, summary, subject.model, subject.tokenizer, place)
+
+
+def time_pair(subject: Subject, outcome: Outcome, progress: Progress) -> dict[str, Timing]:
+    """Milliseconds of a forward pass through the dense and the smaller network, by sequences in a batch."""
+    progress.add_task("Timing the smaller model", total=None)
+    found = {}
+    for rows, repeats in TIMED.items():
+        batch = sample_batch(subject.model, rows, subject.length)
+        small = outcome.compact()
+        times = interleaved([partial(subject.model, **batch), partial(small, **batch)], repeats)
+        found[str(rows)] = Timing(1e3 * times[0], 1e3 * times[1])
+    return found
+
+
+def write(outcome: Outcome, folder: RunFolder, block: int) -> None:
+    """Write allocation, repaired weights, report and, last of all, the result."""
+    write_allocation(folder.path, allocation_columns(outcome.units, outcome.gates), block, outcome.units.kinds)
+    folder.write_weights(outcome.repaired())
+    write_report(folder, outcome)
+    folder.write_result(outcome.summary.as_dict())
+
+
+@final
+@dataclass(frozen=True)
+class Recorder:
+    """After every round the folder holds everything up to it; nothing is written before the first one is done."""
+
+    folder: RunFolder
+    spec: RunSpec
+
+    def __call__(self, market: ComputeMarket, turn: Turn) -> None:
+        """Write the settings, the round's part of the trace, and the table of rounds."""
+        del turn
+        self.folder.begin(self.spec.as_yaml())
+        TraceWriter(self.folder.trace)(market)
+        self.folder.write_rounds(market.frame)
+
+
+def parameters(model: nn.Module) -> int:
+    """Parameters of a whole model."""
+    return sum(p.numel() for p in model.parameters())
+
+
+def size(model: nn.Module) -> int:
+    """Bytes of a whole model's parameters."""
+    return sum(p.numel() * p.element_size() for p in model.parameters())
+
+
+def _calibration(
+    subject: Subject, data: Any, batches: Sequence[Batch], plan: Plan, costs: UnitCosts, network: nn.Module
+) -> Calibration:
+    """The network that is traded on, with data, a loss, and what units cost of the leading resource."""
+    objective = data.objective(subject.model, plan.spec.market.label_free)
+    return Calibration(network, costs.units, objective, batches, costs.leading, subject.model)
+
+
+def _calibration_of_task(subject: Subject, plan: Plan, costs: UnitCosts, network: nn.Module, name: str) -> Calibration:
+    """The same network with the data and the loss of another task, for one that changes in the middle."""
+    task = TASKS.make(name, data=plan.spec.subject.data)
+    data = subject.for_task(task, plan.spec.subject.batch_size)
+    batches = data.batches(plan.spec.market.sentences, plan.spec.seed)
+    return _calibration(subject, data, batches, plan, costs, network)
+
+
+def _told(progress: Progress, text: str) -> None:
+    progress.add_task(text, total=None)

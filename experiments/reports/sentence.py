@@ -1,0 +1,52 @@
+"""A run in one sentence: what was kept, and what it cost in quality."""
+
+from collections.abc import Mapping
+from typing import Any
+
+_WORDS = {0.25: "a quarter", 1 / 3: "a third", 0.5: "half", 2 / 3: "two thirds", 0.75: "three quarters"}
+_NEAR = 0.006  # of a share to the one that has a word
+_EARLIER = {"head": "heads", "ffn": "ffn"}  # kinds of units: keys of an earlier result.json
+_NAMES = {"macs": "MACs", "latency": "milliseconds"}
+
+
+def in_one_sentence(summary: Mapping[str, Any]) -> str:
+    """`Half of the MACs for 0.6 % of Spearman.` for what `result.json` holds of a run."""
+    resource = str(summary.get("resource", "macs"))
+    bought = f"{_share(float(summary['used']))} of the {_NAMES.get(resource, resource)}"
+    return f"{bought[0].upper()}{bought[1:]} {_price(summary['metric'])}."
+
+
+def kept_units(summary: Mapping[str, Any]) -> str:
+    """`30 head, 20 ffn of 264 units`, of a run of now or of an earlier version."""
+    kept = summary.get("kept") or {kind: summary[key] for kind, key in _EARLIER.items() if key in summary}
+    return f"{', '.join(f'{count} {kind}' for kind, count in kept.items())} of {summary['units']} units"
+
+
+def binding(budgets: Mapping[str, Mapping[str, Any]]) -> str:
+    """In words, which budgets bind and how much of each is used."""
+    parts = [
+        f"{name} {'binds' if b['binds'] else 'does not bind'} ({b['used']:.3f} of {b['budget']:g}, "
+        f"{b['absolute']:,.4g} {b['unit']})"
+        for name, b in budgets.items()
+    ]
+    return "; ".join(parts)
+
+
+def _share(share: float) -> str:
+    near = min(_WORDS, key=lambda known: abs(known - share))
+    return _WORDS[near] if abs(near - share) <= _NEAR else f"{share:.1%}".replace("%", " %")
+
+
+def _price(metric: Mapping[str, Any]) -> str:
+    """What the metric did."""
+    name, dense, value = str(metric["name"]), float(metric["dense"]), float(metric["value"])
+    better = metric.get("higher_is_better")
+    if better is None or dense == 0:
+        return f"with {name} at {value:.4g}, {dense:.4g} before"
+    change = (value - dense) / abs(dense)
+    amount = f"{abs(change):.1%}".replace("%", " %")
+    if amount == "0.0 %":
+        return f"at the same {name.capitalize()}"
+    if better:
+        return f"for {amount} of {name.capitalize()}" if change < 0 else f"and {amount} more {name.capitalize()}"
+    return f"for {amount} more {name}" if change > 0 else f"and {amount} less {name}"

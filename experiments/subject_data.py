@@ -1,0 +1,274 @@
+"""Data of a subject: what units are valued on, and the figure by which a network is judged."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+
+from walras.errors import InputError
+from walras.experiments.tasks import Task
+from walras.experiments.tasks.base import Reference, on_device
+from walras.experiments.tasks.losses import Embeddings, OwnPredictions
+from walras.experiments.tasks.text import from_texts
+from walras.models.objective import Batch, GivenLoss, ModelLoss, Objective
+from walras.models.pooling import pooled
+
+Loss = Callable[[nn.Module, Batch], Tensor]
+
+
+class SubjectData(ABC):
+    """What a market needs of a task, or of batches of the user's own.
+
+    `metric` is the name of the figure, `higher_is_better` its direction, None where nobody knows it.
+    """
+
+    name: str
+    metric: str
+    higher_is_better: bool | None
+
+    @abstractmethod
+    def objective(self, model: nn.Module, label_free: bool) -> Objective:
+        """What is to be kept when units leave, with labels or without."""
+
+    @abstractmethod
+    def batches(self, sentences: int, seed: int) -> Sequence[Batch]:
+        """About so many sentences to value units on."""
+
+    @abstractmethod
+    def evaluate(self, model: nn.Module) -> float:
+        """The figure of a network as it is."""
+
+    def protocol(self) -> dict[str, Any]:
+        """How the figure is measured, where that takes more than its name."""
+        return {}
+
+
+@final
+@dataclass(frozen=True)
+class TaskData(SubjectData):
+    """A task, for one network and tokenizer."""
+
+    task: Task
+    tokenizer: Any
+    reference: Reference = field(repr=False)
+    sizes: Mapping[str, int]  # batch_size and length
+    own_objective: Objective | None = None
+
+    @staticmethod
+    def from_task(
+        task: Task,
+        model: nn.Module,
+        tokenizer: Any,
+        *,
+        batch_size: int,
+        length: int,
+        loss: Loss | Objective | None = None,
+    ) -> "TaskData":
+        """Runs the dense network where the task needs to know what it says."""
+        sizes = {"batch_size": batch_size, "length": length}
+        reference = task.reference(model, tokenizer, **sizes)
+        return TaskData(task, tokenizer, reference, sizes, None if loss is None else as_objective(loss))
+
+    @property
+    def name(self) -> str:  # type: ignore[override]  # of the task
+        """The task's name."""
+        return self.task.name
+
+    @property
+    def metric(self) -> str:  # type: ignore[override]
+        """The task's metric."""
+        return self.task.metric
+
+    @property
+    def higher_is_better(self) -> bool:  # type: ignore[override]
+        """Its direction."""
+        return self.task.higher_is_better
+
+    def objective(self, model: nn.Module, label_free: bool) -> Objective:
+        """The task's, or the user's own loss."""
+        return self.own_objective or self.task.objective(model, label_free)
+
+    def batches(self, sentences: int, seed: int) -> Sequence[Batch]:
+        """Drawn from the training split."""
+        return self.task.calibration(self.tokenizer, sentences=sentences, seed=seed, **self.sizes)
+
+    def evaluate(self, model: nn.Module) -> float:
+        """On the evaluation split."""
+        return self.task.evaluate(model, self.tokenizer, self.reference, **self.sizes)
+
+    def protocol(self) -> dict[str, Any]:
+        """The task's."""
+        return self.task.protocol(self.tokenizer, self.sizes["length"])
+
+
+@final
+@dataclass(frozen=True)
+class BatchData(SubjectData):
+    """Batches of the user's own, as the network takes them; they serve for valuing units and for judging the network.
+
+    With labels, or a loss of the user's own, the figure is the mean loss. Without, a loss would say nothing of a
+    network: the figure is how often (or, of a network without logits, how closely, as a mean cosine) the smaller
+    network says what the dense one says on the same batches.
+    """
+
+    given: Sequence[Batch]
+    own_objective: Objective | None
+    dense: Sequence[Tensor] | None = field(repr=False)  # outputs of the dense network, where they are compared with
+    rule: Objective  # that is evaluated
+    seed: int
+    metric: str
+    higher_is_better: bool | None
+    name: str = "own data"
+
+    @staticmethod
+    def from_batches(
+        items: Sequence[Any], model: nn.Module, *, seed: int, loss: Loss | Objective | None = None
+    ) -> "BatchData":
+        """Runs the dense network once over batches without labels.
+
+        Raises:
+            InputError: an item that is no batch.
+        """
+        for i, item in enumerate(items):
+            if not (isinstance(item, Mapping) and item):
+                raise InputError(
+                    f"data[{i}] is {type(item).__name__}; a batch must be a dict of tensors, as the model takes it"
+                )
+        own = None if loss is None else as_objective(loss)
+        rule = own or (ModelLoss() if "labels" in items[0] else _without_labels(model, items[0]))
+        if rule.trains:
+            return BatchData(items, own, None, rule, seed, f"loss ({rule.unit})", False)
+        dense = [_outputs(model, batch) for batch in items]
+        name = "agreement with dense" if dense[0].dtype == torch.long else "cosine with dense"
+        return BatchData(items, own, dense, rule, seed, name, True)
+
+    def objective(self, model: nn.Module, label_free: bool) -> Objective:
+        """The user's own loss, the model's where there are labels that may be used, or the change of its outputs."""
+        if self.own_objective is not None:
+            return self.own_objective
+        return _without_labels(model, self.given[0]) if label_free else self.rule
+
+    def batches(self, sentences: int, seed: int) -> Sequence[Batch]:
+        """All of them."""
+        del sentences, seed
+        return self.given
+
+    @torch.no_grad()
+    def evaluate(self, model: nn.Module) -> float:
+        """Mean loss, or agreement with the dense network."""
+        if self.dense is None:
+            generator = torch.Generator().manual_seed(self.seed)
+            losses = [float(self.rule(model, batch, generator)) for batch in self.given]
+            return sum(losses) / len(losses)
+        alike = [
+            (now == then).double() if now.dtype == torch.long else (now * then).sum(-1).double()
+            for now, then in zip((_outputs(model, batch) for batch in self.given), self.dense, strict=True)
+        ]
+        return float(torch.cat(alike).mean())
+
+
+@final
+@dataclass(frozen=True)
+class JudgedData(SubjectData):
+    """Other data, judged by a function of the user's own."""
+
+    data: SubjectData
+    function: Callable[[nn.Module], float]
+    metric: str = "evaluate"
+    higher_is_better: bool | None = None
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """That of the data."""
+        return self.data.name
+
+    def objective(self, model: nn.Module, label_free: bool) -> Objective:
+        """That of the data."""
+        return self.data.objective(model, label_free)
+
+    def batches(self, sentences: int, seed: int) -> Sequence[Batch]:
+        """Those of the data."""
+        return self.data.batches(sentences, seed)
+
+    @torch.no_grad()
+    def evaluate(self, model: nn.Module) -> float:
+        """What the function says, checked to be a finite number.
+
+        Raises:
+            InputError: it is none.
+        """
+        answer = self.function(model)
+        try:
+            figure = float(answer)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"evaluate returned {answer!r}; it must be a number") from error
+        if not math.isfinite(figure):
+            raise InputError(f"evaluate returned {figure}; it must be a finite number")
+        return figure
+
+
+def data_from(
+    given: Any, model: nn.Module, tokenizer: Any, *, seed: int, batch_size: int, length: int, loss: Any = None
+) -> SubjectData:
+    """Data of a task, of texts, or of batches.
+
+    Raises:
+        InputError: none of them, or nothing in it.
+    """
+    sizes = {"batch_size": batch_size, "length": length}
+    if isinstance(given, Task):
+        return TaskData.from_task(given, model, tokenizer, **sizes, loss=loss)
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        what = "one string" if isinstance(given, str) else f"{given!r}"
+        raise InputError(f"data is {what}; give a list of texts, batches, or a task")
+    items = list(given)
+    if not items:
+        raise InputError("data is empty; give at least two texts, or one batch")
+    if not isinstance(items[0], str):
+        return BatchData.from_batches(items, model, seed=seed, loss=loss)
+    for i, item in enumerate(items):
+        if not isinstance(item, str):
+            raise InputError(f"data[{i}] is {type(item).__name__}, and data[0] is a text; all must be texts")
+    if tokenizer is None:
+        raise InputError("tokenizer is None, and data are texts; give the model's tokenizer")
+    return TaskData.from_task(from_texts(items), model, tokenizer, **sizes, loss=loss)
+
+
+def as_objective(loss: Any) -> Objective:
+    """An objective as it is, a function as the mean loss of a batch.
+
+    Raises:
+        InputError: neither of them.
+    """
+    if isinstance(loss, Objective):
+        return loss
+    if not callable(loss):
+        raise InputError(f"loss is {loss!r}; it must be a function of a model and a batch")
+    return GivenLoss(loss)
+
+
+def _without_labels(model: nn.Module, batch: Batch) -> Objective:
+    """How far a network's outputs move: its predictions where it has logits, else its embeddings."""
+    return OwnPredictions() if hasattr(_answer(model, batch), "logits") else Embeddings()
+
+
+@torch.no_grad()
+def _answer(model: nn.Module, batch: Batch) -> Any:
+    return model(**{name: tensor for name, tensor in on_device(batch, model).items() if name != "labels"})
+
+
+def _outputs(model: nn.Module, batch: Batch) -> Tensor:
+    """Most likely classes or tokens [rows or tokens], or embeddings of unit length [rows, d]; on the CPU."""
+    answer, mask = _answer(model, batch), batch.get("attention_mask")
+    if not hasattr(answer, "logits"):
+        hidden: Tensor | None = getattr(answer, "last_hidden_state", None)
+        if hidden is None:
+            raise InputError(f"{type(model).__name__} returns neither logits nor last_hidden_state; give evaluate=...")
+        return pooled(hidden, None if mask is None else mask.to(hidden.device)).cpu()
+    likeliest: Tensor = answer.logits.argmax(-1)
+    real = likeliest[mask.to(likeliest.device).bool()] if likeliest.ndim == 2 and mask is not None else likeliest
+    return real.flatten().cpu()

@@ -1,0 +1,1 @@
+../../walras/__main__.py
