@@ -15,10 +15,10 @@ from walras.market import ComputeMarket
 from walras.market.scope import GLOBAL
 from walras.mechanisms import MECHANISMS, IndivisibleBids, Mechanism
 from walras.mechanisms.traits import CHAINED, SEVERAL_RESOURCES
-from walras.models import Inventory, Macs
+from walras.models import Inventory
 from walras.models.resources.latency import latency
 from walras.models.resources.parameters import parameters
-from walras.models.resources.resource import Resource
+from walras.models.resources.resource import Usage
 
 UNIT = IndivisibleBids(torch.ones(1))
 """What units bid, for asking a rule whether it takes such bids."""
@@ -29,12 +29,12 @@ UNIT = IndivisibleBids(torch.ones(1))
 class Budgets:
     """Resources and the shares of the dense model's that may be used at the end; the first one leads the reports."""
 
-    resources: tuple[Resource, ...]
+    resources: tuple[Usage, ...]
     shares: tuple[float, ...]
 
     @staticmethod
     def of(
-        model: nn.Module, units: Inventory, macs: Macs, config: RunConfig,
+        model: nn.Module, units: Inventory, macs: Usage, config: RunConfig,
         tell: Callable[[str], object] = lambda text: None,
     ) -> "Budgets":  # fmt: skip
         """Count, or measure, the resources that the settings name.
@@ -42,7 +42,7 @@ class Budgets:
         Raises:
             InputError: budgets that no unit can meet, or a latency table that does not fit.
         """
-        made: dict[str, Callable[[], Resource]] = {
+        made: dict[str, Callable[[], Usage]] = {
             "macs": lambda: macs,
             "parameters": lambda: parameters(model, units),
             "latency": lambda: latency(
@@ -88,7 +88,7 @@ class Budgets:
         prices = None if clearing is None else market.supply.prices(clearing.price)
         found = {}
         for k, (resource, share) in enumerate(zip(self.resources, self.shares, strict=True)):
-            used = last.used if k == 0 else market.further[-1][f"{resource.name}_used"]
+            used = last.used if k == 0 else last.figures[f"{resource.name}_used"]
             price = 0.0 if prices is None else prices[k]
             found[resource.name] = {
                 "budget": share, "used": used, "price": price, "binds": price > 0,
@@ -145,10 +145,10 @@ def binding(budgets: Mapping[str, Mapping[str, Any]]) -> str:
     return "; ".join(parts)
 
 
-def _of(resource: Resource, resources: Sequence[Resource]) -> str:
+def _of(resource: Usage, resources: Sequence[Usage]) -> str:
     """How a budget is called: by its resource, unless that is MACs alone."""
     return "" if len(resources) == 1 and resource.name == "macs" else f"{resource.name}="
 
 
-def _noun(resource: Resource) -> str:
+def _noun(resource: Usage) -> str:
     return "compute" if resource.name == "macs" else resource.name

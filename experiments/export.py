@@ -125,7 +125,7 @@ def small_model(run: str | Path, config: RunConfig, device: str = "cpu") -> tupl
     head = find_task(config.task, config.data).head
     dense, tokenizer = load(config.model, head, device=device, trust_remote_code=config.trust_remote_code)
     block, columns = _allocation(run)
-    units = inventory(dense, block)
+    units = inventory(dense, block=block)
     _check_units(run, config.model, units, columns)
     small = compact(dense, units, torch.from_numpy(columns["gate"] > 0))
     _put_in(run, small)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from walras.errors import InputError
 from walras.market import ComputeMarket, read_trace
 from walras.mechanisms import Clearing
-from walras.models import Inventory, Macs, compact, gated
+from walras.models import Inventory, Usage, compact, gated
 
 
 @final
@@ -23,7 +23,7 @@ class Result:
 
     model: nn.Module
     units: Inventory
-    macs: Macs
+    macs: Usage
     market: ComputeMarket
     metric: dict[str, Any]  # name, dense, value
     summary: dict[str, Any]  # what result.json holds

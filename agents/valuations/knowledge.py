@@ -73,7 +73,7 @@ def _written(model: nn.Module, inventory: Inventory, squares: list[Tensor]) -> T
     row, below = architecture(model), layer_paths(model)
     for (site, weight), square in zip(output_weights(model, inventory), squares, strict=True):
         energy = square * weight.double().square().mean(0).to(square.device)
-        if site.kind == "head":
+        if site.sublayer == "heads":
             energy /= int(getattr(submodule(model, f"{below[site.layer]}.{row.attention}"), row.head_size))
         found[site.units] = torch.zeros_like(found[site.units]).index_add_(0, site.owner.to(energy.device), energy)
     return found

@@ -76,13 +76,13 @@ class Subject:
 
     def __post_init__(self) -> None:
         sizes = {"batch_size": self.batch_size, "length": self.length}
-        with_heads = {site.layer for site in inventory(self.model).sites if site.kind == "head"}
+        with_heads = {site.layer for site in inventory(self.model).sites if site.sublayer == "heads"}
         if missing := sorted(set(range(self.layers)) - with_heads):
             raise InputError(
                 f"layer {missing[0]} of the model has no attention head left; nothing can be observed there"
             )
         object.__setattr__(self, "reference", self.task.reference(self.model, self.tokenizer, **sizes))
-        object.__setattr__(self, "costs", LayerMacs.of(self.model))
+        object.__setattr__(self, "costs", LayerMacs.from_model(self.model))
 
     @property
     def layers(self) -> int:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from walras.models import Inventory, compact
-from walras.models.units.folding import fold
+from walras.models.units.weights import fold
 
 _POWERS = {"exp_avg": 1, "exp_avg_sq": 2}
 

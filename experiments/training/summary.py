@@ -61,7 +61,7 @@ def _economics(trainer: Trainer, stage: TrainStage, small: nn.Module, keep: Tens
         "expected": expected[-1] if expected and config.cost == "macs" else None,
         "welfare": None, "revenue": None,  # nobody bids, but in a market that clears
         "heads": int((kept & heads).sum()), "ffn": int((kept & ~heads).sum()), "units": len(floor.units),
-        "length": length, "macs": macs(small, inventory(small, config.block), length).dense,
+        "length": length, "macs": macs(small, inventory(small, block=config.block), length).dense,
         "dense_macs": floor.macs.dense,
     }  # fmt: skip
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from inspect import signature
-from types import MappingProxyType
 from typing import Any, final
 
 import numpy as np
@@ -11,10 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from walras.errors import InputError
-from walras.models.architectures import Architecture, architecture, layer_paths, submodule
+from walras.models.architectures import architecture, layer_paths, submodule
 from walras.models.attention import Watch, attention_market
 from walras.models.attention.rule import check_keys
-from walras.models.resources.macs import Macs, macs
+from walras.models.families import Architecture
+from walras.models.resources.macs import macs, use_by_part
+from walras.models.resources.resource import Usage, Workload
 from walras.models.units.inventory import Inventory
 
 
@@ -63,7 +64,7 @@ def can_eliminate(model: nn.Module) -> bool:
     return True
 
 
-def elimination_macs(model: nn.Module, inventory: Inventory, length: int, k: int) -> Macs:
+def elimination_macs(model: nn.Module, inventory: Inventory, length: int, k: int) -> Usage:
     """Multiply-accumulates of a sequence of `length` tokens within `token_elimination`, as `macs` counts them.
 
     Raises:
@@ -71,9 +72,11 @@ def elimination_macs(model: nn.Module, inventory: Inventory, length: int, k: int
     """
     check_keys(k)
     _eliminable(model)
-    first, above = (macs(model, inventory, n).parts for n in (length, min(k, length)))
-    parts = {part: np.where(inventory.layer == 0, first[part], above[part]) for part in first}
-    return Macs(MappingProxyType(parts), length, inventory)
+    first, above = (macs(model, inventory, n) for n in (length, min(k, length)))
+    lowest = inventory.layer == 0
+    parts = {part: np.where(lowest, first.parts[part], above.parts[part]) for part in first.parts}
+    steps = np.where(lowest, first.steps, above.steps)
+    return use_by_part(inventory, parts, Workload(length=length), steps)
 
 
 def _eliminable(model: nn.Module) -> tuple[Architecture, tuple[str, ...]]:

@@ -14,9 +14,10 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.masking_utils import sdpa_mask
 
 from walras.errors import InputError
-from walras.models.architectures import Architecture, architecture, layer_paths, submodule, transformer
+from walras.models.architectures import architecture, layer_paths, submodule, transformer
 from walras.models.attention.rule import AttentionRule
 from walras.models.attention.softmax import Softmax
+from walras.models.families import Architecture
 from walras.models.units.projections import features
 
 # Is shown the layer's number, and its scores and weights [batch, heads, queries, keys] before and after the rule.

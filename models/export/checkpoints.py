@@ -18,12 +18,12 @@ import transformers
 from torch import nn
 
 from walras.errors import InputError
-from walras.models.architectures import architecture, layer_paths, submodule
+from walras.models.architectures import architecture, layers_of
 from walras.models.export import modeling_walras
 from walras.models.export.reloading import KEY, home_of, read_export
-from walras.models.export.slicing import layout
 from walras.models.export.whole_folder import whole_folder
-from walras.models.units.projections import features
+from walras.models.families import Architecture
+from walras.models.units.table import finest_kinds
 
 CODE = Path(str(modeling_walras.__file__))
 AUTO = (
@@ -146,20 +146,14 @@ def _kinds(config: Any, exported: str) -> dict[str, str]:
 
 
 def per_layer(model: nn.Module) -> dict[int, dict[str, Any]]:
-    """Heads, key-value heads where the family has them, and FFN neurons of each layer, read off its weights."""
-    row = architecture(model)
-    key = next(p for p in row.heads.inputs if "key" in p.parts)
+    """What is left of each layer, such as heads and FFN neurons, read off its weights."""
+    config: Any = model.config
     found: dict[int, dict[str, Any]] = {}
-    for index, path in enumerate(layer_paths(model)):
-        layer = submodule(model, path)
-        attention = submodule(layer, row.attention)
-        size = int(getattr(attention, row.head_size))
-        heads = features(submodule(layer, row.heads.output))[0] // size
-        told: dict[str, Any] = {"attention_heads": heads}
-        if hasattr(model.config, "num_key_value_heads"):
-            told["key_value_heads"] = features(submodule(layer, key.path))[1] // len(key.parts) // size if heads else 0
-        told["ffn_neurons"] = features(submodule(layer, row.ffn.output))[0]
-        if row.head_bias:
-            told["position_bias_heads"] = list(getattr(attention, "bias_heads", range(heads)))
-        found[index] = told
+    for layer in layers_of(model):
+        found[layer.index] = {k: v for kind in finest_kinds() for k, v in kind.counts(layer, config).items()}
     return found
+
+
+def layout(row: Architecture) -> dict[str, Any]:
+    """A row of the table of families as the plain data that `modeling_walras` works from."""
+    return {key: value for kind in finest_kinds() for key, value in kind.layout(row).items()}

@@ -1,7 +1,7 @@
 """One network, read sub-layer by sub-layer from the bottom to the top."""
 
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from walras.errors import InputError
 from walras.models.architectures import architecture, layer_paths, submodule
 from walras.models.objective import Batch
+from walras.models.repair.hooks import Stop, handing_on, take_from
 from walras.models.repair.streams import inputs, real_tokens
-from walras.models.units.inventory import Site
+from walras.models.units.site import Site
 
 
 @final
@@ -73,52 +74,53 @@ class LayerwiseRunner:
         for name, value in self._row.streams_if.items():
             if getattr(config, name, value) != value:
                 raise InputError(f"weights of models with {name} = {getattr(config, name)} cannot be repaired yet")
-        self.climb(site.layer)
-        below, sublayer = self._layers[site.layer], self._row.heads if site.kind == "head" else self._row.ffn
+        self.advance_to(site.layer)
+        below, stream = self._layers[site.layer], getattr(self._row, site.sublayer).stream
         projection = submodule(model, site.path)
-        where = submodule(model, f"{below}.{sublayer.stream}" if sublayer.stream else below)
+        where = submodule(model, f"{below}.{stream}" if stream else below)
         for place, batch in self._numbered():
             found: dict[str, Tensor] = {}
             handles = [
-                _take(projection, partial(found.__setitem__, "features"), before=True),
-                _take(projection, partial(found.__setitem__, "output"), before=False),
-                _take(where, partial(found.__setitem__, "total"), before=bool(sublayer.stream), stop=True),
+                take_from(projection, partial(found.__setitem__, "features"), before=True),
+                take_from(projection, partial(found.__setitem__, "output"), before=False),
+                take_from(where, partial(found.__setitem__, "total"), before=bool(stream), stop=True),
             ]
-            with self.entered(place):
+            with self.starting_at(place):
                 self._run(model, batch, handles)
             yield Stream(**{name: real_tokens(tensor, batch) for name, tensor in found.items()})
 
     @torch.no_grad()
-    def climb(self, layer: int, settled: Tensor | None = None) -> None:
+    def advance_to(self, layer: int, settled: Tensor | None = None) -> None:
         """Make the states those that enter `layer`, under the gates that are attached.
 
         `settled` are the gates [m] of the units below, as far as they are final. Where one of them is not what it was
         when it was given before, states are taken anew from the bottom.
         """
         if not self._closing.alive and self._model() is not None:
-            raise InputError("this ascent has been closed; its files are gone")
+            raise InputError("this runner has been closed; its files are gone")
         if layer < self._at or not _agree(settled, self._settled):
             self._restart()
         if settled is not None:
             self._settled = settled.detach().clone()
         try:
             while not self._states or self._at < layer:
-                self._climb_one()
+                self._advance_one()
         except BaseException:  # some batches may be a layer further than others
             self._restart()
             raise
 
-    def _climb_one(self) -> None:
+    def _advance_one(self) -> None:
         """One layer up, or to the lowest one."""
         model, first = self.model, not self._states
         above = self._at if first else self._at + 1
         for place, batch in self._numbered():
-            handles = [_take(submodule(model, self._layers[above]), partial(self._keep, place), before=True, stop=True)]
+            entering, keep = submodule(model, self._layers[above]), partial(self._keep, place)
+            handles = [take_from(entering, keep, before=True, stop=True)]
             if first:
                 self._run(model, batch, handles)
                 continue
             handles.append(submodule(model, self._layers[self._at]).register_forward_hook(self._returned))
-            with self.entered(place):
+            with self.starting_at(place):
                 self._run(model, batch, handles)
         self._at = above
 
@@ -128,11 +130,11 @@ class LayerwiseRunner:
         self._at, self._settled = 0, None
 
     @contextmanager
-    def entered(self, place: int) -> Iterator[None]:
-        """Within the context the network, called with batch number `place`, begins at the layer climbed to."""
+    def starting_at(self, place: int) -> Iterator[None]:
+        """Within the context the network, called with batch number `place`, begins at the present layer."""
         model, device = self.model, next(self.model.parameters()).device
         below = [submodule(model, path) for path in self._layers[: self._at]]
-        with _passed(below, self._states[place].to(device), self._tupled):
+        with handing_on(below, self._states[place].to(device), self._tupled):
             yield
 
     def _numbered(self) -> Iterator[tuple[int, Batch]]:
@@ -156,7 +158,7 @@ class LayerwiseRunner:
         """Run the network on a batch until a hook stops it."""
         try:
             model(**inputs(model, batch))
-        except _Stop:
+        except Stop:
             return
         finally:
             for handle in handles:
@@ -188,39 +190,3 @@ def _discard(states: list[Tensor], folder: "TemporaryDirectory[str]") -> None:
     """Let go of the mapped files before they are removed."""
     states.clear()
     folder.cleanup()
-
-
-class _Stop(Exception):
-    """Everything wanted has been seen: the rest of the network need not run."""
-
-
-def _take(module: nn.Module, take: Callable[[Tensor], None], *, before: bool, stop: bool = False) -> Any:
-    """Take what goes into a module, or what comes out, and if need be stop the forward pass there."""
-
-    def into(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        take(args[0] if args else kwargs["hidden_states"])
-        if stop:
-            raise _Stop
-
-    def out(_: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        take(output[0] if isinstance(output, tuple) else output)
-        if stop:
-            raise _Stop
-
-    return module.register_forward_pre_hook(into, with_kwargs=True) if before else module.register_forward_hook(out)
-
-
-@contextmanager
-def _passed(layers: Sequence[nn.Module], state: Tensor, tupled: bool) -> Iterator[None]:
-    """Let layers do nothing but hand on a state."""
-
-    def hand_on(*_: Any, **__: Any) -> Any:
-        return (state,) if tupled else state
-
-    for layer in layers:
-        layer.forward = hand_on
-    try:
-        yield
-    finally:
-        for layer in layers:
-            del layer.forward

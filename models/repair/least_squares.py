@@ -39,9 +39,9 @@ class LeastSquares(Repair):
         if not self.ridges or not all(0 < ridge < float("inf") for ridge in self.ridges):
             raise InputError(f"ridges are {self.ridges!r}; they must be numbers above 0, at least one")
 
-    def mend(self, thinned: PrunedSublayer) -> bool:
+    def repair_sublayer(self, pruned: PrunedSublayer) -> bool:
         """Steps 1 to 4."""
-        _refit(thinned.projection, thinned.features, _normal_equations(thinned), self.ridges)
+        _refit(pruned.projection, pruned.features, _normal_equations(pruned), self.ridges)
         return True
 
 
@@ -75,10 +75,10 @@ class _Normal:
         return float((weights * (self.gram @ weights - 2 * self.moment)).sum())
 
 
-def _normal_equations(thinned: PrunedSublayer) -> list[_Normal]:
+def _normal_equations(pruned: PrunedSublayer) -> list[_Normal]:
     """Those of every other batch, and of the others where there are any."""
     halves: list[_Normal] = []
-    for i, (features, gap, output) in enumerate(thinned.read()):
+    for i, (features, gap, output) in enumerate(pruned.read()):
         x = torch.cat([features, features.new_ones(len(features), 1)], -1)
         batch = _Normal(x.T @ x, x.T @ (gap + output))
         if i < 2:

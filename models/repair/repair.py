@@ -14,7 +14,8 @@ from walras.models.objective import Batch
 from walras.models.repair.layerwise_runner import LayerwiseRunner
 from walras.models.repair.streams import by_length
 from walras.models.units.gates import gated
-from walras.models.units.inventory import Inventory, Site, projections
+from walras.models.units.inventory import Inventory, sites_and_layers
+from walras.models.units.site import Site
 
 
 @final
@@ -54,7 +55,7 @@ class ModelPair:
     before: LayerwiseRunner
 
     @staticmethod
-    def of(model: nn.Module, dense: nn.Module, inventory: Inventory, batches: Sequence[Batch]) -> "ModelPair":
+    def from_models(model: nn.Module, dense: nn.Module, inventory: Inventory, batches: Sequence[Batch]) -> "ModelPair":
         """`model` is what will be repaired."""
         regrouped = by_length(batches)
         return ModelPair(inventory, LayerwiseRunner(model, regrouped), LayerwiseRunner(dense, regrouped))
@@ -79,25 +80,27 @@ class Repair(ABC):
     """
 
     @torch.no_grad()
-    def __call__(self, twins: ModelPair, keep: NDArray[np.bool_], sites: Sequence[Site] | None = None) -> None:
-        """Repair the network of the twins in place, in which only the units of `keep` [n] are to stay.
+    def __call__(self, pair: ModelPair, keep: NDArray[np.bool_], sites: Sequence[Site] | None = None) -> None:
+        """Repair the network of the pair in place, in which only the units of `keep` [n] are to stay.
 
-        Goes through the sub-layers `sites`, all by default, from the bottom to the top; those with nothing gone, there
-        or further down, stay as they are. Batches are gone through several times.
+        Goes through the sub-layers `sites`, all by default, from the bottom to the top. Those with nothing gone, there
+        or further down, stay as they are, and so do those whose units own no features of a projection. Batches are
+        gone through several times.
         """
-        model, inventory, now = twins.now.model, twins.inventory, twins.now
+        model, inventory, now = pair.now.model, pair.inventory, pair.now
         device = next(model.parameters()).device
-        outputs = {site.path: p for site, p in zip(inventory.sites, projections(model, inventory), strict=True)}
+        outputs = {site.path: site.kind.projection(layer, site) for site, layer in sites_and_layers(model, inventory)}
         gates = torch.tensor(keep, dtype=torch.get_default_dtype(), device=device)
         with gated(model, inventory, gates):
             for site in inventory.sites if sites is None else sites:
-                if keep[: site.units.stop].all():
+                projection = outputs[site.path]
+                if projection is None or keep[: site.units.stop].all():
                     continue
                 features = torch.from_numpy(keep[site.units])[site.owner].nonzero().flatten().to(device)
-                now.climb(site.layer, gates[: site.units.start])
-                if not self.mend(PrunedSublayer(model, site, outputs[site.path], features, now, twins.before)):
+                now.advance_to(site.layer, gates[: site.units.start])
+                if not self.repair_sublayer(PrunedSublayer(model, site, projection, features, now, pair.before)):
                     return
 
     @abstractmethod
-    def mend(self, thinned: PrunedSublayer) -> bool:
+    def repair_sublayer(self, pruned: PrunedSublayer) -> bool:
         """Repair one sub-layer in place; whether to go on with those above."""

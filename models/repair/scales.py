@@ -9,10 +9,11 @@ from scipy.sparse.linalg import lsmr
 from torch import Tensor, nn
 
 from walras.errors import InputError
-from walras.models.architectures import architecture, layer_paths, submodule
+from walras.models.architectures import layers_of
 from walras.models.repair.repair import PrunedSublayer, Repair
-from walras.models.units.inventory import Site
+from walras.models.units.heads import head_size
 from walras.models.units.projections import outputs_first
+from walras.models.units.site import Site
 
 STEPS = 10  # iterations of LSMR allowed, in multiples of the number of scales
 
@@ -46,15 +47,15 @@ class Scales(Repair):
         if not self.limit > 1:
             raise InputError(f"limit is {self.limit!r}; it must be a number above 1, the scale of what is not tuned")
 
-    def mend(self, thinned: PrunedSublayer) -> bool:
+    def repair_sublayer(self, pruned: PrunedSublayer) -> bool:
         """Steps 1 to 3."""
-        features = thinned.features
+        features = pruned.features
         if len(features) == 0:
             return True
-        weight = outputs_first(thinned.projection)
-        owner = features // _features_a_scale(thinned.model, thinned.site)
+        weight = outputs_first(pruned.projection)
+        owner = features // _features_a_scale(pruned.model, pruned.site)
         group = (owner.diff(prepend=owner[:1]) != 0).cumsum(0)
-        change = self._solved(*_normal_equations(thinned, weight.index_select(1, features).double(), group))
+        change = self._solved(*_normal_equations(pruned, weight.index_select(1, features).double(), group))
         if change is None:
             return False
         weight[:, features] *= (1 + change).to(weight)[group]
@@ -69,11 +70,10 @@ class Scales(Repair):
 
 def _features_a_scale(model: nn.Module, site: Site) -> int:
     """Neighbouring input features of the output projection that share a scale."""
-    row, below = architecture(model), layer_paths(model)[site.layer]
-    return int(getattr(submodule(model, f"{below}.{row.attention}"), row.head_size)) if site.kind == "head" else 1
+    return head_size(layers_of(model)[site.layer]) if site.sublayer == "heads" else 1
 
 
-def _normal_equations(thinned: PrunedSublayer, columns: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
+def _normal_equations(pruned: PrunedSublayer, columns: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
     """A'A [scales, scales] and A'(S - S') [scales] in float64.
 
     With x [tokens, k] the features and W [hidden, k] their `columns`, feature i adds x_i W_i, so that A'A is
@@ -81,7 +81,7 @@ def _normal_equations(thinned: PrunedSublayer, columns: Tensor, group: Tensor) -
     (`group` [k]).
     """
     products = moment = torch.zeros(())
-    for x, gap, _ in thinned.read():
+    for x, gap, _ in pruned.read():
         products = products.to(x) + x.T @ x
         moment = moment.to(x) + (x * (gap @ columns)).sum(0)
     scales = int(group.max()) + 1

@@ -3,35 +3,29 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from walras.models.objective import Batch
-from walras.models.units.inventory import Inventory, projections
+from walras.models.units.inventory import Inventory, sites_and_layers
 
 
 @contextmanager
 def features(model: nn.Module, inventory: Inventory) -> Iterator[list[Tensor]]:
-    """Within the context, what goes into every output projection at the last forward pass, one tensor a site.
+    """Within the context, the features of every site at the last forward pass, one tensor per site.
 
     Entered within `gated`, the gates have been applied.
     """
     seen = [torch.empty(0)] * len(inventory.sites)
-    outputs = projections(model, inventory)
-    handles = [p.register_forward_pre_hook(partial(_note, seen, i)) for i, p in enumerate(outputs)]
+    places = [*sites_and_layers(model, inventory)]
+    handles = [site.kind.watch(layer, site, partial(seen.__setitem__, i)) for i, (site, layer) in enumerate(places)]
     try:
         yield seen
     finally:
         for handle in handles:
             handle.remove()
-
-
-def _note(seen: list[Tensor], place: int, _: nn.Module, args: tuple[Any, ...]) -> None:
-    """Note what goes into a module."""
-    seen[place] = args[0]
 
 
 def inputs(model: nn.Module, batch: Batch) -> dict[str, Tensor]:

@@ -3,7 +3,10 @@
 from walras.models.repair.least_squares import LeastSquares
 from walras.models.repair.repair import Repair
 from walras.models.repair.scales import Scales
+from walras.registry import Registry
 
-REPAIRS: dict[str, type[Repair]] = {"least_squares": LeastSquares, "scales": Scales}
+REPAIRS: Registry[Repair] = Registry("repair", Repair)  # type: ignore[type-abstract]
+REPAIRS.add(LeastSquares, "least_squares")
+REPAIRS.add(Scales, "scales")
 
 __all__ = ["REPAIRS", "LeastSquares", "Repair", "Scales"]

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from walras.models.attention import Softmax, attention_market
 from walras.models.objective import Batch
 from walras.models.repair.streams import features, real_tokens
-from walras.models.units.inventory import Inventory, projections
-from walras.models.units.projections import written
+from walras.models.units.inventory import Inventory, sites_and_layers
 
 
 @final
@@ -44,12 +43,12 @@ class ActivationCost:
     def _cost(self, model: nn.Module, batch: Batch, rows: list[Tensor], seen: list[Tensor]) -> Tensor:
         attention = [real_tokens(sums.transpose(1, 2), batch).mean() for sums in rows]
         neurons = []
-        for site, projection, x in zip(self.units.sites, projections(model, self.units), seen, strict=True):
-            if site.kind != "ffn" or not self.ffn:
+        for (site, layer), x in zip(sites_and_layers(model, self.units), seen, strict=True):
+            if site.sublayer != "ffn" or not self.ffn:
                 continue
             size = real_tokens(x, batch).abs()
             if self.invariant:
-                size = size * written(projection).norm(dim=0)
+                size = size * site.kind.output_weight(layer, site).norm(dim=0)
             neurons.append(size.mean())
         terms = [torch.stack(term).mean() for term in (attention, neurons) if term]
         return torch.stack(terms).sum()

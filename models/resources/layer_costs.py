@@ -25,7 +25,7 @@ class LayerMacs:
     unit: NDArray[np.float64]
 
     @staticmethod
-    def of(model: nn.Module) -> "LayerMacs":
+    def from_model(model: nn.Module) -> "LayerMacs":
         """Count a model, compacted ones as they are; weights are not looked at, so it may lie on the meta device."""
         units = inventory(model)
         one = macs(model, units, 1)

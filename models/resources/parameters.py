@@ -1,77 +1,74 @@
-"""What every unit holds: the parameters that slicing it out removes."""
+"""What every unit holds: the parameters, or their bytes, that slicing it out removes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import ClassVar, final
 
 import numpy as np
-from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
-from walras.models.architectures import architecture, layer_paths, submodule
-from walras.models.resources.resource import Column, Resource
-from walras.models.units.inventory import Inventory, projections
-from walras.models.units.projections import features
+from walras.models.resources.resource import Resource, Tell, Usage, Workload, log
+from walras.models.resources.untraded import untraded_sites
+from walras.models.units.inventory import Inventory, sites_and_layers
 
 
 @final
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Parameters(Resource):
-    """Rows of the projections into a sub-layer with their biases, and columns of its output projection.
+    """Parameters that leave with a unit.
 
-    `own` `[n]` are each unit's; `shared` `[n]` those that its whole sub-layer's removal takes besides (norms of queries
-    and keys, which Qwen3 keeps inside attention). Embeddings, norms between sub-layers, biases of output projections
-    and heads of the model lie outside, as they do for MACs: no unit's leaving changes them.
+    Of a head, for example, rows of the projections into attention with their biases, and columns of the output
+    projection; what its whole sub-layer's removal takes besides (norms of queries and keys, which Qwen3 keeps inside
+    attention) is a step of the sub-layer's first unit. Embeddings, norms between sub-layers, biases of output
+    projections and heads of the model lie outside, as they do for MACs: no unit's leaving changes them.
     """
 
     name: ClassVar[str] = "parameters"
     unit: ClassVar[str] = "parameters"
-    own: Column
-    shared: Column
-    inventory: Inventory
 
-    @property
-    def additive(self) -> bool:  # type: ignore[override]  # it depends on the model
-        """Whether nothing is shared."""
-        return not self.shared.any()
-
-    @cached_property
-    def dense(self) -> float:
-        """What all units hold together."""
-        firsts = [site.units.start for site in self.inventory.sites]
-        return float(self.own.sum() + self.shared[firsts].sum())
-
-    def marginal(self, rank: NDArray[np.int64]) -> Column:
-        """A unit's own; the first of a sub-layer brings what is shared."""
-        return self.own + np.where(rank == 0, self.shared, 0.0)
+    def measure(self, model: nn.Module, inventory: Inventory, workload: Workload, tell: Tell = log.info) -> Usage:
+        """Count what `compact` removes with each unit."""
+        del workload, tell
+        return removable(self, model, inventory, lambda tensor: 1)
 
 
-def parameters(model: nn.Module, inventory: Inventory) -> Parameters:
-    """Count what `compact` removes with each unit of `inventory`, which was taken from `model`.
+@final
+@dataclass(frozen=True)
+class Bytes(Resource):
+    """Bytes of the parameters that leave with a unit, in the type in which the network holds them."""
+
+    name: ClassVar[str] = "bytes"
+    unit: ClassVar[str] = "bytes"
+
+    def measure(self, model: nn.Module, inventory: Inventory, workload: Workload, tell: Tell = log.info) -> Usage:
+        """Count by how much the state dict shrinks with each unit."""
+        del workload, tell
+        return removable(self, model, inventory, lambda tensor: tensor.element_size())
+
+
+def removable(resource: Resource, model: nn.Module, inventory: Inventory, weight: Callable[[Tensor], float]) -> Usage:
+    """Sum what leaves with each unit, an element of a tensor counting `weight(tensor)`.
 
     Raises:
         InputError: an inventory of another model.
     """
-    row, below = architecture(model), layer_paths(model)
-    own, shared = np.zeros(len(inventory)), np.zeros(len(inventory))
-    for site, output in zip(inventory.sites, projections(model, inventory), strict=True):
-        width = inventory.width[site.units].astype(np.float64)
-        sublayer = row.heads if site.kind == "head" else row.ffn
-        own[site.units] = width * features(output)[1]
-        inputs = [submodule(model, f"{below[site.layer]}.{projection.path}") for projection in sublayer.inputs]
-        for module in inputs:
-            read, written = features(module)
-            biased = module.bias is not None
-            own[site.units] += written * width / site.width * (read + biased)
-        if site.kind == "head":
-            attention = submodule(model, f"{below[site.layer]}.{row.attention}")
-            shared[site.units] = _besides(attention, [*inputs, output])
-    for column in (own, shared):
-        column.flags.writeable = False
-    return Parameters(own, shared, inventory)
+    own, steps = np.zeros(len(inventory)), np.zeros(len(inventory))
+    for site, layer in sites_and_layers(model, inventory):
+        for part in site.kind.weights(layer, site):
+            own[site.units] += part.own * weight(part.tensor)
+            steps[site.units.start] += part.rest * weight(part.tensor)
+    fixed = sum(
+        float(part.own.sum() + part.rest) * weight(part.tensor)
+        for site, layer in untraded_sites(model, inventory)
+        for part in site.kind.weights(layer, site)
+    )
+    return Usage(resource.name, resource.unit, inventory, own, steps, float(fixed))
 
 
-def _besides(attention: nn.Module, projections: list[nn.Module]) -> int:
-    """Parameters of an attention module that are in none of its projections."""
-    known = {id(p) for module in projections for p in module.parameters()}
-    return sum(p.numel() for p in attention.parameters() if id(p) not in known)
+def parameters(model: nn.Module, inventory: Inventory) -> Usage:
+    """`Parameters` of a network.
+
+    Raises:
+        InputError: an inventory of another model.
+    """
+    return Parameters().measure(model, inventory, Workload())

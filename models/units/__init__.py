@@ -1,1 +1,6 @@
 """What can be traded in a transformer, and gates on it."""
+
+from walras.models.units.inventory import Inventory as Inventory
+from walras.models.units.inventory import inventory as inventory
+from walras.models.units.kind import UnitKind as UnitKind
+from walras.models.units.table import UNIT_KINDS as UNIT_KINDS

@@ -1,21 +1,20 @@
-"""One multiplicative gate a unit, on the input of the output projection of attention and of the FFN.
+"""One multiplicative gate per unit; where it stands is the unit kind's business.
 
 A gate of 1 leaves the model's output bit-equal; a gate of 0 equals slicing the unit's weights out (Michel et
-al. 2019, "Are Sixteen Heads Really Better than One?", with FFN blocks as well). The hook sits outside the
-attention kernel, so it works under every attention implementation.
+al. 2019, "Are Sixteen Heads Really Better than One?", with other kinds of unit as well).
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from walras.errors import InputError
-from walras.models.units.inventory import Inventory, Site, projections
+from walras.models.units.inventory import Inventory, sites_and_layers
 
 
 @final
@@ -58,40 +57,8 @@ def gated(model: nn.Module, inventory: Inventory, gates: Tensor, rows: int = 1) 
 def attach(model: nn.Module, inventory: Inventory, gates: Tensor, rows: int = 1) -> Gates:
     """As `gated`, but the gates stay until `.remove()` is called on what is returned."""
     _check(inventory, gates, rows)
-    outputs = projections(model, inventory)
-    hooks = (_Hook(gates, site, rows) for site in inventory.sites)
-    return Gates(tuple(p.register_forward_pre_hook(h) for p, h in zip(outputs, hooks, strict=True)))
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class _Hook:
-    """Multiplies the input of one output projection."""
-
-    gates: Tensor
-    site: Site
-    rows: int
-
-    def __call__(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        del module
-        x: Tensor = args[0]
-        # Repeating rather than indexing: its gradient is a plain sum, deterministic on every device.
-        own = self.gates[..., self.site.units].to(device=x.device, dtype=x.dtype)
-        factor = own.repeat_interleave(self.site.block, -1)[..., : self.site.width]
-        if factor.ndim == 1:
-            return (_scaled(x, factor), *args[1:])
-        batch = len(factor) * self.rows
-        # Some families (OPT) join batch and positions before the FFN: [batch * positions, width].
-        if (len(x) != batch) if x.ndim > 2 else (len(x) % batch):
-            raise InputError(f"{len(factor)} samples of {self.rows} rows are {batch} rows, not {len(x)}")
-        by_row = factor.repeat_interleave(self.rows, 0).unsqueeze(1)
-        return (_scaled(x.reshape(batch, -1, self.site.width), by_row).reshape(x.shape), *args[1:])
-
-
-def _scaled(x: Tensor, factor: Tensor) -> Tensor:
-    """The product. Without gradients it is written over `x`, which only the projection was to read: a new tensor of
-    that size costs more in page faults than in arithmetic."""
-    return x * factor if torch.is_grad_enabled() else x.mul_(factor)
+    places = [*sites_and_layers(model, inventory)]  # refuses another model's inventory before anything is attached
+    return Gates(tuple(site.kind.attach(layer, site, gates, rows) for site, layer in places))
 
 
 def _check(inventory: Inventory, gates: Tensor, rows: int) -> None:

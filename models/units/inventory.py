@@ -1,132 +1,141 @@
-"""What can be traded in a transformer: its attention heads and blocks of its FFN neurons."""
+"""What can be traded in a transformer: all units of a network, one row each."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal, final
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from walras.errors import InputError
-from walras.models.architectures import Architecture, architecture, layer_paths, submodule
-from walras.models.units.projections import features
-
-Kind = Literal["head", "ffn"]
-_LETTER = {"head": "H", "ffn": "F"}
-
-
-@final
-@dataclass(frozen=True)
-class Site:
-    """The output projection of one sub-layer; each of its input features belongs to one unit.
-
-    Unit `units.start + u` owns features `u * block` up to `(u + 1) * block`; the last unit may own fewer.
-    """
-
-    path: str  # of the output projection, below the model given
-    layer: int
-    kind: Kind
-    units: slice
-    block: int
-    width: int
-
-    @property
-    def owner(self) -> Tensor:
-        """LongTensor `[width]`: the unit of the site, counted from 0, that owns each feature."""
-        return torch.arange(self.width) // self.block
+from walras.models.architectures import Layer, layers_of
+from walras.models.units.kind import UnitKind
+from walras.models.units.site import Site
+from walras.models.units.table import UNIT_KINDS, finest_kinds
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Inventory:
-    """All units of a model, one row each, sorted by layer, heads before FFN blocks, index."""
+    """All units of a model, one row each, sorted by layer, then by kind in the order of `unit_kinds`, then by index."""
 
-    kind: NDArray[np.str_]  # "head" or "ffn"
+    kind: NDArray[np.str_]  # names of kinds
     layer: NDArray[np.int64]
     index: NDArray[np.int64]  # within the layer and kind
-    width: NDArray[np.int64]  # input features of the output projection that the unit owns
+    width: NDArray[np.int64]  # features that the unit owns
     sites: tuple[Site, ...]
 
     def __len__(self) -> int:
         return len(self.kind)
 
+    @property
+    def unit_kinds(self) -> tuple[UnitKind, ...]:
+        """The kinds that are there, in the order of their first units."""
+        return tuple(dict.fromkeys(site.kind for site in self.sites))
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Names of the kinds that are there."""
+        return tuple(kind.name for kind in self.unit_kinds)
+
+    def counts(self, mask: NDArray[np.bool_]) -> dict[str, int]:
+        """How many units of each kind, in the order of `kinds`, are in a mask `[n]`."""
+        return {name: int((mask & (self.kind == name)).sum()) for name in self.kinds}
+
     def name(self, unit: int) -> str:
         """`L3.H7` for head 7 of layer 3, `L2.F12` for FFN block 12 of layer 2; all counted from 0."""
-        return f"L{self.layer[unit]}.{_LETTER[str(self.kind[unit])]}{self.index[unit]}"
+        site = self.sites[bisect_right(self._starts, unit) - 1]
+        return f"L{site.layer}.{site.kind.unit_name(site, unit - site.units.start)}"
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [site.units.start for site in self.sites]
 
 
-def inventory(model: nn.Module, block: int = 32) -> Inventory:
+def inventory(model: nn.Module, kinds: Sequence[UnitKind | str] | None = None, block: int = 32) -> Inventory:
     """Count the units of a model from its weights, so that a compacted model is counted as it is.
-
-    A head unit is a query head or, under grouped-query attention, a whole group of query heads with the key
-    and value head that they share, since only whole groups can be removed.
 
     Args:
         model: a Hugging Face transformer: the base model, one with a head, or a module that holds one.
-        block: FFN neurons a unit; the last block of a layer may be narrower.
+        kinds: the kinds of unit to trade, objects or names with parameters (`ffn:neurons=8`); None: the finest kinds
+            that the family has. Sub-layers without units of these kinds are not traded, and stay.
+        block: FFN neurons per unit, where `kinds` does not say it.
 
     Raises:
-        InputError: `block` below 1, no layers or not exactly one transformer in `model`.
-        UnknownNameError: a family that is not in the table of architectures.
+        InputError: `block` below 1, no layers or not exactly one transformer in `model`; kinds none of which the model
+            has, or two that overlap.
+        UnknownNameError: a family that is not in the table of architectures; an unknown kind.
     """
-    if isinstance(block, bool) or not isinstance(block, int) or block < 1:
-        raise InputError(f"block = {block!r}; valid: a whole number of neurons, 1 or more")
-    sites = tuple(_sites(model, block))
-    units = [(site, index) for site in sites for index in range(site.units.stop - site.units.start)]
+    if kinds is None:
+        wanted = finest_kinds(block)
+    elif isinstance(kinds, (str, int)) or not kinds:
+        raise InputError(f"kinds = {kinds!r}; valid: a list of unit kinds, such as {[*UNIT_KINDS]}")
+    else:
+        wanted = tuple(UNIT_KINDS.make(kind, neurons=block) for kind in kinds)
+    sites = tuple(_sites(model, wanted))
     columns = (
-        np.array([site.kind for site, _ in units], dtype="<U4"),
-        np.array([site.layer for site, _ in units], dtype=np.int64),
-        np.array([index for _, index in units], dtype=np.int64),
-        np.array([min(site.block, site.width - index * site.block) for site, index in units], dtype=np.int64),
+        _column(sites, [site.kind.name for site in sites], np.str_),
+        _column(sites, [site.layer for site in sites], np.int64),
+        np.concatenate([site.first + np.arange(len(site)) for site in sites] or [np.zeros(0, np.int64)]),
+        np.concatenate([site.widths for site in sites] or [np.zeros(0, np.int64)]),
     )
     for column in columns:
         column.flags.writeable = False
     return Inventory(*columns, sites)
 
 
-def projections(model: nn.Module, inventory: Inventory) -> tuple[nn.Module, ...]:
-    """The output projections of the inventory's sites, checked to be as wide as the inventory says.
+def _column(sites: Sequence[Site], values: Sequence[Any], dtype: Any) -> Any:
+    """One value per site, repeated for each of its units."""
+    return np.repeat(np.array(values, dtype=dtype), [len(site) for site in sites])
+
+
+def _sites(model: nn.Module, kinds: Sequence[UnitKind]) -> Iterator[Site]:
+    """Sites in the order of their units; a sub-layer that lost all its units has none."""
+    start = 0
+    for layer in layers_of(model):
+        taken: Counter[str] = Counter()
+        for kind in kinds:
+            for site in kind.sites(layer):
+                taken[site.sublayer] += 1
+                if taken[site.sublayer] > 1:
+                    names = " and ".join(k.name for k in kinds)
+                    raise InputError(f"kinds {names} overlap in the sub-layer {site.path}; choose one of them")
+                yield replace(site, units=slice(start, start + len(site)))
+                start += len(site)
+
+
+def sites_and_layers(model: nn.Module, inventory: Inventory) -> Iterator[tuple[Site, Layer]]:
+    """Each site and the layer that it is in, checked to be as the inventory says.
 
     Raises:
         InputError: the inventory was taken from another model, or before slicing.
     """
-    found = tuple(submodule(model, site.path) for site in inventory.sites)
-    for projection, site in zip(found, inventory.sites, strict=True):
-        width = features(projection)[0]
-        if width != site.width:
-            raise InputError(
-                f"{site.path} has {width} input features where the inventory has {site.width}: "
-                "it was taken from another model, or before slicing"
-            )
+    layers = layers_of(model)
+    if inventory.sites and inventory.sites[-1].layer >= len(layers):
+        raise InputError(f"the inventory has layer {inventory.sites[-1].layer}, and the model only {len(layers)}")
+    for site in inventory.sites:
+        layer = layers[site.layer]
+        if not site.path.startswith(f"{layer.path}."):
+            raise InputError(f"{type(model).__name__} has no module {site.path!r}: it is not the inventory's model")
+        site.kind.check(layer, site)
+        yield site, layer
+
+
+def projections(model: nn.Module, inventory: Inventory) -> tuple[nn.Module, ...]:
+    """The output projections of the inventory's sites, checked to be as wide as the inventory says.
+
+    Raises:
+        InputError: as `sites_and_layers`, and for units that own no features of a projection.
+    """
+    return tuple(_projection(site, layer) for site, layer in sites_and_layers(model, inventory))
+
+
+def _projection(site: Site, layer: Layer) -> nn.Module:
+    found = site.kind.projection(layer, site)
+    if found is None:
+        raise InputError(f"units of kind {site.kind.name!r} own no features of an output projection ({site.path})")
     return found
-
-
-def _sites(model: nn.Module, block: int) -> Iterator[Site]:
-    """Sites in the order of their units; a sub-layer that lost all its units has none."""
-    row, start = architecture(model), 0
-    for layer, below in enumerate(layer_paths(model)):
-        kinds: tuple[tuple[Kind, str, int], ...] = (
-            ("head", row.heads.output, _group_width(model, row, below)),
-            ("ffn", row.ffn.output, block),
-        )
-        for kind, path, size in kinds:
-            width = features(submodule(model, f"{below}.{path}"))[0]
-            count = -(-width // size)
-            if count:
-                yield Site(f"{below}.{path}", layer, kind, slice(start, start + count), size, width)
-            start += count
-
-
-def _group_width(model: nn.Module, row: Architecture, below: str) -> int:
-    """Input features of the output projection that the queries of one key-value head make up."""
-    head = int(getattr(submodule(model, f"{below}.{row.attention}"), row.head_size))
-    queries = features(submodule(model, f"{below}.{row.heads.output}"))[0]
-    if queries == 0:
-        return head
-    keys = next(p for p in row.heads.inputs if "key" in p.parts)
-    groups = features(submodule(model, f"{below}.{keys.path}"))[1] // len(keys.parts) // head
-    if groups == 0 or queries % (groups * head):
-        raise InputError(f"{below}: {queries} features in heads of {head} do not divide among {groups} keys")
-    return queries // groups

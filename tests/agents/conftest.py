@@ -60,7 +60,7 @@ def build(family: str, labels: int = 3) -> Network:
         for weight in model.parameters():
             weight.copy_(torch.randn(weight.shape) * max(weight.shape) ** -0.5 + (weight.ndim == 1) * 0.3)
     model = model.to(torch.float64)
-    return Network(model, inventory(model, BLOCK), (_batch(family, BATCH), _batch(family, BATCH // 2)))
+    return Network(model, inventory(model, block=BLOCK), (_batch(family, BATCH), _batch(family, BATCH // 2)))
 
 
 def _batch(family: str, rows: int) -> dict[str, Tensor]:

@@ -68,7 +68,7 @@ def stock(run: Path, models: Path, name: str, kind: Any) -> Any:
     """The stock model sliced by the run's gates, put together here by hand."""
     model = kind.from_pretrained(models / name).eval()
     gates = load_arrays(run / "allocation.safetensors")["gate"]
-    return compact(model, inventory(model, 8), gates > 0)
+    return compact(model, inventory(model, block=8), gates > 0)
 
 
 @torch.no_grad()

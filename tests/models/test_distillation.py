@@ -97,7 +97,7 @@ def test_a_text_alone_in_its_batch_diverges_by_nothing() -> None:
 def test_no_divergence_from_itself_and_none_to_first_order(name: str, tiny: Any) -> None:
     tested = tiny("bert" if name == "embeddings" else name, dtype=torch.float64)
     model = tested.model.base_model if name == "embeddings" else tested.model
-    units = inventory(model, 8)
+    units = inventory(model, block=8)
     gates = torch.ones(len(units), dtype=torch.float64, requires_grad=True)
     objective = Distillation.of(model, tested.batch)
     with gated(model, units, gates):
@@ -118,7 +118,7 @@ def test_rows_do_not_touch_each_other(tiny: Any) -> None:
     """The gradient of one text's gates is that of its own divergence alone, the others standing still."""
     tested = tiny("bert", dtype=torch.float64)
     model = tested.model.base_model
-    units = inventory(model, 8)
+    units = inventory(model, block=8)
     objective = Distillation.of(model, tested.batch)
     torch.manual_seed(1)
     gates = torch.rand(4, len(units), dtype=torch.float64).requires_grad_()

@@ -55,7 +55,7 @@ def batches() -> list[dict[str, Tensor]]:
 
 
 def calibrated(model: Any, objective: Objective, given: list[dict[str, Tensor]] | None = None) -> Calibration:
-    units = inventory(model, 6)  # 2 heads, 4 blocks
+    units = inventory(model, block=6)  # 2 heads, 4 blocks
     return Calibration(model, units, objective, batches() if given is None else given, macs(model, units, 7).share)
 
 

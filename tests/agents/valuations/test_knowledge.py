@@ -146,7 +146,7 @@ def test_the_parts_add_up_and_heads_weigh_more(bert: Any, generator: torch.Gener
 
 def test_embeddings_without_a_head(bert: Any, generator: torch.Generator) -> None:
     base = bert.model.base_model
-    units = inventory(base, 6)
+    units = inventory(base, block=6)
     share = bert.calibration(NO_LOSS).cost
     calibration = Calibration(base, units, NO_LOSS, bert.batches, share)
     gates = torch.ones(len(units), dtype=torch.float64)

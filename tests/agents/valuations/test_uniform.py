@@ -18,7 +18,7 @@ BUDGETS = (0.9, 0.75, 0.6, 0.5, 0.4, 0.2)
 
 
 def calibration_of(network: Any, block: int) -> Calibration:
-    units = inventory(network.model, block)
+    units = inventory(network.model, block=block)
     return Calibration(network.model, units, NO_LOSS, network.batches, macs(network.model, units, 16).share)
 
 
@@ -56,7 +56,7 @@ def test_the_budget_is_every_sub_layers_share(budget: float, generator: torch.Ge
         max_position_embeddings=8,
     )  # fmt: skip
     model = BertModel(config)
-    units = inventory(model, 8)
+    units = inventory(model, block=8)
     calibration = Calibration(model, units, NO_LOSS, [{}], macs(model, units, 32).share)
     value = Uniform()(calibration, torch.ones(len(units)), generator)
     share, unit = shares(calibration, kept(value, torch.from_numpy(calibration.cost), budget))

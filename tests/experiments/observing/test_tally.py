@@ -143,7 +143,7 @@ def test_equal_to_the_attentions_that_transformers_reports(bert: Any) -> None:
 
 def test_measured_macs_are_those_that_run(bert: Any) -> None:
     model, tokenizer = bert
-    costs, paths = LayerMacs.of(model), layer_paths(model)
+    costs, paths = LayerMacs.from_model(model), layer_paths(model)
     batch = tokenizer(TEXTS, padding=True, return_tensors="pt")
     for k in (None, 3):
         tally, counter = Tally(2, []), FlopCounterMode(display=False)
@@ -161,7 +161,7 @@ def test_measured_macs_are_those_that_run(bert: Any) -> None:
 def test_theoretical_macs_skip_padding_and_what_weighs_nothing(bert: Any) -> None:
     model, tokenizer = bert
     lengths = [len(tokenizer(text).input_ids) for text in TEXTS]
-    costs, k = LayerMacs.of(model), 4
+    costs, k = LayerMacs.from_model(model), 4
     tally = Tally(2, [1])
     with torch.no_grad(), attention_market(model, [None, TopKeys(k)], tally):
         model(**tokenizer(TEXTS, padding=True, return_tensors="pt"))

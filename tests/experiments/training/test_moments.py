@@ -10,7 +10,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from walras.experiments.training.moments import Moments
 from walras.models import Inventory, compact, gated, inventory
-from walras.models.units.folding import fold
+from walras.models.units.weights import fold
 
 SIZES = {
     "vocab_size": 41, "hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 20,
@@ -27,7 +27,7 @@ def _network(family: str) -> tuple[nn.Module, Inventory]:
     config = AutoConfig.for_model(family, **{**SIZES, **FAMILIES[family]})
     kind: Any = AutoModelForSequenceClassification
     model: nn.Module = kind.from_config(config).double().eval()
-    return model, inventory(model, 6)
+    return model, inventory(model, block=6)
 
 
 def _loss(model: nn.Module) -> Tensor:
@@ -82,7 +82,7 @@ def test_training_goes_on_as_if_units_had_only_been_closed() -> None:
     for _ in range(5):
         _step(model, optimizer, units, mask)
         for network, its in ((small, own), (fresh, anew)):
-            _step(network, its, inventory(network, 6), None)
+            _step(network, its, inventory(network, block=6), None)
     wanted = dict(compact(model, units, keep).named_parameters())
     for name, weight in small.named_parameters():
         torch.testing.assert_close(weight, wanted[name], rtol=1e-7, atol=1e-11)

@@ -60,7 +60,7 @@ def remote(tested: Any, folder: Path, attention: str) -> Any:
 
 def test_what_is_reloaded_gives_the_same_logits(family: str, attention: str, tiny: Any, tmp_path: Path) -> None:
     tested = tiny(family, attention)
-    units = inventory(tested.model, 8)
+    units = inventory(tested.model, block=8)
     with torch.no_grad():
         for keep in masks(units):
             small = compact(tested.model, units, keep)
@@ -79,7 +79,7 @@ def test_what_is_reloaded_gives_the_same_logits(family: str, attention: str, tin
 @pytest.mark.parametrize("kind", ["bert", "mpnet", "gpt2", "qwen2"])
 def test_saved_again_it_is_an_export_again(kind: str, by: str, tiny: Any, tmp_path: Path) -> None:
     tested = tiny(kind)
-    units = inventory(tested.model, 8)
+    units = inventory(tested.model, block=8)
     small = compact(tested.model, units, masks(units)[1])
     save(small, None, tmp_path / "small")
     first = (load(tmp_path / "small") if by == "ours" else remote(tested, tmp_path / "small", "eager"))  # fmt: skip
@@ -93,14 +93,14 @@ def test_saved_again_it_is_an_export_again(kind: str, by: str, tiny: Any, tmp_pa
 @pytest.mark.parametrize("kind", ["bert", "mpnet", "gpt2", "gpt_neox", "qwen2", "vit"])
 def test_a_reloaded_model_can_be_sliced_and_exported_again(kind: str, tiny: Any, tmp_path: Path) -> None:
     tested = tiny(kind)
-    units = inventory(tested.model, 8)
+    units = inventory(tested.model, block=8)
     keep, fewer = masks(units)[0], masks(units)[1]
     save(compact(tested.model, units, keep), None, tmp_path / "first")
     for again in (load(tmp_path / "first", attn_implementation="eager"), remote(tested, tmp_path / "first", "eager")):
-        twice = compact(again, inventory(again, 8), fewer[_left(units, keep)])
+        twice = compact(again, inventory(again, block=8), fewer[_left(units, keep)])
         save(twice, None, tmp_path / "second", overwrite=True)
         with torch.no_grad():
-            expected = tested.logits(compact(again, inventory(again, 8), fewer[_left(units, keep)]))
+            expected = tested.logits(compact(again, inventory(again, block=8), fewer[_left(units, keep)]))
             found = load(tmp_path / "second", attn_implementation="eager")
             assert torch.equal(tested.logits(found), expected)
             assert found.config.per_layer_config[0].attention_heads == 0
@@ -135,7 +135,7 @@ def test_relative_positions_of_the_heads_that_stay(tiny: Any, tmp_path: Path) ->
 
 def test_generation_with_a_cache(decoder: str, tiny: Any, tmp_path: Path) -> None:
     tested = tiny(decoder)
-    units = inventory(tested.model, 8)
+    units = inventory(tested.model, block=8)
     prompt = {name: x[:1, :5] for name, x in tested.batch.items()}
     told = {"max_new_tokens": 6, "min_new_tokens": 6, "do_sample": False}
     for keep in masks(units):
@@ -150,7 +150,7 @@ def test_generation_with_a_cache(decoder: str, tiny: Any, tmp_path: Path) -> Non
 
 def test_the_class_of_the_base_model_and_of_another_head(tiny: Any, tmp_path: Path) -> None:
     tested = tiny("bert")
-    units = inventory(tested.model, 8)
+    units = inventory(tested.model, block=8)
     small: Any = compact(tested.model, units, masks(units)[1])
     save(small, None, tmp_path / "small")
     batch = tested.batch
@@ -176,7 +176,7 @@ def test_a_full_model_and_one_of_half_precision(tiny: Any, tmp_path: Path) -> No
 
 def test_without_trust_stock_classes_refuse_it(tiny: Any, tmp_path: Path) -> None:
     tested = tiny("bert")
-    units = inventory(tested.model, 8)
+    units = inventory(tested.model, block=8)
     save(compact(tested.model, units, masks(units)[0]), None, tmp_path / "small")
     with pytest.raises(RuntimeError, match="ignore_mismatched_sizes"):
         transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path / "small", trust_remote_code=False)
@@ -190,7 +190,7 @@ def test_the_modelling_file_stands_for_itself(tiny: Any, tmp_path: Path) -> None
     }
     assert names == {"torch", "transformers", "collections", "functools", "inspect", "typing"}
     tested = tiny("gpt2")
-    units = inventory(tested.model, 8)
+    units = inventory(tested.model, block=8)
     small = compact(tested.model, units, masks(units)[1])
     save(small, None, tmp_path / "small")
     code = (
@@ -218,18 +218,18 @@ def test_the_modelling_file_stands_for_itself(tiny: Any, tmp_path: Path) -> None
 )
 def test_an_export_is_a_model_like_any_other(kind: str, head: Head, name: str, tiny: Any, tmp_path: Path) -> None:
     tested = tiny(kind)
-    units = inventory(tested.model, 8)
+    units = inventory(tested.model, block=8)
     save(compact(tested.model, units, masks(units)[0]), _tokenizer(), tmp_path / "small")
     loaded = load_any(str(tmp_path / "small"), head, device="cpu")
     assert type(loaded.model).__name__ == name
-    left = inventory(loaded.model, 8)
+    left = inventory(loaded.model, block=8)
     assert int(left.width.sum()) == int(units.width[masks(units)[0]].sum())
 
 
 def test_an_export_changes_its_attention_as_its_family_does(family: str, tiny: Any, tmp_path: Path) -> None:
     """transformers looks in the source file of a class for what its attention can do."""
     tested = tiny(family)
-    units = inventory(tested.model, 8)
+    units = inventory(tested.model, block=8)
     save(compact(tested.model, units, masks(units)[0]), None, tmp_path / "small")
     found = load(tmp_path / "small", attn_implementation="eager")
     assert found._can_set_attn_implementation() == tested.model._can_set_attn_implementation()
@@ -259,7 +259,7 @@ def exported(tiny: Any, tmp_path: Path) -> Callable[[str], Path]:
 
     def export(family: str) -> Path:
         tested = tiny(family)
-        units = inventory(tested.model, 8)
+        units = inventory(tested.model, block=8)
         save(compact(tested.model, units, (units.kind == "ffn") | (units.index > 0)), None, tmp_path / family)
         return tmp_path / family
 

@@ -37,7 +37,7 @@ def test_equal_to_gates_of_zero(family: str, attention: str, dtype: torch.dtype,
         tolerance = 1e-6  # its rotary embedding and softmax are float32 whatever the model is
     with torch.no_grad():
         for block, masks in ((7, slice(None)), (1, slice(1)), (32, slice(1))):
-            units = inventory(tested.model, block)
+            units = inventory(tested.model, block=block)
             for keep in _masks(units)[masks]:
                 with gated(tested.model, units, torch.from_numpy(keep).to(dtype)):
                     zeroed = tested.logits()
@@ -48,7 +48,7 @@ def test_equal_to_gates_of_zero(family: str, attention: str, dtype: torch.dtype,
 
 def test_one_wrong_unit_is_far_off(family: str, attention: str, tiny: Any) -> None:
     tested = tiny(family, attention)
-    units = inventory(tested.model, 8)
+    units = inventory(tested.model, block=8)
     with torch.no_grad():
         for site in units.sites:
             keep = np.ones(len(units), dtype=bool)
@@ -63,7 +63,7 @@ def test_one_wrong_unit_is_far_off(family: str, attention: str, tiny: Any) -> No
 
 def test_the_model_given_is_untouched_and_weights_are_really_gone(family: str, tiny: Any) -> None:
     tested = tiny(family)
-    units = inventory(tested.model, 8)
+    units = inventory(tested.model, block=8)
     before = copy.deepcopy(tested.model.state_dict())
     small = compact(tested.model, units, _masks(units)[1])
     after = tested.model.state_dict()
@@ -75,10 +75,10 @@ def test_the_model_given_is_untouched_and_weights_are_really_gone(family: str, t
 
 def test_slicing_twice_equals_slicing_once(family: str, tiny: Any) -> None:
     tested = tiny(family)
-    units = inventory(tested.model, 8)
+    units = inventory(tested.model, block=8)
     keep, fewer = _masks(units)[0], _masks(units)[3]
     first = compact(tested.model, units, keep)
-    second = compact(first, inventory(first, 8), fewer[keep])
+    second = compact(first, inventory(first, block=8), fewer[keep])
     once = compact(tested.model, units, keep & fewer)
     with torch.no_grad():
         torch.testing.assert_close(tested.logits(second), tested.logits(once), rtol=0, atol=1e-5)
@@ -86,12 +86,12 @@ def test_slicing_twice_equals_slicing_once(family: str, tiny: Any) -> None:
 
 def test_small_weights_load_into_a_skeleton_of_the_stock_model(family: str, tiny: Any) -> None:
     tested = tiny(family)
-    units = inventory(tested.model, 8)
+    units = inventory(tested.model, block=8)
     for keep in _masks(units)[2:6]:
         small = compact(tested.model, units, keep)
         assert small.state_dict().keys() <= tested.model.state_dict().keys()
         stock = type(tested.model)(copy.deepcopy(tested.model.config)).eval()
-        skeleton = compact(stock, inventory(stock, 8), keep)
+        skeleton = compact(stock, inventory(stock, block=8), keep)
         skeleton.load_state_dict(small.state_dict(), strict=True)
         with torch.no_grad():
             assert torch.equal(tested.logits(skeleton), tested.logits(small))
@@ -100,7 +100,7 @@ def test_small_weights_load_into_a_skeleton_of_the_stock_model(family: str, tiny
 def test_a_sliced_model_trains(family: str, tiny: Any) -> None:
     tested = tiny(family)
     tested.model.requires_grad_(False)
-    frozen = compact(tested.model, inventory(tested.model, 8), _masks(inventory(tested.model, 8))[5])
+    frozen = compact(tested.model, inventory(tested.model, block=8), _masks(inventory(tested.model, 8))[5])
     assert not any(p.requires_grad for p in frozen.parameters())
     frozen.requires_grad_(True).train()
     tested.logits(frozen).square().mean().backward()
@@ -109,7 +109,7 @@ def test_a_sliced_model_trains(family: str, tiny: Any) -> None:
 
 def test_generation_with_a_cache_and_a_first_layer_without_heads(decoder: str, tiny: Any) -> None:
     tested = tiny(decoder)
-    units = inventory(tested.model, 8)
+    units = inventory(tested.model, block=8)
     prompt = {name: x[:1, :5] for name, x in tested.batch.items()}
     told = {"max_new_tokens": 6, "min_new_tokens": 6, "do_sample": False}
     for keep in _masks(units):
@@ -122,7 +122,7 @@ def test_generation_with_a_cache_and_a_first_layer_without_heads(decoder: str, t
 
 def test_a_cache_counts_tokens_though_the_first_layer_has_no_heads(decoder: str, tiny: Any) -> None:
     tested = tiny(decoder)
-    units = inventory(tested.model, 8)
+    units = inventory(tested.model, block=8)
     ids = tested.batch["input_ids"][:1]
     for keep in _masks(units)[3:]:
         small = compact(tested.model, units, keep)

@@ -39,37 +39,37 @@ class Runs:
 
 def test_what_begins_at_a_layer_ends_as_the_whole_does(family: str, attention: str, tiny: Any) -> None:
     tested = tiny(family, attention)
-    units, halves = inventory(tested.model, 8), _halves(tested.batch)
+    units, halves = inventory(tested.model, block=8), _halves(tested.batch)
     gates = torch.rand(len(units), generator=torch.Generator().manual_seed(0))
-    with gated(tested.model, units, gates), torch.no_grad(), LayerwiseRunner(tested.model, halves) as ascent:
+    with gated(tested.model, units, gates), torch.no_grad(), LayerwiseRunner(tested.model, halves) as runner:
         whole = [tested.model(**half).logits for half in halves]
         for layer in range(3):
-            ascent.climb(layer, gates)
+            runner.advance_to(layer, gates)
             for place, half in enumerate(halves):
-                with ascent.entered(place):
+                with runner.starting_at(place):
                     assert torch.equal(tested.model(**half).logits, whole[place])
 
 
 def test_layers_below_are_run_once(tiny: Any) -> None:
     tested = tiny("bert")
     runs = Runs(tested.model)
-    with LayerwiseRunner(tested.model, [tested.batch]) as ascent:
+    with LayerwiseRunner(tested.model, [tested.batch]) as runner:
         for layer, counts in ((1, [1, 0, 0]), (1, [0, 0, 0]), (2, [0, 1, 0])):
-            ascent.climb(layer)
+            runner.advance_to(layer)
             assert runs.since() == counts
-        with ascent.entered(0):
+        with runner.starting_at(0):
             tested.logits()
         assert runs.since() == [0, 0, 1]
-        ascent.climb(1)  # back from the top
+        runner.advance_to(1)  # back from the top
         assert runs.since() == [1, 0, 0]
 
 
 def test_other_gates_below_begin_anew(tiny: Any) -> None:
     tested = tiny("bert")
-    units, runs = inventory(tested.model, 8), Runs(tested.model)
+    units, runs = inventory(tested.model, block=8), Runs(tested.model)
     first = units.sites[2].units.start  # of layer 1
     gates = torch.ones(len(units))
-    with LayerwiseRunner(tested.model, [tested.batch]) as ascent:
+    with LayerwiseRunner(tested.model, [tested.batch]) as runner:
         for unit, value, counts in (
             (0, 0.5, [1, 0, 0]),
             (0, 0.5, [0, 0, 0]),
@@ -78,9 +78,9 @@ def test_other_gates_below_begin_anew(tiny: Any) -> None:
         ):
             gates[unit] = value
             with gated(tested.model, units, gates):
-                ascent.climb(1, gates[:first])
+                runner.advance_to(1, gates[:first])
                 assert runs.since() == counts
-                with torch.no_grad(), ascent.entered(0):
+                with torch.no_grad(), runner.starting_at(0):
                     logits = tested.logits()
                 assert torch.equal(logits, tested.logits())  # outside the context: of the whole network
                 runs.since()
@@ -90,8 +90,8 @@ def test_a_climb_that_fails_begins_anew(tiny: Any) -> None:
     """Else one batch would be a layer further than the other."""
     tested = tiny("bert")
     halves = _halves(tested.batch)
-    with torch.no_grad(), LayerwiseRunner(tested.model, halves) as ascent:
-        ascent.climb(1)
+    with torch.no_grad(), LayerwiseRunner(tested.model, halves) as runner:
+        runner.advance_to(1)
         whole, calls = [tested.model(**half).logits for half in halves], list[int]()
 
         def fail(*_: Any) -> None:
@@ -101,15 +101,15 @@ def test_a_climb_that_fails_begins_anew(tiny: Any) -> None:
 
         handle = tested.model.bert.encoder.layer[1].register_forward_pre_hook(fail)
         with pytest.raises(KeyboardInterrupt):
-            ascent.climb(2)
+            runner.advance_to(2)
         handle.remove()
-        ascent.climb(1)
+        runner.advance_to(1)
         for place, half in enumerate(halves):
-            with ascent.entered(place):
+            with runner.starting_at(place):
                 assert torch.equal(tested.model(**half).logits, whole[place])
 
 
-@pytest.mark.parametrize("end", ["close", "network", "ascent"])
+@pytest.mark.parametrize("end", ["close", "network", "runner"])
 def test_files_are_gone_with_whoever_needs_them(
     end: str, tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,27 +118,27 @@ def test_files_are_gone_with_whoever_needs_them(
     tested = tiny("bert")
     model, batch = tested.model, tested.batch
     object.__setattr__(tested, "model", None)
-    ascent = LayerwiseRunner(model, [batch])
-    ascent.climb(1)
+    runner = LayerwiseRunner(model, [batch])
+    runner.advance_to(1)
     assert len(list(tmp_path.glob("*/*"))) == 1
     if end == "close":
-        ascent.close()
+        runner.close()
         with pytest.raises(InputError, match="has been closed"):
-            ascent.climb(1)
-    elif end == "ascent":
-        del ascent
+            runner.advance_to(1)
+    elif end == "runner":
+        del runner
     else:
         del model
     gc.collect()
     assert list(tmp_path.iterdir()) == []
     if end == "network":
         with pytest.raises(InputError, match="the network has been deleted"):
-            ascent.climb(1)
+            runner.advance_to(1)
 
 
 def test_features_and_outputs_are_those_of_a_whole_pass(family: str, attention: str, tiny: Any) -> None:
     tested = tiny(family, attention)
-    units = inventory(tested.model, 8)
+    units = inventory(tested.model, block=8)
     gates = torch.rand(len(units), generator=torch.Generator().manual_seed(0))
     seen: dict[str, tuple[Tensor, Tensor]] = {}
     with gated(tested.model, units, gates), torch.no_grad():
@@ -151,9 +151,9 @@ def test_features_and_outputs_are_those_of_a_whole_pass(family: str, attention: 
         tested.logits()
         for handle in handles:
             handle.remove()
-        with LayerwiseRunner(tested.model, _halves(tested.batch)) as ascent:
+        with LayerwiseRunner(tested.model, _halves(tested.batch)) as runner:
             for site in units.sites:
-                read = list(ascent.read(site))
+                read = list(runner.read(site))
                 for part, whole in zip(("features", "output"), seen[site.path], strict=True):
                     found = torch.cat([getattr(stream, part) for stream in read])
                     torch.testing.assert_close(found, real_tokens(whole, tested.batch), rtol=0, atol=1e-5)
@@ -163,15 +163,15 @@ def test_the_stream_is_what_the_output_was_added_to(family: str, tiny: Any) -> N
     """Without the output projection's weights and bias, the stream lacks exactly the output."""
     tested = tiny(family)
     for site in inventory(tested.model).sites:
-        with LayerwiseRunner(tested.model, [tested.batch]) as ascent:
-            (before,) = ascent.read(site)
+        with LayerwiseRunner(tested.model, [tested.batch]) as runner:
+            (before,) = runner.read(site)
         projection = tested.model.get_submodule(site.path)
         kept = {name: tensor.clone() for name, tensor in projection.state_dict().items()}
         with torch.no_grad():
             for parameter in projection.parameters():
                 parameter.zero_()
-        with LayerwiseRunner(tested.model, [tested.batch]) as ascent:
-            (after,) = ascent.read(site)
+        with LayerwiseRunner(tested.model, [tested.batch]) as runner:
+            (after,) = runner.read(site)
         projection.load_state_dict(kept)
         assert float(before.output.abs().max()) > 0.1
         torch.testing.assert_close(before.total - after.total, before.output, rtol=0, atol=1e-5)
@@ -182,23 +182,23 @@ def test_a_residual_stream_elsewhere_is_refused(tiny: Any) -> None:
     tested.model.config.do_layer_norm_before = False
     (site, *_) = inventory(tested.model).sites
     with (
-        LayerwiseRunner(tested.model, [tested.batch]) as ascent,
+        LayerwiseRunner(tested.model, [tested.batch]) as runner,
         pytest.raises(InputError, match="= False cannot be repaired"),
     ):
-        list(ascent.read(site))
+        list(runner.read(site))
 
 
 def test_weights_may_change_in_between(tiny: Any) -> None:
     tested = tiny("bert")
     sites = inventory(tested.model).sites
-    with LayerwiseRunner(tested.model, [tested.batch]) as ascent:
+    with LayerwiseRunner(tested.model, [tested.batch]) as runner:
         for site in sites:
-            list(ascent.read(site))
+            list(runner.read(site))
             with torch.no_grad():
                 outputs_first(tested.model.get_submodule(site.path)).mul_(0.5)
-        (last,) = ascent.read(sites[-1])
-    with LayerwiseRunner(tested.model, [tested.batch]) as ascent:
-        (anew,) = ascent.read(sites[-1])
+        (last,) = runner.read(sites[-1])
+    with LayerwiseRunner(tested.model, [tested.batch]) as runner:
+        (anew,) = runner.read(sites[-1])
     torch.testing.assert_close(last.total, anew.total, rtol=0, atol=1e-6)
 
 
@@ -206,9 +206,9 @@ def test_nothing_is_left_behind(tiny: Any) -> None:
     tested = tiny("mpnet")
     before = tested.logits()
     sites = inventory(tested.model).sites
-    with LayerwiseRunner(tested.model, [tested.batch]) as ascent:
-        list(ascent.read(sites[-1]))
-        with ascent.entered(0):
+    with LayerwiseRunner(tested.model, [tested.batch]) as runner:
+        list(runner.read(sites[-1]))
+        with runner.starting_at(0):
             tested.logits()
     assert torch.equal(tested.logits(), before)
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in tested.model.modules())

@@ -26,8 +26,8 @@ def _half(units: Inventory, seed: int = 0) -> np.ndarray[Any, np.dtype[np.bool_]
 def _repaired(tested: Any, units: Inventory, keep: Any, **settings: Any) -> nn.Module:
     model: nn.Module = copy.deepcopy(tested.model)
     batches = [{k: v[i : i + 1] for k, v in tested.batch.items()} for i in range(4)]
-    with ModelPair.of(model, tested.model, units, batches) as twins:
-        LeastSquares(**settings)(twins, keep)
+    with ModelPair.from_models(model, tested.model, units, batches) as pair:
+        LeastSquares(**settings)(pair, keep)
     return model
 
 
@@ -45,7 +45,7 @@ def _error(tested: Any, model: nn.Module, units: Inventory, keep: Any) -> list[f
 def test_what_others_can_do_as_well_is_made_good_exactly(tiny: Any) -> None:
     """Of two FFN blocks that compute the same features, one may leave without a trace."""
     tested = tiny("bert", dtype=torch.float64)
-    units = inventory(tested.model, 8)
+    units = inventory(tested.model, block=8)
     layer = tested.model.bert.encoder.layer[1].intermediate.dense
     with torch.no_grad():
         layer.weight[8:16], layer.bias[8:16] = layer.weight[:8], layer.bias[:8]
@@ -58,15 +58,15 @@ def test_what_others_can_do_as_well_is_made_good_exactly(tiny: Any) -> None:
 
 
 def test_the_solution_is_that_of_a_direct_solver(tiny: Any) -> None:
-    """The first thinned sub-layer against `lstsq` on features stacked with the pull towards the old weights."""
+    """The first pruned sub-layer against `lstsq` on features stacked with the pull towards the old weights."""
     tested = tiny("gpt2", dtype=torch.float64)
-    units, ridge = inventory(tested.model, 8), 0.3
+    units, ridge = inventory(tested.model, block=8), 0.3
     site = units.sites[1]
     keep = np.ones(len(units), dtype=bool)
     keep[site.units.start + 1 : site.units.stop : 2] = False
     projection = tested.model.get_submodule(site.path)
-    with LayerwiseRunner(tested.model, [tested.batch]) as ascent:
-        (seen,) = ascent.read(site)
+    with LayerwiseRunner(tested.model, [tested.batch]) as runner:
+        (seen,) = runner.read(site)
     x = seen.features[:, torch.from_numpy(keep[site.units])[site.owner]]
     ones = x.new_ones(len(x), 1)
     strength = (ridge * x.square().sum(0).mean()).sqrt()
@@ -84,7 +84,7 @@ def test_the_solution_is_that_of_a_direct_solver(tiny: Any) -> None:
 
 def test_every_family_comes_closer_to_the_dense_network(family: str, tiny: Any) -> None:
     tested = tiny(family)
-    units = inventory(tested.model, 8)
+    units = inventory(tested.model, block=8)
     keep = _half(units)
     before = _error(tested, tested.model, units, keep)
     after = _error(tested, _repaired(tested, units, keep, ridges=(1e-3,)), units, keep)
@@ -93,21 +93,21 @@ def test_every_family_comes_closer_to_the_dense_network(family: str, tiny: Any) 
 
 def test_sub_layers_alone_are_never_worse_on_the_rows_they_are_fitted_to(tiny: Any) -> None:
     tested = tiny("bert")
-    units = inventory(tested.model, 8)
+    units = inventory(tested.model, block=8)
     for seed in range(5):
         keep = _half(units, seed)
         model, batches = copy.deepcopy(tested.model), [tested.batch]
         for site in units.sites:
             place = units.sites.index(site)
             before = _error(tested, model, units, keep)[place]
-            with ModelPair.of(model, tested.model, units, batches) as twins:
-                LeastSquares((1e-4,))(twins, keep, (site,))
+            with ModelPair.from_models(model, tested.model, units, batches) as pair:
+                LeastSquares((1e-4,))(pair, keep, (site,))
             assert _error(tested, model, units, keep)[place] <= before * (1 + 1e-6)
 
 
 def test_whoever_has_nothing_to_repair_is_left_alone(tiny: Any) -> None:
     tested = tiny("bert")
-    units = inventory(tested.model, 8)
+    units = inventory(tested.model, block=8)
     whole = _repaired(tested, units, np.ones(len(units), dtype=bool))
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), tested.model.parameters(), strict=True))
     thin = np.ones(len(units), dtype=bool)
@@ -124,7 +124,7 @@ def test_whoever_has_nothing_to_repair_is_left_alone(tiny: Any) -> None:
 
 def test_a_strong_pull_changes_nothing_and_columns_of_leavers_stay(tiny: Any) -> None:
     tested = tiny("llama", dtype=torch.float64)
-    units = inventory(tested.model, 8)
+    units = inventory(tested.model, block=8)
     keep = _half(units)
     still = _repaired(tested, units, keep, ridges=(1e12,))
     for a, b in zip(still.parameters(), tested.model.parameters(), strict=True):
@@ -139,24 +139,24 @@ def test_a_strong_pull_changes_nothing_and_columns_of_leavers_stay(tiny: Any) ->
 
 def test_how_rows_are_batched_is_of_no_account(tiny: Any) -> None:
     tested = tiny("distilbert", dtype=torch.float64)
-    units = inventory(tested.model, 8)
+    units = inventory(tested.model, block=8)
     keep = _half(units)
     single = _repaired(tested, units, keep, ridges=(0.1,))
     together = copy.deepcopy(tested.model)
-    with ModelPair.of(together, tested.model, units, [tested.batch]) as twins:
-        LeastSquares((0.1,))(twins, keep)
+    with ModelPair.from_models(together, tested.model, units, [tested.batch]) as pair:
+        LeastSquares((0.1,))(pair, keep)
     for a, b in zip(single.parameters(), together.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-9)
 
 
 def test_a_sub_layer_without_units_keeps_its_bias_re_fitted(tiny: Any) -> None:
     tested = tiny("bert", dtype=torch.float64)
-    units = inventory(tested.model, 8)
+    units = inventory(tested.model, block=8)
     keep = np.ones(len(units), dtype=bool)
     site = units.sites[1]
     keep[site.units] = False
-    with LayerwiseRunner(tested.model, [tested.batch]) as ascent:
-        (seen,) = ascent.read(site)
+    with LayerwiseRunner(tested.model, [tested.batch]) as runner:
+        (seen,) = runner.read(site)
     repaired = _repaired(tested, units, keep, ridges=(1e-9,))
     found = repaired.get_submodule(site.path).get_parameter("bias").detach()
     torch.testing.assert_close(found, seen.output.mean(0), rtol=0, atol=1e-6)
@@ -171,7 +171,7 @@ def test_a_pull_must_be_a_positive_number(ridges: tuple[float, ...]) -> None:
 def test_the_ridge_is_chosen_on_tokens_that_were_not_fitted(tiny: Any) -> None:
     """Two rows' tokens cannot fix 32 features: a weak pull fits them and fails on others, and is not chosen."""
     tested = tiny("bert", dtype=torch.float64)
-    units = inventory(tested.model, 8)
+    units = inventory(tested.model, block=8)
     keep = np.ones(len(units), dtype=bool)
     site = units.sites[1]
     keep[site.units.stop - 1] = False
@@ -180,8 +180,8 @@ def test_the_ridge_is_chosen_on_tokens_that_were_not_fitted(tiny: Any) -> None:
     def error(ridges: tuple[float, ...]) -> float:
         """Of the sub-layer, on rows that were not fitted."""
         model = copy.deepcopy(tested.model)
-        with ModelPair.of(model, tested.model, units, few) as twins:
-            LeastSquares(ridges)(twins, keep, (site,))
+        with ModelPair.from_models(model, tested.model, units, few) as pair:
+            LeastSquares(ridges)(pair, keep, (site,))
         return _error(tested, model, units, keep)[1]
 
     alone = {ridge: error((ridge,)) for ridge in (1e-9, 1.0)}
@@ -191,10 +191,10 @@ def test_the_ridge_is_chosen_on_tokens_that_were_not_fitted(tiny: Any) -> None:
 
 def test_a_single_batch_cannot_be_left_out_and_gets_the_largest_ridge(tiny: Any) -> None:
     tested = tiny("bert")
-    units = inventory(tested.model, 8)
+    units = inventory(tested.model, block=8)
     keep = _half(units)
     models = [copy.deepcopy(tested.model) for _ in range(2)]
     for model, ridges in zip(models, ((0.1, 5.0), (5.0,)), strict=True):
-        with ModelPair.of(model, tested.model, units, [tested.batch]) as twins:
-            LeastSquares(ridges)(twins, keep)
+        with ModelPair.from_models(model, tested.model, units, [tested.batch]) as pair:
+            LeastSquares(ridges)(pair, keep)
     assert all(torch.equal(a, b) for a, b in zip(models[0].parameters(), models[1].parameters(), strict=True))

@@ -39,8 +39,8 @@ def _rows(tested: Any, size: int = 2) -> list[dict[str, Tensor]]:
 
 def _tuned(tested: Any, units: Inventory, keep: Mask, sites: Any = None, **settings: Any) -> nn.Module:
     model: nn.Module = copy.deepcopy(tested.model)
-    with ModelPair.of(model, tested.model, units, _rows(tested)) as twins:
-        Scales(**settings)(twins, keep, sites)
+    with ModelPair.from_models(model, tested.model, units, _rows(tested)) as pair:
+        Scales(**settings)(pair, keep, sites)
     return model
 
 
@@ -71,7 +71,7 @@ def _error(tested: Any, model: nn.Module, units: Inventory, keep: Mask) -> list[
 def test_a_twin_is_made_good_by_doubling(tiny: Any) -> None:
     """Of two FFN blocks that do the same, one leaves: the other's neurons are needed twice, all others once."""
     tested = tiny("bert", dtype=torch.float64)
-    units = inventory(tested.model, 8)
+    units = inventory(tested.model, block=8)
     layer = tested.model.bert.encoder.layer[1]
     with torch.no_grad():
         for weight in (layer.intermediate.dense.weight, layer.intermediate.dense.bias):
@@ -96,13 +96,13 @@ def test_a_twin_is_made_good_by_doubling(tiny: Any) -> None:
 def test_the_solution_is_that_of_a_direct_solver(name: str, place: int, damping: float, tiny: Any) -> None:
     """Of |A'A x - A'T|^2 + damping^2 |x|^2, with what each head or neuron adds written out."""
     tested = tiny(name, dtype=torch.float64)
-    units = inventory(tested.model, 8)
+    units = inventory(tested.model, block=8)
     site = units.sites[place]
     keep = np.ones(len(units), dtype=bool)
     keep[site.units.start] = False
     size = HEAD[name] if site.kind == "head" else 1
-    with LayerwiseRunner(tested.model, [tested.batch]) as ascent:
-        (seen,) = ascent.read(site)
+    with LayerwiseRunner(tested.model, [tested.batch]) as runner:
+        (seen,) = runner.read(site)
     weight, added = _weights(tested.model, site), []
     assert len(seen.features) == int(tested.batch["attention_mask"].sum())
     for first in range(0, site.width, size):
@@ -124,7 +124,7 @@ def test_the_solution_is_that_of_a_direct_solver(name: str, place: int, damping:
 @pytest.mark.parametrize("name", list(HEAD))
 def test_streams_come_closer_to_the_dense_network(name: str, tiny: Any) -> None:
     tested = tiny(name, dtype=torch.float64)
-    units = inventory(tested.model, 8)
+    units = inventory(tested.model, block=8)
     keep = _half(units)
     before = _error(tested, copy.deepcopy(tested.model), units, keep)
     after = _error(tested, _tuned(tested, units, keep, damping=0.0, limit=1e3), units, keep)
@@ -133,7 +133,7 @@ def test_streams_come_closer_to_the_dense_network(name: str, tiny: Any) -> None:
 
 def test_sub_layers_higher_up_make_good_what_went_wrong_below(tiny: Any) -> None:
     tested = tiny("bert", dtype=torch.float64)
-    units = inventory(tested.model, 8)
+    units = inventory(tested.model, block=8)
     keep = _without(units, "L1.H0")
     model = _tuned(tested, units, keep)
     for site in units.sites[:2]:
@@ -148,7 +148,7 @@ def test_sub_layers_higher_up_make_good_what_went_wrong_below(tiny: Any) -> None
 def test_tuning_stops_altogether_where_a_scale_is_too_large(tiny: Any) -> None:
     """The twin that leaves writes 20 times what the other does, which would have to be scaled by 21."""
     tested = tiny("bert", dtype=torch.float64)
-    units = inventory(tested.model, 8)
+    units = inventory(tested.model, block=8)
     layer = tested.model.bert.encoder.layer[1]
     with torch.no_grad():
         for weight in (layer.intermediate.dense.weight, layer.intermediate.dense.bias):
@@ -173,7 +173,7 @@ def test_tuning_stops_where_the_solver_fails(
         return np.full(len(right), answer[0]), answer[1], 0, 0.0
 
     tested = tiny("bert")
-    units = inventory(tested.model, 8)
+    units = inventory(tested.model, block=8)
     monkeypatch.setattr(tuning, "lsmr", solver)
     model = _tuned(tested, units, _half(units))
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), tested.model.parameters(), strict=True))
@@ -182,7 +182,7 @@ def test_tuning_stops_where_the_solver_fails(
 def test_nothing_to_tune(tiny: Any) -> None:
     """All stay; or a sub-layer has nobody left, and those above are tuned all the same."""
     tested = tiny("bert")
-    units = inventory(tested.model, 8)
+    units = inventory(tested.model, block=8)
     whole = _tuned(tested, units, np.ones(len(units), dtype=bool))
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), tested.model.parameters(), strict=True))
     keep = np.ones(len(units), dtype=bool)
@@ -194,13 +194,13 @@ def test_nothing_to_tune(tiny: Any) -> None:
 
 def test_how_rows_are_batched_is_of_no_account(tiny: Any) -> None:
     tested = tiny("distilbert", dtype=torch.float64)
-    units = inventory(tested.model, 8)
+    units = inventory(tested.model, block=8)
     keep = _half(units)
     found = []
     for size in (1, 4):
         model = copy.deepcopy(tested.model)
-        with ModelPair.of(model, tested.model, units, _rows(tested, size)) as twins:
-            Scales()(twins, keep)
+        with ModelPair.from_models(model, tested.model, units, _rows(tested, size)) as pair:
+            Scales()(pair, keep)
         found.append(model)
     for a, b in zip(found[0].parameters(), found[1].parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-4)

@@ -56,7 +56,7 @@ def test_scaling_evades_the_literal_term_and_not_the_invariant_one(tiny: Make) -
 
 def test_by_hand(bert: Any) -> None:
     """Means over real tokens, neurons and layers, computed from the activations themselves."""
-    units, layers = inventory(bert.model, 8), bert.model.bert.encoder.layer
+    units, layers = inventory(bert.model, block=8), bert.model.bert.encoder.layer
     seen: list[Tensor] = []
     handles = [
         layer.output.dense.register_forward_pre_hook(lambda _, args: seen.append(args[0].detach())) for layer in layers

@@ -54,14 +54,14 @@ def clock(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
 
 def test_predicts_simulated_times_of_sliced_models(family: str, clock: list[int], tiny: Any) -> None:
     model = tiny(family).model
-    units = inventory(model, 8)
+    units = inventory(model, block=8)
     found = latency(model, units, batch=2, length=9)
     assert found.dense == pytest.approx(simulated(model))
     draw = np.random.default_rng(1)
     n = len(units)
     for keep in (*(draw.random((4, n)) < [[0.9], [0.6], [0.3], [0.1]]), units.kind == "ffn", np.zeros(n, dtype=bool)):
         assert found.used(keep) == pytest.approx(simulated(compact(model, units, keep)))
-    blocks = inventory(model, 5)  # the table does not depend on how neurons are bundled
+    blocks = inventory(model, block=5)  # the table does not depend on how neurons are bundled
     keep = draw.random(len(blocks)) < 0.5
     again = latency(model, blocks, batch=2, length=9)
     assert again.used(keep) == pytest.approx(simulated(compact(model, blocks, keep)))
@@ -71,7 +71,7 @@ def test_predicts_simulated_times_of_sliced_models(family: str, clock: list[int]
 
 def test_marginal_by_rank(clock: list[int], tiny: Any) -> None:
     model = tiny("bert").model  # 4 heads of 6 features: steps at 12 and 24
-    units = inventory(model, 16)  # 16, 16 and 8 neurons
+    units = inventory(model, block=16)  # 16, 16 and 8 neurons
     found = latency(model, units, batch=2, length=9)
     rank = np.array([2, 0, 3, 1, 2, 0, 1] * 3)
     heads = [0, 0.3, 0.02, 0.02]
@@ -200,7 +200,7 @@ def test_noise_never_makes_more_units_cheaper(monkeypatch: pytest.MonkeyPatch, t
 
     monkeypatch.setattr(latency_measure, "interleaved", noisy)
     model = tiny("bert").model
-    units = inventory(model, 8)
+    units = inventory(model, block=8)
     table = measure(model, 2, 9)
     assert isinstance(table.setting, Setting)
     assert (Latency(table, np.diff(next(iter(table.curves.values())).ms), units).steps >= 0).all()
@@ -217,7 +217,7 @@ def test_on_the_clock(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     before = {name: (id(p), p.detach().clone()) for name, p in model.named_parameters()}
     told: list[str] = []
     tell: Callable[[str], object] = told.append
-    units = inventory(model, 8)
+    units = inventory(model, block=8)
     found = latency(model, units, 4, 64, tell=tell)
     assert len(told) == 1
     assert 0 < found.fixed < found.dense

@@ -42,7 +42,7 @@ def test_falling_times_have_no_slope() -> None:
 
 
 def test_fit_of_a_table(tiny: Any) -> None:
-    units = inventory(tiny("bert").model, 10)  # 3 layers of 4 heads and 4 blocks
+    units = inventory(tiny("bert").model, block=10)  # 3 layers of 4 heads and 4 blocks
     steps = np.tile([2.0, 0.0, 0.5, 0.5, 1.0, 0.0, 0.0, 0.0], 3)
     table = LatencyTable(Setting("d", "float32", 1, 1, 1, "2"), "", 12.0, 1.0)
     assert fit_latency(Latency(table, steps, units), "head") == StepFit(2, 2.0, 0.5)

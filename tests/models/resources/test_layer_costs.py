@@ -14,7 +14,7 @@ from walras.models.resources.macs import PARTS
 def test_equal_to_the_cost_of_a_dense_sequence(family: str, tiny: Any) -> None:
     tested = tiny(family)
     n = tested.length
-    found = LayerMacs.of(tested.model)(n, n * n, n * n)
+    found = LayerMacs.from_model(tested.model)(n, n * n, n * n)
     units = inventory(tested.model)
     dense = macs(tested.model, units, n)
     for i, part in enumerate(PARTS):
@@ -23,7 +23,7 @@ def test_equal_to_the_cost_of_a_dense_sequence(family: str, tiny: Any) -> None:
 
 
 def test_each_number_moves_its_own_part(tiny: Any) -> None:
-    costs = LayerMacs.of(tiny("bert").model)  # hidden 24, 40 neurons
+    costs = LayerMacs.from_model(tiny("bert").model)  # hidden 24, 40 neurons
     projection, ffn = 24 * 24, 24 * 40
     assert costs(1, 0, 0)[0].tolist() == [projection] * 3 + [0, 0, projection, ffn, ffn]
     assert costs(0, 1, 0).sum(-1).tolist() == [24] * 3
@@ -39,7 +39,7 @@ def test_paper_1_with_kept_keys(n: int, k: int, total: float) -> None:
     """papers.md, D5: top-k must see all scores, so only the mix shrinks."""
     with torch.device("meta"):
         bert = BertModel(BertConfig())
-    found = LayerMacs.of(bert)(n, n * n, n * k) / 1e9
+    found = LayerMacs.from_model(bert)(n, n * n, n * k) / 1e9
     assert found.sum() == pytest.approx(total, abs=1.1e-3)  # as many digits as are given there
     if n == k == 512:
         by_part = dict(zip(PARTS, found.sum(0), strict=True))

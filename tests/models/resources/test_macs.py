@@ -8,7 +8,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from walras.errors import InputError
-from walras.models import ARCHITECTURES, Macs, compact, inventory, macs
+from walras.models import ARCHITECTURES, Usage, compact, inventory, macs
 from walras.models.architectures import layer_paths
 from walras.models.resources.macs import PARTS
 
@@ -34,7 +34,7 @@ def _counted(tested: Any, model: nn.Module) -> dict[str, float]:
     return result
 
 
-def _expected(tested: Any, costs: Macs, keep: NDArray[np.bool_]) -> dict[str, float]:
+def _expected(tested: Any, costs: Usage, keep: NDArray[np.bool_]) -> dict[str, float]:
     """The same table from the cost model's columns."""
     family = ARCHITECTURES[tested.model.config.model_type]
     total = {part: float(column[keep].sum()) for part, column in costs.parts.items()}
@@ -54,7 +54,7 @@ def _expected(tested: Any, costs: Macs, keep: NDArray[np.bool_]) -> dict[str, fl
 @pytest.mark.parametrize("block", [1, 8])
 def test_equal_to_the_flop_counter_by_part(family: str, block: int, tiny: Any) -> None:
     tested = tiny(family)
-    units = inventory(tested.model, block)
+    units = inventory(tested.model, block=block)
     costs = macs(tested.model, units, tested.length)
     draw = np.random.default_rng(5)
     everything = np.ones(len(units), dtype=bool)
@@ -64,16 +64,16 @@ def test_equal_to_the_flop_counter_by_part(family: str, block: int, tiny: Any) -
         assert counted.keys() == expected.keys()
         for part in expected:
             assert counted[part] == pytest.approx(expected[part], rel=0.005), part
-        assert sum(counted.values()) == pytest.approx(costs.units[keep].sum(), rel=1e-9)
+        assert sum(counted.values()) == pytest.approx(costs.own[keep].sum(), rel=1e-9)
         if not keep.all():
-            left = inventory(model, block)
-            assert macs(model, left, tested.length).dense == pytest.approx(costs.units[keep].sum(), rel=1e-9)
+            left = inventory(model, block=block)
+            assert macs(model, left, tested.length).dense == pytest.approx(costs.own[keep].sum(), rel=1e-9)
     assert min(_counted(tested, tested.model).values()) > 0
 
 
 def test_bert_by_hand(tiny: Any) -> None:
     model = tiny("bert").model  # hidden 24, 4 heads of 6, 40 neurons
-    costs = macs(model, inventory(model, 16), length=10)
+    costs = macs(model, inventory(model, block=16), length=10)
     assert {part: costs.parts[part][0] for part in PARTS} == {
         "query": 1440,
         "key": 1440,
@@ -84,10 +84,10 @@ def test_bert_by_hand(tiny: Any) -> None:
         "ffn_in": 0,
         "ffn_out": 0,
     }
-    assert costs.units[0] == 6960
-    assert costs.units[4:7].tolist() == [2 * 10 * 24 * 16, 2 * 10 * 24 * 16, 2 * 10 * 24 * 8]
+    assert costs.own[0] == 6960
+    assert costs.own[4:7].tolist() == [2 * 10 * 24 * 16, 2 * 10 * 24 * 16, 2 * 10 * 24 * 8]
     assert costs.dense == 3 * (4 * 6960 + 2 * 10 * 24 * 40)
-    assert costs.units.dtype == costs.share.dtype == np.float64
+    assert costs.own.dtype == costs.share.dtype == np.float64
     assert costs.share.sum() == pytest.approx(1, abs=1e-15)
     with pytest.raises(ValueError, match="read-only"):
         costs.parts["query"][0] = 1

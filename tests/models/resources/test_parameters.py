@@ -16,7 +16,7 @@ def _count(model: Any) -> int:
 @pytest.mark.parametrize("block", [1, 7])
 def test_equal_to_what_compaction_removes(family: str, block: int, tiny: Any) -> None:
     model = tiny(family).model
-    units = inventory(model, block)
+    units = inventory(model, block=block)
     counted = parameters(model, units)
     draw = np.random.default_rng(2)
     n = len(units)
@@ -31,7 +31,7 @@ def test_equal_to_what_compaction_removes(family: str, block: int, tiny: Any) ->
 def test_bert_by_hand(tiny: Any) -> None:
     """Hidden 24, 4 heads of 6, 40 neurons in blocks of 16, 16 and 8."""
     model = tiny("bert").model
-    units = inventory(model, 16)
+    units = inventory(model, block=16)
     own = parameters(model, units).own
     assert own[:4].tolist() == [3 * 6 * (24 + 1) + 6 * 24] * 4
     assert own[4:7].tolist() == [w * (24 + 1) + w * 24 for w in (16, 16, 8)]
@@ -40,7 +40,7 @@ def test_bert_by_hand(tiny: Any) -> None:
 
 
 def test_ranks_by_key_within_each_sublayer(tiny: Any) -> None:
-    units = inventory(tiny("bert").model, 16)  # 4 heads and 3 blocks a layer
+    units = inventory(tiny("bert").model, block=16)  # 4 heads and 3 blocks a layer
     key = np.zeros(len(units))
     key[:7] = [3, 1, 1, 2, 5, 4, 4]
     assert ranks(units, key)[:7].tolist() == [3, 0, 1, 2, 2, 0, 1]

@@ -19,7 +19,7 @@ def _random_gates(*shape: int) -> Tensor:
 @pytest.mark.parametrize("block", [1, 7, 32])
 def test_ones_leave_the_logits_exactly_equal(family: str, attention: str, block: int, tiny: Any) -> None:
     tested = tiny(family, attention)
-    units = inventory(tested.model, block)
+    units = inventory(tested.model, block=block)
     with torch.no_grad():
         dense = tested.logits()
         for gates, rows in (
@@ -33,7 +33,7 @@ def test_ones_leave_the_logits_exactly_equal(family: str, attention: str, block:
 
 def test_gradients_reach_every_gate_and_are_right(family: str, attention: str, tiny: Any) -> None:
     tested = tiny(family, attention, torch.float64)
-    units = inventory(tested.model, 8)
+    units = inventory(tested.model, block=8)
     gates = _random_gates(len(units)).requires_grad_()
 
     def loss(at: Tensor) -> Tensor:
@@ -55,7 +55,7 @@ def test_gradients_reach_every_gate_and_are_right(family: str, attention: str, t
 
 def test_the_same_with_gradients_and_without(family: str, attention: str, tiny: Any) -> None:
     tested = tiny(family, attention)
-    units = inventory(tested.model, 8)
+    units = inventory(tested.model, block=8)
     for gates in (_random_gates(len(units)), _random_gates(4, len(units))):
         with gated(tested.model, units, gates):
             with_gradients = tested.logits().detach()
@@ -66,7 +66,7 @@ def test_the_same_with_gradients_and_without(family: str, attention: str, tiny: 
 @pytest.mark.parametrize("rows", [1, 2])
 def test_gates_of_their_own_equal_a_loop_over_samples(family: str, attention: str, rows: int, tiny: Any) -> None:
     tested = tiny(family, attention, torch.float64)
-    units = inventory(tested.model, 7)
+    units = inventory(tested.model, block=7)
     gates = _random_gates(4 // rows, len(units)).requires_grad_()
     with gated(tested.model, units, gates, rows):
         together = tested.logits()
@@ -116,7 +116,7 @@ def test_hooks_are_gone_afterwards_also_after_an_error(family: str, tiny: Any) -
 
 def test_generation_with_a_cache_equals_without(decoder: str, tiny: Any) -> None:
     tested = tiny(decoder)
-    units = inventory(tested.model, 8)
+    units = inventory(tested.model, block=8)
     prompt = {name: x[:1, :5] for name, x in tested.batch.items()}
     told = {"max_new_tokens": 6, "min_new_tokens": 6, "do_sample": False}
     with gated(tested.model, units, _random_gates(len(units))):
@@ -129,7 +129,7 @@ def test_generation_with_a_cache_equals_without(decoder: str, tiny: Any) -> None
 @pytest.mark.parametrize("name", ["bert", "opt", "llama"])
 def test_autocast(name: str, tiny: Any) -> None:
     tested = tiny(name)
-    units = inventory(tested.model, 8)
+    units = inventory(tested.model, block=8)
     gates = torch.ones(4, len(units), requires_grad=True)
     with torch.autocast("cpu", torch.bfloat16):
         dense = tested.logits()
@@ -180,7 +180,7 @@ def test_a_batch_of_another_size_is_refused(name: str, tiny: Any) -> None:
 
 def test_an_inventory_of_another_model_is_refused(tiny: Any) -> None:
     model = tiny("bert").model
-    units = inventory(model, 8)
+    units = inventory(model, block=8)
     keep = torch.ones(len(units), dtype=torch.bool)
     keep[0] = False
     with pytest.raises(InputError, match=r"layer.0.attention.output.dense has 18 .* has 24"):

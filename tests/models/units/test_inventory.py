@@ -48,12 +48,12 @@ def test_columns_agree_with_sites(family: str, block: int, tiny: Any) -> None:
 
 def test_a_compacted_model_is_counted_as_it_is(family: str, tiny: Any) -> None:
     model = tiny(family).model
-    units = inventory(model, 8)
+    units = inventory(model, block=8)
     keep = np.ones(len(units), dtype=bool)
     keep[(units.layer == 0) & (units.kind == "head")] = False  # a layer without heads
     keep[(units.layer == 1) & (units.index == 1)] = False  # one head and one block fewer
     keep[(units.layer == 2) & (units.kind == "ffn")] = False  # a layer without neurons
-    left = inventory(compact(model, units, keep), 8)
+    left = inventory(compact(model, units, keep), block=8)
     assert len(left) == keep.sum()
     for column in ("kind", "layer", "width"):
         assert getattr(left, column).tolist() == getattr(units, column)[keep].tolist()
@@ -62,4 +62,4 @@ def test_a_compacted_model_is_counted_as_it_is(family: str, tiny: Any) -> None:
 @pytest.mark.parametrize("block", [0, -3, 2.5, True])
 def test_block_is_a_positive_whole_number(block: Any, tiny: Any) -> None:
     with pytest.raises(InputError, match=f"block = {block!r}"):
-        inventory(tiny("bert").model, block)
+        inventory(tiny("bert").model, block=block)

@@ -1,0 +1,43 @@
+"""Copies of networks that hold no weight twice."""
+
+import copy
+from collections.abc import Iterable
+from typing import Any
+
+from torch import Tensor, nn
+
+
+def shared_copy(model: nn.Module, own: Iterable[nn.Module] = ()) -> nn.Module:
+    """A copy whose parameters and buffers lie in the same memory as the model's, save those of the modules `own`.
+
+    Modules, settings and hooks are copies. Parameters are other objects, so that `requires_grad` and gradients are each
+    network's own. Tied parameters stay tied.
+    """
+    apart = {id(tensor) for module in own for tensor in _tensors(module)}
+    memo: dict[int, Any] = {id(t): _alias(t) for t in _tensors(model) if id(t) not in apart}
+    return copy.deepcopy(model, memo)
+
+
+def own_copy(small: nn.Module, model: nn.Module) -> nn.Module:
+    """Give `small` memory of its own for what it shares with `model`, in place; returns `small`."""
+    taken = {tensor.untyped_storage().data_ptr() for tensor in _tensors(model)}
+    memo: dict[int, Any] = {}
+    for module in small.modules():
+        for tensors in (module._parameters, module._buffers):
+            for name, tensor in tensors.items():
+                if tensor is not None and tensor.untyped_storage().data_ptr() in taken:
+                    tensors[name] = copy.deepcopy(tensor, memo)  # type: ignore[assignment]  # of the same type
+    return small
+
+
+def _alias(tensor: Tensor) -> Tensor:
+    """Another tensor of the same kind in the same memory."""
+    found = copy.copy(tensor.detach())
+    if isinstance(tensor, nn.Parameter):
+        return nn.Parameter(found, requires_grad=tensor.requires_grad)
+    return found
+
+
+def _tensors(module: nn.Module) -> list[Tensor]:
+    """Parameters and buffers, each once."""
+    return [*module.parameters(), *module.buffers()]

@@ -1,0 +1,43 @@
+"""Hooks by which a network is read in part: stopped where enough was seen, begun where the rest is known."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+
+
+class Stop(Exception):
+    """Everything wanted has been seen: the rest of the network need not run."""
+
+
+def take_from(module: nn.Module, take: Callable[[Tensor], None], *, before: bool, stop: bool = False) -> Any:
+    """Take what goes into a module, or what comes out, and if need be stop the forward pass there."""
+
+    def into(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        take(args[0] if args else kwargs["hidden_states"])
+        if stop:
+            raise Stop
+
+    def out(_: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        take(output[0] if isinstance(output, tuple) else output)
+        if stop:
+            raise Stop
+
+    return module.register_forward_pre_hook(into, with_kwargs=True) if before else module.register_forward_hook(out)
+
+
+@contextmanager
+def handing_on(layers: Sequence[nn.Module], state: Tensor, tupled: bool) -> Iterator[None]:
+    """Let layers do nothing but hand on a state."""
+
+    def hand_on(*_: Any, **__: Any) -> Any:
+        return (state,) if tupled else state
+
+    for layer in layers:
+        layer.forward = hand_on
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.forward

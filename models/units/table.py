@@ -1,0 +1,15 @@
+"""All kinds of unit by name. A new one is one file with one class, and one entry here."""
+
+from walras.models.units.ffn import FFN
+from walras.models.units.heads import Heads
+from walras.models.units.kind import UnitKind
+from walras.registry import Registry
+
+UNIT_KINDS: Registry[UnitKind] = Registry("unit kind", UnitKind, texts=("name",))  # type: ignore[type-abstract]
+for _kind in (Heads, FFN):  # in the order of units within a layer
+    UNIT_KINDS.add(_kind)
+
+
+def finest_kinds(block: int = 32) -> tuple[UnitKind, ...]:
+    """The kinds whose sites cover every sub-layer of a network, with FFN blocks of `block` neurons."""
+    return tuple(UNIT_KINDS.make(name, neurons=block) for name in UNIT_KINDS if UNIT_KINDS[name].finest)
