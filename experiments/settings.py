@@ -27,7 +27,10 @@ def setting(default: Any, text: str, *, read: Read | None = None, registry: str 
         registry: kind of the registry whose entries the field names; an object of the kind is taken as it is.
         option: flags of the command line, where they are not `--name`.
     """
-    return field(default=default, metadata={"help": text, "read": read, "registry": registry, "option": option})
+    metadata = {"help": text, "read": read, "registry": registry, "option": option}
+    if isinstance(default, dict):
+        return field(default_factory=lambda: dict(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
 
 
 def section(kind: type[Any], title: str) -> Any:
@@ -47,6 +50,8 @@ class Leaf(NamedTuple):
     @property
     def default(self) -> Any:
         """What the field is where nothing is given."""
+        if self.field.default_factory is not MISSING:
+            return self.field.default_factory()
         return None if self.field.default is MISSING else self.field.default
 
 
@@ -64,6 +69,11 @@ def _leaves(kind: type[Any], above: tuple[str, ...], title: str) -> dict[str, Le
         else:
             found |= _leaves(inner, (*above, own.name), str(own.metadata["title"]))
     return found
+
+
+def leaf_values(settings: Any) -> dict[str, Any]:
+    """The values of all fields at the bottom of nested settings by name."""
+    return {name: _at(settings, leaf.path) for name, leaf in leaves(type(settings)).items()}
 
 
 def flat(given: Mapping[str, Any], kind: type[Any]) -> dict[str, Any]:
@@ -85,7 +95,7 @@ def _flat(given: Mapping[str, Any], kind: type[Any], place: str) -> dict[str, An
         if head in sections and dotted:
             inner = _flat({rest: value}, sections[head], f"{place}{head}.")
         elif key in sections and is_dataclass(value) and not isinstance(value, type):
-            inner = {name: _at(value, leaf.path) for name, leaf in leaves(sections[key]).items()}
+            inner = leaf_values(value)
         elif key in sections:
             if not isinstance(value, Mapping):
                 raise InputError(f"{place}{key} is {value!r}; it must map names to values: {', '.join(known)}")

@@ -2,19 +2,20 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import Field, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, final
 
 from walras.errors import InputError
 from walras.experiments.earlier_settings import converted
-from walras.experiments.recipes import DEFAULT_RECIPE, NO_RECIPE, find_recipe
+from walras.experiments.recipes import DEFAULT_RECIPE, find_recipe
 from walras.experiments.registries import registry
+from walras.experiments.setting_names import canonical_names, told
 from walras.experiments.settings import (
     as_tree,
     as_yaml,
     flat,
-    leaves,
+    leaf_values,
     nested,
     number,
     read_settings,
@@ -23,7 +24,6 @@ from walras.experiments.settings import (
     texts,
     whole,
 )
-from walras.registry import normalised
 
 MACS = "macs"
 
@@ -172,10 +172,8 @@ class RunSpec:
         if recipe is not None:
             share = next(iter(values.get("budget", {MACS: 0.5}).values()))
             values = {**recipe.resolved(share), **values}
-        known = leaves(RunSpec)
-        for name in [n for n in values if known[n].field.metadata.get("registry")]:
-            values[name] = _canonical(known[name].field, values[name])
-        return nested({**values, "recipe": None if recipe is None else recipe.name}, RunSpec)
+        values = {**canonical_names(values, RunSpec), "recipe": None if recipe is None else recipe.name}
+        return nested(values, RunSpec)
 
     @staticmethod
     def read(path: Any, given: Mapping[str, Any]) -> "RunSpec":
@@ -188,8 +186,7 @@ class RunSpec:
 
     def with_values(self, **values: Any) -> "RunSpec":
         """The same with other values of some fields; the recipe's name stays, and adds nothing any more."""
-        kept = {name: _value(self, leaf.path) for name, leaf in leaves(RunSpec).items()}
-        return nested({**kept, **values}, RunSpec)
+        return nested({**leaf_values(self), **values}, RunSpec)
 
     def as_yaml(self) -> str:
         """The settings as `config.yaml` has them; `parse` makes the same run of it."""
@@ -199,35 +196,6 @@ class RunSpec:
     def tree(self) -> dict[str, Any]:
         """The settings as plain data, objects by their names."""
         return as_tree(self, told)
-
-
-def told(one: "Field[Any]", value: Any) -> Any:
-    """What a file of settings keeps of a field's value."""
-    kind = one.metadata.get("registry")
-    if isinstance(value, tuple):
-        return [told_item(kind, item) for item in value]
-    if isinstance(value, Mapping):
-        return dict(value)
-    return told_item(kind, value) if one.name != "recipe" else (value or "none")
-
-
-def told_item(kind: str, value: Any) -> Any:
-    """A text as it is, an object by the name under which its registry has it."""
-    plain = value is None or isinstance(value, (str, int, float, bool))
-    return value if plain or not kind else registry(kind).spelled(value)
-
-
-def _canonical(one: "Field[Any]", value: Any) -> Any:
-    """Texts and mappings in one spelling; objects as they are."""
-    if one.metadata.get("read") is not None:
-        return tuple(_canonical_item(one.metadata["registry"], item) for item in one.metadata["read"](one.name, value))
-    return _canonical_item(one.metadata["registry"], value)
-
-
-def _canonical_item(kind: str, value: Any) -> Any:
-    if isinstance(value, str) and normalised(value) == NO_RECIPE:
-        return NO_RECIPE
-    return registry(kind).spelled(value) if isinstance(value, (str, Mapping)) else value
 
 
 def _known_resources(budget: dict[str, float]) -> dict[str, float]:
@@ -240,9 +208,3 @@ def _known_resources(budget: dict[str, float]) -> dict[str, float]:
             raise InputError(f"contradictory budgets: {own} is given as {found[own]:g} and as {share:g}")
         found[own] = share
     return found
-
-
-def _value(spec: Any, path: tuple[str, ...]) -> Any:
-    for name in path:
-        spec = getattr(spec, name)
-    return spec
