@@ -1,4 +1,4 @@
-"""A transformer in which every layer has as many heads and FFN neurons as are left of it.
+"""A transformer in which every layer has as many heads, FFN neurons and experts as are left of it.
 
 `SlicedX` is the class X of transformers, made smaller as its configuration says: `per_layer_config` has the counts of
 each layer, `walras` the names of the modules that shrink. This file lies beside the weights of an exported model. It
@@ -40,12 +40,30 @@ class _Sliced:
     @classmethod
     def _can_set_attn_implementation(cls) -> bool:
         """As the class X can: transformers would look for it in the source of this file."""
-        stock: Any = next(c for c in cls.__mro__ if c.__module__ != __name__)
-        return bool(stock._can_set_attn_implementation())
+        return bool(_stock(cls)._can_set_attn_implementation())
+
+    @classmethod
+    def _can_set_experts_implementation(cls) -> bool:
+        """As the class X can."""
+        return bool(_stock(cls)._can_set_experts_implementation())
+
+    def save_pretrained(self, *args: Any, **kwargs: Any) -> Any:
+        """Write weights under the names that they have here.
+
+        Transformers would rename and split them back into what the original checkpoint had, of which layers of
+        different sizes cannot be read again.
+        """
+        kwargs.setdefault("save_original_format", False)
+        return super().save_pretrained(*args, **kwargs)  # type: ignore[misc]  # of the class that it is mixed with
 
     def _get_static_cache_init_shape(self) -> None:
         """Layers differ in heads, so that a static cache takes its sizes from the first keys it is given."""
         return
+
+
+def _stock(cls: type) -> Any:
+    """The class X of `SlicedX`."""
+    return next(c for c in cls.__mro__ if c.__module__ != __name__)
 
 
 def shrink(model: Any) -> None:
@@ -58,44 +76,73 @@ def shrink(model: Any) -> None:
     layers = list(model.base_model.get_submodule(layout["layers"]).children())
     for index, layer in enumerate(layers):
         told = model.config.per_layer_config[index]
-        output = layer.get_submodule(layout["heads"]["output"])
-        size = int(getattr(layer.get_submodule(layout["attention"]), layout["head_size"]))
-        stock = {"heads": _inputs(output) // size, "groups": 0, "neurons": 0}
-        for path, parts in layout["heads"]["inputs"]:
-            if "key" in parts:
-                stock["groups"] = _outputs(layer.get_submodule(path)) // len(parts) // size
-        stock["neurons"] = _inputs(layer.get_submodule(layout["ffn"]["output"]))
-        heads, neurons = told.attention_heads, told.ffn_neurons
-        groups = getattr(told, "key_value_heads", heads)
-        check(index, stock, heads, groups, neurons)
-        counts = {"query": heads * size, "key": groups * size, "value": groups * size, "ffn_in": neurons}
-        for kind, features in (("heads", heads * size), ("ffn", neurons)):
-            for path, parts in layout[kind]["inputs"]:
-                resize(layer.get_submodule(path), outputs=sum(counts[part] for part in parts))
-            path = layout[kind]["output"]
-            resize(layer.get_submodule(path), inputs=features)
-            if features == 0:
-                replace(layer, path, bias_only(layer.get_submodule(path)))
-        rows = getattr(told, "position_bias_heads", None)
-        if rows is not None and (len(rows) != heads or not set(rows) <= set(range(stock["heads"]))):
-            raise ValueError(
-                f"layer {index}: position_bias_heads = {rows}; valid: {heads} different numbers below {stock['heads']}"
-            )
-        tell_attention(layer, layout, index, heads, rows)
+        _shrink_attention(layer, index, layout, told)
+        mixture, ffn = layout.get("mixture"), layout["ffn"]
+        if mixture is not None and _has(layer, mixture["experts"]):
+            _shrink_experts(layer, index, mixture, told)
+            ffn = mixture["shared"]
+        if ffn is not None:
+            neurons = _inputs(layer.get_submodule(ffn["output"]))
+            _check_count(index, "ffn_neurons", told.ffn_neurons, neurons)
+            _resize_sublayer(layer, ffn, {"ffn_in": told.ffn_neurons}, told.ffn_neurons)
 
 
-def check(layer: int, stock: Mapping[str, int], heads: Any, groups: Any, neurons: Any) -> None:
-    """Refuse counts that no slicing of the layer can lead to."""
-    given = {"heads": heads, "groups": groups, "neurons": neurons}
-    names = {"heads": "attention_heads", "groups": "key_value_heads", "neurons": "ffn_neurons"}
-    for key, count in given.items():
-        if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count <= stock[key]:
-            raise ValueError(f"layer {layer}: {names[key]} = {count!r}; valid: a whole number from 0 to {stock[key]}")
+def _shrink_attention(layer: nn.Module, index: int, layout: Mapping[str, Any], told: Any) -> None:
+    """Cut the attention of one layer down to `told.attention_heads`."""
+    output = layer.get_submodule(layout["heads"]["output"])
+    size = int(getattr(layer.get_submodule(layout["attention"]), layout["head_size"]))
+    stock = {"heads": _inputs(output) // size, "groups": 0}
+    for path, parts in layout["heads"]["inputs"]:
+        if "key" in parts:
+            stock["groups"] = _outputs(layer.get_submodule(path)) // len(parts) // size
+    heads = told.attention_heads
+    groups = getattr(told, "key_value_heads", heads)
+    check(index, stock, heads, groups)
+    counts = {"query": heads * size, "key": groups * size, "value": groups * size}
+    _resize_sublayer(layer, layout["heads"], counts, heads * size)
+    rows = getattr(told, "position_bias_heads", None)
+    if rows is not None and (len(rows) != heads or not set(rows) <= set(range(stock["heads"]))):
+        raise ValueError(
+            f"layer {index}: position_bias_heads = {rows}; valid: {heads} different numbers below {stock['heads']}"
+        )
+    tell_attention(layer, layout, index, heads, rows)
+
+
+def _resize_sublayer(layer: nn.Module, sublayer: Mapping[str, Any], counts: Mapping[str, int], features: int) -> None:
+    """Cut the maps of a sub-layer down to `counts` of each part and the output projection to `features`."""
+    for path, parts in sublayer["inputs"]:
+        resize(layer.get_submodule(path), outputs=sum(counts[part] for part in parts))
+    path = sublayer["output"]
+    resize(layer.get_submodule(path), inputs=features)
+    if features == 0:
+        replace(layer, path, bias_only(layer.get_submodule(path)))
+
+
+def _shrink_experts(layer: nn.Module, index: int, mixture: Mapping[str, Any], told: Any) -> None:
+    """Cut the mixture of one layer down to `told.experts` experts."""
+    experts = layer.get_submodule(mixture["experts"])
+    _check_count(index, "experts", told.experts, int(experts.num_experts))
+    for module, names in ((experts, mixture["weights"]), (layer.get_submodule(mixture["router"]), ["weight"])):
+        for name in names:
+            setattr(module, name, nn.Parameter(module.get_parameter(name).detach()[: told.experts].clone()))
+    tell_experts(layer, mixture, told.experts)
+
+
+def check(layer: int, stock: Mapping[str, int], heads: Any, groups: Any) -> None:
+    """Refuse counts of heads that no slicing of the layer can lead to."""
+    _check_count(layer, "attention_heads", heads, stock["heads"])
+    _check_count(layer, "key_value_heads", groups, stock["groups"])
     if heads * stock["groups"] != groups * stock["heads"]:
         raise ValueError(
             f"layer {layer}: attention_heads = {heads} with key_value_heads = {groups}; "
             f"valid: {stock['heads'] // stock['groups']} for each, since only whole groups can be sliced"
         )
+
+
+def _check_count(layer: int, name: str, count: Any, most: int) -> None:
+    """Refuse a count that is not a whole number from 0 to that of the stock model."""
+    if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count <= most:
+        raise ValueError(f"layer {layer}: {name} = {count!r}; valid: a whole number from 0 to {most}")
 
 
 def tell_attention(
@@ -128,6 +175,61 @@ def tell_attention(
         setattr(attention, "bias_heads", list(bias_heads))  # noqa: B010  # of no type that a module's attributes have
     for attribute, counted in layout["counters"].items():
         setattr(attention, attribute, {"heads": heads, "features": heads * size}[counted])
+
+
+def tell_experts(layer: nn.Module, mixture: Mapping[str, Any], count: int) -> None:
+    """Bring the router and the experts of a layer in line with the number of experts that are left.
+
+    Args:
+        layer: the layer, whose weights have been cut.
+        mixture: names of its modules.
+        count: experts that are left; a token gets all of them where they are fewer than it would get.
+    """
+    router: Any = layer.get_submodule(mixture["router"])
+    experts: Any = layer.get_submodule(mixture["experts"])
+    if count == 0:
+        replace(layer, mixture["router"], NoRouter().train(router.training))
+        replace(layer, mixture["experts"], NoExperts().train(experts.training))
+        return
+    if not hasattr(router, "stock_experts"):
+        router.stock_experts = int(router.num_experts)
+        router.register_forward_hook(_padded, prepend=True)  # before those hooks that record logits
+    router.top_k = min(int(router.top_k), count)
+    router.num_experts = experts.num_experts = count
+
+
+def _padded(
+    module: nn.Module, args: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Hook: logits of -inf for experts that were removed, since the auxiliary loss stacks those of all layers."""
+    del args
+    logits, weights, index = output
+    missing: Any = module.stock_experts
+    gone = logits.new_full((len(logits), missing - logits.shape[-1]), -torch.inf)
+    return torch.cat([logits, gone], -1), weights, index
+
+
+class NoRouter(nn.Module):
+    """Stands in for the router of a layer all of whose experts were removed."""
+
+    num_experts = 0
+    top_k = 0
+
+    def forward(self, hidden_states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits, weights and indices `[tokens, 0]` for states `[tokens, hidden]`."""
+        nothing = hidden_states.new_zeros(hidden_states.shape[:-1].numel(), 0)
+        return nothing, nothing, nothing.long()
+
+
+class NoExperts(nn.Module):
+    """Stands in for the experts of a layer all of which were removed: what is left is a shared expert, or nothing."""
+
+    num_experts = 0
+
+    def forward(self, hidden_states: Tensor, *args: Any) -> Tensor:
+        """Zeros `[tokens, hidden]`."""
+        del args
+        return torch.zeros_like(hidden_states)
 
 
 def resize(module: Any, *, inputs: int | None = None, outputs: int | None = None) -> None:
@@ -207,3 +309,12 @@ def _inputs(module: Any) -> int:
 
 def _outputs(module: Any) -> int:
     return int(module.nf if isinstance(module, Conv1D) else module.out_features)
+
+
+def _has(layer: nn.Module, path: str) -> bool:
+    """Whether there is a module at `path`."""
+    try:
+        layer.get_submodule(path)
+    except AttributeError:
+        return False
+    return True

@@ -32,7 +32,7 @@ class FeatureKind(UnitKind):
 
     def attach(self, layer: Layer, site: Site, gates: Tensor, rows: int) -> RemovableHandle:
         """Multiply the input of the output projection."""
-        return self.projection(layer, site).register_forward_pre_hook(_Gate(gates, site, rows))
+        return _output(layer, site).register_forward_pre_hook(_Gate(gates, site, rows))
 
     def check(self, layer: Layer, site: Site) -> None:
         """The output projection must be as wide as the site says."""
@@ -43,13 +43,13 @@ class FeatureKind(UnitKind):
                 "it was taken from another model, or before slicing"
             )
 
-    def projection(self, layer: Layer, site: Site) -> nn.Module:
+    def projection(self, layer: Layer, site: Site) -> nn.Module | None:
         """The output projection."""
-        return layer.at(layer.below(site.path))
+        return _output(layer, site)
 
     def output_weight(self, layer: Layer, site: Site) -> Tensor:
         """The output projection's weight."""
-        return written(self.projection(layer, site))
+        return written(_output(layer, site))
 
     def watch(self, layer: Layer, site: Site, take: Callable[[Tensor], None]) -> RemovableHandle:
         """Hand on what goes into the output projection."""
@@ -57,7 +57,7 @@ class FeatureKind(UnitKind):
         def hand_on(_: nn.Module, args: tuple[Any, ...]) -> None:
             take(args[0])
 
-        return self.projection(layer, site).register_forward_pre_hook(hand_on)
+        return _output(layer, site).register_forward_pre_hook(hand_on)
 
     @torch.no_grad()
     def fold(self, layer: Layer, site: Site, gates: Tensor) -> None:
@@ -73,7 +73,7 @@ class FeatureKind(UnitKind):
         for projection in self.sublayer(layer).inputs:
             module = layer.at(projection.path)
             cut(module, outputs=_rows(projection, features(module)[1], site, keep))
-        output = self.projection(layer, site)
+        output = _output(layer, site)
         cut(output, inputs=keep[site.owner].nonzero().flatten())
         if not bool(keep.any()):
             replace(layer.module, layer.below(site.path), bias_only(output))
@@ -81,7 +81,7 @@ class FeatureKind(UnitKind):
     def weights(self, layer: Layer, site: Site) -> Iterable[WeightShare]:
         """Rows of the maps into the sub-layer with their biases, and columns of the output projection."""
         width = site.widths.astype(np.float64)
-        output = self.projection(layer, site)
+        output = _output(layer, site)
         yield WeightShare(output.get_parameter("weight"), width * features(output)[1])
         for projection in self.sublayer(layer).inputs:
             module: Any = layer.at(projection.path)
@@ -108,6 +108,7 @@ class _Gate:
     rows: int
 
     def __call__(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The projection's arguments, the first one multiplied."""
         del module
         x: Tensor = args[0]
         # Repeating rather than indexing: its gradient is a plain sum, deterministic on every device.
@@ -115,12 +116,26 @@ class _Gate:
         factor = own.repeat_interleave(self.site.block, -1)[..., : self.site.width]
         if factor.ndim == 1:
             return (_scaled(x, factor), *args[1:])
-        batch = len(factor) * self.rows
-        # Some families (OPT) join batch and positions before the FFN: [batch * positions, width].
-        if (len(x) != batch) if x.ndim > 2 else (len(x) % batch):
-            raise InputError(f"{len(factor)} samples of {self.rows} rows are {batch} rows, not {len(x)}")
-        by_row = factor.repeat_interleave(self.rows, 0).unsqueeze(1)
-        return (_scaled(x.reshape(batch, -1, self.site.width), by_row).reshape(x.shape), *args[1:])
+        return (by_row(x, factor, self.rows), *args[1:])
+
+
+def by_row(x: Tensor, factor: Tensor, rows: int) -> Tensor:
+    """Multiply each row by the factors of its sample; `rows` consecutive batch rows make one sample.
+
+    Args:
+        x: `[batch, positions, width]` or `[batch * positions, width]`.
+        factor: `[samples, width]` or `[samples, 1]`.
+        rows: as said.
+
+    Raises:
+        InputError: a batch that is not `samples * rows` rows long.
+    """
+    batch = len(factor) * rows
+    # Some families (OPT) join batch and positions before the FFN: [batch * positions, width].
+    if (len(x) != batch) if x.ndim > 2 else (len(x) % batch):
+        raise InputError(f"{len(factor)} samples of {rows} rows are {batch} rows, not {len(x)}")
+    own = factor.repeat_interleave(rows, 0).unsqueeze(1)
+    return _scaled(x.reshape(batch, -1, x.shape[-1]), own).reshape(x.shape)
 
 
 def _scaled(x: Tensor, factor: Tensor) -> Tensor:
@@ -139,10 +154,15 @@ def _rows(projection: Projection, total: int, site: Site, keep: Tensor) -> Tenso
     return keep[torch.arange(total // parts) // block].repeat(parts).nonzero().flatten()
 
 
-def single_site(kind: UnitKind, layer: Layer, sublayer: str, block: int) -> Iterator[Site]:
+def single_site(kind: FeatureKind, layer: Layer, sublayer: str, block: int) -> Iterator[Site]:
     """The site of a layer whose sub-layer is cut into units of `block` features; none where no feature is left."""
-    output = getattr(layer.row, sublayer).output
+    output = kind.sublayer(layer).output
     width = features(layer.at(output))[0]
     count = -(-width // block)
     if count:
         yield Site(f"{layer.path}.{output}", layer.index, kind, slice(0, count), block, width, sublayer)
+
+
+def _output(layer: Layer, site: Site) -> nn.Module:
+    """The output projection."""
+    return layer.at(layer.below(site.path))

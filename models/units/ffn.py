@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
 import numpy as np
+from torch import nn
 
 from walras.errors import InputError
 from walras.models.architectures import Layer
@@ -23,6 +24,7 @@ class FFN(FeatureKind):
 
     neurons: int = 32
     name: ClassVar[str] = "ffn"
+    plural: ClassVar[str] = "ffn"
     letter: ClassVar[str] = "F"
     finest: ClassVar[bool] = True
 
@@ -31,23 +33,27 @@ class FFN(FeatureKind):
             raise InputError(f"block = {self.neurons!r}; valid: a whole number of neurons, 1 or more")
 
     def sublayer(self, layer: Layer) -> SubLayer:
-        """The FFN."""
-        return layer.row.ffn
+        """The FFN that every token passes: in a mixture of experts the shared one."""
+        return layer.ffn or layer.row.ffn
 
     def sites(self, layer: Layer) -> Iterable[Site]:
-        """One."""
-        return single_site(self, layer, "ffn", self.neurons)
+        """One, or none in a mixture of experts without a shared one."""
+        return () if layer.ffn is None else single_site(self, layer, "ffn", self.neurons)
+
+    def projection(self, layer: Layer, site: Site) -> nn.Module | None:
+        """The output projection; of a shared expert none, since a gate multiplies what it writes before it is added."""
+        return super().projection(layer, site) if layer.mixture is None else None
 
     def macs(self, layer: Layer, site: Site, length: int) -> Mapping[str, Amounts]:
         """The maps into the FFN and the one out of it."""
         width = site.widths.astype(np.float64)
         inside = np.zeros(len(site))
-        for projection in layer.row.ffn.inputs:
+        for projection in self.sublayer(layer).inputs:
             read, wrote = features(layer.at(projection.path))
             rows = wrote // len(projection.parts) * width / site.width
             for _ in projection.parts:
                 inside += length * read * rows
-        out = length * width * features(self.projection(layer, site))[1]
+        out = length * width * self.output_weight(layer, site).shape[0]
         return {"ffn_in": Amounts.of_own(inside), "ffn_out": Amounts.of_own(out)}
 
     def layout(self, row: Architecture) -> Mapping[str, Any]:
@@ -55,6 +61,6 @@ class FFN(FeatureKind):
         return {"ffn": sublayer_layout(row.ffn)}
 
     def counts(self, layer: Layer, config: Any) -> Mapping[str, Any]:
-        """Neurons."""
+        """Neurons; 0 in a mixture of experts without a shared one."""
         del config
-        return {"ffn_neurons": features(layer.at(layer.row.ffn.output))[0]}
+        return {"ffn_neurons": 0 if layer.ffn is None else features(layer.at(layer.ffn.output))[0]}

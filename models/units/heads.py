@@ -25,7 +25,8 @@ _MOST = 16  # up to so many units a latency table has every count
 class Heads(FeatureKind):
     """A query head or, under grouped-query attention, a group of query heads with the key and value that they share.
 
-    Only whole groups can be removed.
+    Only whole groups can be removed. Where a norm spans the queries of all heads (OLMoE), leaving one out would change
+    the others: the unit is the whole attention.
     """
 
     name: ClassVar[str] = "head"
@@ -47,7 +48,8 @@ class Heads(FeatureKind):
         heads = keep.repeat_interleave(site.block // head_size(layer)).nonzero().flatten()
         bias_heads: list[int] | None = None
         if layer.row.head_bias:
-            before = getattr(attention, "bias_heads", range(len(keep)))  # where heads have been cut before
+            stock = range(site.width // head_size(layer))
+            before = getattr(attention, "bias_heads", stock)  # where heads have been cut before
             bias_heads = [before[i] for i in heads.tolist()]
         tell_attention(layer.module, attention_layout(layer.row), site.layer, len(heads), bias_heads)
 
@@ -65,12 +67,12 @@ class Heads(FeatureKind):
             found |= {part: Amounts.of_own(length * read * rows) for part in projection.parts}
         for part in ("scores", "mix"):
             found[part] = Amounts.of_own(length * length * width)
-        return found | {"output": Amounts.of_own(length * width * features(self.projection(layer, site))[1])}
+        return found | {"output": Amounts.of_own(length * width * self.output_weight(layer, site).shape[0])}
 
     def weights(self, layer: Layer, site: Site) -> Iterable[WeightShare]:
         """As other features; norms of queries and keys, which Qwen3 keeps inside attention, go with the last head."""
         yield from super().weights(layer, site)
-        maps = [layer.at(p.path) for p in layer.row.heads.inputs] + [self.projection(layer, site)]
+        maps = [layer.at(path) for path in (*(p.path for p in layer.row.heads.inputs), layer.row.heads.output)]
         known = {id(p) for module in maps for p in module.parameters()}
         for p in layer.at(layer.row.attention).parameters():
             if id(p) not in known:
@@ -123,6 +125,8 @@ def _group_width(layer: Layer) -> int:
     queries = features(layer.at(layer.row.heads.output))[0]
     if queries == 0:
         return head
+    if layer.row.joined:
+        return queries
     key = _key(layer.row)
     groups = features(layer.at(key.path))[1] // len(key.parts) // head
     if groups == 0 or queries % (groups * head):

@@ -1,12 +1,14 @@
 """All kinds of unit by name. A new one is one file with one class, and one entry here."""
 
+from walras.models.units.block import Block
+from walras.models.units.expert import Experts
 from walras.models.units.ffn import FFN
 from walras.models.units.heads import Heads
 from walras.models.units.kind import UnitKind
 from walras.registry import Registry
 
-UNIT_KINDS: Registry[UnitKind] = Registry("unit kind", UnitKind, texts=("name",))  # type: ignore[type-abstract]
-for _kind in (Heads, FFN):  # in the order of units within a layer
+UNIT_KINDS: Registry[UnitKind] = Registry("unit kind", UnitKind, texts=("name",))
+for _kind in (Heads, FFN, Experts, Block):  # in the order of units within a layer
     UNIT_KINDS.add(_kind)
 
 
