@@ -31,7 +31,7 @@ def told(one: "Field[Any]", value: Any) -> Any:
 
     A recipe that there is none of is told as `none`, for without a recipe in the file the default one would be taken.
     """
-    kind = one.metadata.get("registry")
+    kind = one.metadata.get("registry") or ""
     if isinstance(value, tuple):
         return [_told_item(kind, item) for item in value]
     if isinstance(value, Mapping):

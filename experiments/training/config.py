@@ -1,111 +1,137 @@
 """Settings of a training run; checked before anything is loaded."""
 
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Any, final
 
-import yaml
-
 from walras.errors import InputError, UnknownNameError
-from walras.experiments.config import setting, typed, whole
+from walras.experiments.recipes import RECIPES, Recipe, find_recipe
+from walras.experiments.setting_names import NONE, canonical_names, told
+from walras.experiments.settings import (
+    as_tree,
+    as_yaml,
+    flat,
+    leaf_values,
+    nested,
+    read_settings,
+    section,
+    setting,
+    whole,
+)
+from walras.experiments.spec import RunSpec, SubjectSpec
+from walras.experiments.training.sections import CLEARED, EconomySpec, OptimiserSpec, RowsSpec, TrainMarketSpec
 
-COSTS = ("macs", "literal", "invariant")
-TAXED = ("both", "heads", "ffn")
-PRECISIONS = ("no", "bf16", "fp16")
 DEVICES = ("auto", "cpu")
+_EARLIER = {"travel": "gate_logit_range", "values": "init_gates_by_value"}
+_SUBJECT = ("model", "task", "data", "length", "batch_size", "device", "trust_remote_code")
+_MARKET = ("mechanism", "valuation", "label_free", "rounds", "schedule", "repair")
 
 
 @final
 @dataclass(frozen=True)
 class TrainConfig:
-    """One training run on one task. Every field is a key of a config file and an option."""
+    """One training run on one task. `parse` makes it from whatever is given."""
 
-    model: str = setting("sentence-transformers/all-MiniLM-L6-v2", "Folder or hub id of a transformer.")
-    task: str = setting("pairs", "Task by name, or FILE.py:Class.")
-    data: str | None = setting(None, "Folder or file with the task's data.")
     budget: float = setting(0.5, "Share of the dense model's compute that may be used at the end; 1 keeps every unit.")
-    pricing: str = setting(
-        "cleared", "Source of the price: cleared, shadow-price, dual-ascent, tax, FILE.py:Class; or none."
+    recipe: str | Recipe | None = setting(
+        None, "Remove units before training by a recipe of `walras list recipes`; no price then."
     )
-    price: float | None = setting(None, "The tax: units of the loss for the dense model's whole compute.")
-    rise: str = setting("constant", "How a tax comes in: constant, linear or quadratic.")
-    mechanism: str = setting("ShadowPrice", "Rule of a market that clears during training, by name, or FILE.py:Class.")
-    valuation: str = setting("partial-fisher", "What a unit is worth, when training begins or a market clears.")
-    label_free: bool = setting(True, "Value units without the task's labels.")
-    values: bool = setting(True, "Whether gates begin in the order of values; else all alike.")
-    rounds: int = setting(4, "Clearings of such a market.")
-    schedule: str = setting("geometric", "How its supply shrinks: linear, geometric or constant.")
-    recipe: str | None = setting(None, "Remove units before training by a recipe of `walras compare`; no price then.")
-    cost: str = setting("macs", "What is priced: expected macs, or activations, literal (Eq. 2) or invariant.")
-    taxed: str = setting("both", f"Whose compute is priced: {', '.join(TAXED)}.")
-    priced: float = setting(0.25, "Share of the steps in which a price is paid; then units are settled and cut out.")
-    repair: str = setting("least_squares", "What becomes of the weights when units leave: none, or by name.")
-    epochs: int = setting(3, "Passes over the training rows.")
-    rate: float = setting(5e-5, "Learning rate of the weights at its peak.")
-    travel: float = setting(20.0, "How far a gate's log-odds can go while a price is paid; their rate follows.")
-    ascent: float = setting(1.0, "Rate of dual ascent, times the loss that training begins with.")
-    warmup: float = setting(0.1, "Share of the steps in which the rate rises; then it falls linearly to 0.")
-    decay: float = setting(0.01, "Weight decay of AdamW.")
-    distil: float = setting(0.0, "Weight of the divergence from the dense model's predictions; 0: no distillation.")
-    held_out: float = setting(0.1, "Share of the training rows (1,000 at most) by which the best weights are chosen.")
-    patience: int = setting(4, "Evaluations without gain after which training stops; there are two an epoch.")
-    limit: int | None = setting(None, "Training rows at most, chosen at random.")
-    block: int = setting(32, "FFN neurons that trade as one unit.")
-    length: int = setting(128, "Tokens of a sequence: texts are cut there, and compute is counted for it.")
-    sentences: int = setting(512, "Sentences with which units are valued.")
-    batch_size: int = setting(32, "Samples a step, over all processes.")
     seed: int = setting(0, "Seed of everything random.")
-    device: str = setting("auto", "cpu, or auto: a GPU where there is one.")
-    precision: str = setting("no", f"Mixed precision: {', '.join(PRECISIONS)}.")
-    save_every: int = setting(200, "Steps between checkpoints.")
-    trust_remote_code: bool = setting(False, "Let code that comes with a checkpoint run.")
+    subject: SubjectSpec = section(SubjectSpec, "Network and task")
+    economy: EconomySpec = section(EconomySpec, "Price of compute")
+    market: TrainMarketSpec = section(TrainMarketSpec, "Market and values")
+    optimiser: OptimiserSpec = section(OptimiserSpec, "Optimiser")
+    rows: RowsSpec = section(RowsSpec, "Rows, evaluation, checkpoints")
 
     def __post_init__(self) -> None:
-        for name, least in (("rounds", 1), ("epochs", 1), ("patience", 1), ("block", 1), ("length", 4),
-                            ("sentences", 2), ("batch_size", 1), ("seed", 0), ("save_every", 1)):  # fmt: skip
-            whole(name, getattr(self, name), least, 2**32 - 1 if name == "seed" else None)
-        if self.limit is not None:
-            whole("limit", self.limit, 2, None)
-        for name, known in (("cost", COSTS), ("taxed", TAXED), ("precision", PRECISIONS), ("device", DEVICES)):
-            if getattr(self, name) not in known:
-                raise UnknownNameError(name, getattr(self, name), known)
-        for name, low, high in (("priced", 0.0, 1.0), ("warmup", 0.0, 1.0), ("held_out", 0.0, 0.5)):
-            if not low <= getattr(self, name) <= high:
-                raise InputError(f"{name} is {getattr(self, name)!r}; it must be a share from {low:g} to {high:g}")
-        for name, positive in (("rate", True), ("travel", True), ("ascent", True), ("decay", False),
-                               ("distil", False)):  # fmt: skip
-            value = getattr(self, name)
-            if not 0 <= value < math.inf or (positive and not value):
-                raise InputError(f"{name} is {value!r}; it must be a number {'above' if positive else 'of at least'} 0")
-        self._check_prices()
-
-    def _check_prices(self) -> None:
-        """Refuse settings that contradict each other."""
-        if self.recipe is not None and self.pricing == "cleared":  # the default gives way
-            object.__setattr__(self, "pricing", "none")
-        if self.recipe is not None and self.pricing != "none":
-            raise InputError(f"recipe {self.recipe} removes units before training, and {self.pricing} during it")
-        if self.price is not None and not 0 <= self.price < math.inf:
-            raise InputError(f"price is {self.price!r}; it must be a number of at least 0")
-        if self.pricing == "tax" and self.price is None:
-            raise InputError("pricing is tax and there is no price; give one: --price 0.1")
-        if self.pricing != "tax" and self.price is not None:
-            raise InputError(f"price is {self.price:g}, and pricing is {self.pricing}, which finds its own")
-        if self.cost != "macs" and self.pricing != "tax":
-            raise InputError(f"cost is {self.cost}, whose price is a tax; pricing is {self.pricing}")
-        if (self.cost, self.taxed) == ("invariant", "heads"):
-            raise InputError("cost is invariant, which has no term for heads, and taxed is heads; use both or ffn")
+        whole("seed", self.seed, 0, 2**32 - 1)
+        if self.subject.device not in DEVICES:
+            raise UnknownNameError("device", self.subject.device, DEVICES)
+        if self.recipe is not None and self.economy.pricing != NONE:
+            raise InputError(
+                f"recipe {self.recipe_name} removes units before training, and {self.economy.pricing_name} during it"
+            )
 
     @staticmethod
-    def of(settings: Mapping[str, Any]) -> "TrainConfig":
-        """Settings from a file or the command line.
+    def parse(given: Mapping[str, Any]) -> "TrainConfig":
+        """Settings as given on the command line, in a file or in a call, sections inside or taken apart.
+
+        With a recipe there is no price by default.
 
         Raises:
-            InputError, UnknownNameError: a wrong value or key.
+            InputError, UnknownNameError: whatever is wrong with a key or a value, the nearest valid one named.
         """
-        return TrainConfig(**typed(settings, TrainConfig))
+        values = canonical_names(flat(_converted(given), TrainConfig), TrainConfig)
+        recipe = find_recipe(values.get("recipe"))
+        values["recipe"] = _kept(values.get("recipe"), recipe)
+        if recipe is not None and values.get("pricing") in (None, CLEARED):
+            values["pricing"] = NONE  # the default gives way
+        return nested(values, TrainConfig)
+
+    @staticmethod
+    def read(path: str | Path, given: Mapping[str, Any]) -> "TrainConfig":
+        """Settings of a YAML file, or of an earlier run's `config.yaml`; what is `given` besides comes first.
+
+        Raises:
+            InputError, UnknownNameError: as `parse`, or a file that cannot be read.
+        """
+        return TrainConfig.parse({**read_flat(path), **flat(_converted(given), TrainConfig)})
+
+    def with_values(self, **values: Any) -> "TrainConfig":
+        """The same with other values of some fields, whichever section they are in."""
+        return nested({**leaf_values(self), **values}, TrainConfig)
 
     def as_yaml(self) -> str:
-        """The settings as a config file."""
-        return yaml.safe_dump(asdict(self), sort_keys=False, allow_unicode=True)
+        """The settings as `config.yaml` has them; `parse` makes the same run of it."""
+        return as_yaml(self.tree)
+
+    @cached_property
+    def tree(self) -> dict[str, Any]:
+        """The settings as plain data, objects by their names."""
+        return as_tree(self, told)
+
+    @property
+    def recipe_name(self) -> str | None:
+        """The recipe by name."""
+        return self.recipe.name if isinstance(self.recipe, Recipe) else self.recipe
+
+    def run_spec(self) -> RunSpec:
+        """The market of these settings: that of the recipe, played before training, or else the one during it.
+
+        What a recipe says comes before the settings of the market in training.
+        """
+        own = leaf_values(self)
+        given = {name: own[name] for name in (*_SUBJECT, "budget", "seed", "units", "block", "sentences")}
+        if self.recipe is None:
+            given |= {name: own[name] for name in _MARKET}
+        return RunSpec.parse({**given, "recipe": self.recipe})
+
+
+def read_flat(path: str | Path) -> dict[str, Any]:
+    """Settings of a file by the names of their fields, those of earlier versions by today's.
+
+    Raises:
+        InputError, UnknownNameError: a file that cannot be read, a key that is no setting.
+    """
+    return flat(_converted(read_settings(path)), TrainConfig)
+
+
+def _converted(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Given settings, those with names of earlier versions under their present ones.
+
+    Raises:
+        InputError: one under both names.
+    """
+    for before, now in _EARLIER.items():
+        if before in given and now in given:
+            raise InputError(f"{before} is an earlier name of {now}, and both are given; leave {before} out")
+    return {_EARLIER.get(key, key): value for key, value in given.items()}
+
+
+def _kept(given: Any, recipe: Recipe | None) -> Any:
+    """What settings keep of a recipe: a text by which it is found again, unless the user gave an object."""
+    if recipe is None or not isinstance(given, str):
+        return recipe
+    return given if Path(given).suffix in (".yaml", ".yml") else RECIPES.spelled(given)
