@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from walras.errors import InputError
-from walras.mechanisms.solvers.kwon_latency import StepFit, kwon_latency_search
+from walras.mechanisms.solvers.kwon_latency import StepFit, fit_steps, kwon_latency_search
 
 
 def latency(keep: NDArray[np.bool_], kinds: Any, layers: Any, heads: StepFit, ffn: StepFit) -> float:
@@ -101,3 +101,33 @@ def test_free_units_and_bad_input() -> None:
     for bad in ((0, 1.0, 1.0), (1, -1.0, 1.0), (1, 1.0, float("nan"))):
         with pytest.raises(InputError, match="threshold"):
             StepFit(*bad)
+
+
+@pytest.mark.parametrize(
+    "fit", [StepFit(1, 2.0, 0.5), StepFit(3, 2.0, 0.5), StepFit(6, 0.0, 1.0), StepFit(8, 4.0, 0.0)]
+)
+def test_exact_times_are_recovered(fit: StepFit) -> None:
+    found = fit_steps(np.array([fit(n) for n in range(1, 9)]))
+    assert found.threshold == fit.threshold
+    assert [found.base, found.slope] == pytest.approx([fit.base, fit.slope])
+
+
+def test_least_squares_against_a_grid() -> None:
+    times = np.array([2.0, 2.2, 1.9, 3.1, 3.9, 5.2])
+    counts = np.arange(1, 7)
+    found = fit_steps(times)
+
+    def error(fit: StepFit) -> float:
+        return float(sum((fit(int(n)) - t) ** 2 for n, t in zip(counts, times, strict=True)))
+
+    others = [StepFit(t, b, a) for t in counts.tolist() for b in np.linspace(0, 4, 81) for a in np.linspace(0, 2, 81)]
+    assert error(found) <= min(error(other) for other in others)
+    assert found.threshold == 3
+
+
+def test_falling_times_have_no_slope() -> None:
+    assert fit_steps(np.array([3.0, 2.0, 1.0])) == StepFit(3, 2.0, 0.0)
+    assert fit_steps(np.array([2.0])) == StepFit(1, 2.0, 0.0)
+    for times in (np.array([]), np.array([-1.0]), np.array([np.nan])):
+        with pytest.raises(InputError, match="times are"):
+            fit_steps(times)

@@ -12,15 +12,17 @@ import torch
 from torch import nn
 
 from walras.errors import InputError
-from walras.models import Site, compact, inventory
+from walras.models import RESOURCES, UNIT_KINDS, Site, Workload, compact, inventory
 from walras.models.architectures import ARCHITECTURES, layer_paths
 from walras.models.resources import latency_measure
-from walras.models.resources.latency import Latency, latency
-from walras.models.resources.latency_measure import anchored, isotonic, measure, sample_batch
+from walras.models.resources.latency import find_table, latency, use_by_table
+from walras.models.resources.latency_curves import anchored, isotonic
+from walras.models.resources.latency_measure import measure
+from walras.models.resources.latency_setting import sample_batch
 from walras.models.resources.latency_table import Curve, Setting, read_table
 from walras.models.units.projections import features
 
-CONSTANT = 5.0
+CONSTANT, SIZE = 5.0, Workload(2, 9)
 
 
 def simulated(model: Any) -> float:
@@ -83,19 +85,19 @@ def test_marginal_by_rank(clock: list[int], tiny: Any) -> None:
 def test_the_cache_is_by_setting_and_mended_where_damaged(clock: list[int], tiny: Any, tmp_path: Path) -> None:
     model = tiny("bert").model
     units = inventory(model)
-    first = latency(model, units, batch=2, length=9)
+    first = find_table(model, SIZE)
     (file,) = (tmp_path / "cache").iterdir()
-    assert read_table(file) == first.table
-    assert file.name == first.table.name
+    assert read_table(file) == first
+    assert file.name == first.name
     latency(model, units, batch=3, length=9)
     latency(model.double(), units, batch=2, length=9)
     model.float()
     assert len(list((tmp_path / "cache").iterdir())) == 3
     file.write_text(file.read_text()[:50])
     count = len(clock)
-    assert latency(model, units, batch=2, length=9).table == first.table
+    assert find_table(model, SIZE) == first
     assert len(clock) == count + 2
-    assert read_table(file) == first.table
+    assert read_table(file) == first
 
 
 @pytest.mark.parametrize(
@@ -113,9 +115,9 @@ def test_a_table_from_elsewhere_is_refused(
 ) -> None:
     model = tiny("bert").model
     units = inventory(model)
-    own = latency(model, units, batch=2, length=9).table
+    own = find_table(model, SIZE)
     own.write(tmp_path / "own.json")
-    assert latency(model, units, 2, 9, tmp_path / "own.json").table == own
+    assert find_table(model, SIZE, tmp_path / "own.json") == own
     replace(own, setting=replace(own.setting, **change)).write(tmp_path / "other.json")
     with pytest.raises(InputError, match=message):
         latency(model, units, 2, 9, tmp_path / "other.json")
@@ -123,7 +125,7 @@ def test_a_table_from_elsewhere_is_refused(
 
 def test_a_table_of_another_network_and_files_that_hold_none(clock: list[int], tiny: Any, tmp_path: Path) -> None:
     model, other, file = tiny("bert").model, tiny("gpt2").model, tmp_path / "table.json"
-    latency(model, inventory(model), 2, 9).table.write(file)
+    find_table(model, SIZE).write(file)
     with pytest.raises(InputError, match="network of other shapes"):
         latency(other, inventory(other), 2, 9, file)
     sound = json.loads(file.read_text())
@@ -147,7 +149,7 @@ def test_a_table_of_another_network_and_files_that_hold_none(clock: list[int], t
 @pytest.mark.parametrize(("batch", "length"), [(0, 9), (2, 0), (True, 9), (2, 1.5)])
 def test_sizes_are_whole_numbers(batch: Any, length: Any, tiny: Any) -> None:
     model = tiny("bert").model
-    with pytest.raises(InputError, match=r"latency (batch|length) = .*; valid: a whole number"):
+    with pytest.raises(InputError, match=r"(batch|length) = .*; valid: a whole number"):
         latency(model, inventory(model), batch, length)
 
 
@@ -160,9 +162,10 @@ def test_sizes_are_whole_numbers(batch: Any, length: Any, tiny: Any) -> None:
         ("ffn", 2, [1, 2]),
     ],
 )
-def test_grid_of_counts(kind: Any, count: int, expected: list[int]) -> None:
-    site = Site("path", 0, kind, slice(5, 5 + count), 1, count)
-    assert [*latency_measure._grid(site)] == expected
+def test_grid_of_counts(kind: str, count: int, expected: list[int]) -> None:
+    made = UNIT_KINDS.make(kind)
+    site = Site("path", 0, made, slice(5, 5 + count), 1, count, "heads")
+    assert [*made.timed_counts(site)] == expected
 
 
 def test_isotonic_by_hand() -> None:
@@ -201,12 +204,12 @@ def test_noise_never_makes_more_units_cheaper(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setattr(latency_measure, "interleaved", noisy)
     model = tiny("bert").model
     units = inventory(model, block=8)
-    table = measure(model, 2, 9)
+    table = measure(model, SIZE)
     assert isinstance(table.setting, Setting)
-    assert (Latency(table, np.diff(next(iter(table.curves.values())).ms), units).steps >= 0).all()
+    assert (use_by_table(model, units, table).steps >= 0).all()
     monkeypatch.setattr(latency_measure, "interleaved", lambda functions, *_, **__: [1.0] * len(functions))
     with pytest.raises(InputError, match="latency cannot be measured here"):
-        measure(model, 2, 9)
+        measure(model, SIZE)
 
 
 def test_on_the_clock(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,8 +225,23 @@ def test_on_the_clock(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert len(told) == 1
     assert 0 < found.fixed < found.dense
     assert found.used(np.ones(len(units), dtype=bool)) == pytest.approx(found.dense)
-    assert len(found.table.curves) == 3  # attention to all tokens, attention to near ones, FFN
+    assert len(read_table(next(tmp_path.iterdir())).curves) == 3  # attention to all tokens, attention to near ones, FFN
     after = dict(model.named_parameters())
     assert all(id(after[name]) == place and torch.equal(after[name], old) for name, (place, old) in before.items())
     assert len(layer_paths(model)) == 3
     assert sample_batch(tiny("vit").model, 2, 5)["pixel_values"].shape == (2, 3, 8, 8)
+
+
+def test_by_name_with_a_table_and_for_other_kinds(clock: list[int], tiny: Any, tmp_path: Path) -> None:
+    model = tiny("bert").model
+    find_table(model, SIZE).write(tmp_path / "own.json")
+    units, heads, blocks = (inventory(model, kinds, 8) for kinds in (None, ["head"], ["block"]))
+    resource = RESOURCES.make(f"latency:batch=2,table={tmp_path / 'own.json'}")
+    told: list[str] = []
+    fine, some, whole = (resource.measure(model, u, Workload(length=9), told.append) for u in (units, heads, blocks))
+    assert fine.dense == pytest.approx(some.dense) == pytest.approx(whole.dense)
+    assert some.fixed == pytest.approx(CONSTANT + 3 * (0.01 + 0.2 + 0.002 * 40))  # whose FFNs are not for sale
+    for layer in range(3):
+        keep = blocks.layer != layer
+        assert whole.used(keep) == pytest.approx(simulated(compact(model, blocks, keep)))
+    assert told == []  # nothing was measured
