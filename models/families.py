@@ -69,6 +69,7 @@ class Architecture:
     joined: bool = False  # whether a norm spans the queries of all heads, which can only be removed together then
     mixture: Mixture | None = None  # in the place of the FFN
     functional: bool = True  # its attention goes through transformers' AttentionInterface
+    multiplier: str = ""  # setting by which what a sub-layer writes is multiplied before it is added to the stream
     streams_if: Mapping[str, object] = field(default_factory=dict)  # settings without which `stream` is elsewhere
     along_tokens: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """An encoder layer's arguments, beside the states, with a dimension of tokens, and these; decoders have none."""
@@ -231,7 +232,7 @@ _ROWS = {
     "granitemoe": replace(
         _LLAMA,
         mixture=Mixture("block_sparse_moe.router", "block_sparse_moe.experts", selected_first=True),
-        streams_if={"residual_multiplier": 1.0},
+        multiplier="residual_multiplier",
     ),
     "vit": _VIT,
     "deit": _VIT,

@@ -120,7 +120,7 @@ def _resize_sublayer(layer: nn.Module, sublayer: Mapping[str, Any], counts: Mapp
 
 def _shrink_experts(layer: nn.Module, index: int, mixture: Mapping[str, Any], told: Any) -> None:
     """Cut the mixture of one layer down to `told.experts` experts."""
-    experts = layer.get_submodule(mixture["experts"])
+    experts: Any = layer.get_submodule(mixture["experts"])
     _check_count(index, "experts", told.experts, int(experts.num_experts))
     for module, names in ((experts, mixture["weights"]), (layer.get_submodule(mixture["router"]), ["weight"])):
         for name in names:

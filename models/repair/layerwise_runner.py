@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from walras.errors import InputError
-from walras.models.architectures import architecture, layer_paths, submodule
+from walras.models.architectures import architecture, layer_paths, submodule, transformer
 from walras.models.objective import Batch
 from walras.models.repair.hooks import Stop, handing_on, take_from
 from walras.models.repair.streams import inputs, real_tokens
@@ -25,7 +25,7 @@ class Stream(NamedTuple):
 
     features: Tensor  # [tokens, width] into the output projection, gates applied
     output: Tensor  # [tokens, hidden] out of it, bias included
-    total: Tensor  # [tokens, hidden], the residual stream that the output was added to
+    total: Tensor  # [tokens, hidden], the residual stream that the output was added to, in units of the output
 
 
 @final
@@ -75,6 +75,7 @@ class LayerwiseRunner:
             if getattr(config, name, value) != value:
                 raise InputError(f"weights of models with {name} = {getattr(config, name)} cannot be repaired yet")
         self.advance_to(site.layer)
+        scale = float(getattr(transformer(model).config, self._row.multiplier)) if self._row.multiplier else 1.0
         below, stream = self._layers[site.layer], getattr(self._row, site.sublayer).stream
         projection = submodule(model, site.path)
         where = submodule(model, f"{below}.{stream}" if stream else below)
@@ -87,7 +88,8 @@ class LayerwiseRunner:
             ]
             with self.starting_at(place):
                 self._run(model, batch, handles)
-            yield Stream(**{name: real_tokens(tensor, batch) for name, tensor in found.items()})
+            rows = {name: real_tokens(tensor, batch) for name, tensor in found.items()}
+            yield Stream(rows["features"], rows["output"], rows["total"] / scale)
 
     @torch.no_grad()
     def advance_to(self, layer: int, settled: Tensor | None = None) -> None:

@@ -12,15 +12,27 @@ from walras.models.objective import Batch
 from walras.models.units.inventory import Inventory, sites_and_layers
 
 
+def refittable(model: nn.Module, inventory: Inventory) -> tuple[bool, ...]:
+    """Per site, whether its units own features of an output projection, which a repair can re-fit.
+
+    Experts do not: a router chooses who writes.
+    """
+    return tuple(site.kind.projection(layer, site) is not None for site, layer in sites_and_layers(model, inventory))
+
+
 @contextmanager
 def features(model: nn.Module, inventory: Inventory) -> Iterator[list[Tensor]]:
     """Within the context, the features of every site at the last forward pass, one tensor per site.
 
-    Entered within `gated`, the gates have been applied.
+    Entered within `gated`, the gates have been applied. Sites that are not `refittable` have empty ones.
     """
     seen = [torch.empty(0)] * len(inventory.sites)
-    places = [*sites_and_layers(model, inventory)]
-    handles = [site.kind.watch(layer, site, partial(seen.__setitem__, i)) for i, (site, layer) in enumerate(places)]
+    places = zip(sites_and_layers(model, inventory), refittable(model, inventory), strict=True)
+    handles = [
+        site.kind.watch(layer, site, partial(seen.__setitem__, i))
+        for i, ((site, layer), watched) in enumerate(places)
+        if watched
+    ]
     try:
         yield seen
     finally:

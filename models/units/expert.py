@@ -71,7 +71,8 @@ class Experts(UnitKind):
         router: Any = layer.at(mixture.router)
         hook = _Gate(gates, site, rows, _routing(router, mixture))
         # Before other hooks, so that the logits that transformers records for its auxiliary loss are the gated ones.
-        return router.register_forward_hook(hook, prepend=True)
+        handle: RemovableHandle = router.register_forward_hook(hook, prepend=True)
+        return handle
 
     def output_weight(self, layer: Layer, site: Site) -> Tensor:
         """What the neurons of all experts write, `[hidden, experts * neurons]`; a token uses those of its k experts."""

@@ -41,6 +41,7 @@ SIZES = {
 SPECIAL = {"bos_token_id": 2, "eos_token_id": 3}
 IMAGE = {"image_size": 8, "patch_size": 4, "num_channels": 3}
 GROUPS = {**SPECIAL, "num_attention_heads": 6, "num_key_value_heads": 3, "head_dim": 4, "attention_bias": True}
+QWEN_MOE = {**GROUPS, "num_experts": 5, "moe_intermediate_size": 32, "shared_expert_intermediate_size": 20}
 CAUSAL = AutoModelForCausalLM
 RECIPES = {
     "bert": Recipe(),
@@ -58,6 +59,13 @@ RECIPES = {
     "mistral": Recipe(CAUSAL, {**GROUPS, "sliding_window": 6}),
     "qwen2": Recipe(CAUSAL, {**SPECIAL, "num_attention_heads": 6, "num_key_value_heads": 3}),
     "qwen3": Recipe(CAUSAL, GROUPS),
+    "mixtral": Recipe(CAUSAL, {**GROUPS, "num_local_experts": 5, "num_experts_per_tok": 2}),
+    "qwen2_moe": Recipe(CAUSAL, {**QWEN_MOE, "num_experts_per_tok": 3, "mlp_only_layers": [1]}),
+    "qwen3_moe": Recipe(CAUSAL, {**QWEN_MOE, "num_experts_per_tok": 2, "mlp_only_layers": [0], "norm_topk_prob": True}),
+    "olmoe": Recipe(CAUSAL, {**SPECIAL, "num_experts": 5, "num_experts_per_tok": 2}),
+    "granitemoe": Recipe(
+        CAUSAL, {**GROUPS, "num_local_experts": 5, "num_experts_per_tok": 2, "residual_multiplier": 0.7}
+    ),
     "vit": Recipe(AutoModelForImageClassification, IMAGE),
     "deit": Recipe(AutoModelForImageClassification, {**IMAGE, "architectures": ["DeiTForImageClassification"]}),
 }
@@ -80,10 +88,12 @@ class Tiny:
         return {name: value[index : index + 1] for name, value in self.batch.items()}
 
 
-def build(family: str, attention: str = "eager", dtype: torch.dtype = torch.float32) -> Tiny:
+def build(family: str, attention: str = "eager", dtype: torch.dtype = torch.float32, experts: str = "eager") -> Tiny:
     """Random weights and biases everywhere, so that nothing a slice forgets is zero by chance."""
     recipe = RECIPES[family]
     config = AutoConfig.for_model(family, **{**SIZES, **recipe.sizes}, attn_implementation=attention)
+    if ARCHITECTURES[family].mixture is not None:
+        config._experts_implementation = experts
     torch.manual_seed(0)
     model = recipe.auto.from_config(config).eval()
     with torch.no_grad():
@@ -103,17 +113,21 @@ def build(family: str, attention: str = "eager", dtype: torch.dtype = torch.floa
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that asks for `family` runs for every row, with `attention` under all that the row's models have.
+    """A test that asks for `family` runs for every dense row, with `attention` under all that the row's models have.
 
-    One that asks for `decoder` runs for the families that generate text.
+    One that asks for `moe` runs for every row with a mixture of experts, one that asks for `decoder` for the dense
+    families that generate text.
     """
-    if {"family", "attention"} <= set(metafunc.fixturenames):
-        pairs = [(family, kind) for family in ARCHITECTURES for kind in RECIPES[family].attentions]
-        metafunc.parametrize(("family", "attention"), pairs)
-    elif "family" in metafunc.fixturenames:
-        metafunc.parametrize("family", list(ARCHITECTURES))
-    elif "decoder" in metafunc.fixturenames:
-        metafunc.parametrize("decoder", [name for name, recipe in RECIPES.items() if recipe.auto is CAUSAL])
+    dense = [name for name, row in ARCHITECTURES.items() if row.mixture is None]
+    asked = set(metafunc.fixturenames)
+    for fixture, families in (("family", dense), ("moe", [name for name in ARCHITECTURES if name not in dense])):
+        if {fixture, "attention"} <= asked:
+            pairs = [(name, kind) for name in families for kind in RECIPES[name].attentions]
+            metafunc.parametrize((fixture, "attention"), pairs)
+        elif fixture in asked:
+            metafunc.parametrize(fixture, families)
+    if "decoder" in asked:
+        metafunc.parametrize("decoder", [name for name in dense if RECIPES[name].auto is CAUSAL])
 
 
 @pytest.fixture(scope="session", autouse=True)
