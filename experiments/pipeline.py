@@ -74,7 +74,7 @@ def run_plan(
         costs = UnitCosts.measure(subject, plan, partial(_told, progress))
         market = open_market(plan, subject, costs, network, extras)
         if folder is not None:
-            market.on(market.last_event, Recorder(folder, plan.spec))
+            market.on("played", Recorder(folder, plan.spec))
         play(market, progress)
         place = None if folder is None else folder.path
         outcome = conclude(market, plan, subject, costs, network, place)
@@ -112,16 +112,15 @@ def open_market(plan: Plan, subject: Subject, costs: UnitCosts, network: nn.Modu
 
 
 def play(market: ComputeMarket, progress: Progress) -> None:
-    """All rounds that remain, with a bar over the batches of every round."""
-    batches, turns = market.calibration.batches, len(list(market.remaining()))
-    bar = progress.add_task("Rounds", total=turns * len(batches))
-    for turn in market.remaining():
-        progress.update(bar, description=f"Round {market.round + 1} of {turns}")
+    """All rounds that remain, each told with its price and use."""
+    rounds = len(market.sessions)
+    bar = progress.add_task("Rounds", total=rounds)
+    for _ in market.remaining():
+        progress.update(bar, description=f"Round {market.round + 1} of {rounds}")
         market.step()
         last = market.rounds[-1]
-        told = f"Round {last.round}: price {last.price:.3g}, {last.used:.1%} used"
-        progress.update(bar, completed=market.round * len(batches), description=told)
-        del turn
+        told = f"Round {last.round} of {rounds}: price {last.price:.3g}, {last.used:.1%} used"
+        progress.update(bar, advance=1, description=told)
 
 
 def conclude(
@@ -200,7 +199,7 @@ def _calibration(
 ) -> Calibration:
     """The network that is traded on, with data, a loss, and what units cost of the leading resource."""
     objective = data.objective(subject.model, plan.spec.market.label_free)
-    return Calibration(network, costs.units, objective, batches, costs.leading, subject.model)
+    return Calibration(network, costs.units, objective, batches, costs.resources[0].share, subject.model)
 
 
 def _calibration_of_task(subject: Subject, plan: Plan, costs: UnitCosts, network: nn.Module, name: str) -> Calibration:

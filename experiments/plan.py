@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, final
 
+import torch
+
 from walras.agents import STRATEGIES, VALUATIONS, Strategy, Valuation
 from walras.errors import InputError, RequirementError
 from walras.experiments.shocks import PlannedShock, find_shocks
@@ -14,10 +16,12 @@ from walras.market.schedule import check_budget
 from walras.mechanisms import MECHANISMS, IndivisibleBids, Mechanism
 from walras.mechanisms.traits import CHAINED, SEVERAL_RESOURCES
 from walras.models.repair import REPAIRS, Repair
-from walras.models.resources import RESOURCES, Resource
+from walras.models.resources import RESOURCES
 from walras.models.units import UNIT_KINDS, UnitKind
 
 NONE = "none"
+UNIT = IndivisibleBids(torch.ones(1))
+"""What units bid, for asking a rule whether it takes such bids."""
 
 
 @final
@@ -92,9 +96,9 @@ class Plan:
 
     def _check_rule(self) -> None:
         """Refuse a rule that cannot clear the budgets: bids of whole units, several resources, chains of units."""
-        unit = IndivisibleBids.one()
+        unit = UNIT
         self.mechanism.require(unit)
-        resources = {name: RESOURCES[name] for name in self.spec.market.budget}
+        resources = {name: RESOURCES.make(name) for name in self.spec.market.budget}
         called, name = " and ".join(resources), type(self.mechanism).__name__
         if (len(resources) > 1 or self.scope.local) and SEVERAL_RESOURCES not in self.mechanism.guarantees:
             several = [
@@ -104,7 +108,7 @@ class Plan:
             raise RequirementError(
                 f"{name} cannot clear {what}: it sells one resource. Rules for several: {', '.join(several)}"
             )
-        if any(chained(resource) for resource in resources.values()) and CHAINED not in self.mechanism.clears:
+        if any(not resource.additive for resource in resources.values()) and CHAINED not in self.mechanism.clears:
             rules = [n for n, rule in MECHANISMS.items() if CHAINED in rule.clears]
             raise RequirementError(
                 f"{name} cannot clear budgets in {called}: it sells a resource of which every unit uses a fixed "
@@ -119,8 +123,3 @@ class Plan:
                 f"strategy {self.strategy.name} learns from what rounds bring, and there is {rounds} round; give it "
                 "--rounds 2 or more"
             )
-
-
-def chained(resource: type[Resource]) -> bool:
-    """Whether what a unit uses of a resource always depends on who else stays in its sub-layer."""
-    return getattr(resource, "additive", True) is False

@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import Any
 
 from walras.errors import UnknownNameError
-from walras.registry import Registry, normalised
+from walras.registry import Registry, normalised, plural
 
 _HOMES: dict[str, tuple[str, str]] = {
     "mechanism": ("walras.mechanisms", "MECHANISMS"),
@@ -37,7 +37,7 @@ def registry(kind: str) -> Registry[Any]:
     wanted = normalised(kind).replace(" ", "")
     for known, (module, name) in _HOMES.items():
         plain = known.replace(" ", "")
-        plurals = {plain, f"{plain}s", f"{plain.removesuffix('y')}ies"}
+        plurals = {plain, plural(plain)}
         if wanted in plurals:
             found: Registry[Any] = getattr(import_module(module), name)
             return found

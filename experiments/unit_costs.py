@@ -9,6 +9,7 @@ import numpy as np
 from walras.errors import InputError
 from walras.experiments.outcome import BudgetUse
 from walras.experiments.plan import Plan
+from walras.experiments.spec import MACS
 from walras.experiments.subject import Subject
 from walras.market import ComputeMarket
 from walras.models import Inventory, inventory
@@ -44,18 +45,14 @@ class UnitCosts:
         units = inventory(subject.model, plan.kinds, market.block)
         if len(units) == 0:
             raise InputError(f"{type(subject.model).__name__} has no units to trade")
-        work = Workload(market.latency_batch, subject.length, market.latency_table)
-        made = {name: RESOURCES[name].measure(subject.model, units, work, tell) for name in market.budget}
-        macs = made.get("macs") or RESOURCES["macs"].measure(subject.model, units, work, tell)
-        found = UnitCosts(units, tuple(made.values()), tuple(market.budget.values()), macs)
+        work = Workload(market.latency_batch, subject.length)
+        known = [RESOURCES.make(name, table=market.latency_table) for name in market.budget]
+        made = [resource.measure(subject.model, units, work, tell) for resource in known]
+        counted = [usage for usage in made if usage.name == MACS]
+        macs = counted[0] if counted else RESOURCES.make(MACS).measure(subject.model, units, work, tell)
+        found = UnitCosts(units, tuple(made), tuple(market.budget.values()), macs)
         found.check()
         return found
-
-    @property
-    def leading(self) -> Any:
-        """Share [n] of the dense network's leading resource that each unit uses, alone in its sub-layer."""
-        first = self.resources[0]
-        return first.marginal(np.zeros(len(self.units), dtype=np.int64)) / first.dense
 
     def check(self) -> None:
         """Refuse budgets with which not a single unit can be bought.
@@ -91,7 +88,7 @@ class UnitCosts:
         prices = None if clearing is None else market.supply.prices(clearing.price)
         found = {}
         for k, (resource, share) in enumerate(zip(self.resources, self.shares, strict=True)):
-            used = last.used if k == 0 else market.extra_budgets[-1][f"{resource.name}_used"]
+            used = last.used if k == 0 else last.figures[f"{resource.name}_used"]
             price = 0.0 if prices is None else prices[k]
             found[resource.name] = BudgetUse(
                 share, used, price, price > 0, resource.used(keep), resource.dense, resource.unit

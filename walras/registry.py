@@ -43,6 +43,11 @@ def normalised(name: str) -> str:
     return name.lower().replace("-", "").replace("_", "")
 
 
+def plural(kind: str) -> str:
+    """Of what an entry is called: mechanisms, strategies."""
+    return f"{kind.removesuffix('y')}ies" if kind.endswith("y") else f"{kind}s"
+
+
 class Registry(Mapping[str, Any], Generic[T]):
     """All entries of one kind by name; iteration is in the order in which they were added.
 
@@ -61,7 +66,7 @@ class Registry(Mapping[str, Any], Generic[T]):
     def __init__(
         self,
         kind: str,
-        base: type[T],
+        base: type[Any],  # that of T, which may be abstract
         *,
         group: str = "",
         own: bool = True,
@@ -69,7 +74,7 @@ class Registry(Mapping[str, Any], Generic[T]):
         read: Callable[[str], T | None] | None = None,
     ) -> None:
         self.kind, self.base, self.own, self.texts, self.read = kind, base, own, texts, read
-        self.group = group or f"walras.{kind.replace(' ', '_')}s"
+        self.group = group or f"walras.{plural(kind).replace(' ', '_')}"
         self._entries: dict[str, Any] = {}
         self._names: dict[str, str] = {}  # normalised name -> name
         self._origins: dict[str, str] = {}  # name -> package, of entry points
@@ -87,7 +92,7 @@ class Registry(Mapping[str, Any], Generic[T]):
             raise InputError(f"{self.kind} {own!r} can be no name; use letters, digits, - and _")
         key = normalised(own)
         if key in self._names:
-            raise InputError(f"there are two {self.kind}s of the name {self._names[key]!r}; rename one of them")
+            raise InputError(f"there are two {plural(self.kind)} of the name {self._names[key]!r}; rename one of them")
         self._names[key], self._entries[own] = own, entry
         return entry
 
