@@ -94,7 +94,7 @@ endif
 	fi; $(PIP) $$index torch
 	@echo "Installing the other packages of constraints.txt (0.3 GB)"
 	@$(PIP) setuptools
-	@$(PIP) --no-build-isolation -e '.[demo,dev,train]'
+	@$(PIP) --no-build-isolation -e '.[demo,dev,train,cluster]'
 	@rm .venv/unfinished && echo "$(CURDIR)" > .venv/installed
 
 constraints:  ## rewrite constraints.txt: the newest versions that pyproject.toml allows on Python 3.11
@@ -102,7 +102,7 @@ constraints:  ## rewrite constraints.txt: the newest versions that pyproject.tom
 	the oldest that walras runs on: make constraints PYTHON=python3.11')"
 	@rm -rf build/constraints && "$(PYTHON)" -m venv build/constraints
 	@build/constraints/bin/python -m pip install -qq --upgrade setuptools
-	@build/constraints/bin/python -m pip install -qq --no-build-isolation -e '.[demo,dev,train]' "$$(grep '^torch==' constraints.txt)"
+	@build/constraints/bin/python -m pip install -qq --no-build-isolation -e '.[demo,dev,train,cluster]' "$$(grep '^torch==' constraints.txt)"
 	@grep '^#' constraints.txt > build/constraints.txt
 	@build/constraints/bin/python -m pip freeze --all --exclude-editable --exclude pip \
 	  | sed -E '/^(nvidia-|cuda-|triton==)/d; s/^(torch==[^+]*)\+.*/\1/' >> build/constraints.txt

@@ -40,3 +40,7 @@ class UserCodeError(WalrasError):
 
 class TrainingError(WalrasError):
     """Training came to nothing: a loss that is not a number."""
+
+
+class ExecutorError(WalrasError):
+    """What jobs ran on was lost while they ran; the message names it. What had been finished stays."""

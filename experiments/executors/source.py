@@ -1,0 +1,76 @@
+"""What every executor is here: a frozen description that opens a `concurrent.futures.Executor` for a while."""
+
+from abc import ABC, abstractmethod
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager
+from importlib.util import find_spec
+from typing import ClassVar
+
+from walras.errors import InputError
+
+
+class ExecutorSource(ABC):
+    """Opens an executor; what can be named with `--executor` is derived from this.
+
+    Attributes:
+        abroad: whether the workers were started by others, or elsewhere, so that they may work in another folder and on
+            several threads.
+        ahead: how many items are handed over before the outcome of the first is waited for; None: all.
+    """
+
+    abroad: ClassVar[bool] = False
+    ahead: ClassVar[int | None] = None
+
+    @property
+    def side_by_side(self) -> int | None:
+        """How many items are worked on at once, or None where only the opened executor knows."""
+        return None
+
+    def check(self) -> None:  # noqa: B027  # most have nothing to check
+        """Find out whether it could be opened, before anything is written.
+
+        Raises:
+            InputError: it could not; the message says why.
+        """
+
+    @abstractmethod
+    def open(self) -> AbstractContextManager[Executor]:
+        """The executor; leaving the context ends what still runs, as far as the executor can end it.
+
+        Raises:
+            InputError: it cannot be opened.
+        """
+
+    def may_be_innocent(self, error: BaseException) -> bool:
+        """Whether an item ended in this error through the death of a process that others may be to blame for.
+
+        Such an item is tried again alone, after all others.
+        """
+        return False
+
+    def watch(self, executor: Executor) -> None:  # noqa: B027  # most cannot be lost
+        """Called about once a second while outcomes are waited for.
+
+        Raises:
+            ExecutorError: the executor can no longer be reached, so that no outcome will come.
+        """
+
+
+def require(package: str, executor: str) -> None:
+    """Check that a package is installed without importing it.
+
+    Raises:
+        InputError: it is not; the message has the line that installs it.
+    """
+    if find_spec(package) is None:
+        raise InputError(f"executor {executor} needs the package {package}: pip install 'walras[cluster]'")
+
+
+def check_workers(workers: object) -> None:
+    """Check a number of workers.
+
+    Raises:
+        InputError: it is no whole number of at least 1.
+    """
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+        raise InputError(f"workers is {workers!r}; it must be a whole number of at least 1")
