@@ -2,35 +2,38 @@
 
     python -m walras.experiments.benchmarks.frontier --data GLUE_FOLDER
 
-Finished cells are not run again, so that it can be interrupted. Written to the folder: frontier_TASK.csv (a row a
+Finished cells are not run again, so that it can be interrupted. Written to the folder: frontier_TASK.csv (a row per
 cell), frontier_TASK_statistics.csv (means, and paired differences to `walras`), frontier_TASK.png,
 frontier_machine.json, and frontier_TASK_cells.jsonl, the results of finished cells: `--cells FOLDER` takes what was run
 elsewhere, with the same settings, from such files.
-Cells, reports and seconds lie in a folder a task below it. The development split chooses nothing: it is only evaluated
-on.
+Cells, reports and seconds lie in a folder per task below it. The development split chooses nothing: it is only
+evaluated on.
 """
 
 import json
 import platform
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import MISSING, asdict, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
 import torch
 import typer
+import yaml
 
 from walras.errors import InputError, WalrasError
 from walras.experiments.cli.screen import fail, interrupted, output, progress_bar
+from walras.experiments.executors.processes import Processes
+from walras.experiments.executors.worker import cores
 from walras.experiments.grids.cell import Cell
-from walras.experiments.grids.compare import Comparison, compare
-from walras.experiments.grids.executor import Local, cores
-from walras.experiments.grids.sweep import Sweep
-from walras.experiments.reports.frontier_tables import print_comparison
-from walras.experiments.store.grid_folder import SweepFolder
+from walras.experiments.grids.compare import compare
+from walras.experiments.grids.grid import Grid
+from walras.experiments.grids.runner import GridResult
+from walras.experiments.grids.runs import grid_of_runs
+from walras.experiments.reports.frontier_tables import print_grid
+from walras.experiments.store.grid_folder import GridFolder
 from walras.experiments.store.run_folder import write_whole
 
 RECIPES = ("walras", "k-prune", "kwon", "michel", "magnitude", "uniform", "random")
@@ -44,27 +47,28 @@ def main(
     cells: Annotated[Path | None, typer.Option(help="Folder of frontier_TASK_cells.jsonl: results at hand.")] = None,
     only: Annotated[list[str] | None, typer.Option(help="Tasks to run. [default: both]")] = None,
     recipe: Annotated[list[str] | None, typer.Option(help="Recipes to run. [default: all]")] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes, one thread each. [default: one a core]")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes, one thread each. [default: one per core]")] = None,
     measure_latency: Annotated[bool, typer.Option("--measure-latency", help="Time the small models as well.")] = False,
 ) -> None:
     """Run all cells that are not finished; print and write the tables. Exit code 1 where a cell failed."""
     try:
-        executor = Local(cores() if workers is None else workers)
+        executor = Processes(workers)
         settings: dict[str, dict[str, Any]] = {"stsb": {"task": "stsb", "data": data}, "pairs": {"task": "pairs"}}
-        sweeps = {task: Sweep.of(recipe or RECIPES, BUDGETS, SEEDS, given) for task, given in settings.items()}
-        folders = {task: SweepFolder(out / task) for task in sweeps}
-        write_whole(out / "frontier_machine.json", json.dumps(machine(executor.workers), indent=2) + "\n")
+        vary = {"recipe": recipe or RECIPES, "budget": BUDGETS}
+        grids = {task: grid_of_runs(vary, SEEDS, given) for task, given in settings.items()}
+        folders = {task: GridFolder(out / task) for task in grids}
+        write_whole(out / "frontier_machine.json", json.dumps(machine(executor.side_by_side), indent=2) + "\n")
         failed = 0
-        for task, sweep in sweeps.items():
+        for task, grid in grids.items():
             if only and task not in only:
                 continue
             if cells is not None:
-                restore(sweep.cells, folders[task], cells / f"frontier_{task}_cells.jsonl")
-            with progress_bar() as progress, keeping(sweep.cells, folders[task], out / f"frontier_{task}_cells.jsonl"):
-                found = compare(sweep, folders[task], executor, progress, measure_latency)
+                restore(grid, folders[task], cells / f"frontier_{task}_cells.jsonl")
+            with progress_bar() as progress, keeping(grid, folders[task], out / f"frontier_{task}_cells.jsonl"):
+                found = compare(grid, folders[task], executor, progress, measure_latency)
             publish(found, out, task)
             output().print(task)
-            print_comparison(output(), found)
+            print_grid(output(), found)
             failed += len(found.failed)
     except WalrasError as error:
         fail(error)
@@ -73,8 +77,8 @@ def main(
     sys.exit(1 if failed else 0)
 
 
-def publish(found: Comparison, out: Path, task: str) -> None:
-    """Copy the tables and the picture of a finished sweep to where those of all tasks lie."""
+def publish(found: GridResult[Any], out: Path, task: str) -> None:
+    """Copy the tables and the picture of a finished grid to where those of all tasks lie."""
     for name, copy in (("frontier.csv", ".csv"), ("statistics.csv", "_statistics.csv"), ("frontier.png", ".png")):
         if found.statistics is not None:
             write_whole(out / f"frontier_{task}{copy}", (found.folder.path / name).read_bytes())
@@ -82,41 +86,54 @@ def publish(found: Comparison, out: Path, task: str) -> None:
 
 def settings_of(cell: Cell[Any]) -> dict[str, Any]:
     """What a cell's result depends on; not where the data lie, nor on which device it ran."""
-    return {name: value for name, value in asdict(cell.config).items() if name not in ("data", "device")}
+    return _without(yaml.safe_load(cell.settings.as_yaml()), ("data", "device"))
 
 
-def restore(cells: Sequence[Cell[Any]], folder: SweepFolder, file: Path) -> None:
+def restore(grid: Grid[Any], folder: GridFolder, file: Path) -> None:
     """Put the results of a file where finished cells are; those of other settings are left out.
 
     Settings that there were not yet when a result was obtained count as their defaults.
     """
     if not file.is_file():
         raise InputError(f"there is no {str(file)!r}")
-    known = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    for cell in cells:
-        usual = {f.name: f.default for f in fields(cell.config) if f.default is not MISSING}
-        wanted = settings_of(cell)
-        settings = ({k: v for k, v in (usual | row["settings"]).items() if k in wanted} for row in known)
-        found = next((row["result"] for row, own in zip(known, settings, strict=True) if own == wanted), None)
+    known: dict[str, Any] = {}
+    for line in file.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        known[_key(grid, row["settings"])] = row["result"]
+    for cell in grid.cells:
+        found = known.get(_key(grid, settings_of(cell)))
         if found is not None and not folder.finished(cell):
-            write_whole(folder.place(cell) / "config.yaml", cell.config.as_yaml())
+            write_whole(folder.place(cell) / "config.yaml", cell.settings.as_yaml())
             write_whole(folder.place(cell) / "result.json", json.dumps(found, indent=2) + "\n")
 
 
 @contextmanager
-def keeping(cells: Sequence[Cell[Any]], folder: SweepFolder, file: Path) -> Iterator[None]:
+def keeping(grid: Grid[Any], folder: GridFolder, file: Path) -> Iterator[None]:
     """Write the results of finished cells to a file, however it ends."""
     try:
         yield
     finally:
-        rows = [{"settings": settings_of(c), "result": folder.result(c)} for c in cells if folder.finished(c)]
+        rows = [{"settings": settings_of(c), "result": folder.result(c)} for c in grid.cells if folder.finished(c)]
         write_whole(file, "".join(json.dumps(row) + "\n" for row in rows))
 
 
-def machine(workers: int) -> dict[str, Any]:
+def _key(grid: Grid[Any], settings: dict[str, Any]) -> str:
+    """The key of a cell of these settings; "" where they are none of now."""
+    try:
+        return str(Cell({}, 0, grid.experiment.resolve(settings)).key)
+    except WalrasError:
+        return ""
+
+
+def _without(tree: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """Nested settings without some of them."""
+    return {k: _without(v, names) if isinstance(v, dict) else v for k, v in tree.items() if k not in names}
+
+
+def machine(workers: int | None) -> dict[str, Any]:
     """What the figures were taken on."""
     return {
-        "cpu": _cpu(), "cores": cores(), "workers": workers, "threads a worker": 1, "system": platform.platform(),
+        "cpu": _cpu(), "cores": cores(), "workers": workers, "threads per worker": 1, "system": platform.platform(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None, "python": platform.python_version(),
         **{name: version(name) for name in ("torch", "transformers", "numpy", "scipy")},
     }  # fmt: skip

@@ -4,14 +4,12 @@
 
 MiniLM, `fisher` values of 64 training sentences, taken anew in each of 12 rounds at the final budget with re-entry, so
 that learners learn from the network's own answers; no repair. Means over the last third of the rounds, by the true
-values of the round. Seed by seed; the same command goes on after an interruption. Written to populations.csv: a row a
+values of the round. The same command goes on after an interruption. Written to populations.csv: a row per
 run. `--rows FILE` takes rows of runs that were finished elsewhere from such a file.
 """
 
 import sys
-from collections.abc import Sequence
-from contextlib import closing
-from itertools import product
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,13 +18,14 @@ import typer
 
 from walras.errors import InputError, WalrasError
 from walras.experiments.cli.screen import fail, interrupted, output, progress_bar
-from walras.experiments.config import RunConfig
+from walras.experiments.executors.processes import Processes
 from walras.experiments.grids.cell import Cell
-from walras.experiments.grids.compare import RunCell
-from walras.experiments.grids.executor import Executor, Local, cores
-from walras.experiments.run import Progress
-from walras.experiments.store.grid_folder import SweepFolder
-from walras.experiments.store.run_folder import write_whole
+from walras.experiments.grids.grid import Grid
+from walras.experiments.grids.runner import run_cells
+from walras.experiments.grids.runs import grid_of_runs
+from walras.experiments.spec import RunSpec, SubjectSpec
+from walras.experiments.store.grid_folder import GridFolder
+from walras.experiments.store.run_folder import read_result, write_whole
 
 RULES = ("ShadowPrice", "PayAsBidAuction", "VCG", "PostedPrice", "AscendingClock")
 POPULATIONS = (
@@ -37,28 +36,26 @@ BUDGETS = (0.6, 0.4)
 ROUNDS, LAST = 12, 4
 KEY = ["rule", "population", "budget", "seed"]
 
-RunCells = Sequence[Cell[RunConfig]]
-
 
 def main(
     data: Annotated[str, typer.Option(help="Folder in the GLUE layout.")],
     seeds: Annotated[int, typer.Option(help="Seeds of the calibration and of the agents.", min=1)] = 3,
     out: Annotated[Path, typer.Option(help="Folder of the runs and of populations.csv.")] = Path("runs/populations"),
-    model: Annotated[str, typer.Option(help="Folder or hub id.")] = RunConfig().model,
+    model: Annotated[str, typer.Option(help="Folder or hub id.")] = SubjectSpec().model,
     rows: Annotated[Path | None, typer.Option(help="populations.csv with runs that are finished.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes, one thread each. [default: one a core]")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes, one thread each. [default: one per core]")] = None,
     limit: Annotated[int | None, typer.Option(help="Runs at most, for a part of the table.", min=1)] = None,
 ) -> None:
     """Play what has not been played, print the means, write all rows. Exit code 1 where a run failed."""
     try:
-        cells, folder, given = grid(data, seeds, model), SweepFolder(out / "runs"), known(rows)
-        wanted = [cell for cell in cells if key(cell) not in given and not folder.finished(cell)][:limit]
+        runs, folder, given = grid(data, seeds, model), GridFolder(out / "runs"), known(rows)
+        wanted = [cell for cell in runs.cells if key(cell) not in given and not folder.finished(cell)][:limit]
         failed = 0
         try:
             with progress_bar() as progress:
-                failed = play(wanted, folder, Local(cores() if workers is None else workers), progress)
+                failed = run_cells(runs, folder, wanted, Processes(workers), progress)
         finally:
-            found = [row(c, folder) if folder.finished(c) else given.get(key(c)) for c in cells]
+            found = [row(c, folder) if folder.finished(c) else given.get(key(c)) for c in runs.cells]
             table = pd.DataFrame([r for r in found if r is not None])
             write_whole(out / "populations.csv", table.to_csv(index=False, float_format="%.6g"))
     except WalrasError as error:
@@ -71,24 +68,19 @@ def main(
     sys.exit(1 if failed else 0)
 
 
-def grid(data: str, seeds: int, model: str) -> RunCells:
-    """All runs, seed by seed, so that an unfinished table compares the rules and populations of some seeds."""
-    return [
-        Cell(
-            f"{rule}, {population}",
-            RunConfig(
-                model=model, task="stsb", data=data, mechanism=rule, strategy=population, budget=budget, rounds=ROUNDS,
-                schedule="constant", reentry=True, sentences=64, seed=seed, probes=0,
-            ),
-        )
-        for seed, budget, rule, population in product(range(seeds), BUDGETS, RULES, POPULATIONS)
-    ]  # fmt: skip
+def grid(data: str, seeds: int, model: str) -> Grid[RunSpec]:
+    """All runs."""
+    vary = {"mechanism": RULES, "strategy": POPULATIONS, "budget": BUDGETS}
+    settings: Mapping[str, Any] = {
+        "recipe": "none", "model": model, "task": "stsb", "data": data, "rounds": ROUNDS, "schedule": "constant",
+        "reentry": True, "sentences": 64, "probes": 0,
+    }  # fmt: skip
+    return grid_of_runs(vary, seeds, settings)
 
 
-def key(cell: Cell[RunConfig]) -> tuple[Any, ...]:
+def key(cell: Cell[RunSpec]) -> tuple[Any, ...]:
     """What tells a run from all others, as in `KEY`."""
-    config = cell.config
-    return config.mechanism, config.strategy, config.budget, config.seed
+    return cell["mechanism"], cell["strategy"], cell["budget"], cell.seed
 
 
 def known(rows: Path | None) -> dict[tuple[Any, ...], dict[str, Any]]:
@@ -107,23 +99,9 @@ def known(rows: Path | None) -> dict[tuple[Any, ...], dict[str, Any]]:
         raise InputError(f"{str(rows)!r} is no table of populations: {error}") from error
 
 
-def play(waiting: RunCells, folder: SweepFolder, executor: Executor, progress: Progress) -> int:
-    """Run the cells side by side; how many failed."""
-    bar, failed = progress.add_task("Markets", total=len(waiting)), 0
-    with closing(executor.run(RunCell(folder.path.absolute()), waiting)) as outcomes:
-        for outcome in outcomes:
-            if outcome.error is None:
-                folder.forget_failure(outcome.item)
-            else:
-                folder.record_failure(outcome.item, outcome.error)
-                failed += 1
-            progress.update(bar, advance=1, description=str(outcome.item))
-    return failed
-
-
-def row(cell: Cell[RunConfig], folder: SweepFolder) -> dict[str, Any]:
+def row(cell: Cell[RunSpec], folder: GridFolder) -> dict[str, Any]:
     """A finished run in a line; revenue is a share of the welfare."""
-    rounds, found = pd.read_parquet(folder.place(cell) / "rounds.parquet").tail(LAST), folder.result(cell)
+    rounds, found = pd.read_parquet(folder.place(cell) / "rounds.parquet").tail(LAST), read_result(folder.place(cell))
     return {
         **dict(zip(KEY, key(cell), strict=True)),
         "efficiency": rounds["efficiency"].mean(), "revenue": (rounds["revenue"] / rounds["welfare"]).mean(),

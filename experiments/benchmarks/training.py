@@ -8,7 +8,7 @@ under a price (a market that clears four times in the first quarter of the steps
 removes units first and what is left is trained for the same three epochs. WikiText begins from a decoder that is
 trained already (that of small_gpt2): all cells go on from it for 2,000 blocks of 256 tokens, and so does the dense
 model, whose run is in wikitext2-dense/. Every cell is a run folder, so that the same command goes on after an
-interruption. Written to the folder: training_TASK.csv (a row a cell; columns `untrained ...` hold what a recipe left
+interruption. Written to the folder: training_TASK.csv (a row per cell; columns `untrained ...` hold what a recipe left
 before it was trained), training_TASK_statistics.csv (baselines against `cleared`), and training_TASK_cells.jsonl, the
 results of finished cells: `--cells FOLDER` takes what was run elsewhere, with the same settings, from such files.
 """
@@ -25,13 +25,15 @@ import typer
 from walras.errors import InputError, UnknownNameError, WalrasError
 from walras.experiments.benchmarks.frontier import keeping, machine, restore
 from walras.experiments.cli.screen import fail, interrupted, output, progress_bar
+from walras.experiments.executors.processes import Processes
 from walras.experiments.grids.cell import Cell
-from walras.experiments.grids.executor import Local, cores
-from walras.experiments.store.grid_folder import SweepFolder
+from walras.experiments.grids.grid import Grid
+from walras.experiments.grids.runner import conclude, run_grid
+from walras.experiments.reports.frontier_tables import print_grid
+from walras.experiments.store.grid_folder import GridFolder
 from walras.experiments.store.run_folder import write_whole
 from walras.experiments.training.config import TrainConfig
-from walras.experiments.training.grid import Grid, TrainCell, conclude, run_grid
-from walras.experiments.training.tables import print_trainings
+from walras.experiments.training.grid import TrainCell, chosen_trainings
 
 OURS = "cleared"
 BASELINES = ("k-prune", "kwon", "magnitude")
@@ -48,28 +50,32 @@ class Study:
     settings: Mapping[str, Any] = field(default_factory=dict)
     trained: bool = False  # whether cells begin from the model that is named, and not from the dense runs
 
-    def dense(self, task: str, data: str, more: Mapping[str, Any]) -> Grid:
-        """Dense models, one a seed."""
+    def dense(self, task: str, data: str, more: Mapping[str, Any]) -> Grid[TrainConfig]:
+        """Dense models, one per seed."""
         common = {"task": task, "data": data, "pricing": "none", "budget": 1.0, **self.settings, **more}
-        return Grid([Cell("dense", TrainConfig.of({**common, "seed": seed})) for seed in self.seeds])
+        return chosen_trainings([_cell("dense", {**common, "seed": seed}) for seed in self.seeds])
 
-    def starts(self, dense: Grid, folder: SweepFolder) -> Mapping[int, Path]:
+    def starts(self, dense: Grid[TrainConfig], folder: GridFolder) -> Mapping[int, Path]:
         """The model that all cells of a seed begin from."""
         if self.trained:
-            return {cell.seed: Path(cell.config.model) for cell in dense.cells}
+            return {cell.seed: Path(cell.settings.subject.model) for cell in dense.cells}
         return {cell.seed: folder.place(cell) / "model" for cell in dense.cells}
 
-    def cells(self, task: str, data: str, dense: Mapping[int, Path], more: Mapping[str, Any]) -> Grid:
+    def cells(self, task: str, data: str, dense: Mapping[int, Path], more: Mapping[str, Any]) -> Grid[TrainConfig]:
         """Ours and the baselines from the dense model of their seed; budget by budget, so that half a run tells."""
         found: list[TrainCell] = []
         for seed in self.seeds:
             common = {"task": task, "data": data, **self.settings, **more, "seed": seed, "model": str(dense[seed])}
             for budget in self.budgets:
-                found.append(Cell(OURS, TrainConfig.of({**common, "budget": budget})))
+                found.append(_cell(OURS, {**common, "budget": budget}))
                 recipes = BASELINES if budget in self.baseline_budgets else ()
-                given = {name: TrainConfig.of({**common, "recipe": name, "budget": budget}) for name in recipes}
-                found += [Cell(name, config) for name, config in given.items()]
-        return Grid(found, OURS)
+                found += [_cell(name, {**common, "recipe": name, "budget": budget}) for name in recipes]
+        return chosen_trainings(found, f"recipe={OURS}")
+
+
+def _cell(name: str, settings: Mapping[str, Any]) -> TrainCell:
+    config = TrainConfig.parse(settings)
+    return Cell({"recipe": name, "budget": config.budget}, config.seed, config)
 
 
 STUDIES = {
@@ -96,14 +102,14 @@ def main(
     only: Annotated[list[str] | None, typer.Option(help="Tasks to run. [default: all of GLUE]")] = None,
     model: Annotated[str | None, typer.Option(help="Model for cola (all-mpnet-base-v2) or wikitext2.")] = None,
     seeds: Annotated[list[int] | None, typer.Option(help="Seeds to run, in this order. [default: the study's]")] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes, one thread each. [default: one a core]")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes, one thread each. [default: one per core]")] = None,
     limit: Annotated[int | None, typer.Option(help="Training rows at most, for a small run.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs, for a small run. [default: 3]")] = None,
 ) -> None:
     """Run all cells that are not finished; print and write the tables. Exit code 1 where a cell failed."""
     try:
-        executor = Local(cores() if workers is None else workers)
-        write_whole(out / "training_machine.json", json.dumps(machine(executor.workers), indent=2) + "\n")
+        executor = Processes(workers)
+        write_whole(out / "training_machine.json", json.dumps(machine(executor.side_by_side), indent=2) + "\n")
         small = {name: value for name, value in (("limit", limit), ("epochs", epochs)) if value is not None}
         failed = 0
         for task in only or [name for name, study in STUDIES.items() if not study.trained]:
@@ -122,22 +128,22 @@ def main(
 
 
 def _study(
-    task: str, study: Study, data: str, out: Path, cells: Path | None, executor: Local, more: Mapping[str, Any]
+    task: str, study: Study, data: str, out: Path, cells: Path | None, executor: Processes, more: Mapping[str, Any]
 ) -> int:
     """One task; how many cells failed. Dense models are trained for the seeds with unfinished cells alone."""
-    folder, first = SweepFolder(out / task), SweepFolder(out / f"{task}-dense")
+    folder, first = GridFolder(out / task), GridFolder(out / f"{task}-dense")
     dense = study.dense(task, data, more)
     grid = study.cells(task, data, study.starts(dense, first), {k: v for k, v in more.items() if k != "model"})
     if cells is not None:
-        restore(grid.cells, folder, cells / f"training_{task}_cells.jsonl")
+        restore(grid, folder, cells / f"training_{task}_cells.jsonl")
     unfinished = {cell.seed for cell in grid.cells if not folder.finished(cell)}
-    wanted = Grid([cell for cell in dense.cells if cell.seed in unfinished])
+    begun = [cell for cell in dense.cells if cell.seed in unfinished]
     try:
-        with progress_bar() as progress, keeping(grid.cells, folder, out / f"training_{task}_cells.jsonl"):
-            if not wanted.cells:
+        with progress_bar() as progress, keeping(grid, folder, out / f"training_{task}_cells.jsonl"):
+            if not begun:
                 found = conclude(grid, folder)
             else:
-                found = run_grid(wanted, first, executor, progress)
+                found = run_grid(chosen_trainings(begun), first, executor, progress)
                 if not found.failed:
                     found = run_grid(grid, folder, executor, progress)
     finally:
@@ -145,7 +151,7 @@ def _study(
             if (folder.path / name).is_file():
                 write_whole(out / f"training_{task}{copy}", (folder.path / name).read_bytes())
     output().print(task)
-    print_trainings(output(), found)
+    print_grid(output(), found)
     return len(found.failed)
 
 

@@ -1,79 +1,108 @@
-"""`walras compare`: recipes x budgets x seeds, and what is left of the network in each."""
+"""`walras compare`: any settings of a run, varied, and what is left of the network in each cell."""
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from walras.experiments.cli.options import option
+from walras.experiments.cli.options import with_settings
 from walras.experiments.cli.screen import interrupted, output, progress_bar
-from walras.experiments.config import read_config
+from walras.experiments.settings import read_settings
+from walras.experiments.spec import RunSpec
+
+GRID = "What varies"
 
 
+@with_settings(RunSpec, without=("recipe", "budget", "seed"))
 def compare(
-    recipe: Annotated[list[str], typer.Option(help="Recipe by name; several times, to compare. `walras list`.")],
+    given: dict[str, Any],
+    recipe: Annotated[
+        list[str] | None, typer.Option(help="Recipe by name; several times, to compare.", rich_help_panel=GRID)
+    ] = None,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE,VALUE",
+            help="A setting and its values, such as mechanism=ShadowPrice,my_rule.py:Mine; several times for several "
+            "settings, or for more values of one. Hedge:rate=.1,window=3 and truthful=0.8,shading=0.2 are one value "
+            "each: a comma goes on with a value that has a key=value where another key=value follows.",
+            rich_help_panel=GRID,
+        ),
+    ] = None,
     budget: Annotated[
-        list[float] | None, typer.Option(help="Share of the dense model's compute; several times. [default: 0.5]")
+        list[str] | None,
+        typer.Option(
+            help="Share of the dense model: 0.5, 50%, or latency=0.6; several times. [default: 0.5]",
+            rich_help_panel=GRID,
+        ),
     ] = None,
-    seeds: Annotated[int, typer.Option(help="Draws of the calibration data, the same ones for every recipe.")] = 5,
+    seeds: Annotated[
+        int, typer.Option(help="Draws of the calibration data, the same ones for all.", rich_help_panel=GRID)
+    ] = 5,
     against: Annotated[
-        str | None, typer.Option(help="Recipe that the others are compared with. [default: walras, or the last one]")
-    ] = None,
-    model: Annotated[str | None, option("model")] = None,
-    task: Annotated[str | None, option("task")] = None,
-    data: Annotated[str | None, option("data")] = None,
-    label_free: Annotated[bool | None, option("label_free", "--label-free/--labels")] = None,
-    block: Annotated[int | None, option("block")] = None,
-    length: Annotated[int | None, option("length")] = None,
-    sentences: Annotated[int | None, option("sentences")] = None,
-    batch_size: Annotated[int | None, option("batch_size")] = None,
-    device: Annotated[str | None, option("device")] = None,
-    trust_remote_code: Annotated[
-        bool | None, option("trust_remote_code", "--trust-remote-code/--no-trust-remote-code")
+        str | None,
+        typer.Option(
+            help="What the others are compared with, seed by seed: AXIS=VALUE, or a value alone. "
+            "[default: the first value of the first axis; of recipes walras, or the last one]",
+            rich_help_panel=GRID,
+        ),
     ] = None,
     config: Annotated[
         Path | None, typer.Option(help="YAML file with settings for all cells; they go before a recipe's own.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder; one of an earlier comparison is gone on with. [default: runs/compare]")
+        Path | None, typer.Option(help="Folder; an existing comparison is resumed. [default: runs/compare]")
+    ] = None,
+    executor: Annotated[
+        str | None,
+        typer.Option(help="Where cells run: processes, serial, dask, dask:tcp://HOST:8786, mpi. [default: processes]"),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(help="Processes, one thread each; 0: none but this one. [default: one a core]")
+        int | None, typer.Option(help="Processes, one thread each; 0: none but this one. [default: one per core]")
     ] = None,
     measure_latency: Annotated[
-        bool, typer.Option("--measure-latency", help="Time the small models as well, once all cells are done.")
+        bool, typer.Option("--measure-latency", help="Time the small models as well, once the report is written.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print rows and statistics as JSON.")] = False,
 ) -> None:
-    """Compare recipes at several budgets and seeds; finished cells of an earlier, interrupted call are kept.
+    """Compare values of any setting over budgets and seeds; finished cells of an earlier, interrupted call are kept.
+
+    walras compare --recipe walras --recipe k-prune --budget 0.5 --budget 0.4
+
+    walras compare --vary mechanism=ShadowPrice,my_rule.py:Mine --vary strategy=truthful,hedge --seeds 5
 
     Exit code 1 where a cell failed; why is told in failed/ under the folder.
     """
-    given = option.given(locals())
-    for name in ("recipe", "budget"):
-        given.pop(name, None)
-
+    from walras.experiments.executors import parse_executor
+    from walras.experiments.grids.axes import read_vary
     from walras.experiments.grids.compare import as_json as told
     from walras.experiments.grids.compare import compare as run
-    from walras.experiments.grids.executor import Local, Serial
-    from walras.experiments.grids.sweep import Sweep
-    from walras.experiments.reports.frontier_tables import print_comparison
-    from walras.experiments.store.grid_folder import SweepFolder
+    from walras.experiments.grids.runs import grid_of_runs
+    from walras.experiments.reports.frontier_tables import print_grid
+    from walras.experiments.store.grid_folder import GridFolder
 
-    executor = Serial() if workers == 0 else Local() if workers is None else Local(workers)
-    folder = SweepFolder(out or Path("runs") / "compare")
-    settings = {**(read_config(config) if config else {}), **given}
-    sweep = Sweep.of(recipe, [0.5] if budget is None else budget, seeds, settings, against)
+    where = parse_executor(executor, workers)
+    folder = GridFolder(out or Path("runs") / "compare")
+    settings = {**(read_settings(config) if config else {}), **given}
+    grid = grid_of_runs(axes_of({"recipe": recipe, "budget": budget}, read_vary(vary or [])), seeds, settings, against)
     try:
         with progress_bar(not as_json) as progress:
-            found = run(sweep, folder, executor, progress, measure_latency)
+            found = run(grid, folder, where, progress, measure_latency)
     except KeyboardInterrupt:
-        done = sum(folder.finished(cell) for cell in sweep.cells)
-        interrupted(f"{done} of {len(sweep.cells)} cells are finished; the same command goes on from there")
+        done = sum(folder.finished(cell) for cell in grid.cells)
+        interrupted(f"{done} of {len(grid.cells)} cells are finished; the same command goes on from there")
     if as_json:
         print(json.dumps(told(found), indent=2))
     else:
-        print_comparison(output(), found)
+        print_grid(output(), found)
     if found.failed:
         raise typer.Exit(1)
+
+
+def axes_of(options: dict[str, list[Any] | None], varied: dict[str, list[str]]) -> dict[str, list[Any]]:
+    """Values by axis: of options that may be given several times, and of `--vary`; together where both name one."""
+    found: dict[str, list[Any]] = {name: list(values) for name, values in options.items() if values}
+    for name, values in varied.items():
+        found.setdefault(name, []).extend(values)
+    return found

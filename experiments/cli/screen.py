@@ -3,7 +3,8 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn, final
 
 from rich.console import Console
 
@@ -34,17 +35,67 @@ def interrupted(left: str) -> NoReturn:
 
 
 @contextmanager
-def progress_bar(shown: bool = True) -> Iterator["Progress"]:
-    """A progress bar on standard error, on a terminal only."""
+def progress_bar(shown: bool = True) -> Iterator["Progress | LineProgress"]:
+    """Progress on standard error: a bar on a terminal, elsewhere a line per finished step; nothing if not `shown`."""
+    console = Console(stderr=True)
+    if shown and not console.is_terminal:
+        yield LineProgress(Console(stderr=True, width=WIDE, highlight=False))
+        return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    console = Console(stderr=True)
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console, transient=True, disable=not (shown and console.is_terminal)) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not shown) as progress:
         yield progress
+
+
+@final
+@dataclass
+class _Task:
+    """How far a task has come."""
+
+    total: float | None
+    done: float = 0.0
+    told: float = 0.0  # how far it had come when a line was written
+
+
+@final
+class LineProgress:
+    """Progress for files and pipes: a line for every step that is finished and says what came of it.
+
+    A step is finished by `advance` together with a `description`: it always gets its line. `completed` with a
+    `description` is a place on the way of a long task: it gets a line for every twentieth of the way.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._tasks: list[_Task] = []
+
+    def add_task(self, description: str, *, total: float | None = None) -> int:
+        """Begin a task of so many steps."""
+        self._tasks.append(_Task(total))
+        return len(self._tasks) - 1
+
+    def update(
+        self, task_id: Any, *, advance: float | None = None, completed: float | None = None,
+        description: str | None = None, total: float | None = None,
+    ) -> None:  # fmt: skip
+        """Steps of a task are done."""
+        task = self._tasks[task_id]
+        task.total = task.total if total is None else total
+        task.done = task.done + (advance or 0.0) if completed is None else completed
+        if description is None or (advance is None and completed is None):
+            return
+        if advance is not None:
+            self._write(f"[{task.done:g}/{task.total:g}] {description}" if task.total else description)
+        elif not task.total or task.done >= task.total or task.done - task.told >= 0.05 * task.total:
+            task.told = task.done
+            self._write(f"[{task.done / task.total:4.0%}] {description}" if task.total else description)
+
+    def _write(self, line: str) -> None:
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)

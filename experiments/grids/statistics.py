@@ -1,45 +1,27 @@
-"""The table of a comparison and its statistics: means over seeds, paired differences, and how sure they are.
+"""Statistics of a grid's table: means over seeds, paired differences to a reference, and how sure they are.
 
-Seeds are draws of the calibration data. Cells of the same seed share their draw, so recipes are compared seed by seed:
-the differences vary less than the values do. Intervals are Student's, 95 %, each by itself (no correction for how many
-there are; their number is told). Over all budgets, a seed counts with its mean over the budgets, because the budgets
-of one seed share the draw as well and are no further observations.
+Seeds are draws of the calibration data. Cells of the same seed share their draw, so values on the reference's axis are
+compared seed by seed, all other axes alike: the differences vary less than the values do. Intervals are Student's,
+95 %, each by itself (no correction for how many there are; their number is told). Over all budgets, a seed counts with
+its mean over the budgets, because the budgets of one seed share the draw as well and are no further observations.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import product
 from typing import Any, final
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import ArrayLike
 from scipy.stats import t
 
 from walras.errors import UnknownNameError
+from walras.experiments.grids.axes import Reference
+from walras.experiments.grids.cell import BUDGET, SEED, shown
+from walras.experiments.grids.table import axes_of
 
-SCHEMA = pa.schema(
-    [
-        ("recipe", pa.string()),
-        ("budget", pa.float64()),  # share of the dense model's compute
-        ("seed", pa.int64()),
-        ("macs", pa.float64()),  # of the small model's layers, for one sequence
-        ("parameters", pa.int64()),  # of the whole small model
-        ("latency_ms", pa.float64()),  # of a batch; null where it was not measured
-        ("value", pa.float64()),  # the task's metric of the small model
-        ("dense", pa.float64()),  # and of the dense one
-    ]
-)
 LEVEL = 0.95
-
-
-def parquet(table: pd.DataFrame) -> bytes:
-    """The table as a parquet file; the same table gives the same bytes."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pandas(table, schema=SCHEMA, preserve_index=False).replace_schema_metadata(), sink)
-    content: bytes = sink.getvalue().to_pybytes()
-    return content
 
 
 @final
@@ -73,15 +55,24 @@ class Interval:
 @final
 @dataclass(frozen=True)
 class Statistic:
-    """A recipe at one budget: its values, and how far they lie above the reference's.
+    """One combination of labels: its values, and how far they lie above those of the reference.
 
     Budget None stands for the mean over all budgets that are shared; there is one where these are several.
     """
 
-    recipe: str
-    budget: float | None
+    labels: Mapping[str, Any] = field(hash=False)
     value: Interval | None
     difference: Interval | None  # paired by seed; None of the reference itself
+
+    @property
+    def budget(self) -> Any:
+        """The label on the axis of budgets; None over all, and where there is no such axis."""
+        return self.labels.get(BUDGET)
+
+    @property
+    def series(self) -> tuple[Any, ...]:
+        """The labels on the other axes."""
+        return tuple(label for name, label in self.labels.items() if name != BUDGET)
 
     @property
     def verdict(self) -> str:
@@ -96,7 +87,7 @@ class Statistic:
         empty = {"mean": None, "low": None, "high": None, "count": 0}
         value, difference = (asdict(i) if i else empty for i in (self.value, self.difference))
         return {
-            "recipe": self.recipe, "budget": self.budget, "seeds": value["count"],
+            **self.labels, "seeds": value["count"],
             "mean": value["mean"], "low": value["low"], "high": value["high"],
             "pairs": difference["count"], "difference": difference["mean"],
             "difference_low": difference["low"], "difference_high": difference["high"],
@@ -106,40 +97,66 @@ class Statistic:
 @final
 @dataclass(frozen=True)
 class Statistics:
-    """All recipes at all budgets, each against the reference."""
+    """All combinations of labels, each against the one that has the reference's value and is otherwise the same."""
 
-    against: str
+    against: Reference
     rows: Sequence[Statistic]
-    left_out: Sequence[float] = ()  # budgets that do not count in the mean over all
+    left_out: Sequence[Any] = ()  # budgets that do not count in the mean over all
 
     @staticmethod
-    def of(table: pd.DataFrame, against: str, shared: Collection[float] | None = None) -> "Statistics":
-        """Statistics of a table in the columns of `SCHEMA`; recipes and budgets in its order.
+    def of(table: pd.DataFrame, against: Reference, shared: Collection[Any] | None = None) -> "Statistics":
+        """Statistics of a table whose columns before `seed` are its axes; labels in its order.
 
-        Cells that are missing (failed, say) leave their seed out where they would count: out of their recipe's mean
-        and interval, out of the differences, and out of both over all budgets.
+        Cells that are missing (failed, say) leave their seed out where they would count: out of the mean and interval
+        of their combination, out of the differences, and out of both over all budgets.
 
         Args:
-            table: a row a cell.
+            table: a row per cell.
             against: the reference.
-            shared: budgets that were to be run for every recipe, which alone count in the mean over all; by default
-                those of the table.
+            shared: budgets that were to be run for every combination, which alone count in the mean over all; by
+                default those of the table.
 
         Raises:
-            UnknownNameError: no rows of the reference.
+            UnknownNameError: no such axis, or no rows of the reference.
         """
-        recipes, budgets = table["recipe"].unique().tolist(), table["budget"].unique().tolist()
-        if against not in recipes:
-            raise UnknownNameError("recipe to compare against", against, recipes)
-        values = table.pivot(index="seed", columns=["recipe", "budget"], values="value").sort_index()
+        labels = {name: table[name].unique().tolist() for name in axes_of(table)}
+        if against.axis not in labels:
+            raise UnknownNameError("axis to compare along", against.axis, labels)
+        if against.label not in labels[against.axis]:
+            known = [shown(label) for label in labels[against.axis]]
+            raise UnknownNameError(f"{against.axis} to compare against", shown(against.label), known)
+        samples = _Samples(table, list(labels))
+        budgets = labels.pop(BUDGET, [])
         among = budgets if shared is None else [budget for budget in budgets if budget in shared]
+        overall = [None] if len(among) > 1 and against.axis != BUDGET else []
         rows = []
-        for budget in [*budgets, *([None] if len(among) > 1 else [])]:
-            by_seed = {r: _of_budget(values, r, among if budget is None else [budget]) for r in recipes}
-            for recipe in recipes:
-                apart = None if recipe == against else Interval.of((by_seed[recipe] - by_seed[against]).dropna())
-                rows.append(Statistic(recipe, budget, Interval.of(by_seed[recipe].dropna()), apart))
+        for budget in [*budgets, *overall] or [None]:
+            for combination in product(*labels.values()):
+                own = dict(zip(labels, combination, strict=True))
+                counted = {BUDGET: among if budget is None else [budget]} if budgets else {}
+                value = samples.of({**{name: [label] for name, label in own.items()}, **counted})
+                place = {name: own.get(name, budget) for name in axes_of(table)}
+                apart = None
+                if place[against.axis] != against.label:
+                    reference = {name: [label] for name, label in own.items()} | counted
+                    apart = Interval.of((value - samples.of({**reference, against.axis: [against.label]})).dropna())
+                rows.append(Statistic(place, Interval.of(value.dropna()), apart))
         return Statistics(against, rows, [budget for budget in budgets if budget not in among])
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Names of the axes."""
+        return tuple(self.rows[0].labels)
+
+    @property
+    def series(self) -> list[tuple[Any, ...]]:
+        """Combinations of labels on all axes but that of budgets, in order."""
+        return list(dict.fromkeys(found.series for found in self.rows))
+
+    @property
+    def budgets(self) -> list[Any]:
+        """Labels on the axis of budgets, in order; last None, where there is a mean over all."""
+        return list(dict.fromkeys(found.budget for found in self.rows))
 
     @property
     def comparisons(self) -> int:
@@ -148,24 +165,48 @@ class Statistics:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """A row a statistic; budget is NaN over all budgets."""
+        """A row per statistic; budget is NaN over all budgets."""
         return pd.DataFrame([s.row() for s in self.rows])
 
-    def at(self, recipe: str, budget: float | None) -> Statistic:
-        """Of one recipe at one budget, or over all (None)."""
-        return next(s for s in self.rows if (s.recipe, s.budget) == (recipe, budget))
+    def at(self, *labels: Any) -> Statistic:
+        """Of one combination of labels, in the order of the axes; None for the mean over all budgets."""
+        return next(s for s in self.rows if tuple(s.labels.values()) == labels)
+
+    def of_series(self, series: tuple[Any, ...], budget: Any) -> Statistic:
+        """Of a combination of labels on the other axes, at a budget."""
+        return next(s for s in self.rows if (s.series, s.budget) == (series, budget))
+
+    def is_reference(self, series: tuple[Any, ...]) -> bool:
+        """Whether a combination has the reference's value."""
+        names = [name for name in self.axes if name != BUDGET]
+        return self.against.axis in names and series[names.index(self.against.axis)] == self.against.label
 
     def caution(self) -> str:
         """What has to be known to read the intervals, in a sentence."""
         if all(s.value is None or s.value.count < 2 for s in self.rows):
-            return "One seed a cell: no intervals, and no telling a difference from chance. Give --seeds 5."
+            return "One seed per cell: no intervals, and no telling a difference from chance. Give --seeds 5."
         several = f"{self.comparisons} comparison{'s' * (self.comparisons != 1)} with {self.against}"
-        left = ", ".join(f"{budget:g}" for budget in self.left_out)
-        note = f" Not every recipe has {left}, which the mean over all leaves out." if left else ""
+        left = ", ".join(shown(budget) for budget in self.left_out)
+        note = f" Not everything was run at {left}, which the mean over all leaves out." if left else ""
         return f"95 % intervals over seeds, differences paired by seed; {several}, each interval by itself.{note}"
 
 
-def _of_budget(values: pd.DataFrame, recipe: str, budgets: Sequence[float]) -> "pd.Series[float]":
-    """Mean [seeds] of a recipe's values over the budgets; NaN where one is missing."""
-    wanted = values.reindex(columns=pd.MultiIndex.from_product([[recipe], budgets]))
-    return wanted.mean(axis="columns", skipna=False)
+@final
+class _Samples:
+    """The values of every combination of labels by seed."""
+
+    def __init__(self, table: pd.DataFrame, axes: Sequence[str]) -> None:
+        self.axes = axes
+        self.seeds = sorted(table[SEED].unique().tolist())
+        self._by_cell: dict[tuple[Any, ...], dict[int, float]] = {}
+        for row in table[[*axes, SEED, "value"]].itertuples(index=False):
+            *labels, seed, value = row
+            self._by_cell.setdefault(tuple(labels), {})[seed] = value
+
+    def of(self, labels: Mapping[str, Sequence[Any]]) -> "pd.Series[float]":
+        """Mean [seeds] over the combinations of these labels; NaN where one of them is missing."""
+        columns = [
+            [self._by_cell.get(place, {}).get(seed, np.nan) for seed in self.seeds]
+            for place in product(*(labels[name] for name in self.axes))
+        ]
+        return pd.DataFrame(dict(enumerate(columns)), index=self.seeds).mean(axis="columns", skipna=False)

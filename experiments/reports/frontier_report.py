@@ -1,40 +1,40 @@
-"""The report of a comparison: one HTML file with its picture inside, and the picture beside it."""
+"""The report of a grid: one HTML file with its picture inside, and the picture beside it."""
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import pandas as pd
-
-from walras.experiments.config import RunConfig
-from walras.experiments.grids.cell import Cell
-from walras.experiments.grids.statistics import Statistics
-from walras.experiments.grids.sweep import Sweep
-from walras.experiments.reports.frontier_plot import frontier_picture
+from walras.experiments.grids.cell import SEED, shown
+from walras.experiments.grids.runner import GridResult
+from walras.experiments.reports.frontier_plot import frontier_picture, series_names
+from walras.experiments.reports.metric import titled
 from walras.experiments.reports.pages import write_page
-from walras.experiments.store.grid_folder import SweepFolder
+
+FIGURES = ("macs", "parameters", "latency_ms", "value", "dense")  # columns of the table that the report lists
 
 
-def write_frontier_report(
-    folder: SweepFolder,
-    sweep: Sweep,
-    table: pd.DataFrame,
-    statistics: Statistics,
-    metric: str,
-    failed: Sequence[Cell[RunConfig]],
-) -> None:
-    """Write `frontier.png` and `report.html`."""
-    alt = f"{metric} against compute, a line a recipe, and differences to {statistics.against} by budget"
+def write_frontier_report(found: GridResult[Any]) -> None:
+    """Write `frontier.png` and `report.html` of a `GridResult`; nothing where it has no statistics."""
+    statistics, table = found.statistics, found.table
+    if statistics is None:
+        return
+    metric, budget = titled(found.metric), {None: "mean of all"}
+    alt = f"{metric} against compute, and differences to {statistics.against} by budget"
+    names = series_names(statistics)
     write_page(
-        folder.path,
+        found.folder.path,
         Path(__file__).with_name("compare.html"),
         {"frontier": (frontier_picture(table, statistics, metric), alt)},
-        config=sweep.cells[0].config,
-        sweep=sweep,
+        about=found.about,
+        seeds=len(found.grid.seeds),
         metric=metric,
         dense=float(table["dense"].mean()),
-        budgets=list(dict.fromkeys(s.budget for s in statistics.rows)),
-        recipes=table["recipe"].unique().tolist(),
+        budgets=[(b, budget.get(b) or shown(b)) for b in statistics.budgets],
+        series=[(s, names[s], statistics.is_reference(s)) for s in statistics.series],
         statistics=statistics,
-        rows=table.astype(object).where(table.notna(), None).to_dict("records"),
-        failed=[(str(cell), folder.failure(cell).relative_to(folder.path)) for cell in failed],
-    )
+        axes=[*statistics.axes, SEED],
+        shown=shown,
+        rows=table[[*statistics.axes, SEED, *(n for n in FIGURES if n in table)]]
+        .astype(object).where(table.notna(), None).to_dict("records"),
+        cells=len(found.grid.cells),
+        failed=[(str(cell), found.folder.failure(cell).relative_to(found.folder.path)) for cell in found.failed],
+    )  # fmt: skip

@@ -1,49 +1,58 @@
-"""What `walras compare` prints."""
+"""What `walras compare` and grids of training runs print."""
+
+from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from walras.experiments.grids.compare import Comparison, reason
+from walras.experiments.grids.cell import BUDGET, shown
+from walras.experiments.grids.runner import GridResult, reason
 from walras.experiments.grids.statistics import Statistics
 from walras.experiments.reports.metric import titled
 
 SHOWN = 5  # failed cells that are told on the terminal
 
 
-def print_comparison(console: Console, found: Comparison) -> None:
+def print_grid(console: Console, found: GridResult[Any]) -> None:
     """Means and paired differences by budget, what failed, and where everything is."""
     place = found.folder.path
     if found.statistics is not None:
         console.print(statistics_table(found.statistics, titled(found.metric)))
-        console.print(found.statistics.caution())
+        console.print(found.statistics.caution(), markup=False)
     for cell in found.failed[:SHOWN]:
-        why = reason(found.folder.failure(cell).read_text(encoding="utf-8"))
+        file = found.folder.failure(cell)
+        why = reason(file.read_text(encoding="utf-8")) if file.is_file() else "it was not run"
         console.print(f"Failed: {cell}: {why}", style="red", markup=False, soft_wrap=True)
     if found.failed:
-        console.print(
-            f"{len(found.failed)} of {len(found.sweep.cells)} cells failed: {place / 'failed'}",
-            style="red",
-            soft_wrap=True,
-        )
+        told = f"{len(found.failed)} of {len(found.grid.cells)} cells failed: {place / 'failed'}"
+        console.print(told, style="red", markup=False, soft_wrap=True)
     if found.statistics is not None:
-        console.print(f"Report: {place / 'report.html'}   Table: {place / 'frontier.parquet'}", soft_wrap=True)
-    elif found.failed:
-        console.print(f"No statistics: {found.sweep.against} has no finished cell to compare with", soft_wrap=True)
+        told = f"Report: {place / 'report.html'}   Table: {place / 'frontier.parquet'}"
+        console.print(told, markup=False, soft_wrap=True)
+    elif found.failed or len(found.table):
+        told = f"No statistics: {found.grid.against} has no finished cell to compare with"
+        console.print(told, markup=False, soft_wrap=True)
 
 
 def statistics_table(statistics: Statistics, metric: str) -> Table:
-    """A row a recipe and budget."""
+    """A row per combination of labels, by budget."""
     table = Table(box=box.SIMPLE_HEAD)
-    for i, name in enumerate(("budget", "recipe", "seeds", metric, f"minus {statistics.against}", "")):
-        table.add_column(name, justify="left" if i in (1, 5) else "right", no_wrap=True)
-    last: float | str | None = ""
+    axes = [name for name in statistics.axes if name != BUDGET]
+    with_budgets = BUDGET in statistics.axes
+    left = [*axes, ""]
+    minus = f"minus {statistics.against}"
+    for name in (*((BUDGET,) if with_budgets else ()), *axes, "seeds", metric, minus, ""):
+        table.add_column(escape(name), justify="left" if name in left else "right", no_wrap=True)
+    last: Any = ""
     for found in statistics.rows:
-        if last not in ("", found.budget):
+        if with_budgets and last not in ("", found.budget):
             table.add_section()
-        budget = "all" if found.budget is None else f"{found.budget:g}"
         seeds = found.value.count if found.value else 0
-        cells = (str(found.value or "none"), str(found.difference or ""), found.verdict)
-        table.add_row(budget if found.budget != last else "", found.recipe, str(seeds), *cells)
+        cells = [str(found.value or "none"), str(found.difference or ""), found.verdict]
+        budget = "all" if found.budget is None else shown(found.budget)
+        first = [budget if found.budget != last else ""] if with_budgets else []
+        table.add_row(*first, *(escape(shown(label)) for label in found.series), str(seeds), *cells)
         last = found.budget
     return table

@@ -1,10 +1,10 @@
-"""The folder of a comparison: a run folder a cell, and the tables that are made of them.
+"""The folder of a grid: a run folder per cell, and the tables that are made of them.
 
 compare.yaml                which cells there are
 cells/HASH/                 the run folder of a cell
 failed/HASH.txt             why a cell failed, until it succeeds
 timings/HASH.json           how long a cell's small model takes, where that was measured
-frontier.parquet, .csv      a row a cell; statistics.csv  a row a recipe and budget
+frontier.parquet, .csv      a row per cell; statistics.csv  a row per combination of labels
 timings.csv                 seconds and milliseconds, which no two machines have in common
 frontier.png, report.html
 """
@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Protocol, final
 
 from walras.experiments.grids.cell import Cell
-from walras.experiments.store.run_folder import names_in, read_result, write_whole
+from walras.experiments.grids.sources import without_places
+from walras.experiments.store.run_folder import names_in, write_whole
 
 PARTS = (
     "compare.yaml",
@@ -39,8 +40,8 @@ class Planned(Protocol):
 
 
 @final
-class SweepFolder:
-    """Where a comparison is kept. A folder of an earlier one is gone on with: cells that it shares are not run again.
+class GridFolder:
+    """Where a grid is kept. In a folder of an earlier one, cells that are finished are not run again.
 
     Raises:
         InputError: a place that cannot be written, or that holds something else.
@@ -50,9 +51,9 @@ class SweepFolder:
         self.path = Path(path)
         names_in(path, PARTS, "which is no part of a comparison; choose another folder")
 
-    def begin(self, sweep: Planned) -> None:
+    def begin(self, grid: Planned) -> None:
         """Write which cells there are."""
-        self.write("compare.yaml", sweep.as_yaml())
+        self.write("compare.yaml", grid.as_yaml())
 
     def write(self, name: str, content: str | bytes) -> None:
         """Write a file whole or not at all."""
@@ -63,25 +64,27 @@ class SweepFolder:
         return self.path / "cells" / cell.key
 
     def finished(self, cell: Cell[Any]) -> bool:
-        """Whether the run of exactly these settings has finished."""
-        place = self.place(cell)
-        try:
-            same = (place / "config.yaml").read_text(encoding="utf-8") == cell.config.as_yaml()
-        except (OSError, UnicodeDecodeError):
-            return False
-        return same and (place / "result.json").is_file()
+        """Whether the run of exactly these settings has finished, and its result can be read."""
+        return self._same(cell) and _read(self.place(cell) / "result.json") is not None
 
-    def result(self, cell: Cell[Any]) -> dict[str, Any]:
-        """What a finished cell came to."""
-        return read_result(self.place(cell))
+    def result(self, cell: Cell[Any]) -> dict[str, Any] | None:
+        """What a cell came to; None where it has not finished."""
+        return _read(self.place(cell) / "result.json") if self._same(cell) else None
+
+    def damage(self, cell: Cell[Any]) -> str:
+        """Which file of a cell is there and cannot be read, and what is done about it; "" where all is well."""
+        for file, remedy in ((self.place(cell) / "result.json", "runs again"), (self._timing(cell), "is timed again")):
+            if file.is_file() and _read(file) is None:
+                return f"{file.relative_to(self.path)} is damaged: {cell} {remedy}"
+        return ""
 
     def record_failure(self, cell: Cell[Any], error: str) -> None:
         """Keep why a cell failed."""
-        self.write(f"failed/{cell.key}.txt", f"{cell}\n\n{cell.config.as_yaml()}\n{error}")
+        self.write(f"failed/{cell.key}.txt", f"{cell}\n\n{cell.settings.as_yaml()}\n{error}")
 
     def forget_failure(self, cell: Cell[Any]) -> None:
         """The cell has succeeded."""
-        (self.path / "failed" / f"{cell.key}.txt").unlink(missing_ok=True)
+        self.failure(cell).unlink(missing_ok=True)
 
     def failure(self, cell: Cell[Any]) -> Path:
         """Where it is told why a cell failed."""
@@ -93,8 +96,24 @@ class SweepFolder:
 
     def timing(self, cell: Cell[Any]) -> dict[str, Any] | None:
         """How long a cell's small model takes, where that was measured."""
-        file = self.path / "timings" / f"{cell.key}.json"
-        if not file.is_file():
-            return None
-        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        return found
+        return _read(self._timing(cell))
+
+    def _timing(self, cell: Cell[Any]) -> Path:
+        return self.path / "timings" / f"{cell.key}.json"
+
+    def _same(self, cell: Cell[Any]) -> bool:
+        """Whether the run in the cell's folder has its settings; the folder's name says the same of user's files."""
+        try:
+            kept = (self.place(cell) / "config.yaml").read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            return False
+        return without_places(kept) == without_places(cell.settings.as_yaml())
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    """What a JSON file maps names to; None where there is no such file, or a damaged one."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None

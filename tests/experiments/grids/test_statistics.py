@@ -5,12 +5,26 @@ from itertools import product
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from scipy.stats import ttest_1samp, ttest_rel
 
 from walras.errors import UnknownNameError
-from walras.experiments.grids.statistics import SCHEMA, Interval, Statistics, parquet
+from walras.experiments.grids.axes import Reference
+from walras.experiments.grids.statistics import Interval
+from walras.experiments.grids.statistics import Statistics as AnyStatistics
+from walras.experiments.grids.table import parquet, schema
+
+COLUMNS = ["recipe", "budget", "seed", "macs", "parameters", "latency_ms", "value", "dense"]
+
+
+class Statistics:
+    """Statistics along recipes."""
+
+    @staticmethod
+    def of(table: pd.DataFrame, against: str) -> AnyStatistics:
+        return AnyStatistics.of(table, Reference("recipe", against))
 
 
 def table(values: dict[tuple[str, float], list[float]]) -> pd.DataFrame:
@@ -19,7 +33,7 @@ def table(values: dict[tuple[str, float], list[float]]) -> pd.DataFrame:
         for (recipe, budget), sample in values.items()
         for seed, value in enumerate(sample)
     ]
-    return pd.DataFrame(rows, columns=SCHEMA.names)
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 @pytest.fixture
@@ -101,7 +115,7 @@ def test_recipes_without_variance_and_single_seeds() -> None:
     """What is the same for all seeds has an interval of no width; a single seed has none."""
     found = Statistics.of(table({("a", 0.5): [0.7] * 5, ("ours", 0.5): [0.7] * 5}), "ours")
     assert found.at("a", 0.5).difference == Interval(0, 0, 0, 5)
-    assert [s.budget for s in found.rows] == [0.5, 0.5]  # nothing to average over
+    assert found.budgets == [0.5]  # nothing to average over
     assert "; 1 comparison with ours, each" in found.caution()
     alone = Statistics.of(table({("a", 0.5): [0.7], ("ours", 0.5): [0.8]}), "ours")
     assert "no intervals" in alone.caution()
@@ -121,12 +135,65 @@ def test_order_and_number_of_comparisons(random: pd.DataFrame) -> None:
 
 
 def test_parquet_has_its_columns_and_its_bytes(random: pd.DataFrame) -> None:
-    content = parquet(random)
-    assert parquet(random.copy()) == content
-    schema = pq.read_schema(io.BytesIO(content))
-    assert schema.equals(SCHEMA, check_metadata=True)
-    assert schema.names == ["recipe", "budget", "seed", "macs", "parameters", "latency_ms", "value", "dense"]
+    """Columns and types as others have read them since the first comparisons."""
+    axes = {"recipe": ["a", "b", "ours"], "budget": [0.75, 0.5, 0.4]}
+    content = parquet(random, schema(random, axes))
+    assert parquet(random.copy(), schema(random, axes)) == content
+    kinds = [pa.string(), pa.float64(), pa.int64(), pa.float64(), pa.int64(), pa.float64(), pa.float64(), pa.float64()]
+    expected = pa.schema(list(zip(COLUMNS, kinds, strict=True)))
+    assert pq.read_schema(io.BytesIO(content)).equals(expected, check_metadata=True)
     read = pd.read_parquet(io.BytesIO(content))
     assert read["latency_ms"].isna().all()
     assert pq.read_table(io.BytesIO(content))["latency_ms"].null_count == len(random)
     pd.testing.assert_frame_equal(read.drop(columns="latency_ms"), random.drop(columns="latency_ms"), check_dtype=False)
+
+
+def test_a_column_per_axis() -> None:
+    rows = [("r", True, 2, "macs=0.5,latency=0.6", 0, 1.0, 1, None, 0.5, 0.9)]
+    names = ["mechanism", "label_free", "rounds", "budget", *COLUMNS[2:]]
+    labels = {name: [label] for name, label in zip(names[:4], rows[0], strict=False)}
+    found = schema(pd.DataFrame(rows, columns=names), labels)
+    assert [found.field(name).type for name in names[:4]] == [pa.string(), pa.bool_(), pa.int64(), pa.string()]
+
+
+def along(axes: list[str], values: dict[tuple[object, ...], list[float]]) -> pd.DataFrame:
+    """A table of these values by labels, a seed each."""
+    rows = [
+        (*labels, seed, 1.0, 1, None, value, 0.9) for labels, own in values.items() for seed, value in enumerate(own)
+    ]
+    return pd.DataFrame(rows, columns=[*axes, *COLUMNS[2:]])
+
+
+def test_along_another_axis_the_others_are_held_equal() -> None:
+    """Hedge against truthful: 3 - 1 and 5 - 2 under A, 10 - 20 and 10 - 22 under B."""
+    values: dict[tuple[object, ...], list[float]] = {
+        ("A", "truthful"): [1, 2], ("A", "hedge"): [3, 5], ("B", "truthful"): [20, 22], ("B", "hedge"): [10, 10],
+    }  # fmt: skip
+    found = AnyStatistics.of(along(["mechanism", "strategy"], values), Reference("strategy", "truthful"))
+    for mechanism, mean in (("A", 2.5), ("B", -11.0)):
+        apart = found.at(mechanism, "hedge").difference
+        assert apart is not None
+        assert (apart.mean, apart.count) == (mean, 2)
+        assert (apart.low, apart.high) == pytest.approx((mean - 6.3531, mean + 6.3531), rel=1e-4)
+        assert found.at(mechanism, "truthful").difference is None
+    assert found.at("B", "hedge").verdict == "below"
+    assert (found.comparisons, found.budgets) == (2, [None])
+    assert found.frame.columns[:3].tolist() == ["mechanism", "strategy", "seeds"]
+    assert [found.is_reference(s) for s in found.series] == [True, False, True, False]
+
+
+def test_budgets_may_be_compared_with_one_of_them() -> None:
+    values: dict[tuple[object, ...], list[float]] = {
+        (0.75,): [4, 5, 6], (0.5,): [1, 2, 3], (0.25,): [0, 1, float("nan")]
+    }  # fmt: skip
+    found = AnyStatistics.of(along(["budget"], values), Reference("budget", 0.75))
+    half, quarter = found.at(0.5).difference, found.at(0.25).difference
+    assert half is not None
+    assert quarter is not None
+    assert (half.mean, half.count, quarter.mean, quarter.count) == (-3, 3, -4, 2)
+    assert found.budgets == [0.75, 0.5, 0.25]  # a mean over what is compared would say nothing
+
+
+def test_an_axis_that_the_table_has_not(random: pd.DataFrame) -> None:
+    with pytest.raises(UnknownNameError, match="unknown axis to compare along 'strategy'"):
+        AnyStatistics.of(random, Reference("strategy", "a"))

@@ -1,0 +1,44 @@
+"""What a worker does with a cell that is a run."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import final
+
+from walras.experiments.grids.cell import Cell
+from walras.experiments.pipeline import run_plan
+from walras.experiments.plan import Plan
+from walras.experiments.spec import RunSpec, SubjectSpec
+from walras.experiments.store.grid_folder import GridFolder
+from walras.experiments.store.run_folder import RunFolder
+from walras.experiments.subject import Subject
+
+
+@final
+@dataclass(frozen=True)
+class RunCell:
+    """The job of a worker: one cell from its settings to its run folder."""
+
+    out: Path
+
+    def __call__(self, cell: Cell[RunSpec]) -> None:
+        """Run the cell anew, on the network of the last cell where that is the same."""
+        cell.check_sources()
+        folder = RunFolder(GridFolder(self.out).place(cell), overwrite=True)
+        run_plan(Plan.from_spec(cell.settings), subject_of(cell.settings.subject), folder)
+
+
+def subject_of(spec: SubjectSpec) -> Subject:
+    """The subject of the last call where the settings are the same, else loaded and measured.
+
+    Cells come ordered by these settings, so that a process loads each network once.
+    """
+    try:
+        return _kept(spec)
+    except TypeError:  # a task object that cannot be hashed
+        return Subject.load(spec)
+
+
+@lru_cache(maxsize=1)
+def _kept(spec: SubjectSpec) -> Subject:
+    return Subject.load(spec)

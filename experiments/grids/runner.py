@@ -1,0 +1,138 @@
+"""Running a grid: what is finished is left alone, what fails is recorded, and tables are made of the rest."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any, Generic, final
+
+import pandas as pd
+
+from walras.experiments.executors import ExecutorSource, outcomes
+from walras.experiments.grids.cell import SEED, Cell, S
+from walras.experiments.grids.earlier import adopt_earlier
+from walras.experiments.grids.grid import Grid
+from walras.experiments.grids.statistics import Statistics
+from walras.experiments.grids.table import RESULT, parquet, schema
+from walras.experiments.progress import Progress, Silent, say
+from walras.experiments.store.grid_folder import GridFolder
+
+
+@final
+@dataclass(frozen=True)
+class GridResult(Generic[S]):
+    """What a grid came to."""
+
+    grid: Grid[S]
+    folder: GridFolder
+    table: pd.DataFrame  # a row per finished cell: its labels, its seed, and what its experiment measures
+    statistics: Statistics | None  # None where no cell of the reference has finished
+    metric: Mapping[str, Any]  # of the first finished cell: name, and whether higher is better
+    about: Mapping[str, Any] = field(default_factory=dict)  # of the first finished cell: its whole result
+    failed: Sequence[Cell[S]] = ()  # cells that have not finished
+
+
+def run_grid(
+    grid: Grid[S], folder: GridFolder, executor: Executor | ExecutorSource | str | None = None,
+    progress: Progress | None = None,
+) -> GridResult[S]:  # fmt: skip
+    """Run what is not finished, and write the tables, of what has finished where it is interrupted.
+
+    A cell that fails is recorded with its traceback, and the rest goes on. A damaged file counts as a cell that has
+    not finished, and is told. The tables depend on the cells alone: not on the order in which they ran, nor on how
+    often the grid was interrupted.
+    """
+    progress = progress or Silent()
+    adopted = adopt_earlier(grid.experiment, grid.cells, folder)
+    folder.begin(grid)
+    if adopted:
+        say(progress, f"{adopted} cell(s) of an earlier version are kept")
+    for note in (*grid.notes, *filter(None, map(folder.damage, grid.cells))):
+        say(progress, note)
+    try:
+        run_cells(grid, folder, unfinished(grid, folder), executor, progress)
+        for cell in grid.cells:
+            if finished(grid, folder, cell):
+                folder.forget_failure(cell)
+    finally:
+        found = conclude(grid, folder)
+    return found
+
+
+def run_cells(
+    grid: Grid[S], folder: GridFolder, waiting: Sequence[Cell[S]], executor: Executor | ExecutorSource | str | None,
+    progress: Progress,
+) -> int:  # fmt: skip
+    """Run some cells of a grid in the order given, and record those that fail; how many they are."""
+    bar = progress.add_task("Cells" if waiting else "All cells are finished", total=len(grid.cells))
+    progress.update(bar, completed=len(grid.cells) - len(waiting))
+    failed = 0
+    with closing(outcomes(executor, grid.experiment.job(folder.path.absolute()), waiting)) as ended:
+        for outcome in ended:
+            told = _settle(grid, folder, outcome.item, outcome.error)
+            failed += folder.failure(outcome.item).is_file()
+            progress.update(bar, advance=1, description=told)
+    return failed
+
+
+def unfinished(grid: Grid[S], folder: GridFolder) -> list[Cell[S]]:
+    """Cells that are to be run, those that share a network one after the other."""
+    waiting = [cell for cell in grid.cells if not finished(grid, folder, cell)]
+    subjects = [grid.experiment.subject(cell.settings) for cell in waiting]
+    order = {subject: i for i, subject in enumerate(dict.fromkeys(subjects))}
+    return [waiting[i] for i in sorted(range(len(waiting)), key=lambda i: order[subjects[i]])]
+
+
+def finished(grid: Grid[S], folder: GridFolder, cell: Cell[S]) -> bool:
+    """Whether a cell has a result from which its row can be made."""
+    result = folder.result(cell)
+    try:
+        return result is not None and bool(grid.experiment.row(cell, result, {}))
+    except (KeyError, TypeError, AttributeError):  # a file with other content
+        return False
+
+
+def conclude(grid: Grid[S], folder: GridFolder, timed: bool = False) -> GridResult[S]:
+    """Write the tables of the finished cells; with the times of their small models, where those are asked for."""
+    done = [cell for cell in grid.cells if finished(grid, folder, cell)]
+    results = [folder.result(cell) or {} for cell in done]
+    times = [(folder.timing(cell) or {}) if timed else {} for cell in done]
+    places = [{**cell.labels, SEED: cell.seed} for cell in done]
+    rows = [
+        {**place, **{k: v for k, v in grid.experiment.row(cell, result, timing).items() if k not in place}}
+        for place, cell, result, timing in zip(places, done, results, times, strict=True)
+    ]
+    table = pd.DataFrame(rows, columns=None if rows else [*grid.axes, SEED, *(name for name, _ in RESULT)])
+    table = table.astype({name: float for name in table if len(table) and table[name].isna().all()})
+    seconds = [
+        {**place, "seconds": result.get("seconds"), **timing}
+        for place, result, timing in zip(places, results, times, strict=True)
+    ]
+    folder.write("frontier.parquet", parquet(table, schema(table, grid.axes)))
+    folder.write("frontier.csv", table.to_csv(index=False, float_format="%.8g"))
+    folder.write("timings.csv", pd.DataFrame(seconds).to_csv(index=False, float_format="%.6g"))
+    statistics = None
+    if any(place[grid.against.axis] == grid.against.label for place in places):
+        statistics = Statistics.of(table, grid.against, grid.shared_budgets)
+        folder.write("statistics.csv", statistics.frame.to_csv(index=False, float_format="%.8g"))
+    about = results[0] if results else {}
+    failed = [cell for cell in grid.cells if cell not in done]
+    return GridResult(grid, folder, table, statistics, about.get("metric", {"name": ""}), about, failed)
+
+
+def reason(error: str) -> str:
+    """The last line of a traceback."""
+    lines = [line for line in error.splitlines() if line.strip()]
+    return lines[-1].rpartition("walras.errors.")[2] if lines else "for no reason told"
+
+
+def _settle(grid: Grid[S], folder: GridFolder, cell: Cell[S], error: str | None) -> str:
+    """Record what became of a cell, and say it in a line."""
+    result = folder.result(cell) if error is None else None
+    if result is not None and finished(grid, folder, cell):
+        folder.forget_failure(cell)
+        metric = result["metric"]
+        return f"{cell}: {metric['name']} {metric['value']:.4f} in {result['seconds']:.0f} s"
+    error = error or "walras.errors.WalrasError: it left no result that can be read\n"
+    folder.record_failure(cell, error)
+    return f"{cell}: failed, {reason(error)}"
