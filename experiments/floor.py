@@ -10,9 +10,18 @@ from walras.agents import Calibration, Strategy, UnitAgent, Valuation
 from walras.errors import InputError
 from walras.experiments.budgets import Budgets
 from walras.experiments.config import RunConfig
-from walras.market import ComputeMarket, Shock, budget_path
+from walras.market import (
+    ComputeMarket,
+    Phase,
+    Probes,
+    RepairWeights,
+    Shock,
+    SublayerSessions,
+    SwapRefinement,
+    budget_path,
+)
 from walras.mechanisms import Mechanism
-from walras.models import Inventory, Macs, inventory, macs
+from walras.models import Inventory, Usage, inventory, macs
 from walras.models.objective import Batch, Objective
 from walras.models.repair.repair import Repair
 
@@ -67,7 +76,7 @@ class Floor:
 
     model: nn.Module
     units: Inventory
-    macs: Macs
+    macs: Usage
 
     @staticmethod
     def of(model: nn.Module, block: int, length: int) -> "Floor":
@@ -76,7 +85,7 @@ class Floor:
         Raises:
             InputError: the model has no units, or no positions for a sequence of that length.
         """
-        units = inventory(model, block)
+        units = inventory(model, block=block)
         if len(units) == 0:
             raise InputError(f"{type(model).__name__} has no heads and no FFN neurons to trade")
         check_length(model, length)
@@ -111,18 +120,22 @@ class Floor:
         rearranged: bool = False,
         dense: nn.Module | None = None,
         repair: Repair | None = None,
-        record: Callable[[ComputeMarket], None] | None = None,
+        record: Callable[..., object] | None = None,
         shocks: Sequence[Shock] = (),
         scope: str = "global",
         probes: int = 0,
     ) -> ComputeMarket:
         """The market, ready for its first `step()`; `dense` is the network that ours is a copy of, if it is one."""
-        path, *further = (budget_path(share, rounds, schedule) for share in budgets.shares)
-        calibration = self.calibration(objective, batches, dense)
-        return ComputeMarket(
-            calibration, valuation, mechanism, path,
-            strategy=strategy, endowment=endowment,
-            seed=seed, agents=agents, reentry=reentry, sublayers=sublayers, rearranged=rearranged,
-            repair=repair, resources=budgets.resources, further=further, record=record, shocks=shocks,
-            scope=scope, probes=probes,
+        path, *extra = (budget_path(share, rounds, schedule) for share in budgets.shares)
+        phases: list[Phase] = [SublayerSessions()] if sublayers else []
+        phases += [SwapRefinement()] if rearranged else []
+        phases += [Probes(probes)] if probes else []
+        phases += [] if repair is None else [RepairWeights(repair)]
+        market = ComputeMarket(
+            self.calibration(objective, batches, dense), valuation, mechanism, path,
+            strategy=strategy, endowment=endowment, seed=seed, agents=agents, reentry=reentry,
+            resources=budgets.resources, extra_budgets=extra, shocks=shocks, scope=scope, phases=phases,
         )  # fmt: skip
+        if record is not None:
+            market.on("played", record)
+        return market

@@ -109,7 +109,7 @@ class Recorder:
     folder: RunFolder
     config: RunConfig
 
-    def __call__(self, market: ComputeMarket) -> None:
+    def __call__(self, market: ComputeMarket, turn: object = None) -> None:
         """Write the settings, the round's part of the trace, and the table of rounds."""
         self.folder.begin(self.config.as_yaml())
         TraceWriter(self.folder.trace)(market)
@@ -258,7 +258,8 @@ def figures(market: ComputeMarket, floor: Floor, valuation: Valuation, budgets: 
         "rounds": market.round, "budget": last.budget, "used": last.used, "price": last.price,
         "welfare": last.welfare, "revenue": last.revenue, "status": last.status, "unit": valuation.unit,
         "method": "" if market.clearing is None else market.clearing.method, "residual": last.residual,
-        "heads": last.heads, "ffn": last.ffn, "units": len(floor.units), "length": floor.macs.length,
+        "heads": last.funded.get("head", 0), "ffn": last.funded.get("ffn", 0), "units": len(floor.units),
+        "length": floor.macs.length,
         "macs": macs, "dense_macs": floor.macs.dense, "resource": budgets.resources[0].name,
         "budgets": budgets.figures(market, keep),
     }  # fmt: skip

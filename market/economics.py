@@ -1,4 +1,4 @@
-"""How well a round went, as an economist would ask: computed with true values, which no mechanism sees."""
+"""How well a round went, as an economist would ask; true values are used, which no mechanism sees."""
 
 from dataclasses import dataclass
 from typing import Any, final
@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from walras.agents.strategies.strategy import Outcome, multiples
+from walras.agents.strategies.strategy import RoundOutcome, multiples
 from walras.market.ledger import Column, Ledger
 from walras.mechanisms import IndivisibleBids, Mechanism, ShadowPrice
 from walras.mechanisms.inequality import gini
@@ -19,7 +19,7 @@ FACTORS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 2.0)
 @final
 @dataclass(frozen=True)
 class Economics:
-    """A row a round beside `Round`; money in the valuation's unit."""
+    """The economist's figures of a round, beside `Round`; money is in the valuation's unit."""
 
     bound: float  # no allocation within the supply can be worth more
     efficiency: float  # welfare / bound: at least so much of the best there is
@@ -27,19 +27,25 @@ class Economics:
     gini_wealth: float
     gini_compute: float  # over all units, those without any included
     volatility: float  # standard deviation of the changes of ln price so far; NaN before there are two
-    regret: float  # mean over agents, a round: what the best fixed report would have earned more; NaN in the first
-    deviation_gain: float  # most that a probed agent could have gained by another report; NaN where none was probed
+    regret: float  # mean over agents and rounds: what the best fixed report would have earned more; NaN in the first
+    deviation_gain: float  # the largest gain from misreporting among the agents sampled; NaN where none was
 
 
 def economics(
     ledger: Ledger, bids: NDArray[np.bool_], supply: float, prices: list[float], regrets: "Regrets", gain: float
 ) -> Economics:
-    """Of a cleared round: who could bid [n], the supply of the leading resource for them, and its prices so far.
-
-    `gain` is what `deviation_gain` found for the agents that were probed.
+    """The figures of a round that a ledger has just booked.
 
     The bound is the Lagrangian dual at the price that clears the true values in one market, which is within one unit's
     value of the best; `duality_gap` is the same at the price that was in fact posted, the last one.
+
+    Args:
+        ledger: with the round booked.
+        bids: bool [n], the units that bid.
+        supply: of the leading resource, for these units.
+        prices: of the leading resource in every round so far.
+        regrets: of all agents before this round.
+        gain: the largest gain from misreporting that was found.
     """
     value, cost = ledger.value[bids], ledger.cost[bids]
     exact = ShadowPrice()(IndivisibleBids(torch.from_numpy(value)), supply, torch.from_numpy(cost))
@@ -67,9 +73,9 @@ def volatility(prices: list[float]) -> float:
 @final
 @dataclass(frozen=True, eq=False)
 class Regrets:
-    """What every agent earned [n], and would have by each fixed factor [n, k], summed over the rounds so far.
+    """External regret: what every agent earned [n], and would have by each fixed factor [n, k], over the rounds so far.
 
-    External regret, counted at the prices as they were (`Outcome.forgone`).
+    Counted at the prices as they were (`RoundOutcome.forgone`).
     """
 
     earned: Column
@@ -77,18 +83,18 @@ class Regrets:
     rounds: int = 0
 
     @staticmethod
-    def of(agents: int) -> "Regrets":
-        """Before the first round."""
+    def before_trading(agents: int) -> "Regrets":
+        """Of so many agents before the first round."""
         return Regrets(np.zeros(agents), np.zeros((agents, len(FACTORS)), order="F"))
 
-    def after(self, outcome: Outcome) -> "Regrets":
+    def after(self, outcome: RoundOutcome) -> "Regrets":
         """One round later."""
         forgone = outcome.forgone(multiples(outcome.value, FACTORS))
         return Regrets(self.earned + outcome.reward, self.forgone + forgone, self.rounds + 1)
 
     @property
     def mean(self) -> Column:
-        """Regret a round of every agent [n]; 0 before the first."""
+        """Regret per round of every agent [n]; 0 before the first."""
         regret: Column = (self.forgone.max(-1) - self.earned) / max(self.rounds, 1)
         return regret
 

@@ -1,4 +1,4 @@
-"""The books of a market: one row an agent, columns of arrays, and money that is conserved exactly."""
+"""The books of a market: one row per agent, columns of arrays, and money that is conserved exactly."""
 
 import math
 from collections.abc import Sequence
@@ -55,6 +55,11 @@ class Ledger:
     def money(self) -> int:
         """All money there is, in quanta: the same after every round."""
         return _total(self._wealth) + self.treasury
+
+    @property
+    def welfare(self) -> float:
+        """Sum of the true values of what is funded."""
+        return float((self.value * self.quantity).sum())
 
     def open(self, value: Column) -> None:
         """Write this round's values [n]; the first ones set the quantum."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from walras.agents import Calibration
 from walras.errors import InputError, UnknownNameError
 from walras.market.ledger import Ledger
+from walras.registry import Registry
 
 
 class Struck(Protocol):
@@ -31,6 +32,10 @@ class Shock(ABC):
         if isinstance(self.at, bool) or not isinstance(self.at, int) or self.at < 1:
             raise InputError(f"a shock strikes before round {self.at!r}; it must be a whole number of at least 1")
 
+    def prepare(self, market: Struck) -> None:
+        """Refuse a market that it cannot strike; called once, before the first round."""
+        del market
+
     @abstractmethod
     def strike(self, market: Struck) -> None:
         """Change the market."""
@@ -38,34 +43,45 @@ class Shock(ABC):
     @property
     @abstractmethod
     def told(self) -> str:
-        """What happens, in a few words; the table of rounds has it."""
+        """What happens, in a few words; it stands in the table of rounds."""
 
 
 @final
 @dataclass(frozen=True)
 class Disable(Shock):
-    """Units break: they lose what they have, and never bid again. `units` are names such as L3.H7."""
+    """Units break: they lose what they have, and never bid again.
 
-    units: Sequence[str] = ()
+    `units` are names such as L3.H7; in a text they are joined by +.
+    """
 
-    def strike(self, market: Struck) -> None:
-        """Their gates close before the others are valued.
+    units: Sequence[str] | str = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The units one by one."""
+        return tuple(self.units.split("+") if isinstance(self.units, str) else self.units)
+
+    def prepare(self, market: Struck) -> None:
+        """Refuse units that are not there.
 
         Raises:
-            UnknownNameError: a unit that there is not.
+            UnknownNameError: as said.
         """
-        names = list(market.ledger.name)
-        for unit in self.units:
-            if unit not in names:
-                raise UnknownNameError("unit", unit, names)
-        hit = np.isin(names, list(self.units))
+        known = [str(name) for name in market.ledger.name]
+        for unit in self.names:
+            if unit not in known:
+                raise UnknownNameError("unit", unit, known)
+
+    def strike(self, market: Struck) -> None:
+        """Their gates close before the others are valued."""
+        hit = np.isin(market.ledger.name, self.names)
         market.may_bid = market.may_bid & ~hit
         market.ledger.quantity = np.where(hit, 0.0, market.ledger.quantity)
 
     @property
     def told(self) -> str:
-        """Which break."""
-        return f"disabled {', '.join(self.units)}"
+        """Which units break."""
+        return f"disabled {', '.join(self.names)}"
 
 
 @final
@@ -76,17 +92,29 @@ class NewTask(Shock):
     calibration: Calibration | None = None
     name: str = "another task"
 
-    def strike(self, market: Struck) -> None:
-        """Values of the next round are the first of the new task.
+    def prepare(self, market: Struck) -> None:
+        """Refuse a calibration of another network, or none.
 
         Raises:
-            InputError: a calibration of another network, or none.
+            InputError: as said.
         """
-        if self.calibration is None or self.calibration.model is not market.calibration.model:
-            raise InputError(f"the new task, {self.name}, must be a calibration of the network that is traded on")
-        market.calibration = self.calibration
+        self._calibration(market)
+
+    def strike(self, market: Struck) -> None:
+        """Values of the next round are the first of the new task."""
+        market.calibration = self._calibration(market)
 
     @property
     def told(self) -> str:
         """Which task begins."""
         return f"{self.name} begins"
+
+    def _calibration(self, market: Struck) -> Calibration:
+        if self.calibration is None or self.calibration.model is not market.calibration.model:
+            raise InputError(f"the new task, {self.name}, must be a calibration of the network that is traded on")
+        return self.calibration
+
+
+SHOCKS: Registry[Shock] = Registry("shock", Shock)
+SHOCKS.add(Disable, "disable")
+SHOCKS.add(NewTask, "task")

@@ -1,73 +1,53 @@
-"""What is for sale: one or several resources of a network, in shares of what the dense one uses."""
+"""What is for sale: one or several resources of a network, in shares of what the dense network uses."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import ClassVar, final
+from typing import final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from walras.errors import InputError, UnknownNameError
+from walras.errors import InputError
+from walras.market.hooks import naming
 from walras.market.ledger import Column
-from walras.market.scope import GLOBAL, SCOPES
+from walras.market.scope import Global, Scope
 from walras.models import Inventory
-from walras.models.resources.resource import Resource, ranks
+from walras.models.resources.resource import Usage, ranks
 
 Mask = NDArray[np.bool_]
 
 
 @final
 @dataclass(frozen=True, eq=False)
-class Shares(Resource):
-    """A resource known by nothing but each unit's share [n] of it."""
-
-    name: ClassVar[str] = "compute"
-    unit: ClassVar[str] = "share"
-    share: Column
-    inventory: Inventory
-
-    @property
-    def dense(self) -> float:
-        """Of itself."""
-        return 1.0
-
-    def marginal(self, rank: NDArray[np.int64]) -> Column:
-        """The same at every rank."""
-        del rank
-        return self.share
-
-
-@final
-@dataclass(frozen=True, eq=False)
 class Offer:
-    """One round's market: cost [n, K] of each unit, supply [K], and for each bidder who must be served before it."""
+    """What a rule is given in one round: the cost [n, K] of each unit, the supply [K], and the order of service."""
 
     cost: Tensor
     supply: Tensor
-    before: Tensor | None  # [bidders], indices of bidders; None where no resource needs it
+    before: Tensor | None  # [bidders], the bidder that must be served before each, or -1; None where the order is free
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Supply:
-    """Resources [K] of one network; the first, which leads, is the one that the ledger's column `cost` is of.
+    """Resources [K] of one network. The first one leads: the ledger's column `cost` is the use of it.
 
     The leading one is sold in the M markets of a `scope`, each of which gets the same share of what its units use in
     the dense network: a cost column each, in which units of other markets cost nothing. Mechanisms see M + K - 1
     resources therefore.
     """
 
-    resources: tuple[Resource, ...]
-    scope: str = GLOBAL
+    resources: tuple[Usage, ...]
+    scope: Scope = field(default_factory=Global)
 
     def __post_init__(self) -> None:
-        if self.scope not in SCOPES:
-            raise UnknownNameError("scope", self.scope, SCOPES)
-        leading = self.resources[0]
-        if self.scope != GLOBAL and not (leading.additive and leading.fixed == 0):
+        leading, named = self.resources[0], len(self._names)
+        if named != len(leading.inventory):
+            raise InputError(f"scope {self.scope.name} named {named} markets for {len(leading.inventory)} units")
+        if self.scope.local and not (leading.additive and leading.fixed == 0):
             raise InputError(f"{leading.name} cannot be sold in local markets: what a unit uses of it is not its own")
 
     @cached_property
@@ -100,7 +80,7 @@ class Supply:
     def used(self, quantity: Column) -> tuple[float, ...]:
         """Shares [K] that the funded units, and what stays without any, use."""
         return tuple(
-            float(resource.marginal(np.zeros(len(quantity), dtype=np.int64)) / resource.dense @ quantity)
+            float(resource.own / resource.dense @ quantity) + resource.fixed / resource.dense
             if resource.additive
             else resource.used(quantity > 0) / resource.dense
             for resource in self.resources
@@ -114,7 +94,7 @@ class Supply:
 
         Args:
             budgets: shares [K] that may be used in all.
-            settled: quantities [n] of those that do not bid any more but stay; 0 for all others.
+            settled: quantities [n] of units that do not bid any more but stay; 0 for all others.
         """
         inventory = self.resources[0].inventory
         rank = np.zeros(len(bids), dtype=np.int64)  # any
@@ -149,9 +129,10 @@ class Supply:
             return [*map(float, quantity @ self._leading(any_rank)), *others]
         return [leading, *others]
 
-    @property
+    @cached_property
     def _names(self) -> list[str]:
-        return [str(name) for name in SCOPES[self.scope](self.resources[0].inventory)]
+        with naming(f"scope {self.scope.name}", self.scope):
+            return [str(name) for name in self.scope.markets(self.resources[0].inventory)]
 
     def _leading(self, rank: NDArray[np.int64]) -> Column:
         """Shares [n, M] of the leading resource that units add at their ranks, each in its own market."""

@@ -1,4 +1,4 @@
-"""The trace of a market: one parquet file a round, one row an agent."""
+"""The trace of a market: one parquet file per round, one row per agent."""
 
 import os
 from pathlib import Path
@@ -22,7 +22,7 @@ SCHEMA = pa.schema(
 
 
 class Traded(Protocol):
-    """What a trace is written of: a `ComputeMarket`."""
+    """What a trace is written from: a `ComputeMarket`."""
 
     ledger: Ledger
 
@@ -33,17 +33,21 @@ class Traded(Protocol):
 
 @final
 class TraceWriter:
-    """Writes `part-00001.parquet`, ... into a folder. A part appears whole or not at all."""
+    """Writes `part-00001.parquet`, ... into a folder: a hook, `market.on("played", TraceWriter(folder))`.
+
+    A part appears whole or not at all.
+    """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
 
-    def __call__(self, market: Traded) -> None:
-        """Write the part of the round that was played last; rounds are counted from 1.
+    def __call__(self, market: Traded, turn: object = None) -> None:
+        """Write the part of the round that was settled last; rounds are counted from 1.
 
         Raises:
             InputError: the part is there already: rounds of two markets would be mixed.
         """
+        del turn
         path = self.folder / f"part-{market.round:05d}.parquet"
         if path.exists():
             raise InputError(f"{path} is there already, from another market; choose an empty folder")

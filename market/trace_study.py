@@ -1,4 +1,4 @@
-"""What a trace tells: who was funded, who left and when, and which units were worth most."""
+"""What can be read from a trace: which units were funded, which left and when, and which were worth most."""
 
 from dataclasses import dataclass
 from typing import final
@@ -8,27 +8,31 @@ import pandas as pd
 import torch
 
 from walras.errors import InputError
+from walras.market.round import column_of
 from walras.mechanisms.inequality import gini, lorenz
 
 
 @final
 @dataclass(frozen=True)
 class Trace:
-    """A trace in the shape in which it is read; `trace` as `read_trace` gives it."""
+    """Tables made from a trace; `trace` is what `read_trace` returns."""
 
     trace: pd.DataFrame
 
     @property
     def rounds(self) -> pd.DataFrame:
-        """A row a round: price of the whole compute, compute used, funded units, revenue and welfare."""
+        """One row per round: price of the whole compute, compute used, funded units by kind, welfare and revenue."""
+        funded = self.trace["quantity"] > 0
+        kinds = map(str, self.trace["kind"].unique())
+        counts = {column_of(kind): funded & (self.trace["kind"] == kind) for kind in kinds}
         trace = self.trace.assign(
             used=self.trace["cost"] * self.trace["quantity"],
             welfare=self.trace["value"] * self.trace["quantity"],
-            heads=(self.trace["quantity"] > 0) & (self.trace["kind"] == "head"),
-            ffn=(self.trace["quantity"] > 0) & (self.trace["kind"] == "ffn"),
             rate=self.trace["price"] / self.trace["cost"],
+            **counts,
         )
-        columns = {"rate": "median", "used": "sum", "heads": "sum", "ffn": "sum", "welfare": "sum", "payment": "sum"}
+        summed = ("used", *counts, "welfare", "payment")
+        columns = {"rate": "median", **dict.fromkeys(summed, "sum")}
         by_round: pd.DataFrame = trace.groupby("round").agg(columns).reset_index()
         return by_round.rename(columns={"rate": "price", "payment": "revenue"})
 
@@ -46,7 +50,7 @@ class Trace:
 
     @property
     def leavers(self) -> pd.DataFrame:
-        """Units that are not funded at the end: `left` is the first round from which on they never were again."""
+        """Units that are not funded at the end; `left` is the first round since which they have not been."""
         last_funded = self.trace[self.trace["quantity"] > 0].groupby("agent")["round"].max()
         gone = self.last[self.last["quantity"] == 0][["agent", "kind", "layer", "index", "value"]].copy()
         gone["left"] = gone["agent"].map(last_funded).fillna(0).astype(int) + 1
@@ -61,16 +65,16 @@ class Trace:
 
     @property
     def survival(self) -> pd.DataFrame:
-        """Share of the units of a kind that is funded, a row a round and kind: with re-entry it may rise again."""
+        """Share of the units of a kind that is funded, one row per round and kind; with re-entry it may rise again."""
         alive = self.trace.assign(funded=self.trace["quantity"] > 0)
         shares: pd.DataFrame = alive.groupby(["round", "kind"], observed=True)["funded"].mean().reset_index()
         return shares
 
     @property
     def turnover(self) -> pd.DataFrame:
-        """Who replaced whom: a row a unit that left or entered, with the round, `change`, and what it bid then.
+        """Which units left or entered, one row per unit and round, with `change` and what it bid then.
 
-        In the first round all were there before.
+        Before the first round all units are there.
         """
         columns = ["round", "agent", "kind", "layer", "value", "bid", "price"]
         funded = self.trace.assign(funded=self.trace["quantity"] > 0)
@@ -81,7 +85,7 @@ class Trace:
 
     @property
     def replacements(self) -> pd.DataFrame:
-        """Who replaced whom: a row a round in which units came in, with the names of those who did and who left."""
+        """Which units replaced which: one row per round in which units entered, with the names on both sides."""
         names = self.turnover.groupby(["round", "change"], observed=True)["agent"].agg(", ".join).unstack(fill_value="")
         both = names.reindex(columns=["entered", "left"], fill_value="").rename_axis(columns=None)
         return both[both["entered"] != ""].reset_index()
@@ -91,7 +95,7 @@ class Trace:
         """Lorenz curves at the end, of the agents' wealth and of the compute that they won, with Gini coefficients.
 
         Columns: `of`, `agents` (the poorest share of them), `held` (the share of the whole that they hold), `gini`.
-        Debts have no place in it: wealth is counted from the poorest agent's, where that is below 0.
+        A Lorenz curve has no debts: wealth is counted from the poorest agent's, where that is below 0.
         """
         last, curves = self.last, []
         wealth = last["wealth"] - min(float(last["wealth"].min()), 0.0)
@@ -104,7 +108,7 @@ class Trace:
 
     @property
     def strategies(self) -> pd.DataFrame:
-        """What became of those who bid alike, at the end: units, funded ones, report / value, wealth."""
+        """The agents of each strategy at the end, one row per strategy: units, funded ones, report / value, wealth."""
         last = self.last.assign(
             funded=self.last["quantity"] > 0, ratio=self.last["bid"] / self.last["value"].where(self.last["value"] > 0)
         )
@@ -115,7 +119,7 @@ class Trace:
         return table.reset_index()
 
     def against(self, other: "Trace") -> pd.DataFrame:
-        """The units of two runs of one network at the end, a row each: funded in both, in one, or in none.
+        """The units of two runs of one network at the end, one row per unit: funded in both, in one, or in none.
 
         Raises:
             InputError: runs of different units.
@@ -131,7 +135,7 @@ class Trace:
         return both.assign(funded=words)
 
     def by_value(self, count: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """The `count` most and least valued units of the first round, when all were there to be valued."""
+        """The `count` most and least valued units of the first round, in which all units are valued."""
         first = self.trace[self.trace["round"] == self.trace["round"].min()]
         ranked = first.sort_values(["value", "agent"], ascending=[False, True])
         return ranked.head(count), ranked.tail(count)[::-1]

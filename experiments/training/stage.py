@@ -1,29 +1,28 @@
 """What training begins with: settings with every name resolved, and then a network, measured as it is."""
 
-import inspect
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, final
 
 import torch
 from torch import nn
 
-from walras.agents import VALUATIONS, Valuation
 from walras.errors import InputError, UnknownNameError
-from walras.experiments.budgets import UNIT
-from walras.experiments.floor import Floor
-from walras.experiments.plugins import build, find_class
-from walras.experiments.recipes import RECIPES
-from walras.experiments.run import find_task
+from walras.experiments.plan import Plan
+from walras.experiments.setting_names import NONE
+from walras.experiments.spec import SubjectSpec
+from walras.experiments.subject import Subject, check_length, find_task
+from walras.experiments.subject_data import TaskData
 from walras.experiments.tasks import Task
 from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.processes import check_processes
-from walras.market.pricing import PRICINGS, RISES, Cleared, Pricing, Tax
-from walras.market.schedule import SCHEDULES, check_budget
-from walras.mechanisms import MECHANISMS, Mechanism
+from walras.experiments.training.rows import split
+from walras.market.pricing import PRICINGS, Pricing
 from walras.models.loading import load
 from walras.models.objective import Objective
-from walras.models.repair.table import REPAIRS, Repair
+from walras.models.units import UNIT_KINDS
 
 STIFF = 1000.0
 """Curvature with which dual ascent begins, in rates. AdamW moves gates by the same step at any price, so that a
@@ -34,107 +33,111 @@ multiplier alone swings to and fro; with this, simulated gates under noisy losse
 @final
 @dataclass(frozen=True)
 class TrainPlan:
-    """Settings with names resolved: all that can be wrong without loading a network is found wrong here."""
+    """Settings with names resolved: all that can be wrong without loading a network is found wrong here.
+
+    Attributes:
+        config: the settings.
+        market: the market that removes units before training, or that clears during it.
+        task: with its data.
+    """
 
     config: TrainConfig
+    market: Plan
     task: Task
-    kind: type[Pricing] | None
-    mechanism: Mechanism
-    valuation: Valuation
-    repair: Repair | None
 
     @staticmethod
-    def of(config: TrainConfig) -> "TrainPlan":
+    def from_config(config: TrainConfig) -> "TrainPlan":
         """Resolve names, read the task's data.
 
         Raises:
             InputError, UnknownNameError: whatever is wrong with the settings or the data.
         """
-        check_budget(config.budget)
         check_processes(config)
-        names: dict[str, tuple[str | None, ...]] = {
-            "rise": RISES,
-            "schedule": (*SCHEDULES,),
-            "recipe": (*RECIPES, None),
-        }
-        for name, known in names.items():
-            if getattr(config, name) not in known:
-                raise UnknownNameError(name, getattr(config, name), [n for n in known if n is not None])
-        own: type[Pricing] | None = None
-        if config.pricing != "none":
-            own = find_class("pricing", config.pricing, PRICINGS, Pricing)
-        rule: Mechanism = build("mechanism", find_class("mechanism", config.mechanism, MECHANISMS, Mechanism))
-        if own is Cleared:
-            rule.require(UNIT)
-        task = find_task(config.task, config.data)
-        task.check(config.length)
-        plan = TrainPlan(
-            config, task, own,
-            rule,
-            build("valuation", find_class("valuation", config.valuation, VALUATIONS, Valuation)),
-            None if config.repair == "none" else build("repair", find_class("repair", config.repair, REPAIRS, Repair)),
-        )  # fmt: skip
+        kind = config.economy.kind
+        if kind is not None and kind not in UNIT_KINDS:
+            raise UnknownNameError("kind of unit that is taxed", config.economy.taxed, UNIT_KINDS)
+        plan = TrainPlan(config, Plan.from_spec(config.run_spec()), find_task(config.subject))
         plan.pricing(1.0)  # whatever loss it will be scaled by, its settings and rule are checked
         return plan
 
     def pricing(self, loss: float) -> Pricing | None:
-        """The pricing in its first state; `loss` is the one that training begins with."""
-        config, kind = self.config, self.kind
-        if kind is None:
+        """The pricing in its first state; `loss` is the one that training begins with.
+
+        A class gets what it takes of: the budget, the tax and how it rises, the supply of every round of the market
+        and its mechanism, and a rate and a curvature that grow with the loss.
+        """
+        config, prices = self.config, self.config.economy
+        if prices.pricing == NONE:
             return None
-        if kind is Tax:
-            return Tax(float(config.price or 0.0), config.rise)
-        if kind is Cleared:
-            return Cleared.of(self.mechanism, config.budget, config.rounds, config.schedule)
-        rate = config.ascent * max(loss, 1e-6)
-        offered = {"budget": config.budget, "rate": rate, "curvature": STIFF * rate}
-        takes = inspect.signature(kind).parameters
-        given = {name: value for name, value in offered.items() if name in takes}
-        found: Pricing = build("pricing", kind, **given)
-        return found
+        rate = prices.ascent * max(loss, 1e-6)
+        made: Pricing = PRICINGS.make(
+            prices.pricing, budget=config.budget, price=prices.price, rise=prices.rise, rate=rate,
+            curvature=STIFF * rate, mechanism=self.market.mechanism, supplies=tuple(self.market.paths[0]),
+        )  # fmt: skip
+        return made
 
 
 @final
 @dataclass(frozen=True)
 class TrainStage:
-    """A network before training, which is never changed, and what it scores on the task's evaluation split."""
+    """A network before training, which is never changed.
 
-    model: nn.Module
-    tokenizer: Any
+    Attributes:
+        subject: network, tokenizer, and the task with its evaluation split.
+        task: of the subject, its rows cut up for the tokenizer.
+        scores: all of the task's metrics of the network as it is.
+    """
+
+    subject: Subject
     task: Task
-    objective: Objective
-    floor: Floor
-    scores: dict[str, float]
-    sizes: dict[str, int]
+    scores: Mapping[str, float]
 
     @staticmethod
-    def of(config: TrainConfig, device: str) -> "TrainStage":
+    def load(config: TrainConfig, device: str) -> "TrainStage":
         """Load and measure; a second call with the same network, task, sizes and seed takes what the first one found.
 
         Raises:
             InputError: a network that cannot be loaded, does not fit the task, or cannot be trained on it.
         """
-        return _stage(*(getattr(config, name) for name in STAGE), device)
+        spec, seed = replace(config.subject, device=device), config.seed
+        try:
+            return _kept(spec, seed)
+        except TypeError:  # a task object that cannot be hashed
+            return _stage(spec, seed)
+
+    @property
+    def data(self) -> TaskData:
+        """The task's evaluation split."""
+        return task_data(self.subject)
+
+    def learning(self, config: TrainConfig) -> Subject:
+        """The same network with the rows that are trained on, judged by those that are held out of them."""
+        task = split(self.task, config.rows.held_out, config.rows.limit, config.seed)
+        spec, own = config.subject, self.subject
+        data = TaskData.from_task(task, own.model, own.tokenizer, batch_size=spec.batch_size, length=spec.length)
+        return replace(self.subject, data=data, dense=math.nan)
 
 
-STAGE = ("model", "task", "data", "block", "length", "batch_size", "trust_remote_code", "seed")
-"""Settings on which a stage depends; on the seed where the network gets a new head."""
+def task_data(subject: Subject) -> TaskData:
+    """The data of a subject that was loaded for a task."""
+    assert isinstance(subject.data, TaskData)
+    return subject.data
 
 
-@lru_cache(maxsize=1)
-def _stage(
-    name: str, task_name: str, data: str | None, block: int, length: int, batch_size: int, trust: bool, seed: int,
-    device: str,
-) -> TrainStage:  # fmt: skip
-    """Kept for the next run of a grid."""
-    task, sizes = find_task(task_name, data), {"batch_size": batch_size, "length": length}
+def load_trainable(spec: SubjectSpec, task: Task, seed: int) -> tuple[nn.Module, Any, Task]:
+    """A network, its tokenizer, and the task cut up for it; the seed is that of a new head.
+
+    Raises:
+        InputError: a network that cannot be loaded, or cannot be trained on the task.
+    """
     with torch.random.fork_rng():
-        torch.manual_seed(seed)  # of a new head
-        model, tokenizer = load(name, task.head, device=device, trust_remote_code=trust, classes=task.labels())
-    objective, floor = trained_on(task, model), Floor.of(model, block, length)
-    task = task.prepared(tokenizer, length)
-    scores = task.scores(model, tokenizer, task.reference(model, tokenizer, **sizes), **sizes)
-    return TrainStage(model, tokenizer, task, objective, floor, scores, sizes)
+        torch.manual_seed(seed)
+        model, tokenizer = load(
+            spec.model, task.head, device=spec.device, trust_remote_code=spec.trust_remote_code, classes=task.labels()
+        )
+    trained_on(task, model)
+    check_length(model, spec.length)
+    return model, tokenizer, task.prepared(tokenizer, spec.length)
 
 
 def trained_on(task: Task, model: nn.Module) -> Objective:
@@ -150,3 +153,13 @@ def trained_on(task: Task, model: nn.Module) -> Objective:
             "worth, and its gradient is noise; use a task with labels, such as stsb or sst2, or a decoder"
         )
     return found
+
+
+def _stage(spec: SubjectSpec, seed: int) -> TrainStage:
+    model, tokenizer, task = load_trainable(spec, find_task(spec), seed)
+    data = TaskData.from_task(task, model, tokenizer, batch_size=spec.batch_size, length=spec.length)
+    scores = data.scores(model)
+    return TrainStage(Subject(model, tokenizer, data, scores[task.metric], spec.model, spec.length), task, scores)
+
+
+_kept = lru_cache(maxsize=1)(_stage)  # for the next run of a grid

@@ -1,31 +1,62 @@
 """Exchanging units within sub-layers, once it is known how many of each stay."""
 
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, final
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from walras.errors import InputError
+from walras.market.phases.phase import Phase, Turn
 from walras.models import Inventory
+
+if TYPE_CHECKING:
+    from walras.market.compute_market import ComputeMarket
 
 Matrix = NDArray[np.float64]
 
 
-def rearrange(gradients: Tensor, inventory: Inventory, keep: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Choose again, in every sub-layer, which units go, as many as before, by what they cost together.
+@final
+@dataclass(frozen=True)
+class SwapRefinement(Phase):
+    """Swaps units within every sub-layer after clearing, so that those that leave are missed least together.
+
+    Gradients are those of the network as it is with all gates open. Units that are funded pay their price, or what they
+    bid where that is less: a swap may bring in a unit that bid less than its price.
+    """
+
+    name: ClassVar[str] = "swap"
+    done: ClassVar[str] = "swapped"
+    follows: ClassVar[str | None] = "clear"
+    source: ClassVar[str] = "Kwon et al. 2022, arXiv 2204.09656"
+
+    def run(self, market: "ComputeMarket", turn: Turn) -> Turn:
+        """The round with quantities after the swaps, as many per sub-layer as before."""
+        generator = torch.Generator().manual_seed(market.seed)
+        calibration = market.calibration
+        gradients = torch.cat(list(calibration.sample_gradients(torch.ones_like(market.gates), generator)))
+        keep = refine_by_swaps(gradients, calibration.inventory, turn.quantity > 0)
+        payment = np.where(keep, np.minimum(turn.price, turn.report), 0.0) * turn.trading
+        return replace(turn, quantity=keep.astype(np.float64), payment=payment)
+
+
+def refine_by_swaps(gradients: Tensor, inventory: Inventory, keep: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Choose again, in every sub-layer, which units leave, as many as before, by what they cost together.
 
     Values add up unit by unit; leaving together costs d' I d with I the sub-layer's block of the empirical Fisher
-    information and d = 1 for those that go, that is |sum of their gradients|^2 / samples. Kwon et al. 2022 (arXiv
+    information and d = 1 for those that leave, that is |sum of their gradients|^2 / samples. Kwon et al. 2022 (arXiv
     2204.09656, section 4.2) lower it greedily:
 
-    1. Start from those that go; after their search these are the ones with the smallest I_ii.
-    2. Walk through those that stay in increasing order of I_ii. Let the next one go too, then bring back the member
+    1. Start from those that leave; after their search these are the ones with the smallest I_ii.
+    2. Walk through those that stay in increasing order of I_ii. Let the next one leave too, then bring back the member
        whose coming back leaves the smallest sum: itself, where no exchange helps.
 
     No step raises the cost; on small instances it ends at the least cost of all choices in 63 % of the cases, where the
-    start is that in 20 % (`tests/market/test_rearrangement.py`). Blocks narrower than the sub-layer's others stay or
-    go as they are, so that neither the count nor the compute changes. The order of the samples, or a rotation of
-    them, makes no difference.
+    start is that in 20 % (`tests/market/phases/test_swap_refinement.py`). Blocks narrower than the sub-layer's others
+    stay or leave as they are, so that neither the count nor the compute changes. The order of the samples, or a
+    rotation of them, makes no difference.
 
     Args:
         gradients: [samples, n] of the loss with respect to the gates, of every sample or mini-batch, at the dense
@@ -55,7 +86,7 @@ def rearrange(gradients: Tensor, inventory: Inventory, keep: NDArray[np.bool_]) 
 
 
 def joint_cost(gradients: Tensor, inventory: Inventory, keep: NDArray[np.bool_]) -> Matrix:
-    """What the leaving of all that do not stay costs [sub-layers]: d' I d of each, the objective of `rearrange`."""
+    """The objective of `refine_by_swaps` in each sub-layer [sub-layers]: d' I d of the units that do not stay."""
     gone = torch.from_numpy(~keep).to(gradients.device)
     return np.array(
         [
@@ -66,7 +97,7 @@ def joint_cost(gradients: Tensor, inventory: Inventory, keep: NDArray[np.bool_])
 
 
 def _exchange(gram: Matrix, gone: NDArray[np.bool_], movable: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Step 2: who goes [k] in the end, from inner products of gradients [k, k]. One step takes O(k)."""
+    """Step 2: which units leave [k] in the end, from inner products of gradients [k, k]. One step takes O(k)."""
     gone = gone.copy()
     size = gram.diagonal()
     with_sum = gram @ gone  # inner product of each unit's gradients with the sum over those that go
@@ -80,7 +111,7 @@ def _exchange(gram: Matrix, gone: NDArray[np.bool_], movable: NDArray[np.bool_])
         less = 2 * with_sum[members] - size[members]  # by how much each member's coming back lowers the cost
         back = members[np.argmax(less)]
         if 2 * with_sum[unit] - size[unit] >= less.max():
-            back = unit  # of equals, who has not left yet
+            back = unit  # of equals, the one that has not left yet
         gone[back] = False
         with_sum -= gram[:, back]
     return gone

@@ -2,12 +2,13 @@
 
 from walras.market.pricing.cleared import Cleared
 from walras.market.pricing.dual_ascent import DualAscent
-from walras.market.pricing.pricing import Pricing
+from walras.market.pricing.pricing import PRICINGS, Pricing
 from walras.market.pricing.shadow import ShadowPricing
 from walras.market.pricing.tax import RISES, Tax
 
-PRICINGS: dict[str, type[Pricing]] = {
-    "shadow-price": ShadowPricing, "dual-ascent": DualAscent, "tax": Tax, "cleared": Cleared,
-}  # fmt: skip
+PRICINGS.add(ShadowPricing, "shadow-price")
+PRICINGS.add(DualAscent, "dual-ascent")
+PRICINGS.add(Tax, "tax")
+PRICINGS.add(Cleared, "cleared")
 
 __all__ = ["PRICINGS", "RISES", "Cleared", "DualAscent", "Pricing", "ShadowPricing", "Tax"]

@@ -9,20 +9,20 @@ from torch import Tensor
 
 from walras.errors import InputError
 from walras.market.pricing.pricing import Pricing
-from walras.market.schedule import budget_path
+from walras.market.schedule import Schedule, budget_path
 from walras.mechanisms import Clearing, IndivisibleBids, Mechanism
 
 
 @final
 @dataclass(frozen=True)
 class Cleared(Pricing):
-    """Every so many steps units bid what they are worth, and a mechanism sells them a shrinking supply of compute.
+    """Clears a market every so many steps: units bid their values for a shrinking supply of compute.
 
-    Losers leave for good; the others pay the clearing's price until the next one, as a penalty in the loss:
-    price * (cost - supply), the Lagrangian. Prices are in the loss's units where values are.
+    Units that are not funded leave for good; the others pay the clearing's price until the next one, as a penalty in
+    the loss: price * (cost - supply), the Lagrangian. Prices are in the loss's units where values are.
 
     Raises:
-        InputError: a mechanism whose settings, or what it has learnt, no checkpoint can keep.
+        InputError: a mechanism that has settings, or has learnt something, that no checkpoint can keep.
     """
 
     mechanism: Mechanism
@@ -40,12 +40,14 @@ class Cleared(Pricing):
                 )
 
     @staticmethod
-    def of(mechanism: Mechanism, budget: float, rounds: int, schedule: str = "geometric") -> "Cleared":
-        """A market of so many rounds from the whole down to the budget."""
+    def from_schedule(
+        mechanism: Mechanism, budget: float, rounds: int, schedule: Schedule | str = "geometric"
+    ) -> "Cleared":
+        """A market of so many rounds, whose supply falls from the whole network down to the budget."""
         return Cleared(mechanism, tuple(budget_path(budget, rounds, schedule)))
 
     def supply(self, at: float) -> float:
-        """What was for sale last."""
+        """The supply of the last round; 1 before the first."""
         del at
         return 1.0 if self.played == 0 else self.supplies[self.played - 1]
 
@@ -57,18 +59,27 @@ class Cleared(Pricing):
         """Whether the next round is to be played: round t of T at t / T of the training."""
         return self.played < len(self.supplies) and at >= self.played / len(self.supplies)
 
-    def clear(self, value: Tensor, share: Tensor, floor: float = 0.0) -> tuple["Cleared", Clearing]:
-        """Play a round: values `[n]` and costs `[n]` of the bidders, and what others, that do not bid, use."""
+    def clear(self, value: Tensor, share: Tensor, reserved: float = 0.0) -> tuple["Cleared", Clearing]:
+        """Play a round.
+
+        Args:
+            value: of each bidder `[n]`.
+            share: of the dense network's compute that each bidder uses `[n]`.
+            reserved: share that units which do not bid use.
+
+        Raises:
+            InputError: all rounds have been played.
+        """
         if self.played == len(self.supplies):
             raise InputError(f"all {self.played} rounds of this market have been played")
-        supply = max(self.supplies[self.played] - floor, 0.0)
+        supply = max(self.supplies[self.played] - reserved, 0.0)
         bids, cost = IndivisibleBids(value.double()), share.double()
         clearing = self.mechanism(bids, supply, cost)
         rule = self.mechanism.after(bids, torch.tensor([supply]).double(), cost.unsqueeze(-1), clearing)
         return replace(self, mechanism=rule, played=self.played + 1, price=float(clearing.price[..., 0])), clearing
 
     def state(self) -> dict[str, Any]:
-        """Rounds played, the price, and what the rule has learnt."""
+        """Rounds played, the price, and the state of the rule."""
         return {"played": self.played, "price": self.price, "mechanism": _learnt(self.mechanism)}
 
     def restored(self, state: Mapping[str, Any]) -> "Cleared":
@@ -82,14 +93,14 @@ class Cleared(Pricing):
 
 
 def _learnt(rule: Any) -> dict[str, Any]:
-    """Settings of a rule, and what it has learnt, by field."""
+    """Settings of a rule and what it has learnt, by field."""
     if not is_dataclass(rule):
         raise InputError(f"mechanism {type(rule).__name__} is no dataclass; a market in training needs it to be one")
     return {f.name: getattr(rule, f.name) for f in fields(rule) if f.init}
 
 
 def _odd(value: Any) -> str:
-    """The first type in it that neither JSON has nor a tuple is; empty where there is none."""
+    """The first type in it that is neither one of JSON's nor a tuple; empty where there is none."""
     if isinstance(value, (tuple, list)):
         return next(filter(None, map(_odd, value)), "")
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
@@ -99,7 +110,7 @@ def _odd(value: Any) -> str:
 
 
 def _with_tuples(value: Any) -> Any:
-    """What JSON gives back, with tuples instead of its lists, as frozen dataclasses have them."""
+    """A value read from JSON, with tuples instead of lists, as frozen dataclasses have them."""
     if isinstance(value, dict):
         return {key: _with_tuples(own) for key, own in value.items()}
     return tuple(map(_with_tuples, value)) if isinstance(value, (tuple, list)) else value

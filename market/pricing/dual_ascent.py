@@ -9,13 +9,13 @@ from walras.errors import InputError
 from walras.market.pricing.pricing import Pricing
 from walras.market.schedule import check_budget
 
-REST = 10.0  # how many times the curvature may count in the end
+REST = 10.0  # by what the curvature is multiplied in the end, at most
 
 
 @final
 @dataclass(frozen=True)
 class DualAscent(Pricing):
-    """Minimise the task's loss subject to cost = budget, by gradient ascent on the multipliers of the Lagrangian
+    """Minimises the task's loss subject to cost = budget, by gradient ascent on the multipliers of the Lagrangian:
 
         L_task + price * (cost - target) + curvature * (cost - target)^2
         price     <- price     + rate * (cost - target)

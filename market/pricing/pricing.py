@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
+from walras.registry import Registry
+
 Self = TypeVar("Self", bound="Pricing")
 
 
@@ -18,20 +20,20 @@ class Pricing(ABC):
     """
 
     price: float
-    steered: bool = False  # whether it heads for a budget
+    steered: bool = False  # whether it leads to a budget
 
     def supply(self, at: float) -> float:
-        """Compute that may be used now, as a share of the dense model's; as much as anybody likes, here."""
+        """Compute that may be used now, as a share of the dense model's; all of it unless a subclass says less."""
         del at
         return 1.0
 
     def logits(self, value: Tensor, share: Tensor, left: Tensor, at: float) -> Tensor:
-        """Logits [n] of every unit's chance to be open.
+        """Logits [n] of every unit's probability to be open.
 
         Args:
-            value: the same at no price [n].
+            value: the same at price 0 [n].
             share: each unit's share of the dense model's compute [n].
-            left: what is left of the supply for these units [].
+            left: the part of the supply that is left for these units [].
             at: how much of the priced training is over.
         """
         del share, left, at
@@ -42,7 +44,7 @@ class Pricing(ABC):
         """What is added to the task's loss [], differentiable in `cost` []."""
 
     def after(self: Self, cost: float, at: float, slope: float | None = None) -> Self:
-        """The pricing of the next step, having seen this one's cost, and the slope of its loss in what was `left`."""
+        """The pricing of the next step, given this one's cost and the slope of its loss in the supply `left`."""
         del cost, at, slope
         return self
 
@@ -53,3 +55,6 @@ class Pricing(ABC):
     def restored(self: Self, state: Mapping[str, Any]) -> Self:
         """The same pricing in a state that was saved."""
         return replace(self, **state)  # type: ignore[type-var]
+
+
+PRICINGS: Registry[Pricing] = Registry("pricing", Pricing)

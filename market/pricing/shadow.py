@@ -15,17 +15,18 @@ from walras.mechanisms import LogisticBids, ShadowPrice
 @final
 @dataclass(frozen=True)
 class ShadowPricing(Pricing):
-    """Units are logistic bidders for the compute of the step; the price at which they ask for just as much clears.
+    """Clears a market at every step of training: the price is that at which demand for compute meets the supply.
 
-    With l_i the logit of unit i's chance to be open at no price, c_i its compute and T a temperature:
+    Units are logistic bidders. With l_i the logit of unit i's probability to be open at price 0, c_i its compute and T
+    a temperature:
 
-        chance_i = sigmoid((l_i - p c_i) / T),   p such that sum_i c_i chance_i = supply
+        open_i = sigmoid((l_i - p c_i) / T),   p such that sum_i c_i open_i = supply
 
     The constraint holds at every step, without a multiplier that has to be found, and p is differentiable (one Newton
     step at the root), so that training moves along the budget: a unit's gain is the others' loss. Supply falls
     linearly from 1 to the budget with the first `fall` of the priced training, and T from 1 to `cool`, so that at the
-    end gates are all but open or shut. Nothing is added to the loss. `price` is told in units of the loss for the
-    dense model's whole compute: minus the slope of the loss in the supply, a moving average.
+    end gates are almost open or almost closed. Nothing is added to the loss. `price`, in units of the loss for the
+    dense model's whole compute, is minus the slope of the loss in the supply, as a moving average.
     """
 
     budget: float
@@ -41,7 +42,7 @@ class ShadowPricing(Pricing):
                 raise InputError(f"{name} is {getattr(self, name)!r}; it must be a share above 0 and at most 1")
 
     def supply(self, at: float) -> float:
-        """What is for sale now."""
+        """The supply of this step."""
         return 1 - (1 - self.budget) * min(at / self.fall, 1.0)
 
     def logits(self, value: Tensor, share: Tensor, left: Tensor, at: float) -> Tensor:
@@ -54,11 +55,11 @@ class ShadowPricing(Pricing):
         return logits
 
     def penalty(self, cost: Tensor, at: float) -> Tensor:
-        """None: the budget is kept already."""
+        """0: the budget is kept already."""
         del at
         return torch.zeros_like(cost)
 
     def after(self, cost: float, at: float, slope: float | None = None) -> "ShadowPricing":
-        """The price as the moving average of minus the slope."""
+        """The same with the price moved towards minus the slope."""
         del cost, at
         return self if slope is None else replace(self, price=0.95 * self.price - 0.05 * slope)

@@ -14,10 +14,10 @@ RISES = ("constant", "linear", "quadratic")
 @final
 @dataclass(frozen=True)
 class Tax(Pricing):
-    """The loss becomes L_task + price * cost: the paper's Eq. 5, with cost a share of the dense model's compute.
+    """Adds price * cost to the task's loss, with cost a share of the dense model's compute.
 
-    The price stands from the first step on, or rises from 0 with the first half of training, linearly or as its
-    square, and stands then. No budget: what is used is whatever the price leaves.
+    This is Eq. 5 of the paper. The price holds from the first step on, or rises from 0 during the first half of
+    training, linearly or with the square of time, and holds then. There is no budget: units use what the price leaves.
     """
 
     price: float

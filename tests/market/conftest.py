@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
 from walras.agents import Calibration, Valuation
-from walras.market import ComputeMarket
+from walras.market import ComputeMarket, TraceWriter
 from walras.mechanisms import Mechanism, ShadowPrice
 from walras.models import Inventory, inventory, macs
 from walras.models.objective import GivenLoss
@@ -33,16 +34,21 @@ class Given(Valuation):
 
 @dataclass
 class Floor:
-    """A two-layer BERT with 2 heads and 5 FFN blocks a layer (the last one narrower), and data for it."""
+    """A two-layer BERT with 2 heads and 5 FFN blocks per layer (the last one narrower), and data for it."""
 
     model: nn.Module
     units: Inventory
     calibration: Calibration
 
     def market(
-        self, valuation: Valuation, mechanism: Mechanism | None = None, budgets: Sequence[float] = (0.5,), **more: Any
-    ) -> ComputeMarket:
-        return ComputeMarket(self.calibration, valuation, mechanism or ShadowPrice(), budgets, **more)
+        self, valuation: Valuation, mechanism: Mechanism | None = None, budgets: Sequence[float] = (0.5,),
+        trace: Path | str | None = None, **more: Any,
+    ) -> ComputeMarket:  # fmt: skip
+        """A market on the network, traced into a folder where one is given."""
+        market = ComputeMarket(self.calibration, valuation, mechanism or ShadowPrice(), budgets, **more)
+        if trace is not None:
+            market.on("played", TraceWriter(trace))
+        return market
 
     def given(self, *rows: Sequence[float]) -> Given:
         return Given(rows)
@@ -62,7 +68,7 @@ def build() -> Floor:
     model.eval()
     batches = [{"input_ids": torch.randint(0, 40, (6, LENGTH))}, {"input_ids": torch.randint(0, 40, (4, LENGTH))}]
     objective = GivenLoss(lambda net, batch: net(**batch).last_hidden_state[:, 0].sin().sum(-1).mean())
-    units = inventory(model, BLOCK)
+    units = inventory(model, block=BLOCK)
     return Floor(model, units, Calibration(model, units, objective, batches, macs(model, units, LENGTH).share))
 
 

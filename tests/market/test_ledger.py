@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from transformers import BertConfig, BertModel
 
 from walras.errors import InputError
-from walras.market import Ledger, welfare
+from walras.market import Ledger
 from walras.models import inventory
 
 SIZES: dict[str, Any] = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 6}
@@ -93,7 +93,7 @@ def test_welfare_counts_what_is_funded_at_its_true_value() -> None:
     books = ledger()
     books.open(np.arange(1.0, N + 1))
     books.settle(np.full(N, 99.0), np.array([1.0, 0.0, 0.5, 0.0, 0.0]), books.value, np.zeros(N))
-    assert welfare(books) == 1 + 3 / 2
+    assert books.welfare == 1 + 3 / 2
 
 
 def test_names_are_the_inventorys() -> None:

@@ -26,13 +26,12 @@ class Movement(Objective):
     def __call__(self, model, batch, generator):
         return squared_distance(model(**batch).logits, generator)
 batches = [{"input_ids": torch.randint(0, 50, (8, 10)), "attention_mask": torch.ones(8, 10)} for _ in range(3)]
-units = inventory(model, 4)
+units = inventory(model, block=4)
 calibration = Calibration(model, units, Movement(), batches, macs(model, units, 10).share)
 for folder, seed in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
-    market = ComputeMarket(
-        calibration, Fisher(), ShadowPrice(), [0.8, 0.6, 0.4], seed=int(seed), record=TraceWriter(folder)
-    )
-    for _ in range(3):
+    market = ComputeMarket(calibration, Fisher(), ShadowPrice(), [0.8, 0.6, 0.4], seed=int(seed))
+    market.on("played", TraceWriter(folder))
+    for _ in market.remaining():
         market.step()
 """
 

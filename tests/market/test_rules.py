@@ -11,7 +11,7 @@ from torch import Tensor
 
 from walras.agents import Fisher
 from walras.errors import InputError, SupplyExceededError
-from walras.market import ComputeMarket, TraceWriter, budget_path
+from walras.market import ComputeMarket, budget_path
 from walras.mechanisms import Bids, Clearing, Mechanism, PostedPrice, ShadowPrice, UniformPriceAuction
 
 
@@ -65,7 +65,7 @@ def test_a_fixed_tax_stays(floor: Any) -> None:
 
 
 def test_what_exceeds_the_supply_is_refused_and_leaves_no_part(floor: Any, tmp_path: Path) -> None:
-    market: ComputeMarket = floor.market(floor.rising(), Generous(), [0.8, 0.4], record=TraceWriter(tmp_path))
+    market: ComputeMarket = floor.market(floor.rising(), Generous(), [0.8, 0.4], trace=tmp_path)
     market.step()
     gates, wealth = market.gates, market.ledger.wealth
     for _ in range(2):  # also when it is tried again

@@ -1,33 +1,68 @@
 """Local markets: every layer, sub-layer or kind of unit with a supply of its own."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
 
 import numpy as np
 import pytest
 
 from walras.errors import InputError, UnknownNameError
-from walras.experiments.config import SCOPES as NAMES
-from walras.experiments.config import RunConfig
-from walras.market import ComputeMarket
-from walras.market.scope import GLOBAL, SCOPES
+from walras.market import SCOPES, ComputeMarket, Scope, SublayerSessions
+from walras.market.scope import GLOBAL, Global, Labels, PerKind
 from walras.market.supply import Supply
 from walras.mechanisms import UniformPriceAuction
-from walras.models import macs
+from walras.models import Inventory, macs
 from walras.models.resources.parameters import parameters
 
 LENGTH = 8
 
 
-def test_the_command_line_knows_them_all() -> None:
-    assert tuple(SCOPES) == NAMES
-    assert NAMES[0] == GLOBAL
+@final
+@dataclass(frozen=True)
+class Halves(Scope):
+    """The lower layers trade in one market and the upper ones in another."""
+
+    name: ClassVar[str] = "halves"
+    lower: int = 1
+
+    def markets(self, inventory: Inventory) -> Labels:
+        return np.where(inventory.layer < self.lower, "lower", "upper")
+
+
+@final
+@dataclass(frozen=True)
+class Short(Scope):
+    """Forgets most units."""
+
+    name: ClassVar[str] = "short"
+
+    def markets(self, inventory: Inventory) -> Labels:
+        return np.array(["one"])
+
+
+def test_scopes_by_name() -> None:
+    assert [*SCOPES] == ["global", "layer", "sublayer", "kind"]
+    assert SCOPES.make("Sub-Layer").name == "sublayer"
+    assert [SCOPES[name].local for name in SCOPES] == [False, True, True, True]
+    assert all(entry.about.endswith(".") and len(entry.about.split()) > 6 for entry in SCOPES.describe())
+
+
+def test_a_scope_of_ones_own(floor: Any) -> None:
+    market: ComputeMarket = floor.market(floor.rising(), budgets=(0.6,), scope=Halves())
+    layers = floor.market(floor.rising(), budgets=(0.6,), scope="layer")
+    market.step()
+    layers.step()
+    assert market.gates.tolist() == layers.gates.tolist()
+    assert {*market.rounds[0].figures} == {"price_lower", "price_upper"}
+    with pytest.raises(InputError, match="scope short named 1 markets for 14 units"):
+        floor.market(floor.rising(), scope=Short())
 
 
 @pytest.mark.parametrize("scope", [name for name in SCOPES if name != GLOBAL])
 def test_every_market_keeps_its_own_budget_and_its_best_units(floor: Any, scope: str) -> None:
     market: ComputeMarket = floor.market(floor.rising(), budgets=(0.6,), scope=scope)
     market.step()
-    names, cost = SCOPES[scope](floor.units), floor.calibration.cost
+    names, cost = SCOPES.make(scope).markets(floor.units), floor.calibration.cost
     kept, value = market.ledger.quantity > 0, market.ledger.value
     for name in dict.fromkeys(names):
         mine = names == name
@@ -70,7 +105,7 @@ def test_the_global_market_is_worth_at_least_as_much(floor: Any) -> None:
 def test_one_market_is_the_plain_one(floor: Any) -> None:
     """A scope in which all trade together changes nothing, to the last bit."""
     offers = []
-    for scope in (GLOBAL, "kind"):
+    for scope in (Global(), PerKind()):
         supply = Supply((macs(floor.model, floor.units, LENGTH),), scope)
         everyone, nobody = np.ones(len(floor.units), dtype=bool), np.zeros(len(floor.units))
         offers.append(supply.offer((0.5,), np.arange(float(len(floor.units))), everyone, nobody))
@@ -81,10 +116,10 @@ def test_one_market_is_the_plain_one(floor: Any) -> None:
     assert ((split.cost > 0).sum(-1) == 1).all()
 
 
-def test_beside_a_further_budget(floor: Any) -> None:
+def test_beside_another_budget(floor: Any) -> None:
     resources = (macs(floor.model, floor.units, LENGTH), parameters(floor.model, floor.units))
     market: ComputeMarket = floor.market(
-        floor.rising(), budgets=(0.8,), resources=resources, further=[(0.4,)], scope="layer"
+        floor.rising(), budgets=(0.8,), resources=resources, extra_budgets=[(0.4,)], scope="layer"
     )
     market.step()
     kept = market.ledger.quantity > 0
@@ -92,18 +127,14 @@ def test_beside_a_further_budget(floor: Any) -> None:
     for layer in (0, 1):
         mine = floor.units.layer == layer
         assert resources[0].share[kept & mine].sum() <= 0.8 * resources[0].share[mine].sum() + 1e-12
-    assert market.further[-1]["parameters_price"] > 0
+    assert market.rounds[-1].figures["parameters_price"] > 0
 
 
 def test_bad_input(floor: Any) -> None:
     with pytest.raises(UnknownNameError, match="Did you mean 'layer'"):
         floor.market(floor.rising(), scope="layers")
-    with pytest.raises(UnknownNameError, match="Did you mean 'layer'"):
-        RunConfig(scope="layers")
-    with pytest.raises(InputError, match="one after the other"):
-        floor.market(floor.rising(), scope="layer", sublayers=True)
-    with pytest.raises(InputError, match="milliseconds belong to no unit"):
-        RunConfig(scope="layer", resource="latency")
+    with pytest.raises(InputError, match="scope is layer, and sub-layers trade one after the other"):
+        floor.market(floor.rising(), scope="layer", phases=[SublayerSessions()])
     market: ComputeMarket = floor.market(floor.rising(), UniformPriceAuction(), scope="layer")
     with pytest.raises(InputError, match="UniformPriceAuction sells one resource; the supply has 2"):
         market.step()

@@ -1,4 +1,4 @@
-"""The trace: one part a round, whole or not at all, and open to any reader of parquet."""
+"""The trace: one part per round, whole or not at all, and open to any reader of parquet."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ import pytest
 
 from walras.agents import Fisher
 from walras.errors import InputError
-from walras.market import ComputeMarket, TraceWriter, read_trace
+from walras.market import ComputeMarket, read_trace
 from walras.market.trace import SCHEMA
 
 # Of DESIGN.md, in its order.
@@ -26,9 +26,7 @@ PARTS = ["part-00001.parquet", "part-00002.parquet", "part-00003.parquet"]
 @pytest.fixture
 def run(floor: Any, tmp_path: Path) -> tuple[ComputeMarket, Path]:
     """Three rounds, traced into the run folder's `trace`."""
-    market: ComputeMarket = floor.market(
-        Fisher(), budgets=[0.9, 0.6, 0.4], record=TraceWriter(tmp_path / "trace"), endowment=0.1
-    )
+    market: ComputeMarket = floor.market(Fisher(), budgets=[0.9, 0.6, 0.4], trace=tmp_path / "trace", endowment=0.1)
     for _ in range(3):
         market.step()
     return market, tmp_path
@@ -95,7 +93,7 @@ def test_a_table_that_is_no_trace_is_named(run: tuple[ComputeMarket, Path]) -> N
 def test_a_failure_while_writing_leaves_no_part(
     floor: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, place: str
 ) -> None:
-    market = floor.market(Fisher(), budgets=[0.9, 0.6, 0.4], record=TraceWriter(tmp_path))
+    market = floor.market(Fisher(), budgets=[0.9, 0.6, 0.4], trace=tmp_path)
     market.step()
 
     def torn(table: pa.Table, where: Path, **_: Any) -> None:
@@ -118,12 +116,12 @@ def test_a_failure_while_writing_leaves_no_part(
 def test_rounds_of_two_markets_are_not_mixed(run: tuple[ComputeMarket, Path], floor: Any) -> None:
     _, folder = run
     before = read_trace(folder)
-    again = floor.market(Fisher(), record=TraceWriter(folder / "trace"))
+    again = floor.market(Fisher(), trace=folder / "trace")
     with pytest.raises(InputError, match=r"part-00001\.parquet is there already, from another market"):
         again.step()
     pd.testing.assert_frame_equal(read_trace(folder), before)
 
 
 def test_a_folder_may_be_given_as_text(floor: Any, tmp_path: Path) -> None:
-    floor.market(Fisher(), record=TraceWriter(str(tmp_path / "a" / "b"))).step()
+    floor.market(Fisher(), trace=str(tmp_path / "a" / "b")).step()
     assert len(read_trace(tmp_path / "a" / "b")) == 14

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Annotated, Any
+from typing import Annotated
 
 import pandas as pd
 import torch
@@ -53,7 +53,7 @@ def network(agents: int, layers: int) -> torch.nn.Module:
 
 def floor_of(model: torch.nn.Module) -> Calibration:
     """Units of single neurons, and random data."""
-    units = inventory(model, 1)
+    units = inventory(model, block=1)
     objective = GivenLoss(lambda net, batch: net(**batch).last_hidden_state[:, 0].sin().sum(-1).mean())
     seeded = torch.Generator().manual_seed(0)
     batches = [{"input_ids": torch.randint(0, 100, (8, LENGTH), generator=seeded)} for _ in range(SAMPLES // 8)]
@@ -61,23 +61,19 @@ def floor_of(model: torch.nn.Module) -> Calibration:
 
 
 def played(market: ComputeMarket | OneByOneMarket, rounds: int, tell: Callable[[], object]) -> dict[str, float]:
-    """Times of a market's rounds, and of what is decided and learnt in them, in milliseconds."""
+    """Times of a market's rounds, and of the decisions and the learning in them, in milliseconds."""
     whole: list[float] = []
     deciding: list[float] = []
-    report, learn = market.report, market.learn
 
-    def timed(call: Callable[..., Any]) -> Callable[..., Any]:
-        def inner(*args: Any) -> Any:
-            started = time.perf_counter()
-            found = call(*args)
-            deciding[-1] += time.perf_counter() - started
-            return found
+    def begun(*_: object) -> None:
+        deciding.append(-time.perf_counter())
 
-        return inner
+    def decided(*_: object) -> None:
+        deciding[-1] += time.perf_counter()
 
-    market.report, market.learn = timed(report), timed(learn)  # type: ignore[method-assign]  # of this market alone
+    market.on("bid", begun)
+    market.on("reported", decided)
     for _ in range(rounds):
-        deciding.append(0.0)
         started = time.perf_counter()
         market.step()
         whole.append(time.perf_counter() - started)
@@ -101,7 +97,12 @@ def main(
     model = network(agents, layers)
     calibration = floor_of(model)
     arrays = ComputeMarket(
-        calibration, QuadraticSurrogate(), ShadowPrice(), [BUDGET], strategy=find_strategy(POPULATION), reentry=True
+        calibration,
+        QuadraticSurrogate(),
+        ShadowPrice(),
+        [BUDGET] * rounds,
+        strategy=find_strategy(POPULATION),
+        reentry=True,
     )
     objects = OneByOneMarket(calibration, BUDGET, arrays.ledger.strategy.tolist())
     ways: list[tuple[str, ComputeMarket | OneByOneMarket, int]] = [

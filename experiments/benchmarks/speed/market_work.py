@@ -1,4 +1,4 @@
-"""What a round's market work (bids, clearing, ledger, trace) takes, as a share of the round's valuation.
+"""How long a round's market work (bids, clearing, ledger, trace) takes, as a share of the round's valuation.
 
 python -m walras.experiments.benchmarks.speed.market_work
 
@@ -9,22 +9,40 @@ every neuron an agent of its own.
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, final
 
 import torch
+from torch import Tensor
 
-from walras.agents import Fisher
+from walras.agents import Calibration, Fisher, Valuation
 from walras.experiments.budgets import Budgets
 from walras.experiments.floor import Floor
 from walras.experiments.tasks.similarity import pairs
-from walras.market import ComputeMarket, Session, TraceWriter, budget_path
+from walras.market import ComputeMarket, TraceWriter, Turn
 from walras.market.ledger import Column
+from walras.market.phases.value import true_values
 from walras.mechanisms import Mechanism, PostedPrice, ShadowPrice, UniformPriceAuction
 from walras.models.loading import DEFAULT_MODEL, Loaded, load
 
 RULES: tuple[type[Mechanism], ...] = (ShadowPrice, UniformPriceAuction, PostedPrice)
 BLOCKS = {32: 0.05, 1: 0.25}  # most that the market's work may take, as a share
 SENTENCES, LENGTH, BATCH, ROUNDS, BUDGET = 512, 128, 32, 4, 0.5
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Known(Valuation):
+    """Values that somebody else has taken."""
+
+    value: Column
+    unit: ClassVar[str] = Fisher.unit
+
+    def __call__(self, calibration: Calibration, gates: Tensor, generator: torch.Generator) -> Tensor:
+        """As they are."""
+        del calibration, gates, generator
+        return torch.from_numpy(self.value)
 
 
 def markets(loaded: Loaded, block: int, folder: Path) -> dict[str, ComputeMarket]:
@@ -43,16 +61,16 @@ def markets(loaded: Loaded, block: int, folder: Path) -> dict[str, ComputeMarket
     }  # fmt: skip
 
 
-def work(market: ComputeMarket, value: Column, budget: float) -> float:
+def work(market: ComputeMarket, value: Column) -> float:
     """Seconds of a round without its valuation."""
+    market.valuation = Known(value)
     start = time.perf_counter()
-    market.ledger.open(value)
-    market.trade(Session(budget))
+    market.step()
     return time.perf_counter() - start
 
 
 def report() -> Iterator[str]:
-    """The lines that are printed, one a block size and rule: sums over the rounds, and the worst round."""
+    """The lines that are printed, one per block size and rule: sums over the rounds, and the worst round."""
     loaded = load(DEFAULT_MODEL, device="cpu")
     yield f"{SENTENCES} sentences, {ROUNDS} rounds, {torch.get_num_threads()} thread(s)"
     for block, most in BLOCKS.items():
@@ -61,16 +79,17 @@ def report() -> Iterator[str]:
 
 
 def _block(block: int, most: float, by_rule: dict[str, ComputeMarket]) -> Iterator[str]:
-    """Every rule meets the same load of the machine: they take turns after each valuation."""
-    first = next(iter(by_rule.values()))
+    """Every rule meets the same load of the machine: they take turns after each valuation, of the first one's gates."""
+    first, fisher = next(iter(by_rule.values())), Fisher()
     valuation: list[float] = []
     worked: dict[str, list[float]] = {name: [] for name in by_rule}
-    for budget in budget_path(BUDGET, ROUNDS, "geometric"):
+    for _ in first.remaining():
+        first.valuation = fisher
         start = time.perf_counter()
-        value = first.value()
+        value = true_values(first, Turn.from_market(first))
         valuation.append(time.perf_counter() - start)
         for name, market in by_rule.items():
-            worked[name].append(work(market, value, budget))
+            worked[name].append(work(market, value))
     yield f"block {block}: {len(value):,} agents, valuation {sum(valuation) / ROUNDS:.3f} s a round"
     for name, times in worked.items():
         share = sum(times) / sum(valuation)

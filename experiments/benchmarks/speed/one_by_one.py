@@ -74,14 +74,21 @@ class OneByOneMarket:
         self.agents = [Agent(cost, kind) for cost, kind in zip(calibration.cost.tolist(), kinds, strict=True)]
         self.cost = torch.tensor([agent.cost for agent in self.agents], dtype=torch.float64)
         self.rounds: list[dict[str, float]] = []
+        self._hooks: dict[str, Callable[[], object]] = {}
+
+    def on(self, event: str, hook: Callable[[], object]) -> None:
+        """Call a hook before agents decide (`bid`) or after they have reported (`reported`)."""
+        self._hooks[event] = hook
 
     def step(self) -> None:
         """One round."""
         value = self.value()
+        self._hooks.get("bid", int)()
         self.learn(value)
         for agent, worth in zip(self.agents, value, strict=True):
             agent.value = worth
         self.report()
+        self._hooks.get("reported", int)()
         found = self.clear(agent.report for agent in self.agents)
         price = float(found.price)
         for agent, quantity in zip(self.agents, found.quantity.tolist(), strict=True):

@@ -17,9 +17,8 @@ AGENTS, LAYERS, ROUNDS = 400, 4, 6
 
 
 def both(calibration: Calibration, population: str) -> tuple[ComputeMarket, OneByOneMarket]:
-    arrays = ComputeMarket(
-        calibration, QuadraticSurrogate(), ShadowPrice(), [BUDGET], strategy=find_strategy(population), reentry=True
-    )
+    budgets, strategy = [BUDGET] * ROUNDS, find_strategy(population)
+    arrays = ComputeMarket(calibration, QuadraticSurrogate(), ShadowPrice(), budgets, strategy=strategy, reentry=True)
     return arrays, OneByOneMarket(calibration, BUDGET, arrays.ledger.strategy.tolist())
 
 

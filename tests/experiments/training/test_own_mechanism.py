@@ -98,5 +98,5 @@ def test_states_come_back_from_json(file: Path) -> None:
     from walras.mechanisms import Mechanism
 
     rule = find_class("mechanism", f"{file}:Remembers", {}, Mechanism)
-    market = Cleared.of(rule(seen=((0.5, 1.0), (0.2, 0.5)), listed=[3]), 0.5, 3)
+    market = Cleared.from_schedule(rule(seen=((0.5, 1.0), (0.2, 0.5)), listed=[3]), 0.5, 3)
     assert market.restored(json.loads(json.dumps(market.state()))) == market

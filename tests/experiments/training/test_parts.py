@@ -159,7 +159,7 @@ def test_who_cannot_be_removed_stays_and_its_compute_is_not_for_sale() -> None:
 
 def market(rounds: int, budget: float, share: torch.Tensor) -> Economy:
     gates = HardConcrete(torch.full((len(share),), 3.0))
-    return Economy(gates, Cleared.of(ShadowPrice(), budget, rounds), share)
+    return Economy(gates, Cleared.from_schedule(ShadowPrice(), budget, rounds), share)
 
 
 def test_who_has_left_a_market_does_not_come_back_for_what_is_left_over() -> None:

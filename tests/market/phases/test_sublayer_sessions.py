@@ -12,8 +12,7 @@ from torch import nn
 
 from walras.agents import Calibration, Fisher
 from walras.errors import InputError
-from walras.market import Session
-from walras.market.schedule import sessions
+from walras.market import RepairWeights, Session, SublayerSessions, SwapRefinement
 from walras.models import Site
 from walras.models.repair.least_squares import LeastSquares
 from walras.models.repair.repair import ModelPair, PrunedSublayer, Repair
@@ -26,11 +25,11 @@ class Noted(Repair):
 
     calls: list[tuple[tuple[str, ...], list[bool]]] = field(default_factory=list)
 
-    def __call__(self, twins: ModelPair, keep: Any, sites: Sequence[Site] | None = None) -> None:
-        assert twins.now.model is not twins.before.model
-        self.calls.append((tuple(s.path for s in (twins.inventory.sites if sites is None else sites)), keep.tolist()))
+    def __call__(self, pair: ModelPair, keep: Any, sites: Sequence[Site] | None = None) -> None:
+        assert pair.now.model is not pair.before.model
+        self.calls.append((tuple(s.path for s in (pair.inventory.sites if sites is None else sites)), keep.tolist()))
 
-    def mend(self, thinned: PrunedSublayer) -> bool:
+    def repair_sublayer(self, pruned: PrunedSublayer) -> bool:
         raise AssertionError("the walk itself is replaced")
 
 
@@ -42,8 +41,10 @@ def copied(floor: Any) -> tuple[Calibration, nn.Module]:
 
 def test_a_session_for_every_budget_and_sub_layer(floor: Any) -> None:
     sites = floor.units.sites
-    assert sessions([0.7, 0.5], ()) == [Session(0.7), Session(0.5)]
-    assert sessions([0.7, 0.5], sites) == [Session(b, s) for b in (0.7, 0.5) for s in sites]
+    assert floor.market(floor.rising(), budgets=(0.7, 0.5)).sessions == [Session(0.7), Session(0.5)]
+    by_turns = floor.market(floor.rising(), budgets=(0.7, 0.5), phases=[SublayerSessions()])
+    assert by_turns.sessions == [Session(b, s) for b in (0.7, 0.5) for s in sites]
+    assert len([*by_turns.remaining()]) == 2 * len(sites)
 
 
 @pytest.mark.parametrize("budget", [0.3, 0.5, 0.8])
@@ -53,8 +54,8 @@ def test_while_values_stand_still_it_is_one_clearing(floor: Any, budget: float, 
     values = floor.given((floor.calibration.cost * per_cost).tolist())
     once = floor.market(values, budgets=(budget,))
     once.step()
-    by_turns = floor.market(values, budgets=(budget,), sublayers=True)
-    for _ in by_turns.sessions:
+    by_turns = floor.market(values, budgets=(budget,), phases=[SublayerSessions()])
+    for _ in by_turns.remaining():
         by_turns.step()
     assert len(by_turns.sessions) == 4
     assert by_turns.gates.tolist() == once.gates.tolist()
@@ -63,7 +64,7 @@ def test_while_values_stand_still_it_is_one_clearing(floor: Any, budget: float, 
 
 
 def test_whoever_lies_above_keeps_its_gate_until_its_turn(floor: Any) -> None:
-    market = floor.market(Fisher(), budgets=(0.4,), sublayers=True)
+    market = floor.market(Fisher(), budgets=(0.4,), phases=[SublayerSessions()])
     settled: list[float] = []
     for site in floor.units.sites:
         money = market.ledger.money
@@ -83,7 +84,7 @@ def test_whoever_lies_above_keeps_its_gate_until_its_turn(floor: Any) -> None:
 
 
 def test_values_of_layers_that_have_settled_are_not_taken_anew(floor: Any) -> None:
-    market = floor.market(Fisher(), budgets=(0.4,), sublayers=True)
+    market = floor.market(Fisher(), budgets=(0.4,), phases=[SublayerSessions()])
     market.step()
     market.step()
     below = market.ledger.layer == 0
@@ -97,12 +98,12 @@ def test_repair_follows_every_clearing_and_sees_its_outcome(floor: Any) -> None:
     calibration, model = copied(floor)
     repair = Noted()
     floor.calibration = calibration
-    market = floor.market(floor.rising(), budgets=(0.5,), sublayers=True, repair=repair)
-    for _ in market.sessions:
+    market = floor.market(floor.rising(), budgets=(0.5,), phases=["sublayer-sessions", RepairWeights(repair)])
+    for _ in market.remaining():
         market.step()
         assert repair.calls[-1][1] == (market.gates > 0).tolist()
     assert [paths for paths, _ in repair.calls] == [(site.path,) for site in floor.units.sites]
-    whole = floor.market(floor.rising(), budgets=(0.5,), repair=repair)
+    whole = floor.market(floor.rising(), budgets=(0.5,), phases=[RepairWeights(repair)])
     whole.step()
     assert repair.calls[-1][0] == tuple(site.path for site in floor.units.sites)
     assert model is calibration.model
@@ -115,13 +116,15 @@ def test_repairs_go_on_from_the_last_one(floor: Any, budgets: tuple[float, ...])
     for kept in (True, False):
         floor.calibration = dense
         floor.calibration, model = copied(floor)
-        market = floor.market(floor.rising(), budgets=budgets, sublayers=True, repair=LeastSquares())
+        market = floor.market(
+            floor.rising(), budgets=budgets, phases=[SublayerSessions(), RepairWeights(LeastSquares())]
+        )
         runs: list[int] = []
         model.get_submodule("encoder.layer.0.attention").register_forward_hook(lambda *_, runs=runs: runs.append(1))
-        for _ in market.sessions:
+        for _ in market.remaining():
             market.step()
             if not kept:
-                market._twins = None
+                market.memory.clear()
         found.append((model.state_dict(), len(runs)))
     (kept_weights, kept_runs), (weights, anew) = found
     assert all(torch.equal(kept_weights[name], weights[name]) for name in weights)
@@ -131,12 +134,12 @@ def test_repairs_go_on_from_the_last_one(floor: Any, budgets: tuple[float, ...])
 
 def test_the_dense_network_is_not_repaired(floor: Any) -> None:
     with pytest.raises(InputError, match="must be a copy"):
-        floor.market(floor.rising(), repair=Noted())
+        floor.market(floor.rising(), phases=[RepairWeights(Noted())])
 
 
 def test_swaps_leave_every_sub_layer_its_number(floor: Any) -> None:
     plain = floor.market(Fisher(), budgets=(0.5,))
-    swapped = floor.market(Fisher(), budgets=(0.5,), rearranged=True)
+    swapped = floor.market(Fisher(), budgets=(0.5,), phases=[SwapRefinement()])
     plain.step()
     swapped.step()
     for site in floor.units.sites:

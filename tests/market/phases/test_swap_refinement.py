@@ -1,4 +1,4 @@
-"""Kwon's rearrangement: by hand, against brute force, and in the limits."""
+"""Kwon's swap refinement: by hand, against brute force, and in the limits."""
 
 import time
 from itertools import combinations
@@ -11,9 +11,10 @@ from torch import Tensor
 from transformers import BertConfig, BertModel
 
 from walras.errors import InputError
-from walras.market.phases.swap_refinement import joint_cost, rearrange
+from walras.market.phases.swap_refinement import joint_cost, refine_by_swaps
 from walras.models import Inventory, inventory
-from walras.models.units.inventory import Site
+from walras.models.units.ffn import FFN
+from walras.models.units.site import Site
 
 
 def units_of(*counts: int, block: int = 1, last: int = 1) -> Inventory:
@@ -21,7 +22,7 @@ def units_of(*counts: int, block: int = 1, last: int = 1) -> Inventory:
     sites, start = [], 0
     for layer, count in enumerate(counts):
         features = (count - 1) * block + last
-        sites.append(Site(f"layer{layer}", layer, "ffn", slice(start, start + count), block, features))
+        sites.append(Site(f"layer{layer}", layer, FFN(block), slice(start, start + count), block, features, "ffn"))
         start += count
     index = np.concatenate([np.arange(count) for count in counts])
     layers = np.repeat(np.arange(len(counts)), counts)
@@ -57,7 +58,7 @@ def test_four_units_by_hand() -> None:
     """
     gradients = torch.tensor([[1.0, 1.1, -1.2, 0.0], [0.0, 0.0, 0.0, 4.0]], dtype=torch.float64)
     units = units_of(4)
-    keep = rearrange(gradients, units, np.array([False, False, True, True]))
+    keep = refine_by_swaps(gradients, units, np.array([False, False, True, True]))
     assert keep.tolist() == [True, False, False, True]
     assert joint_cost(gradients, units, keep).tolist() == pytest.approx([0.01 / 2])
 
@@ -70,7 +71,7 @@ def test_those_that_stay_are_tried_in_increasing_order() -> None:
     back for it: (2, 0), at 4, and d could not better that.
     """
     gradients = torch.tensor([[4.0, -2.0, -1.0, 0.0], [1.0, -1.0, -3.0, 4.0]], dtype=torch.float64)
-    keep = rearrange(gradients, units_of(4), np.array([True, False, False, True]))
+    keep = refine_by_swaps(gradients, units_of(4), np.array([True, False, False, True]))
     assert keep.tolist() == [True, True, False, False]
 
 
@@ -82,7 +83,7 @@ def test_never_worse_than_the_start_and_often_the_best() -> None:
         n, go = 5 + seed % 5, 2 + seed % 3
         gradients, units = drawn(seed, 6, n), units_of(n)
         start = smallest(gradients, go)
-        keep = rearrange(gradients, units, start)
+        keep = refine_by_swaps(gradients, units, start)
         assert keep.sum() == n - go
         before, after = (cost(gradients, np.flatnonzero(~k)) for k in (start, keep))
         assert after <= before * (1 + 1e-9)
@@ -98,7 +99,7 @@ def test_from_any_start_it_is_never_worse() -> None:
     for seed in range(100):
         gradients, units = drawn(seed, 5, 14), units_of(8, 6)
         start = torch.rand(14, generator=torch.Generator().manual_seed(seed)).numpy() < 0.5
-        keep = rearrange(gradients, units, start)
+        keep = refine_by_swaps(gradients, units, start)
         assert (joint_cost(gradients, units, keep) <= joint_cost(gradients, units, start) * (1 + 1e-9) + 1e-12).all()
         assert keep[:8].sum() == start[:8].sum()
         assert keep[8:].sum() == start[8:].sum()
@@ -109,24 +110,24 @@ def test_orthogonal_gradients_change_nothing() -> None:
     size = torch.tensor([3.0, 1, 2, 5, 4, 1, 1, 1])
     gradients, units = size.diag(), units_of(8)
     start = smallest(gradients, 3)
-    keep = rearrange(gradients, units, start)
+    keep = refine_by_swaps(gradients, units, start)
     assert keep.tolist() == start.tolist()
-    assert rearrange(gradients, units, keep).tolist() == start.tolist()
+    assert refine_by_swaps(gradients, units, keep).tolist() == start.tolist()
 
 
 def test_all_or_none_stay_as_they_are() -> None:
     gradients, units = drawn(0, 5, 6), units_of(3, 3)
     for keep in ([True] * 6, [False] * 6, [True] * 3 + [False] * 3):
-        assert rearrange(gradients, units, np.array(keep)).tolist() == keep
+        assert refine_by_swaps(gradients, units, np.array(keep)).tolist() == keep
 
 
 def test_a_narrower_block_stays_where_it_is() -> None:
     """Compute must not change; what it shares with the others counts all the same."""
     units = units_of(4, block=8, last=3)
     gradients = torch.tensor([[1.0, -1.0, 1.5, 1.2]], dtype=torch.float64)
-    keep = rearrange(gradients, units, np.array([False, True, True, False]))
+    keep = refine_by_swaps(gradients, units, np.array([False, True, True, False]))
     assert keep.tolist() == [True, False, True, False]  # b makes up for the narrow d
-    keep = rearrange(gradients, units, np.array([True, True, False, True]))
+    keep = refine_by_swaps(gradients, units, np.array([True, True, False, True]))
     assert keep[3]
 
 
@@ -134,19 +135,19 @@ def test_a_rotation_of_the_samples_makes_no_difference() -> None:
     gradients, units = drawn(3, 10, 12), units_of(7, 5)
     turn = torch.linalg.qr(torch.randn(10, 10, dtype=torch.float64, generator=torch.Generator().manual_seed(0))).Q
     start = np.arange(12) % 2 == 0
-    expected = rearrange(gradients, units, start)
+    expected = refine_by_swaps(gradients, units, start)
     assert not np.array_equal(expected, start)
-    assert np.array_equal(rearrange(turn @ gradients, units, start), expected)
+    assert np.array_equal(refine_by_swaps(turn @ gradients, units, start), expected)
 
 
 def test_on_a_network() -> None:
     model = BertModel(
         BertConfig(vocab_size=8, hidden_size=16, num_hidden_layers=2, num_attention_heads=4, intermediate_size=36)
     )
-    units = inventory(model, 8)
+    units = inventory(model, block=8)
     gradients = drawn(1, 7, len(units)).float()
     start = np.arange(len(units)) % 3 > 0
-    keep = rearrange(gradients, units, start)
+    keep = refine_by_swaps(gradients, units, start)
     for site in units.sites:
         assert keep[site.units].sum() == start[site.units].sum()
     assert units.width @ keep == units.width @ start
@@ -158,7 +159,7 @@ def test_it_is_fast(units: Inventory, seconds: float) -> None:
     gradients = drawn(0, 256, len(units))
     start = smallest(gradients, len(units) // 2)
     began = time.process_time()  # a busy machine stretches the clock on the wall
-    rearrange(gradients, units, start)
+    refine_by_swaps(gradients, units, start)
     assert time.process_time() - began < seconds
 
 
@@ -178,4 +179,4 @@ def test_bad_input() -> None:
     ]
     for gradients, given, message in bad:
         with pytest.raises(InputError, match=message):
-            rearrange(gradients, units, given)
+            refine_by_swaps(gradients, units, given)

@@ -23,7 +23,7 @@ def made(kind: type[Pricing]) -> Pricing:
     if kind is Tax:
         return Tax(0.7)
     if kind is Cleared:
-        return Cleared.of(ShadowPrice(), 0.5, 3)
+        return Cleared.from_schedule(ShadowPrice(), 0.5, 3)
     return kind(budget=0.5, **({"rate": 2.0} if kind is DualAscent else {}))  # type: ignore[call-arg]  # concrete ones
 
 
@@ -92,7 +92,7 @@ def test_its_price_is_the_slope_of_the_loss() -> None:
 
 
 def test_a_market_clears_now_and_then() -> None:
-    market = Cleared.of(ShadowPrice(), 0.25, 2)
+    market = Cleared.from_schedule(ShadowPrice(), 0.25, 2)
     assert market.supplies == pytest.approx((0.5, 0.25))
     assert [market.due(at) for at in (0.0, 0.4, 1.0)] == [True] * 3
     value = torch.tensor([0.4, 0.3, 0.9, 0.5], dtype=DOUBLE)  # 2, 1, 9, 1.25 a unit of compute
@@ -116,13 +116,13 @@ UNIT_RULES = [rule for rule in MECHANISMS.values() if rule is not PostedPrice an
 
 @pytest.mark.parametrize("rule", UNIT_RULES)
 def test_any_mechanism_sets_the_price(rule: type[Mechanism]) -> None:
-    market, clearing = Cleared.of(rule(), 0.5, 1).clear(torch.tensor([0.4, 0.3, 0.9, 0.5]).double(), SHARE)
+    market, clearing = Cleared.from_schedule(rule(), 0.5, 1).clear(torch.tensor([0.4, 0.3, 0.9, 0.5]).double(), SHARE)
     assert float(clearing.quantity @ SHARE) <= 0.5
     assert market.price >= 0
 
 
 def test_a_rule_that_learns_is_kept_between_rounds_and_in_a_checkpoint() -> None:
-    first = Cleared.of(PostedPrice(), 0.25, 3)
+    first = Cleared.from_schedule(PostedPrice(), 0.25, 3)
     second, _ = first.clear(torch.tensor([0.4, 0.3, 0.9, 0.5]).double(), SHARE)
     assert second.mechanism != first.mechanism
     assert first.restored(second.state()) == second
@@ -160,7 +160,7 @@ def test_the_slope_through_the_clearing_is_right() -> None:
         (lambda: DualAscent(0.5, 1.0, fall=1.5), r"first 1\.5 of training"),
         (lambda: ShadowPricing(1.5), r"budget is 1\.5"),
         (lambda: ShadowPricing(0.5, cool=0.0), r"cool is 0\.0"),
-        (lambda: Cleared.of(UniformPriceAuction(), 0.5, 0), "rounds is 0"),
+        (lambda: Cleared.from_schedule(UniformPriceAuction(), 0.5, 0), "rounds is 0"),
     ],
 )
 def test_bad_settings(wrong: Any, message: str) -> None:

@@ -1,0 +1,44 @@
+"""The outcome of a round is booked."""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, final
+
+import torch
+
+from walras.market.economics import Economics, economics
+from walras.market.phases.phase import Phase, Turn
+from walras.market.round import Round
+
+if TYPE_CHECKING:
+    from walras.market.compute_market import ComputeMarket
+
+
+@final
+@dataclass(frozen=True)
+class Settle(Phase):
+    """The outcome becomes the gates, the ledger books income and payments, and the tables get the round's row."""
+
+    name: ClassVar[str] = "settle"
+    done: ClassVar[str] = "settled"
+
+    def run(self, market: "ComputeMarket", turn: Turn) -> Turn:
+        """Units that were not funded leave, where none may come back, and so do those whose wealth is below 0."""
+        _, clearing = turn.outcome
+        market.ledger.settle(turn.report, turn.quantity, turn.price, turn.payment, turn.trading)
+        market.clearing = replace(  # of all units, those that do not bid included
+            clearing, quantity=torch.from_numpy(turn.quantity), payment=torch.from_numpy(turn.payment)
+        )
+        if not market.reentry:
+            market.may_bid &= (turn.quantity > 0) | ~turn.trading
+        market.may_bid &= market.ledger.wealth >= 0
+        market.rounds.append(Round.from_turn(market, turn))
+        market.economics.append(_economics(market, turn))
+        market.datacollector.collect(market)
+        return turn
+
+
+def _economics(market: "ComputeMarket", turn: Turn) -> Economics:
+    """The economist's figures of the round that was booked last."""
+    for_sale = max(turn.session.budget - market.supply.used(turn.settled)[0], 0.0)
+    prices = [played.price for played in market.rounds]
+    return economics(market.ledger, turn.bidding, for_sale, prices, market.regrets, turn.deviation_gain)
