@@ -4,12 +4,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn, final
+from typing import Any, NoReturn, Protocol, final
 
 from rich.console import Console
 
-if TYPE_CHECKING:
-    from rich.progress import Progress
+from walras.experiments.progress import Progress
 
 WIDE = 120  # columns of a table that goes to a file or a pipe
 
@@ -35,13 +34,14 @@ def interrupted(left: str) -> NoReturn:
 
 
 @contextmanager
-def progress_bar(shown: bool = True) -> Iterator["Progress | LineProgress"]:
+def progress_bar(shown: bool = True) -> Iterator["Screen"]:
     """Progress on standard error: a bar on a terminal, elsewhere a line per finished step; nothing if not `shown`."""
     console = Console(stderr=True)
     if shown and not console.is_terminal:
         yield LineProgress(Console(stderr=True, width=WIDE, highlight=False))
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
 
     columns = (
         SpinnerColumn(),
@@ -50,8 +50,22 @@ def progress_bar(shown: bool = True) -> Iterator["Progress | LineProgress"]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console, transient=True, disable=not shown) as progress:
+    with Bars(*columns, console=console, transient=True, disable=not shown) as progress:
         yield progress
+
+
+class Screen(Progress, Protocol):
+    """Progress that is shown on a console; a task's total may turn out later."""
+
+    @property
+    def console(self) -> Console:
+        """Where lines beside it go."""
+
+    def update(
+        self, task_id: Any, *, advance: float | None = None, completed: float | None = None,
+        description: str | None = None, total: float | None = None,
+    ) -> None:  # fmt: skip
+        """Steps of a task are done."""
 
 
 @final

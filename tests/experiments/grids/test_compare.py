@@ -15,11 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from walras.errors import InputError
-from walras.experiments.config import RunConfig
+from walras.experiments.executors import Outcome
+from walras.experiments.grids.axes import Reference
 from walras.experiments.grids.cell import Cell
-from walras.experiments.grids.executor import Local, Outcome, Serial
-from walras.experiments.grids.statistics import SCHEMA, Statistics
+from walras.experiments.grids.statistics import Statistics
 from walras.experiments.reports import plots
 from walras.experiments.store.run_folder import read_result
 
@@ -89,7 +88,7 @@ def written(folder: Path) -> dict[str, int]:
     return {str(p.relative_to(folder)): p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}
 
 
-def test_a_row_a_cell(compare: Walras) -> None:
+def test_a_row_per_cell(compare: Walras) -> None:
     answer = compare("--json")
     assert (answer.code, answer.err) == (0, "")
     out = Path("o")
@@ -98,7 +97,9 @@ def test_a_row_a_cell(compare: Walras) -> None:
         "report.html",
     }  # fmt: skip
     table = pd.read_parquet(out / "frontier.parquet")
-    assert pq.read_schema(out / "frontier.parquet").equals(SCHEMA, check_metadata=True)
+    assert pq.read_schema(out / "frontier.parquet").names == [
+        "recipe", "budget", "seed", "macs", "parameters", "latency_ms", "value", "dense"
+    ]  # fmt: skip
     cells = [(r, b, s) for r in ("random", "magnitude") for b in (0.75, 0.5) for s in range(2)]
     assert [tuple(row) for row in table[["recipe", "budget", "seed"]].to_numpy()] == cells
     assert table["latency_ms"].isna().all()
@@ -117,7 +118,7 @@ def test_a_row_a_cell(compare: Walras) -> None:
     assert pids == [str(os.getpid())]  # eight cells, one loaded network and one dense metric
 
     told = json.loads(answer.out)
-    statistics = Statistics.of(table, "magnitude")
+    statistics = Statistics.of(table, Reference("recipe", "magnitude"))
     assert told["rows"] == [{**row, "latency_ms": None} for row in table.to_dict("records")]
     assert told["statistics"] == [row.row() for row in statistics.rows]
     assert (told["against"], told["comparisons"], told["failed"]) == ("magnitude", 3, [])
@@ -160,7 +161,7 @@ def test_more_cells_are_added_to_those_that_are_there(compare: Walras) -> None:
 def test_one_seed_has_no_intervals(compare: Walras) -> None:
     answer = compare("--seeds", 1)
     assert answer.code == 0, answer.err
-    assert "One seed a cell: no intervals" in answer.out
+    assert "One seed per cell: no intervals" in answer.out
     assert "±" not in answer.out
 
 
@@ -168,7 +169,7 @@ def test_a_cell_that_fails_is_told_and_the_rest_goes_on(compare: Walras) -> None
     Path("fail-1").touch()
     answer = compare()
     assert answer.code == 1
-    assert answer.err == ""
+    assert "[2/8] random at 0.75, seed 1: failed, OSError: seed 1 met an accident" in answer.err.splitlines()
     assert "Failed: random at 0.75, seed 1: OSError: seed 1 met an accident" in answer.out
     assert "4 of 8 cells failed: o/failed" in answer.out
     table = pd.read_parquet("o/frontier.parquet")
@@ -222,9 +223,7 @@ def test_latency_is_measured_once_and_kept_apart(compare: Walras, monkeypatch: p
 def test_ctrl_c(compare: Walras, monkeypatch: pytest.MonkeyPatch) -> None:
     ended = []
 
-    def run(
-        self: Serial, job: Any, items: Sequence[Cell[RunConfig]]
-    ) -> Generator[Outcome[Cell[RunConfig]], None, None]:
+    def outcomes(executor: Any, job: Any, items: Sequence[Cell[Any]]) -> Generator[Outcome[Cell[Any]], None, None]:
         try:
             job(items[0])
             yield Outcome(items[0])
@@ -233,10 +232,10 @@ def test_ctrl_c(compare: Walras, monkeypatch: pytest.MonkeyPatch) -> None:
             ended.append(True)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Serial, "run", run)
+        patched.setattr("walras.experiments.grids.runner.outcomes", outcomes)
         answer = compare()
     assert (answer.code, answer.out, ended) == (130, "", [True])
-    assert answer.err == "Interrupted; 1 of 8 cells are finished; the same command goes on from there\n"
+    assert answer.err.endswith("Interrupted; 1 of 8 cells are finished; the same command goes on from there\n")
     before = written(Path("o/cells"))
     assert len({name.split("/")[0] for name in before}) == 1
     assert compare().code == 0
@@ -313,7 +312,7 @@ def test_other_settings_may_come_from_a_file(compare: Walras, tmp_path: Path) ->
     (tmp_path / "s.yaml").write_text("block: 16\nreentry: true\n")
     assert compare("--config", tmp_path / "s.yaml", "--seeds", 1, "--block", 64).code == 0
     settings = [yaml.safe_load(p.read_text()) for p in Path("o/cells").glob("*/config.yaml")]
-    assert [(s["block"], s["reentry"]) for s in settings] == [(64, True)] * 4
+    assert [(s["market"]["block"], s["market"]["reentry"]) for s in settings] == [(64, True)] * 4
 
 
 def test_folders_of_other_things_are_left_alone(compare: Walras) -> None:
@@ -324,9 +323,74 @@ def test_folders_of_other_things_are_left_alone(compare: Walras) -> None:
     assert compare("--out", "o/notes.txt").error == "--out 'o/notes.txt' is a file; it must be a folder"
 
 
-def test_workers_are_checked_in_python_too() -> None:
-    with pytest.raises(InputError, match="workers is -1"):
-        Local(-1)
+def test_the_report_comes_before_the_timings(compare: Walras, monkeypatch: pytest.MonkeyPatch) -> None:
+    def measure(*_: Any) -> None:
+        assert (Path("o/report.html")).is_file()
+        assert pd.read_parquet("o/frontier.parquet")["latency_ms"].isna().all()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("walras.experiments.grids.compare.measure", measure)
+    assert compare("--seeds", 1, "--measure-latency").code == 130
+
+
+RULE = """
+from dataclasses import dataclass
+from walras import Mechanism, ShadowPrice
+
+@dataclass(frozen=True)
+class Mine(Mechanism):
+    "ShadowPrice under another name."
+    requires, guarantees, clears = ShadowPrice.requires, ShadowPrice.guarantees, ShadowPrice.clears
+
+    def clear(self, bids, supply, cost):
+        return ShadowPrice().clear(bids, supply, cost)
+"""
+
+
+def test_rules_and_strategies_vary(walras: Walras, options: tuple[object, ...], no_pictures: None) -> None:
+    """A rule of the user's beside ours over strategies; an edited file is run anew, and nothing else is."""
+    Path("my_rule.py").write_text(RULE, encoding="utf-8")
+    vary = ("--vary", "mechanism=shadow-price,my_rule.py:Mine", "--vary", "strategy=truthful,zero-intelligence")
+    line = ("compare", *vary, *options, "--recipe", "none", "--vary", "rounds=1", "--workers", 0)
+    answer = walras(*line, "--json")
+    assert answer.code == 0, answer.err
+    told = json.loads(answer.out)
+    assert told["axes"] == {
+        "recipe": ["none"], "mechanism": ["ShadowPrice", "my_rule.py:Mine"],
+        "strategy": ["truthful", "zero-intelligence"], "rounds": [1], "budget": [0.5],
+    }  # fmt: skip
+    assert (told["against_axis"], told["against"], told["comparisons"]) == ("mechanism", "ShadowPrice", 2)
+    assert [row["difference"] for row in told["statistics"] if row["mechanism"] != "ShadowPrice"] == [0, 0]
+    before = written(Path("o/cells"))
+    Path("my_rule.py").write_text(RULE + "# edited\n", encoding="utf-8")
+    again = walras(*line, "--against", "strategy=truthful")
+    assert again.code == 0, again.err
+    assert before.items() <= written(Path("o/cells")).items()
+    assert len(list(Path("o/cells").iterdir())) == 8 + 4
+    assert "rounds has one value, 1: nothing is compared along it" in again.err
+    assert "minus truthful" in again.out
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--vary", "mechansim=VCG"), "unknown axis 'mechansim'. Did you mean 'mechanism'?"),
+        (("--vary", "mechanism"), "--vary 'mechanism' varies nothing; write --vary NAME=VALUE,VALUE"),
+        (("--vary", "mechanism=ShadowPrice,shadow-price"), "mechanism ShadowPrice and shadow-price are the same"),
+        (("--vary", "rounds=1,2,x"), "rounds is 'x'; it must be of type int"),
+        (("--vary", "mechanism=ShadowPrice,none.py:X"), "mechanism file 'none.py' does not exist"),
+        (("--vary", "block=16,32", "--block", 8), "block is 8 for all cells, and it is an axis; give it once"),
+        (("--vary", "seed=1,2"), "seed is no axis"),
+        (("--vary", "strategy=truthful,hedge", "--against", "strategy=greedy"), "unknown strategy to compare against"),
+    ],
+)
+def test_axes_that_are_none(compare: Walras, more: tuple[object, ...], message: str) -> None:
+    assert message in compare(*more).error
+    assert list(Path().iterdir()) == []
+
+
+def test_nothing_varies(walras: Walras, options: tuple[object, ...]) -> None:
+    assert "nothing varies; name recipes or a setting" in walras("compare", *options).error
 
 
 def test_picture_and_report(compare: Walras, monkeypatch: pytest.MonkeyPatch) -> None:
