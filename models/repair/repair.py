@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from walras.models.export.copying import shared_copy
 from walras.models.objective import Batch
 from walras.models.repair.layerwise_runner import LayerwiseRunner
 from walras.models.repair.streams import by_length
@@ -70,6 +71,18 @@ class ModelPair:
         """Remove what is kept."""
         self.now.close()
         self.before.close()
+
+
+def repairable_copy(model: nn.Module, inventory: Inventory) -> nn.Module:
+    """A copy that a repair may change while `model` stays as it is: it owns its output projections and shares the rest.
+
+    Nothing but a repair may change either of the two in place as long as both are in use.
+
+    Raises:
+        InputError: an inventory of another model.
+    """
+    projections = [site.kind.projection(layer, site) for site, layer in sites_and_layers(model, inventory)]
+    return shared_copy(model, own=[projection for projection in projections if projection is not None])
 
 
 class Repair(ABC):

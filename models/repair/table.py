@@ -5,7 +5,7 @@ from walras.models.repair.repair import Repair
 from walras.models.repair.scales import Scales
 from walras.registry import Registry
 
-REPAIRS: Registry[Repair] = Registry("repair", Repair)  # type: ignore[type-abstract]
+REPAIRS: Registry[Repair] = Registry("repair", Repair)
 REPAIRS.add(LeastSquares, "least_squares")
 REPAIRS.add(Scales, "scales")
 

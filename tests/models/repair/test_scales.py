@@ -100,7 +100,7 @@ def test_the_solution_is_that_of_a_direct_solver(name: str, place: int, damping:
     site = units.sites[place]
     keep = np.ones(len(units), dtype=bool)
     keep[site.units.start] = False
-    size = HEAD[name] if site.kind == "head" else 1
+    size = HEAD[name] if site.sublayer == "heads" else 1
     with LayerwiseRunner(tested.model, [tested.batch]) as runner:
         (seen,) = runner.read(site)
     weight, added = _weights(tested.model, site), []

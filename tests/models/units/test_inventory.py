@@ -16,7 +16,8 @@ def test_bert_by_hand(tiny: Any) -> None:
     assert len(units) == 21
     assert units.width[:7].tolist() == [6, 6, 6, 6, 16, 16, 8]
     head, ffn = units.sites[2:4]
-    assert (head.path, head.layer, head.kind) == ("bert.encoder.layer.1.attention.output.dense", 1, "head")
+    assert (head.path, head.layer, head.kind.name) == ("bert.encoder.layer.1.attention.output.dense", 1, "head")
+    assert (head.sublayer, ffn.sublayer) == ("heads", "ffn")
     assert (ffn.path, ffn.units) == ("bert.encoder.layer.1.output.dense", slice(11, 14))
     assert ffn.owner.tolist() == [0] * 16 + [1] * 16 + [2] * 8
 
@@ -29,14 +30,14 @@ def test_a_head_unit_of_grouped_queries_is_the_group(tiny: Any) -> None:
 
 @pytest.mark.parametrize("block", [1, 7, 32, 100])
 def test_columns_agree_with_sites(family: str, block: int, tiny: Any) -> None:
-    units = inventory(tiny(family).model, block)
+    units = inventory(tiny(family).model, block=block)
     order = list(zip(units.layer, units.kind != "head", units.index, strict=True))
     assert order == sorted(order)
     assert len(set(map(units.name, range(len(units))))) == len(units)
     assert units.sites[-1].units.stop == len(units)
     for site in units.sites:
         own = site.units
-        assert set(units.kind[own]) == {site.kind}
+        assert set(units.kind[own]) == {site.kind.name}
         assert set(units.layer[own]) == {site.layer}
         assert units.index[own].tolist() == list(range(own.stop - own.start))
         assert site.owner.dtype == torch.long
