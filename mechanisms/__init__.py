@@ -1,6 +1,6 @@
 """Rules of the market: bids in, a clearing out. Knows no network, no agents, no files.
 
-A new rule is one file with one class, and one entry in `MECHANISMS`.
+A new rule is one file with one class, and one entry in `MECHANISMS`; bids are any object with the methods of `Bids`.
 """
 
 from walras.mechanisms.bids.budgeted import Budgeted
@@ -16,33 +16,21 @@ from walras.mechanisms.bids.tabulated import TabulatedBids
 from walras.mechanisms.bids.triangular import TriangularBids
 from walras.mechanisms.bids.tsallis import TsallisBids
 from walras.mechanisms.clearing import Clearing, Status
-from walras.mechanisms.mechanism import Mechanism, charge, load, money
-from walras.mechanisms.rules.ascending_clock import AscendingClock
-from walras.mechanisms.rules.competitive_equilibrium import CompetitiveEquilibrium
-from walras.mechanisms.rules.kwon_search import KwonSearch
-from walras.mechanisms.rules.pay_as_bid_auction import PayAsBidAuction
-from walras.mechanisms.rules.posted_price import PostedPrice
-from walras.mechanisms.rules.proportional_share import ProportionalShare
-from walras.mechanisms.rules.shadow_price import ShadowPrice
-from walras.mechanisms.rules.tatonnement import Tatonnement
-from walras.mechanisms.rules.uniform_price_auction import UniformPriceAuction
-from walras.mechanisms.rules.vcg import VCG
-
-MECHANISMS: dict[str, type[Mechanism]] = {
-    rule.__name__: rule
-    for rule in (
-        ShadowPrice,
-        UniformPriceAuction,
-        PayAsBidAuction,
-        VCG,
-        PostedPrice,
-        AscendingClock,
-        Tatonnement,
-        ProportionalShare,
-        CompetitiveEquilibrium,
-        KwonSearch,
-    )
-}
+from walras.mechanisms.costs import charge, resource_use
+from walras.mechanisms.mechanism import Mechanism, money
+from walras.mechanisms.rules import (
+    MECHANISMS,
+    VCG,
+    AscendingClock,
+    CompetitiveEquilibrium,
+    KwonSearch,
+    PayAsBidAuction,
+    PostedPrice,
+    ProportionalShare,
+    ShadowPrice,
+    Tatonnement,
+    UniformPriceAuction,
+)
 
 __all__ = [
     "MECHANISMS",
@@ -72,6 +60,6 @@ __all__ = [
     "TsallisBids",
     "UniformPriceAuction",
     "charge",
-    "load",
     "money",
+    "resource_use",
 ]

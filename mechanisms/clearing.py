@@ -1,18 +1,20 @@
-"""What a mechanism answers: who gets how much, at which price, and who pays what."""
+"""What a mechanism returns: how much each agent gets, at which price, and what it pays."""
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import final
+from typing import Any, final
 
 from torch import Tensor
+
+_LEFT_OUT: Any = None
 
 
 class Status(IntEnum):
     """How a market ended."""
 
     CLEARED = 0  # at the price, demand meets supply up to the marginal agent
-    SLACK = 1  # all demand at the floor (or posted) price is served and supply is left over
-    RATIONED = 2  # some who would buy at the price, or pay as much as others who got it, get nothing
+    SLACK = 1  # all demand at the price floor (or posted price) is served and supply is left over
+    RATIONED = 2  # some that would buy at the price, or pay as much as others that were served, get nothing
     INFEASIBLE = 3  # the supply is too small for any agent that wants to buy
     NOT_CONVERGED = 4  # the price had not settled when the rule stopped
     NO_EQUILIBRIUM = 5  # units are indivisible, and no price clears the market
@@ -28,18 +30,29 @@ class Status(IntEnum):
 class Clearing:
     """The outcome of one market, or of a batch of separate ones.
 
-    quantity [..., n] is the level each agent gets, price [..., K] the price of a unit of each resource, payment
-    [..., n] what each agent pays, status [...] a code of `Status`, and residual [..., K] the excess demand at the
-    price: negative where supply is left unsold, positive where demand was rationed. `method` is how the rule found
-    its outcome, where it knows several ways.
+    A rule's `clear` returns `Clearing(quantity, price)` at the least. Whatever else it leaves out is None only until
+    calling the rule has filled it in (`completed` says how), so every clearing that a call returns is complete.
+
+    Args:
+        quantity: the level [..., n] that each agent gets.
+        price: of a unit of each resource [..., K].
+        payment: what each agent pays [..., n].
+        status: a code of `Status` for each market [...].
+        residual: excess demand at the price [..., K]: negative where supply is left unsold, positive where demand was
+            rationed, -inf where the supply is infinite.
+        method: how the rule found its outcome, where it knows several ways.
     """
 
     quantity: Tensor
     price: Tensor
-    payment: Tensor
-    status: Tensor
-    residual: Tensor
+    payment: Tensor = _LEFT_OUT
+    status: Tensor = _LEFT_OUT
+    residual: Tensor = _LEFT_OUT
     method: str = ""
+
+    def lacks(self, part: str) -> bool:
+        """Whether the rule has left a part out, and no call has filled it in."""
+        return getattr(self, part) is None
 
     @property
     def revenue(self) -> Tensor:

@@ -9,7 +9,8 @@ from torch import Tensor
 from walras.errors import InputError
 from walras.mechanisms.bids.interface import Bids
 from walras.mechanisms.clearing import Clearing, Status
-from walras.mechanisms.mechanism import Mechanism, capacity, charge, load, money
+from walras.mechanisms.costs import capacity, charge, resource_use
+from walras.mechanisms.mechanism import Mechanism, money
 from walras.mechanisms.solvers.root import search
 from walras.mechanisms.traits import INDIVIDUALLY_RATIONAL, PERMUTATION_INVARIANT, PRICE_FLOOR, SEPARABLE
 
@@ -19,15 +20,15 @@ _OPENING = 2.0**-10  # of the highest reservation price, where no opening price 
 @final
 @dataclass(frozen=True)
 class AscendingClock(Mechanism):
-    """A price that rises in steps until what is asked for fits the supply.
+    """The price rises in steps until demand fits the supply, and all that buy pay the price at which it stops.
 
     1. The clock opens at `opening`; where none is given, at a 1024th of the highest finite reservation price per cost
-       (of 1, where there is none), and at the price floor where that is higher. Round t shows opening * (1 + step)^t.
-    2. Everyone names what it would buy at the price shown. The first price at which the sum fits the supply is paid by
-       all who buy, and what the last step left over stays unsold.
+       (of 1 where there is none), and at the price floor where that is higher. Round t shows opening * (1 + step)^t.
+    2. Every agent names what it would buy at the price shown. The first price at which the sum fits the supply is paid
+       by all that buy, and what the last step left over stays unsold.
 
-    Excess demand falls with the price, so that the round in which the clock stops is found by search, not by letting it
-    tick (Krishna, Auction Theory, 2nd ed., section 12.2, for the rule with several units).
+    Excess demand falls with the price, so that the round in which the clock stops is found by search instead of step by
+    step.
     """
 
     step: float = 0.05
@@ -35,6 +36,7 @@ class AscendingClock(Mechanism):
     price_floor: float = money(0.0)
     requires: ClassVar[frozenset[str]] = frozenset({SEPARABLE})
     guarantees: ClassVar[frozenset[str]] = frozenset({PRICE_FLOOR, INDIVIDUALLY_RATIONAL, PERMUTATION_INVARIANT})
+    source: ClassVar[str] = "Krishna, Auction Theory, 2nd ed., section 12.2"
 
     def __post_init__(self) -> None:
         if not 0 < self.step < torch.inf:
@@ -57,7 +59,7 @@ class AscendingClock(Mechanism):
                 return bids.demand(torch.where(reservation > -torch.inf, price, torch.inf))
 
             def excess(turn: Tensor) -> Tensor:
-                return (load(cost, asked(turn)) - capacity(supply)).squeeze(-1)
+                return (resource_use(cost, asked(turn)) - capacity(supply)).squeeze(-1)
 
             reservation = bids.reservation_price()
             first = torch.zeros_like(start, dtype=torch.long)
@@ -69,8 +71,7 @@ class AscendingClock(Mechanism):
         status = torch.where(turn == 0, Status.SLACK, Status.CLEARED)
         nobody = (quantity <= 0).all(-1) & (turn > 0)
         status = torch.where(nobody, Status.INFEASIBLE, status)
-        payment = torch.minimum(charge(cost, price.unsqueeze(-1)) * quantity, bids.utility(quantity))
-        return Clearing(quantity, price.unsqueeze(-1), payment, status, load(cost, quantity) - supply)
+        return Clearing(quantity, price.unsqueeze(-1), status=status)
 
     def _start(self, bids: Bids, supply: Tensor, cost: Tensor) -> Tensor:
         """Opening price [...]."""

@@ -1,4 +1,4 @@
-"""Competitive equilibrium of a Fisher market: prices at which everyone spends its money and everything is sold."""
+"""Competitive equilibrium of a Fisher market: prices at which agents spend their money and everything is sold."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar, final
@@ -11,7 +11,8 @@ from walras.mechanisms.bids.budgeted import endowments
 from walras.mechanisms.bids.indivisible import IndivisibleBids
 from walras.mechanisms.bids.interface import Bids
 from walras.mechanisms.clearing import Clearing, Status
-from walras.mechanisms.mechanism import Mechanism, charge, money
+from walras.mechanisms.costs import charge
+from walras.mechanisms.mechanism import Mechanism, money
 from walras.mechanisms.rules.shadow_price import ShadowPrice
 from walras.mechanisms.traits import (
     CONCAVE,
@@ -29,7 +30,7 @@ from walras.mechanisms.traits import (
 @final
 @dataclass(frozen=True)
 class Spenders:
-    """Buyers to whom money is worth nothing but what it buys: q(p) = min(most, money / p), [..., n] each.
+    """Buyers that spend all their money up to satiation: q(p) = min(most, money / p), [..., n] each.
 
     That is the demand of utility(q) = money ln q up to `most`, the summands of the Eisenberg-Gale program.
     """
@@ -43,38 +44,37 @@ class Spenders:
         return frozenset({CONCAVE, SEPARABLE})
 
     def demand(self, price: Tensor, stay: Tensor | None = None) -> Tensor:
-        """All money is spent, or enough is had [..., n]."""
+        """The quantity [..., n] that all money buys, at most the satiation."""
         del stay  # at every finite price something is bought
         buys = (price < torch.inf) & (self.money > 0)
         spent = self.money / torch.where(price > 0, price, torch.finfo(self.money.dtype).tiny)
         return torch.where(buys, torch.minimum(spent, self.most), 0.0)
 
     def utility(self, quantity: Tensor) -> Tensor:
-        """What it is paid for [..., n]: all money, wherever something is had."""
+        """All money where anything is bought [..., n]: the most that a buyer would pay."""
         return torch.where(quantity > 0, self.money, 0.0)
 
     def reservation_price(self) -> Tensor:
-        """Whoever has money buys at any price [..., n]."""
+        """An agent that has money buys at any price [..., n]."""
         return torch.where((self.money > 0) & (self.most > 0), torch.inf, -torch.inf).to(self.money.dtype)
 
 
 @final
 @dataclass(frozen=True)
 class CompetitiveEquilibrium(Mechanism):
-    """Find prices at which every agent, for all its money, buys what it likes best, and demand is supply.
+    """Prices are found at which every agent spends all its money on what it likes best, and demand equals supply.
 
     maximise  sum_i money_i ln q_i   subject to  sum_i cost_ik q_i <= supply_k,  0 <= q_i <= most_i   (Eisenberg-Gale)
 
     1. Money is that of `Budgeted` bids, else `endowment`, the same for all: equal incomes. It has no value but what it
        buys. `most` is what an agent takes where all is free, its satiation; a level needs its row of `cost`.
     2. The prices are the program's multipliers: the shadow prices of buyers with utility money ln q, which
-       `ShadowPrice` finds. At them agent i buys min(most_i, money_i / charge_i), and pays for it.
-    3. Indivisible agents buy one unit where they can afford it and value it. Where a resource with a price is then left
+       `ShadowPrice` finds. At them agent i buys min(most_i, money_i / charge_i), and pays the price for it.
+    3. Indivisible agents buy one unit where they want it and can afford it. Where a resource with a price is then left
        over there is no equilibrium, and the status says `no_equilibrium`; the residual is what stays unsold.
 
-    Eisenberg and Gale 1959 (doi 10.1214/aoms/1177706369); from equal incomes the outcome is efficient and free of envy
-    (Varian 1974). With one resource and nobody satiated this is `ProportionalShare`. Payments are bounded by money, not
-    by utility: who trades here has no other use for it.
+    From equal incomes the outcome is efficient and free of envy (Varian 1974). With one resource and no agent satiated
+    this is `ProportionalShare`. Payments are bounded by money, not by utility: money has no other use here.
     """
 
     endowment: float = money(1.0)
@@ -85,6 +85,7 @@ class CompetitiveEquilibrium(Mechanism):
             PRICE_FLOOR, PERMUTATION_INVARIANT, SCALE_INVARIANT, SUPPLY_MONOTONE, SEVERAL_RESOURCES, WITHIN_BUDGETS,
         }
     )  # fmt: skip
+    source: ClassVar[str] = "Eisenberg and Gale 1959, doi 10.1214/aoms/1177706369"
 
     def __post_init__(self) -> None:
         if not 0 <= self.endowment < torch.inf:
@@ -100,14 +101,14 @@ class CompetitiveEquilibrium(Mechanism):
             purse = torch.where((most > 0) & ~none, purse, 0.0)
             if INDIVISIBLE in bids.traits:
                 can = torch.where(purse > 0, purse, -torch.inf)
-                return self._whole(ShadowPrice().clear(IndivisibleBids(can), supply, cost), cost)
-            return ShadowPrice().clear(Spenders(purse, most), supply, cost)
+                return self._whole(ShadowPrice()(IndivisibleBids(can), supply, cost), cost)
+            return ShadowPrice()(Spenders(purse, most), supply, cost)
 
     @staticmethod
-    def _whole(found: Clearing, cost: Tensor) -> Clearing:
+    def _whole(sold: Clearing, cost: Tensor) -> Clearing:
         """Step 3, where the wealthiest per cost have been served."""
-        payment = charge(cost, found.price) * found.quantity
-        left = -found.residual > 1e-9 * cost.sum(-2)
-        none = (left & (found.price > 0)).any(-1)
-        status = torch.where(none, Status.NO_EQUILIBRIUM, found.status)
-        return replace(found, payment=payment, status=status)
+        payment = charge(cost, sold.price) * sold.quantity
+        left = -sold.residual > 1e-9 * cost.sum(-2)
+        none = (left & (sold.price > 0)).any(-1)
+        status = torch.where(none, Status.NO_EQUILIBRIUM, sold.status)
+        return replace(sold, payment=payment, status=status)

@@ -11,7 +11,8 @@ from walras.errors import InputError
 from walras.mechanisms.bids.indivisible import IndivisibleBids
 from walras.mechanisms.bids.interface import Bids
 from walras.mechanisms.clearing import Clearing, Status
-from walras.mechanisms.mechanism import Mechanism, capacity, charge, load
+from walras.mechanisms.costs import capacity, resource_use
+from walras.mechanisms.mechanism import Mechanism
 from walras.mechanisms.solvers.chains import NONE, Chains, Column
 from walras.mechanisms.solvers.kwon_chains import kwon_chain_search
 from walras.mechanisms.solvers.kwon_latency import Keep
@@ -32,18 +33,18 @@ _ROUNDING = 1e-12
 @final
 @dataclass(frozen=True)
 class KwonSearch(Mechanism):
-    """Search the numbers of units of each kind for the best sum of values within one supply (Kwon et al. 2022).
+    """The rule searches the numbers of units of each kind for the best sum of values within one supply.
 
     1. Where every agent has a cost of its own: over the numbers of heads and FFN blocks (`kwon_macs_search`), which
        is the optimum for up to three different costs. Where agents form chains, as in latency: over the numbers of
        dropped sub-layers too, by Kwon's model of their times (`kwon_chain_search`).
     2. The price of a unit of the resource is the best value per cost among those left out, of a chain the best run
        of units that follow each other; 0 where none is out for want of supply. The search itself needs no price.
-    3. Each pays min(price * cost, value).
+    3. Each agent pays min(price * cost, value).
 
     The exact optimum may take an agent of low value per cost that just fits instead of one of a higher: such a
     clearing is `rationed`, and its price need not fall when the supply grows. Kwon's model of a time may be too high
-    for somebody who would fit: who is left out so makes no price.
+    for an agent that would fit: one that is left out for that reason makes no price.
     """
 
     requires: ClassVar[frozenset[str]] = frozenset({INDIVISIBLE, SEPARABLE})
@@ -51,6 +52,7 @@ class KwonSearch(Mechanism):
     guarantees: ClassVar[frozenset[str]] = frozenset(
         {PRICE_FLOOR, INDIVIDUALLY_RATIONAL, PERMUTATION_INVARIANT, SCALE_INVARIANT}
     )
+    source: ClassVar[str] = "Kwon et al. 2022, arXiv 2204.09656"
 
     def clear(self, bids: Bids, supply: Tensor, cost: Tensor) -> Clearing:
         """Steps 1 to 3 of the class, each market of a batch for itself: supply [..., 1], cost [..., n, 1]."""
@@ -70,12 +72,11 @@ class KwonSearch(Mechanism):
             alone = _clear(values[row], costs[row], float(supplies[row]), Chains(befores[row]))
             served, price[row], status[row] = alone
             quantity[row] = torch.tensor(served).to(value)
-        payment = torch.minimum(charge(cost, price) * quantity, bids.utility(quantity))
-        return Clearing(quantity, price, payment, status, load(cost, quantity) - supply)
+        return Clearing(quantity, price, status=status, residual=resource_use(cost, quantity) - supply)
 
 
 def _clear(value: Column, cost: Column, supply: float, chains: Chains) -> tuple[Keep, float, Status]:
-    """Who is served [n], the price and the status of one market: value [n], cost [n]."""
+    """Which agents are served [n], the price and the status of one market: value [n], cost [n]."""
     order = chains.order
     value, cost = value[order], cost[order]
     may = chains.sums((value < 0).astype(np.float64)) == 0  # a chain ends before a unit that does not want to be served
@@ -100,6 +101,6 @@ def _clear(value: Column, cost: Column, supply: float, chains: Chains) -> tuple[
 
 def _in_place(served: Keep, chains: Chains) -> Keep:
     """From the order of the chains to that of the agents."""
-    found = np.zeros_like(served)
-    found[chains.order] = served
-    return found
+    by_agent = np.zeros_like(served)
+    by_agent[chains.order] = served
+    return by_agent

@@ -1,4 +1,4 @@
-"""The discriminatory auction: whoever wins pays what it bid."""
+"""The discriminatory auction: each winner pays what it bid."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar, final
@@ -25,15 +25,15 @@ from walras.mechanisms.traits import (
 @final
 @dataclass(frozen=True)
 class PayAsBidAuction(Mechanism):
-    """Sealed bids; the highest win, and each winner pays its own bid.
+    """Bids are sealed, the highest win, and each winner pays its own bid.
 
-    1. Bids win in the order of value per cost until the supply is gone: whatever `ShadowPrice` would serve, wins.
-    2. Each pays what it reported for what it gets: of a whole demand curve, the area below it.
-    3. The price is the one at which the market would have cleared (the stop-out price). Nobody need pay it.
+    1. Bids win in the order of value per cost until the supply is gone: those that `ShadowPrice` would serve.
+    2. Each winner pays what it reported for what it gets: of a whole demand curve, the area below it.
+    3. The price is the one at which the market would have cleared (the stop-out price), for information only.
 
-    Known as the discriminatory auction (Krishna, Auction Theory, 2nd ed., section 12.1). Reports leave no surplus, so
-    that whoever tells the truth gains nothing: bidders shade. By the revenue equivalence theorem its revenue is that of
-    the uniform price only after they have done so.
+    Known as the discriminatory auction. Reports leave no surplus, so that a truthful bidder gains nothing, and bidders
+    report less than their value (they shade). By the revenue equivalence theorem its revenue is that of the uniform
+    price only after they have done so.
     """
 
     price_floor: float = money(0.0)
@@ -44,8 +44,9 @@ class PayAsBidAuction(Mechanism):
     guarantees: ClassVar[frozenset[str]] = frozenset(
         {PRICE_FLOOR, INDIVIDUALLY_RATIONAL, PERMUTATION_INVARIANT, SCALE_INVARIANT, SUPPLY_MONOTONE, SEVERAL_RESOURCES}
     )
+    source: ClassVar[str] = "Krishna, Auction Theory, 2nd ed., section 12.1"
 
     def clear(self, bids: Bids, supply: Tensor, cost: Tensor) -> Clearing:
         """Steps 1 to 3 of the class, batched: supply [..., K], cost [..., n, K]."""
-        cleared = ShadowPrice(self.price_floor).clear(bids, supply, cost)
+        cleared = ShadowPrice(self.price_floor)(bids, supply, cost)
         return replace(cleared, payment=bids.utility(cleared.quantity))

@@ -9,7 +9,8 @@ from torch import Tensor
 from walras.errors import InputError
 from walras.mechanisms.bids.interface import Bids
 from walras.mechanisms.clearing import Clearing, Status
-from walras.mechanisms.mechanism import Mechanism, capacity, charge, load, money
+from walras.mechanisms.costs import capacity, resource_use
+from walras.mechanisms.mechanism import Mechanism, money
 from walras.mechanisms.rules.shadow_price import ShadowPrice
 from walras.mechanisms.solvers.ranking import Ranking
 from walras.mechanisms.traits import (
@@ -25,16 +26,16 @@ from walras.mechanisms.traits import (
 @final
 @dataclass(frozen=True)
 class PostedPrice(Mechanism):
-    """Everyone may buy at a price a unit of the resource that was posted beforehand.
+    """Every agent may buy at a price per unit of the resource that was posted before demand is known.
 
     1. Each agent demands what it likes best at the posted price.
     2. Where that exceeds the supply it is rationed efficiently: those with the highest reservation price per cost
-       are served first (Davidson and Deneckere 1986, "efficient rationing"), and the status says `rationed`.
-    3. Each pays the posted price for what it gets; nobody pays more than its utility.
+       are served first, and the status says `rationed`.
+    3. Each agent pays the posted price for what it gets, and never more than its utility.
 
-    `price` is the tax. Without one, the price that would have cleared the last round is posted, and the floor (0
-    where there is none) in a first round. A price above the clearing price leaves supply unsold (`slack`): the
-    rule cannot know.
+    `price` is the tax. Without one, the price that would have cleared the last round is posted, and the price floor (0
+    where there is none) in a first round. A price above the clearing price leaves supply unsold (`slack`), because it
+    is posted before demand is known.
     """
 
     price: float | None = money(None)
@@ -44,6 +45,7 @@ class PostedPrice(Mechanism):
     guarantees: ClassVar[frozenset[str]] = frozenset(
         {PRICE_FLOOR, INDIVIDUALLY_RATIONAL, PERMUTATION_INVARIANT, SCALE_INVARIANT, SUPPLY_MONOTONE}
     )
+    source: ClassVar[str] = "Davidson and Deneckere 1986 (efficient rationing)"
 
     def __post_init__(self) -> None:
         for price in (self.price, self.last):
@@ -61,13 +63,12 @@ class PostedPrice(Mechanism):
         if supply.shape[-1] != 1:
             raise InputError(f"PostedPrice sells one resource; the supply has {supply.shape[-1]}")
         price = torch.full_like(supply, self.posted)
-        served = ShadowPrice(price_floor=self.posted).clear(bids, supply, cost)
-        buyers = Ranking(bids, supply, cost, self.posted)  # whoever it counts as eligible, to the last bit
-        wanted = load(cost, buyers.demand(price.squeeze(-1), buyers.members(buyers.eligible)))
+        served = ShadowPrice(price_floor=self.posted)(bids, supply, cost)
+        buyers = Ranking(bids, supply, cost, self.posted)  # the same eligible agents, to the last bit
+        wanted = resource_use(cost, buyers.demand(price.squeeze(-1), buyers.members(buyers.eligible)))
         status = torch.where((wanted <= capacity(supply)).squeeze(-1), Status.SLACK, Status.RATIONED)
         status = torch.where(served.status == Status.INFEASIBLE, Status.INFEASIBLE, status)
-        payment = torch.minimum(charge(cost, price) * served.quantity, bids.utility(served.quantity))
-        return Clearing(served.quantity, price, payment, status, wanted - supply)
+        return Clearing(served.quantity, price, status=status, residual=wanted - supply)
 
     def after(self, bids: Bids, supply: Tensor, cost: Tensor, clearing: Clearing) -> Mechanism:
         """Remember the price that would have cleared this round, unless the price is a fixed tax."""

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from walras.mechanisms.bids.interface import Bids
 from walras.mechanisms.clearing import Clearing, Status
-from walras.mechanisms.mechanism import Mechanism, charge, load, money
+from walras.mechanisms.costs import resource_use
+from walras.mechanisms.mechanism import Mechanism, money
 from walras.mechanisms.solvers.dual_program import clear_concave
 from walras.mechanisms.solvers.ranking import Ranking
 from walras.mechanisms.solvers.rationing import ration
@@ -31,7 +32,9 @@ from walras.mechanisms.traits import (
 @final
 @dataclass(frozen=True)
 class ShadowPrice(Mechanism):
-    """Maximise sum_i utility_i(q_i) subject to sum_i cost_i q_i <= supply, by its multiplier, the shadow price.
+    """The price is the lowest at which demand fits the supply, and marginal agents are rationed exactly.
+
+    It is the multiplier (the shadow price) of: maximise sum_i utility_i(q_i) subject to sum_i cost_i q_i <= supply.
 
     1. Rank agents by reservation price per cost, ties by position. Search the ranks for the longest prefix whose
        demand, at the reservation price of its last member, fits the supply.
@@ -40,12 +43,11 @@ class ShadowPrice(Mechanism):
        price of the first agent left out, which is what the last unit of supply is worth.
     3. Ration, where demand jumps: serve the members at the inner price at which their demand, none of them
        leaving, exhausts the supply; then one agent more, and so on while welfare rises (`rationing`). If not
-       `rationed`, only those who buy at any price just above are served, and what they leave stays unsold.
-    4. Each pays min(price * cost * quantity, utility), so that the marginal agents stay individually rational.
+       `rationed`, only those that buy at any price just above are served, and what they leave stays unsold.
+    4. Each agent pays min(price * cost * quantity, utility), so that marginal agents stay individually rational.
 
     Exact for concave utilities, and for jumps of one common shape; within one agent's value of the optimum for
-    indivisible levels (the greedy bound of the knapsack's linear relaxation, Dantzig 1957, doi
-    10.1287/opre.5.2.266).
+    indivisible levels (the greedy bound of the knapsack's linear relaxation, Dantzig 1957).
     Several resources have one price each: for concave bids the multipliers of the same problem (`dual_program`), for
     indivisible ones, which may form chains, those of its linear relaxation (`several_resources`).
     With `price_floor=-inf` all is sold that can be used, as in attention; welfare then may fall as supply grows.
@@ -59,6 +61,7 @@ class ShadowPrice(Mechanism):
     guarantees: ClassVar[frozenset[str]] = frozenset(
         {PRICE_FLOOR, INDIVIDUALLY_RATIONAL, PERMUTATION_INVARIANT, SCALE_INVARIANT, SUPPLY_MONOTONE, SEVERAL_RESOURCES}
     )
+    source: ClassVar[str] = "Dantzig 1957, doi 10.1287/opre.5.2.266 (the greedy bound of the knapsack's relaxation)"
 
     def clear(self, bids: Bids, supply: Tensor, cost: Tensor) -> Clearing:
         """Steps 1 to 4 of the class, batched: supply [..., K], cost [..., n, K]; for K = 1 exactly these."""
@@ -72,11 +75,11 @@ class ShadowPrice(Mechanism):
             count = ranking.longest_prefix()
             price, slack = ranking.clearing_price(count)
             if self.rationed and not bids.traits & {CONCAVE, INDIVISIBLE}:  # these sell out, or cannot change
-                found = ration(ranking, count, price)
-                members, quantity = found.members, found.quantity
+                sold = ration(ranking, count, price)
+                members, quantity = sold.members, sold.quantity
             else:
                 members = ranking.members(count)
-                if not self.rationed:  # who is as good as the first left out is left out too
+                if not self.rationed:  # an agent as good as the first that is left out is left out too
                     members = members & (ranking.unit > ranking.threshold(count).unsqueeze(-1))
                 quantity = ranking.demand(price, members)
             served = members.sum(-1)
@@ -87,9 +90,8 @@ class ShadowPrice(Mechanism):
             status = torch.where((served == 0) & (ranking.eligible > 0), Status.INFEASIBLE, status)
         if CONCAVE in bids.traits and torch.is_grad_enabled():
             price, quantity = self._differentiable(ranking, count, price, quantity, slack)
-        payment = torch.minimum(charge(cost, price.unsqueeze(-1)) * quantity, bids.utility(quantity))
-        residual = load(cost, quantity) - supply
-        return Clearing(quantity, price.unsqueeze(-1), payment, status, residual)
+        residual = resource_use(cost, quantity) - supply
+        return Clearing(quantity, price.unsqueeze(-1), status=status, residual=residual)
 
     @staticmethod
     def _differentiable(
@@ -100,9 +102,9 @@ class ShadowPrice(Mechanism):
         supply = ranking.supply.double()
 
         def excess(at: Tensor) -> Tensor:
-            return (load(ranking.cost, ranking.demand(at, members)) - supply).squeeze(-1)
+            return (resource_use(ranking.cost, ranking.demand(at, members)) - supply).squeeze(-1)
 
         if not excess(price).requires_grad:
             return price, quantity
-        price = torch.where(slack, price, newton_step(excess, price))  # at the floor the price is fixed
+        price = torch.where(slack, price, newton_step(excess, price))  # at the price floor it is fixed
         return price, ranking.demand(price, members)

@@ -1,4 +1,4 @@
-"""Tâtonnement: the auctioneer's groping for the price at which demand is supply."""
+"""Tâtonnement: prices move with excess demand until markets clear."""
 
 from dataclasses import dataclass
 from typing import ClassVar, final
@@ -28,19 +28,20 @@ _FASTER, _SLOWER = 1.2, 0.5
 @final
 @dataclass(frozen=True)
 class Tatonnement(Mechanism):
-    """Raise the price of what is asked for in excess, lower that of what is left over, and trade only at the end.
+    """Prices rise where demand exceeds the supply and fall where supply is left, and trade happens only at the end.
 
     1. Call out prices p, at first those at which equal shares of the supply would be paid at their worth.
-    2. Everyone names its demand; z_k is excess demand for resource k as a share of its supply, and counts as at most 1.
-    3. Stop where, for every k, |z_k| <= tolerance, or z_k <= 0 at the floor. Else p_k <- max(floor, p_k + s_k z_k).
+    2. Every agent names its demand; z_k is excess demand for resource k as a share of its supply, counted as at most 1.
+    3. Stop where, for every k, |z_k| <= tolerance, or z_k <= 0 at the price floor. Else p_k <- max(price floor,
+       p_k + s_k z_k).
     4. The steps s_k begin at `step` times the first price. Where z_k changes its sign s_k is halved, else it grows
-       by a fifth: a step that is too long overshoots, one that is too short takes for ever.
+       by a fifth: a step that is too long overshoots, one that is too short takes many rounds.
     5. After `rounds` calls the status is `not_converged`, and the residual is the excess demand that is left. What
        exceeds a supply is taken from all alike.
 
-    Walras 1874, lesson 12; Arrow and Hurwicz 1958 (doi 10.2307/1907515) for when it converges: concave utilities that
-    do not depend on each other are enough, since excess demand is then the gradient of a convex function. Where demand
-    jumps no price need clear; so concave bids are required.
+    Concave utilities that do not depend on each other are enough for it to converge (Arrow and Hurwicz 1958, doi
+    10.2307/1907515), since excess demand is then the gradient of a convex function. Where demand jumps there may be no
+    price that clears; so concave bids are required.
     """
 
     step: float = 0.5
@@ -51,6 +52,7 @@ class Tatonnement(Mechanism):
     guarantees: ClassVar[frozenset[str]] = frozenset(
         {PRICE_FLOOR, INDIVIDUALLY_RATIONAL, PERMUTATION_INVARIANT, SCALE_INVARIANT, SUPPLY_MONOTONE, SEVERAL_RESOURCES}
     )
+    source: ClassVar[str] = "Walras 1874, lesson 12; Arrow and Hurwicz 1958, doi 10.2307/1907515"
 
     def __post_init__(self) -> None:
         for name, number in (("step", self.step), ("tolerance", self.tolerance)):
@@ -64,7 +66,7 @@ class Tatonnement(Mechanism):
     def clear(self, bids: Bids, supply: Tensor, cost: Tensor) -> Clearing:
         """Steps 1 to 5 of the class, batched: supply [..., K], cost [..., n, K]."""
         with torch.no_grad():
-            dual = Dual.of(bids, supply, cost, self.price_floor)
+            dual = Dual.from_market(bids, supply, cost, self.price_floor)
             price = dual.start()
             first = (price - self.price_floor).abs()
             step = self.step * torch.where(first > 0, first, 1.0)

@@ -9,7 +9,8 @@ from torch import Tensor
 from walras.errors import InputError
 from walras.mechanisms.bids.interface import Bids
 from walras.mechanisms.clearing import Clearing, Status
-from walras.mechanisms.mechanism import Mechanism, capacity, charge, load, money
+from walras.mechanisms.costs import capacity
+from walras.mechanisms.mechanism import Mechanism, money
 from walras.mechanisms.traits import (
     INDIVIDUALLY_RATIONAL,
     INDIVISIBLE,
@@ -24,17 +25,17 @@ from walras.mechanisms.traits import (
 @final
 @dataclass(frozen=True)
 class UniformPriceAuction(Mechanism):
-    """Sealed bids, one price for all winners, set by the first bid that loses.
+    """Bids are sealed, and all winners pay one price per unit of the resource, set by the first bid that loses.
 
     1. Sort the bids by value per cost, ties by position; bids below the reserve price are dropped.
-    2. Winners are the longest prefix whose costs fit the supply. Nobody further down is taken instead of a bid
+    2. Winners are the longest prefix whose costs fit the supply. No agent further down is taken instead of a bid
        that does not fit: skipping would let a lower bid win over a higher one.
     3. The price of a unit of the resource is the value per cost of the first excluded bid, or the reserve price
-       where nobody is excluded; each winner pays price * cost.
+       where none is excluded; each winner pays price * cost.
 
-    With unit costs this is the (k+1)-th price auction (Krishna, Auction Theory, 2nd ed., section 12.1): top-k
-    selection with the (k+1)-th score as its price. `price_floor` is the reserve price; with -inf and nobody
-    excluded the price is the lowest winning bid, the highest at which everything sells.
+    With unit costs this is the (k+1)-th price auction: top-k selection with the (k+1)-th score as its price.
+    `price_floor` is the reserve price; with -inf and no bid excluded the price is the lowest winning bid, the highest
+    at which everything sells.
     """
 
     price_floor: float = money(0.0)
@@ -42,6 +43,7 @@ class UniformPriceAuction(Mechanism):
     guarantees: ClassVar[frozenset[str]] = frozenset(
         {PRICE_FLOOR, INDIVIDUALLY_RATIONAL, PERMUTATION_INVARIANT, SCALE_INVARIANT, SUPPLY_MONOTONE}
     )
+    source: ClassVar[str] = "Krishna, Auction Theory, 2nd ed., section 12.1"
 
     def clear(self, bids: Bids, supply: Tensor, cost: Tensor) -> Clearing:
         """Steps 1 to 3 of the class, batched: supply [..., 1], cost [..., n, 1]."""
@@ -57,8 +59,7 @@ class UniformPriceAuction(Mechanism):
             wins = accepted & (used <= capacity(supply))
             quantity = torch.zeros_like(wins).scatter_(-1, order, wins).to(value.dtype)
             price, status = self._outcome(bid, wins.sum(-1, keepdim=True), accepted.sum(-1, keepdim=True))
-        payment = torch.minimum(charge(cost, price) * quantity, bids.utility(quantity))
-        return Clearing(quantity, price, payment, status, load(cost, quantity) - supply)
+        return Clearing(quantity, price, status=status)
 
     def _outcome(self, bid: Tensor, winners: Tensor, accepted: Tensor) -> tuple[Tensor, Tensor]:
         """Price [..., 1] and status [...] from sorted bids [..., n] and the numbers [..., 1] that won and that bid."""

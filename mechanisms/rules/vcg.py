@@ -11,7 +11,8 @@ from walras.errors import InputError
 from walras.mechanisms.bids.excluding import Excluding
 from walras.mechanisms.bids.interface import Bids
 from walras.mechanisms.clearing import Clearing, Status
-from walras.mechanisms.mechanism import Mechanism, capacity, charge, load, money
+from walras.mechanisms.costs import capacity, charge, resource_use
+from walras.mechanisms.mechanism import Mechanism, money
 from walras.mechanisms.rules.shadow_price import ShadowPrice
 from walras.mechanisms.solvers.winners import clarke_payments, critical_payments
 from walras.mechanisms.traits import (
@@ -36,9 +37,9 @@ _MOST_NUMBERS = 2**22  # of markets without one agent, cleared at once
 @final
 @dataclass(frozen=True)
 class VCG(Mechanism):
-    """Maximise the sum of reported utilities; each winner pays what its presence costs the others (Clarke's pivot).
+    """The sum of reported utilities is maximised, and each winner pays what its presence costs the others.
 
-    payment_i = max sum_{j != i} u_j  without i  -  sum_{j != i} u_j  as it is
+    payment_i = max sum_{j != i} u_j  without i  -  sum_{j != i} u_j  as it is   (Clarke's pivot)
 
     1. Up to `exact` indivisible bidders the winners are found by mixed-integer programming, on any number of resources,
        and so is the best allocation without each of them; `method` says "exact winners, Clarke payments".
@@ -49,11 +50,10 @@ class VCG(Mechanism):
        each: n clearings.
 
     `price_floor` is a reserve price: the seller's own value of a unit, which counts in the sum and is paid on top. The
-    price is that of `ShadowPrice`, for information: nobody pays it.
+    price is that of `ShadowPrice`, for information only.
 
-    Vickrey 1961, Clarke 1971 (doi 10.1007/BF01726210), Groves 1973. Truthful and individually rational, never in
-    deficit; revenue may be low, and coalitions may gain. Bids that depend on what others get are refused: a sum of
-    values is not what a set of substitutes is worth.
+    Truthful and individually rational, never in deficit; revenue may be low, and coalitions may gain. Bids that depend
+    on what others get are refused: a sum of values is not what a set of substitutes is worth.
     """
 
     exact: int = 64
@@ -67,6 +67,7 @@ class VCG(Mechanism):
             EFFICIENT,
         }
     )  # fmt: skip
+    source: ClassVar[str] = "Vickrey 1961; Clarke 1971, doi 10.1007/BF01726210; Groves 1973"
 
     def __post_init__(self) -> None:
         if isinstance(self.exact, bool) or not isinstance(self.exact, int) or self.exact < 0:
@@ -77,7 +78,7 @@ class VCG(Mechanism):
     def clear(self, bids: Bids, supply: Tensor, cost: Tensor) -> Clearing:
         """Steps 1 to 3 of the class, batched: supply [..., K], cost [..., n, K]."""
         with torch.no_grad():
-            posted = ShadowPrice(self.price_floor).clear(bids, supply, cost)
+            posted = ShadowPrice(self.price_floor)(bids, supply, cost)
             if INDIVISIBLE not in bids.traits:
                 payment = self._pivots(bids, supply, cost, posted.quantity)
                 return replace(posted, payment=payment, method=EXACT)
@@ -103,7 +104,7 @@ class VCG(Mechanism):
         )
         status = torch.where((~wants | served).all(-1), Status.SLACK, status)
         status = torch.where(wants.any(-1) & ~served.any(-1), Status.INFEASIBLE, status)
-        residual = load(cost, quantity) - supply
+        residual = resource_use(cost, quantity) - supply
         return Clearing(quantity, posted.price, payment, status, residual, EXACT if small else GREEDY)
 
     def _pivots(self, bids: Bids, supply: Tensor, cost: Tensor, quantity: Tensor) -> Tensor:
@@ -121,7 +122,7 @@ class VCG(Mechanism):
             out = torch.nn.functional.one_hot(gone, n).bool().view(len(gone), *[1] * (quantity.ndim - 1), n)
             out = out.expand(len(gone), *quantity.shape)
             market = supply.expand(len(gone), *supply.shape)
-            without = net(ShadowPrice(self.price_floor).clear(Excluding(bids, out), market, cost).quantity).sum(-1)
+            without = net(ShadowPrice(self.price_floor)(Excluding(bids, out), market, cost).quantity).sum(-1)
             others = now.sum(-1) - now[..., gone].movedim(-1, 0)
             payment[..., gone] = (without - others).clamp(min=0).movedim(0, -1).to(payment)
         return torch.minimum(payment + reserve * quantity, bids.utility(quantity))

@@ -1,23 +1,22 @@
 """Lambert's W on the interval that surge utilities need."""
 
-from math import e, log1p
-
-import numpy as np
 import torch
-from numpy.polynomial import Chebyshev, Polynomial
-from numpy.typing import NDArray
-from scipy.special import lambertw
 from torch import Tensor
 
-
-def _start(t: NDArray[np.float64]) -> NDArray[np.float64]:
-    """W of exp(t) - 1, over t."""
-    found: NDArray[np.float64] = np.real(lambertw(np.expm1(t), 0)) / t
-    return found
-
-
-# For t from 0 to log1p(e), within 1e-6; one step of Halley's method triples its digits.
-_START = Chebyshev.interpolate(_start, 9, domain=[0.0, log1p(e)]).convert(kind=Polynomial).coef.tolist()
+# W(exp(t) - 1) / t as a polynomial in t from 0 to log(1 + e), within 1e-6: its interpolation at Chebyshev's points
+# (tests/mechanisms/solvers/test_lambert.py). One step of Halley's method triples its digits.
+_START = (
+    0.99999876654106,
+    -0.4998099620472096,
+    0.6616086994193271,
+    -0.9033262882629349,
+    1.1825025711576476,
+    -1.2858022992635674,
+    1.034168212002873,
+    -0.5565577478745284,
+    0.17607680683140164,
+    -0.02456347961593562,
+)
 _BLOCK = 2**15  # numbers that stay in a processor's cache through all steps
 
 

@@ -13,8 +13,6 @@ from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linprog
-from scipy.sparse import csr_array, vstack
 
 from walras.errors import WalrasError
 from walras.mechanisms.solvers.chains import Chains, Column
@@ -26,6 +24,8 @@ _OPTIONS = {"primal_feasibility_tolerance": 1e-9, "dual_feasibility_tolerance": 
 
 def _solve(objective: Column, left: Any, right: Column, bounds: Any) -> Any:
     """scipy's answer: least `objective` . x with `left` x <= `right`, at a vertex, by the dual simplex method."""
+    from scipy.optimize import linprog  # here: only this solver needs scipy, which takes as long to load as torch
+
     solver: Any = linprog  # its types know no sparse rows
     return solver(objective, A_ub=left, b_ub=right, bounds=bounds, method="highs-ds", options=_OPTIONS)
 
@@ -66,6 +66,8 @@ class Program:
     @cached_property
     def _rows(self) -> tuple[Any, Column]:
         """Left sides (sparse) and right sides of the inequalities: scarce resources, then chains."""
+        from scipy.sparse import csr_array, vstack
+
         places = np.flatnonzero(self.chains.before >= 0)
         n, m = len(self.value), len(places)
         ones, rows = np.ones(m), np.arange(m)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from walras.mechanisms.bids.interface import Bids
-from walras.mechanisms.mechanism import capacity, charge, load
+from walras.mechanisms.costs import capacity, charge, resource_use
 from walras.mechanisms.solvers.root import bracket, search
 from walras.mechanisms.traits import CONCAVE, INDIVISIBLE
 
@@ -23,11 +23,11 @@ class Ranking:
     bids: Bids
     supply: Tensor
     cost: Tensor
-    floor: float
+    price_floor: float
     unit: Tensor = field(init=False)  # [..., n] reservation price per cost
     rank: Tensor = field(init=False)  # [..., n] each agent's place, from 0
     ranked: Tensor = field(init=False)  # [..., n + 2] the same, descending, between inf and -inf
-    eligible: Tensor = field(init=False)  # [...] how many would buy at the floor
+    eligible: Tensor = field(init=False)  # [...] how many would buy at the price floor
 
     def __post_init__(self) -> None:
         reservation = self.bids.reservation_price()
@@ -40,7 +40,7 @@ class Ranking:
         place = torch.arange(order.shape[-1], device=order.device).expand_as(order)
         object.__setattr__(self, "rank", torch.empty_like(order).scatter_(-1, order, place))
         object.__setattr__(self, "ranked", torch.cat([before, sorted_unit, past], -1))
-        object.__setattr__(self, "eligible", ((unit >= self.floor) & (unit > -torch.inf)).sum(-1))
+        object.__setattr__(self, "eligible", ((unit >= self.price_floor) & (unit > -torch.inf)).sum(-1))
 
     def threshold(self, count: Tensor) -> Tensor:
         """Reservation price per cost [...] of the agent of rank `count` (from 0): inf before all, -inf past all."""
@@ -59,7 +59,7 @@ class Ranking:
 
     def excess(self, price: Tensor, members: Tensor) -> Tensor:
         """Members' demand at a price less the supply, in float64 [...]; at most 0 where it fits."""
-        return (load(self.cost, self.demand(price, members)) - capacity(self.supply)).squeeze(-1)
+        return (resource_use(self.cost, self.demand(price, members)) - capacity(self.supply)).squeeze(-1)
 
     def longest_prefix(self) -> Tensor:
         """The largest count [...] whose demand, at its last member's own price, fits the supply.
@@ -75,7 +75,7 @@ class Ranking:
     def clearing_price(self, count: Tensor) -> tuple[Tensor, Tensor]:
         """The lowest price [...] that keeps the next agent out and at which the prefix fits, and whether it is slack.
 
-        Slack: nobody is kept out, and demand at the floor fits. Where there is no floor and no price is low
+        Slack: no agent is kept out, and demand at the price floor fits. Where there is no floor and no price is low
         enough to sell out, the price is the reservation price of the last member, or 0 where that is infinite.
         """
         members, everyone, last = self.members(count), count >= self.eligible, self.threshold(count - 1)
@@ -83,7 +83,7 @@ class Ranking:
         def excess(price: Tensor) -> Tensor:
             return self.excess(price, members)
 
-        bottom = torch.where(everyone, self.floor, self.threshold(count))
+        bottom = torch.where(everyone, self.price_floor, self.threshold(count))
         satiated = (count == 0) | (CONCAVE not in self.bids.traits) | self.supply.isinf().squeeze(-1)
         unbounded = (bottom == -torch.inf) & satiated  # no price is low enough to sell out
         bottom = torch.where(unbounded, torch.where(last.isfinite(), last, 0.0), bottom)

@@ -6,7 +6,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from walras.mechanisms.mechanism import capacity, load
+from walras.mechanisms.costs import capacity, resource_use
 from walras.mechanisms.solvers.ranking import Ranking
 from walras.mechanisms.solvers.root import bracket_near, search
 from walras.mechanisms.traits import ALIKE
@@ -60,10 +60,10 @@ def exhausting(ranking: Ranking, members: Tensor, guess: Tensor) -> Served:
 
     The price is sought from a guess [...].
     """
-    floor = torch.full_like(ranking.unit[..., 0], max(ranking.floor, 0.0)).expand(members.shape[:-1])
+    floor = torch.full_like(ranking.unit[..., 0], max(ranking.price_floor, 0.0)).expand(members.shape[:-1])
     dearest = torch.full_like(floor, torch.finfo(floor.dtype).max)
     least = ranking.demand(dearest, members)
-    feasible = (load(ranking.cost, least) <= capacity(ranking.supply)).squeeze(-1)
+    feasible = (resource_use(ranking.cost, least) <= capacity(ranking.supply)).squeeze(-1)
 
     def excess(price: Tensor) -> Tensor:
         return torch.where(feasible, ranking.excess(price, members), 0.0)
@@ -81,7 +81,7 @@ def _between(ranking: Ranking, members: Tensor, price: Tensor, below: Tensor) ->
     Where utility is a line both are best at the price, and so is everything between them.
     """
     fits, exceeds = ranking.demand(price, members), ranking.demand(below, members)
-    used, wanted = load(ranking.cost, fits), load(ranking.cost, exceeds)
+    used, wanted = resource_use(ranking.cost, fits), resource_use(ranking.cost, exceeds)
     share = ((ranking.supply.double() - used) / (wanted - used)).nan_to_num(0.0, 0.0, 0.0).clamp(0.0, 1.0)
     return fits + share.to(fits.dtype) * (exceeds - fits)
 

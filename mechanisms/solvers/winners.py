@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import Bounds, LinearConstraint, milp
 
 from walras.errors import WalrasError
 
@@ -36,6 +35,8 @@ def exact_winners(value: Column, cost: Column, supply: Column) -> Mask:
         sets = sets[(sets @ cost[able] <= supply).all(-1)]
         wins[able] = sets[(sets @ value[able]).argmax()] > 0
         return wins
+    from scipy.optimize import Bounds, LinearConstraint, milp  # here: few bids need no solver, and scipy loads slowly
+
     scarce = cost[able].sum(0) > supply
     worth, use = value[able] / value[able].max(), cost[able][:, scarce]
     most = np.where(supply[scarce] > 0, supply[scarce], 1.0)

@@ -1,7 +1,7 @@
-"""What every rule must keep, as a suite that anybody can run on a rule or a population of their own.
+"""The conformance suite: what every rule must keep, for our rules and for rules of the user's own.
 
-Always held to: never more than the supply, no NaN, batched equals looped, the same in float32 and float64. Where a
-mechanism's `guarantees` name a property, it is held to that too.
+Every rule is held to these: never more than the supply, no NaN, batched equals looped, the same in float32 and float64.
+A property that its `guarantees` name is checked as well.
 """
 
 from collections.abc import Callable
@@ -10,8 +10,9 @@ from typing import final
 
 from walras.errors import RequirementError, WalrasError
 from walras.mechanisms.mechanism import Mechanism
-from walras.mechanisms.testing.properties import ALWAYS, NAMED, CheckFunction, feasible
+from walras.mechanisms.testing.properties import ALWAYS, NAMED, CheckFunction
 from walras.mechanisms.testing.random_markets import Market, markets
+from walras.mechanisms.testing.soundness import feasible
 
 
 @final
@@ -28,11 +29,18 @@ class Check:
 def check_mechanism(
     mechanism: Mechanism, seed: int = 0, instances: int = 24, tell: Callable[[str], object] = lambda name: None
 ) -> list[Check]:
-    """Run the suite on a mechanism; a failed check tells the first market on which it failed, and how.
+    """Run the suite on a mechanism; a failed check names the first market on which it failed, and how.
 
-    `tell` is called with the name of every check before it begins.
+    The report ends after the first check where that fails: the others would only repeat its error.
 
-    The report ends with the first check where the mechanism does not keep that one: nothing else can be said of it.
+    Args:
+        mechanism: the rule.
+        seed: of the random markets.
+        instances: random markets per population.
+        tell: is called with the name of every check before it begins.
+
+    Raises:
+        RequirementError: a guarantee without a check, or required traits that no population has.
     """
     unknown = mechanism.guarantees - set(NAMED)
     if unknown:
@@ -56,7 +64,7 @@ def _run(name: str, check: CheckFunction, mechanism: Mechanism, sample: list[Mar
             problem = check(mechanism, market)
         except WalrasError as error:
             problem = str(error)
-        except Exception as error:  # a user's rule may fail in any way: that is what is reported
+        except Exception as error:  # a rule may fail in any way: that is what is reported
             problem = f"{type(error).__name__}: {error}"
         if problem:
             return Check(name, False, done, f"{market.name}: {problem}")

@@ -18,8 +18,8 @@ OWN = '''
 from dataclasses import dataclass
 import numpy as np
 import torch
-from walras import Clearing, Mechanism, Status, Strategy, Valuation
-from walras.mechanisms import charge, load
+from walras import Clearing, Mechanism, Strategy, Valuation
+from walras.mechanisms import charge
 
 @dataclass(frozen=True)
 class FirstCome(Mechanism):
@@ -28,8 +28,7 @@ class FirstCome(Mechanism):
         wanted = bids.demand(charge(cost, price))
         used = (cost * wanted.unsqueeze(-1)).cumsum(-2)
         served = wanted * (used <= supply.unsqueeze(-2)).all(-1)
-        return Clearing(served, price, torch.zeros_like(served), torch.full(supply.shape[:-1], Status.RATIONED),
-                        load(cost, wanted) - supply)
+        return Clearing(served, price)
 
 class Depth(Valuation):
     """The deeper, the more valuable."""

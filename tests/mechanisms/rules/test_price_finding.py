@@ -19,7 +19,7 @@ from walras.mechanisms import (
     Status,
     Tatonnement,
     TsallisBids,
-    load,
+    resource_use,
 )
 
 DOUBLE = torch.float64
@@ -41,7 +41,7 @@ def population(kind: str, seed: int, n: int = 12) -> tuple[Bids, torch.Tensor, t
 @pytest.mark.parametrize("seed", range(6))
 def test_clock_groping_and_bisection_agree_on_the_price(kind: str, seed: int) -> None:
     bids, cost, generator = population(kind, seed)
-    most = load(cost.unsqueeze(-1), bids.demand(torch.full((12,), 1e-3, dtype=DOUBLE))).item()
+    most = resource_use(cost.unsqueeze(-1), bids.demand(torch.full((12,), 1e-3, dtype=DOUBLE))).item()
     supply = most * (0.1 + 0.7 * float(torch.rand(1, generator=generator)))
     exact = ShadowPrice()(bids, supply, cost)
     groped, clock = Tatonnement()(bids, supply, cost), AscendingClock(step=0.01)(bids, supply, cost)
@@ -55,10 +55,10 @@ def test_groping_that_is_cut_short_says_so() -> None:
     bids, cost, _ = population("quadratic", 0)
     clearing = Tatonnement(rounds=2, step=0.01)(bids, 1.0, cost)
     assert clearing.word == "not_converged"
-    wanted = load(cost.unsqueeze(-1), bids.demand(clearing.price * cost))
+    wanted = resource_use(cost.unsqueeze(-1), bids.demand(clearing.price * cost))
     assert clearing.residual.item() == pytest.approx(wanted.item() - 1.0)
     assert clearing.residual.item() > 0.1
-    assert load(cost.unsqueeze(-1), clearing.quantity).item() == pytest.approx(1.0)
+    assert resource_use(cost.unsqueeze(-1), clearing.quantity).item() == pytest.approx(1.0)
 
 
 def test_a_long_step_is_halved_and_a_short_one_grows() -> None:
@@ -82,7 +82,7 @@ def test_several_resources_against_scipy(kind: str, seed: int) -> None:
     bids, _, generator = population(kind, seed, n=6)
     cost = torch.rand(6, 3, generator=generator, dtype=DOUBLE) + 0.05
     free = bids.demand(torch.full((6,), 0.05, dtype=DOUBLE))
-    supply = load(cost, free) * (0.1 + 0.6 * torch.rand(3, generator=generator, dtype=DOUBLE))
+    supply = resource_use(cost, free) * (0.1 + 0.6 * torch.rand(3, generator=generator, dtype=DOUBLE))
     clearing = ShadowPrice()(bids, supply.tolist(), cost)
     groped = Tatonnement(tolerance=1e-7, rounds=20_000)(bids, supply.tolist(), cost)
 

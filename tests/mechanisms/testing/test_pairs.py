@@ -22,12 +22,15 @@ from walras.mechanisms import (
     GammaBids,
     Mechanism,
     QuadraticSurgeBids,
+    ShadowPrice,
     SurgeBids,
     TabulatedBids,
     TriangularBids,
 )
-from walras.mechanisms.testing.properties import ALWAYS, NAMED, CheckFunction, permutation, precise
+from walras.mechanisms.testing.invariance import permutation
+from walras.mechanisms.testing.properties import ALWAYS, NAMED, CheckFunction
 from walras.mechanisms.testing.random_markets import POPULATIONS, Market, Population
+from walras.mechanisms.testing.soundness import precise
 from walras.mechanisms.traits import INDIVISIBLE, SEVERAL_RESOURCES
 
 QUERIES: dict[str, Population] = {  # thresholds fall as scores rise
@@ -96,8 +99,8 @@ def test_a_supply_that_is_just_enough_but_for_rounding() -> None:
     cost = torch.tensor([0.25, 0.25, 0.5, 0.1002]).unsqueeze(-1)
     market = Market("found", POPULATIONS["indivisible"], torch.full((4,), 0.25), cost.sum(0), cost)
     assert market.supply.double().item() < cost.double().sum().item()
-    assert precise(MECHANISMS["ShadowPrice"](), market) == ""
-    assert precise(MECHANISMS["ShadowPrice"](), replace(market, supply=cost.sum(0) * 0.9)) == ""
+    assert precise(ShadowPrice(), market) == ""
+    assert precise(ShadowPrice(), replace(market, supply=cost.sum(0) * 0.9)) == ""
 
 
 def test_budgets_make_ties_of_different_scores() -> None:
@@ -105,7 +108,7 @@ def test_budgets_make_ties_of_different_scores() -> None:
     cost = torch.tensor([0.5, 0.25, 0.5, 0.5, 0.25, 1.0], dtype=torch.float64).unsqueeze(-1)
     scores, supply = torch.tensor([2.0, 0.25, 0.25, 1.5, 0.5, 0.25]).double(), torch.tensor([0.75]).double()
     market = of(Market("found", POPULATIONS["indivisible"], scores, supply, cost), "indivisible with budgets")
-    assert permutation(MECHANISMS["ShadowPrice"](), market) == ""
+    assert permutation(ShadowPrice(), market) == ""
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ class Coarse(Mechanism):
     requires: ClassVar[frozenset[str]] = frozenset({INDIVISIBLE})
 
     def clear(self, bids: Bids, supply: Tensor, cost: Tensor) -> Clearing:
-        found = MECHANISMS["ShadowPrice"]().clear(bids, supply, cost)
+        found = ShadowPrice().clear(bids, supply, cost)
         return replace(found, price=(found.price * 2).round() / 2) if cost.dtype == torch.float32 else found
 
 

@@ -20,7 +20,7 @@ from walras.mechanisms import (
     Status,
     TsallisBids,
     UniformPriceAuction,
-    load,
+    resource_use,
 )
 
 TOLERANCE = {torch.float32: 2e-4, torch.float64: 1e-8}
@@ -58,7 +58,7 @@ def kinds(market: Drawn) -> list[Bids]:
 def sold(rule: Mechanism, bids: Bids, market: Drawn) -> None:
     """Feasible, individually rational, nobody paid for, and the status fits what was left."""
     clearing = rule(bids, market.supply, market.cost)
-    used = load(market.cost.unsqueeze(-1), clearing.quantity).item()
+    used = resource_use(market.cost.unsqueeze(-1), clearing.quantity).item()
     assert used <= market.supply * (1 + 1e-5)
     utility = bids.utility(clearing.quantity)
     assert bool((clearing.payment <= utility).all())
@@ -116,4 +116,4 @@ def test_the_price_is_the_lowest_that_clears(market: Drawn) -> None:
         price = ShadowPrice()(bids, market.supply, market.cost).price.item()
         if price > 0 and market.supply > 0:
             cheaper = bids.demand(market.cost * (price - 1e-3 * max(1, price)))
-            assert load(market.cost.unsqueeze(-1), cheaper).item() > market.supply
+            assert resource_use(market.cost.unsqueeze(-1), cheaper).item() > market.supply
