@@ -1,4 +1,4 @@
-"""From a finished run, or a result in memory, to a folder with the smaller model."""
+"""From a finished run, or an outcome in memory, to a folder with the smaller model."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,19 +11,23 @@ from safetensors.torch import load_file
 from torch import nn
 
 from walras.errors import InputError
-from walras.experiments.config import RunConfig, read_config
+from walras.experiments.pipeline import parameters
+from walras.experiments.progress import Progress, Silent
 from walras.experiments.reports.model_card import model_card
-from walras.experiments.run import Progress, Silent, find_task, parameters
+from walras.experiments.spec import RunSpec
 from walras.experiments.store.run_folder import read_allocation, read_result
+from walras.experiments.subject import OWN, find_task
 from walras.models import Inventory, compact, inventory
 from walras.models.export.checkpoints import auto_class, check_target, per_layer, save
 from walras.models.export.onnx_file import check_packages, checked_onnx
 from walras.models.loading import load
 
 if TYPE_CHECKING:
-    from walras.experiments.result import Result
+    from walras.experiments.outcome import Outcome
 
 _NEEDED = ("model", "task", "metric", "budget", "used", "macs", "dense_macs", "length")
+_EARLIER_KINDS = "head,ffn"  # of an allocation that does not say what its kinds are
+_OWN_DATA = "own data"  # the task of earlier runs that were made from Python
 
 
 def export_run(
@@ -40,25 +44,28 @@ def export_run(
     Raises:
         InputError: an unfinished run or none, another folder than an export in the way, a full disk, ...
     """
-    summary, config = read_run(run)
+    summary, spec = read_run(run)
     check_target(out, overwrite)
     if onnx:
         check_packages()
     progress = progress or Silent()
     step = progress.add_task("Loading the model", total=3 if onnx else 2)
-    dense, tokenizer, small = small_model(run, config, device)
+    dense, tokenizer, small = small_model(run, spec, device)
     progress.update(step, advance=1, description="Writing")
     figures = write(dense, small, tokenizer, out, summary, onnx=onnx, overwrite=overwrite)
     progress.update(step, advance=2)
     return {"run": str(run), **figures}
 
 
-def export_result(result: "Result", out: str | Path, tokenizer: Any, *, onnx: bool, overwrite: bool) -> dict[str, Any]:
+def export_outcome(
+    outcome: "Outcome", out: str | Path, tokenizer: Any, *, onnx: bool, overwrite: bool
+) -> dict[str, Any]:
     """The same for a run in memory."""
     check_target(out, overwrite)
     if onnx:
         check_packages()
-    return write(result.model, result.compact(), tokenizer, out, result.summary, onnx=onnx, overwrite=overwrite)
+    summary = outcome.summary.as_dict()
+    return write(outcome.dense, outcome.compact(), tokenizer, out, summary, onnx=onnx, overwrite=overwrite)
 
 
 def write(
@@ -90,7 +97,7 @@ def write(
     }  # fmt: skip
 
 
-def read_run(run: str | Path) -> tuple[dict[str, Any], RunConfig]:
+def read_run(run: str | Path) -> tuple[dict[str, Any], RunSpec]:
     """Result and settings of a finished run from the command line.
 
     Raises:
@@ -107,45 +114,47 @@ def read_run(run: str | Path) -> tuple[dict[str, Any], RunConfig]:
     if missing or parts:
         what = f"has no {parts[0]}" if parts else f"its result.json has no {missing[0]!r}"
         raise InputError(f"{str(run)!r} is no run of walras: {what}")
-    config = RunConfig(**read_config(Path(run) / "config.yaml"))
-    if summary["task"] == "own data":
+    model = str(summary["model"])
+    if model.endswith(OWN) or summary["task"] == _OWN_DATA:
         raise InputError(
-            f"run {str(run)!r} was made from Python on a {config.model} of your own, which the folder does not hold; "
-            "export it there: result.export(DIR)"
+            f"run {str(run)!r} was made from Python on a {model.removesuffix(OWN).strip()} of your own, which the "
+            "folder does not hold; export it there: result.export(DIR)"
         )
-    return summary, config
+    return summary, RunSpec.read(Path(run) / "config.yaml", {})
 
 
-def small_model(run: str | Path, config: RunConfig, device: str = "cpu") -> tuple[nn.Module, Any, nn.Module]:
+def small_model(run: str | Path, spec: RunSpec, device: str = "cpu") -> tuple[nn.Module, Any, nn.Module]:
     """The stock model, its tokenizer, and the model that the run left: sliced, with its repaired weights.
 
     Raises:
         InputError: files of the run that do not fit the model.
     """
-    head = find_task(config.task, config.data).head
-    dense, tokenizer = load(config.model, head, device=device, trust_remote_code=config.trust_remote_code)
-    block, columns = _allocation(run)
-    units = inventory(dense, block=block)
-    _check_units(run, config.model, units, columns)
+    name, trusted = spec.subject.model, spec.subject.trust_remote_code
+    dense, tokenizer = load(name, find_task(spec.subject).head, device=device, trust_remote_code=trusted)
+    block, kinds, columns = _allocation(run)
+    units = inventory(dense, spec.market.units or None, block)
+    _check_units(run, name, units, kinds, columns)
     small = compact(dense, units, torch.from_numpy(columns["gate"] > 0))
-    _put_in(run, small)
+    _restore_repaired(run, small)
     return dense, tokenizer, small
 
 
-def _allocation(run: str | Path) -> tuple[int, dict[str, Any]]:
-    """FFN neurons a unit, and the columns of a run's allocation."""
+def _allocation(run: str | Path) -> tuple[int, list[str], dict[str, Any]]:
+    """FFN neurons per unit, names of the kinds of units, and the columns of a run's allocation."""
     file = Path(run) / "allocation.safetensors"
     try:
         with safe_open(file, "np") as opened:
-            block = int((opened.metadata() or {})["block"])
-        return block, read_allocation(run)
+            metadata = opened.metadata() or {}
+        kinds = metadata.get("kinds", _EARLIER_KINDS).split(",")
+        return int(metadata["block"]), kinds, read_allocation(run)
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise InputError(f"cannot read {file}: {error!r}; it is no allocation of a run") from error
 
 
-def _check_units(run: str | Path, model: str, units: Inventory, columns: Mapping[str, Any]) -> None:
+def _check_units(run: str | Path, model: str, units: Inventory, kinds: list[str], columns: Mapping[str, Any]) -> None:
     """Refuse an allocation of other units than the model has."""
-    expected = {"kind": units.kind == "ffn", "layer": units.layer, "index": units.index, "width": units.width}
+    codes = np.array([kinds.index(kind) if kind in kinds else -1 for kind in units.kind])
+    expected = {"kind": codes, "layer": units.layer, "index": units.index, "width": units.width}
     for name, values in expected.items():
         found = columns.get(name, np.zeros(0))
         if found.shape != values.shape or not np.array_equal(found, values):
@@ -156,7 +165,7 @@ def _check_units(run: str | Path, model: str, units: Inventory, columns: Mapping
 
 
 @torch.no_grad()
-def _put_in(run: str | Path, small: nn.Module) -> None:
+def _restore_repaired(run: str | Path, small: nn.Module) -> None:
     """Overwrite the tensors that repair changed."""
     file = Path(run) / "weights.safetensors"
     if not file.is_file():

@@ -100,6 +100,10 @@ class TaskData(SubjectData):
         """On the evaluation split."""
         return self.task.evaluate(model, self.tokenizer, self.reference, **self.sizes)
 
+    def scores(self, model: nn.Module) -> dict[str, float]:
+        """All of the task's metrics on the evaluation split, the headline first."""
+        return self.task.scores(model, self.tokenizer, self.reference, **self.sizes)
+
     def protocol(self) -> dict[str, Any]:
         """The task's."""
         return self.task.protocol(self.tokenizer, self.sizes["length"])

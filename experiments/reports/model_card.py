@@ -20,7 +20,9 @@ def model_card(summary: Mapping[str, Any], name: str, auto: str, dense: Layers, 
         auto: class of transformers by which it is loaded.
         dense, small: `per_layer_config` of the model before and after.
     """
-    metric, source = summary["metric"], str(summary["model"])
+    metric, source, counts = summary["metric"], str(summary["model"]), _counts(small)
+    resource = {"macs": "compute"}.get(str(summary.get("resource", "macs")), str(summary.get("resource")))
+    counted = " and ".join(_columns({0: _changed(counts, dense, small)})) or "no units"
     recipe = summary.get("recipe")
     how = f"recipe `{recipe}`, " if recipe else ""
     made = f"{how}mechanism `{summary['mechanism']}`, valuation `{summary['valuation']}`, seed {summary['seed']}"
@@ -43,8 +45,7 @@ def model_card(summary: Mapping[str, Any], name: str, auto: str, dense: Layers, 
             "---",
             f"# {name}",
             "",
-            f"`{source}` with {summary['used']:.1%} of its compute (budget {summary['budget']:g}): attention heads and "
-            "FFN neurons were",
+            f"`{source}` with {summary['used']:.1%} of its {resource} (budget {summary['budget']:g}): {counted} were",
             f"removed physically by [walras](https://pypi.org/project/walras) ({made}).",
             "",
             *_table(("", "dense", "this model"), rows),
@@ -58,7 +59,9 @@ def model_card(summary: Mapping[str, Any], name: str, auto: str, dense: Layers, 
             f'tokenizer = AutoTokenizer.from_pretrained("{name}")',
             "```",
             "",
-            *_table(("layer", *_columns(small)), [(str(i), *_cells(dense[i], small[i])) for i in sorted(small)]),
+            *_table(
+                ("layer", *_columns(small)), [(str(i), *_cells(counts, dense[i], small[i])) for i in sorted(small)]
+            ),
             "",
         ]
     )
@@ -67,14 +70,25 @@ def model_card(summary: Mapping[str, Any], name: str, auto: str, dense: Layers, 
 _NAMES = {"attention_heads": "heads", "key_value_heads": "key-value heads", "ffn_neurons": "FFN neurons"}
 
 
+def _counts(layers: Layers) -> list[str]:
+    """What is counted in every layer; lists, such as which heads are left, are no counts."""
+    first = layers[min(layers)]
+    return [key for key, value in first.items() if isinstance(value, int)]
+
+
+def _changed(counts: Sequence[str], dense: Layers, small: Layers) -> dict[str, int]:
+    """The counts that are smaller in some layer."""
+    return {key: 0 for key in counts if any(small[i][key] < dense[i][key] for i in small)}
+
+
 def _columns(layers: Layers) -> list[str]:
     """Headings of the counts that the family has."""
-    return [text for key, text in _NAMES.items() if key in layers[min(layers)]]
+    return [_NAMES.get(key, key.replace("_", " ")) for key in _counts(layers)]
 
 
-def _cells(dense: Mapping[str, Any], small: Mapping[str, Any]) -> list[str]:
+def _cells(counts: Sequence[str], dense: Mapping[str, Any], small: Mapping[str, Any]) -> list[str]:
     """`5 of 12` for each count."""
-    return [f"{small[key]} of {dense[key]}" for key in _NAMES if key in small]
+    return [f"{small[key]} of {dense[key]}" for key in counts]
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:

@@ -11,7 +11,6 @@ from typing import Any, final
 import numpy as np
 import pandas as pd
 import safetensors.torch
-import yaml
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from torch import Tensor
@@ -74,13 +73,12 @@ def refuse_foreign(path: str | Path, foreign: Sequence[str], otherwise: str) -> 
         raise InputError(f"--out {str(path)!r} holds {foreign[0]!r}, {otherwise}")
 
 
-def check_same(path: Path, config: str) -> None:
-    """Refuse to go on in a folder with other settings (yaml) than it was begun with.
+def check_same(path: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse to go on in a folder with other settings than it was begun with; both by the names of their fields.
 
     Raises:
         InputError: the first setting that differs.
     """
-    then, now = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8")), yaml.safe_load(config)
     for name in sorted({*then, *now}):
         if then.get(name) != now.get(name):
             raise InputError(

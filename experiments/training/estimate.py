@@ -2,21 +2,20 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 from torch import nn
 
-from walras.experiments.grids.executor import one_thread
-from walras.experiments.run import find_task
+from walras.experiments.executors.worker import one_thread
+from walras.experiments.setting_names import NONE
+from walras.experiments.subject import find_task
 from walras.experiments.training.config import TrainConfig
-from walras.experiments.training.rows import Batches, held_out, split
-from walras.experiments.training.stage import trained_on
-from walras.models.loading import load
+from walras.experiments.training.loop.rows import Batches, held_out, split
+from walras.experiments.training.stage import load_trainable
 from walras.models.objective import Objective
 
 TRIED = 4  # batches that are timed, evenly spaced over an epoch
-EVALUATED = 2  # times an epoch that the rows are gone through by which it is judged
+EVALUATED = 2  # evaluations per epoch
 
 
 def seconds_of(config: TrainConfig) -> float:
@@ -28,21 +27,18 @@ def seconds_of(config: TrainConfig) -> float:
     Raises:
         InputError: a network or data that cannot be loaded, or a task that the network cannot be trained on.
     """
-    task = find_task(config.task, config.data)
-    model, tokenizer = load(
-        config.model, task.head, device=config.device, trust_remote_code=config.trust_remote_code,
-        classes=task.labels(),
-    )  # fmt: skip
-    objective, task = trained_on(task, model), task.prepared(tokenizer, config.length)
-    learning = split(task, config.held_out, config.limit, config.seed)
-    batches = Batches(learning, tokenizer, config.batch_size, config.length, config.seed)
+    spec, rows = config.subject, config.rows
+    model, tokenizer, task = load_trainable(spec, find_task(spec), config.seed)
+    learning = split(task, rows.held_out, rows.limit, config.seed)
+    batches = Batches(learning, tokenizer, spec.batch_size, spec.length, config.seed)
     with one_thread():
-        step, forward = _times(model, objective, batches)
-    steps = config.epochs * batches.epoch
-    dense = config.priced if config.pricing != "none" else 0.0 if config.recipe else 1.0
-    trained = steps * step * (dense + (1 - dense) * config.budget)
-    judged = held_out(config.held_out, len(task.pool()[: config.limit])) or len(batches.rows)
-    return trained + EVALUATED * config.epochs * judged / batches.size * forward
+        step, forward = _times(model, task.objective(model, False), batches)
+    epochs = config.optimiser.epochs
+    unpriced = 0.0 if config.recipe else 1.0
+    dense = unpriced if config.economy.pricing == NONE else config.economy.priced
+    trained = epochs * batches.epoch * step * (dense + (1 - dense) * config.budget)
+    evaluated = held_out(rows.held_out, len(task.pool()[: rows.limit])) or len(batches.rows)
+    return trained + EVALUATED * epochs * evaluated / batches.size * forward
 
 
 def _times(model: nn.Module, objective: Objective, batches: Batches) -> tuple[float, float]:
@@ -63,8 +59,10 @@ def _times(model: nn.Module, objective: Objective, batches: Batches) -> tuple[fl
 
 def hours(configs: Sequence[TrainConfig], workers: int) -> float:
     """Hours of several runs, so many side by side; those that differ in their seeds alone are timed once."""
-    timed: dict[TrainConfig, float] = {}
+    timed: dict[str, float] = {}
+    total = 0.0
     for config in configs:
-        alike = replace(config, seed=0)
+        alike = config.with_values(seed=0).as_yaml()
         timed[alike] = timed.get(alike) or seconds_of(config)
-    return sum(timed[replace(config, seed=0)] for config in configs) / min(workers, len(configs)) / 3600
+        total += timed[alike]
+    return total / min(workers, len(configs)) / 3600

@@ -5,10 +5,13 @@ from pathlib import Path
 from typing import final
 
 from walras.errors import InputError
+from walras.experiments.settings import leaf_values
 from walras.experiments.store.run_folder import check_same, names_in, write_whole
+from walras.experiments.training.config import TrainConfig
 
 PARTS = (
-    "config.yaml", "result.json", "steps.parquet", "judged.parquet", "allocation.safetensors", "model", "checkpoint",
+    "config.yaml", "result.json", "steps.parquet", "evaluations.parquet", "judged.parquet",  # the last: once
+    "allocation.safetensors", "model", "checkpoint",
     "report.html", "training.png", "allocation.png",
 )  # fmt: skip
 
@@ -22,11 +25,12 @@ class TrainFolder:
             that is to be resumed with other settings.
     """
 
-    def __init__(self, path: str | Path, config: str, overwrite: bool, resume: bool) -> None:
+    def __init__(self, path: str | Path, config: TrainConfig, overwrite: bool, resume: bool) -> None:
         self.path, self.config = Path(path), config
         present = names_in(path, PARTS, "no part of a training run; choose another")
         if resume and "config.yaml" in present:
-            check_same(self.path, config)
+            begun = TrainConfig.read(self.path / "config.yaml", {})
+            check_same(self.path, leaf_values(begun), leaf_values(config))
             if "result.json" in present:
                 raise InputError(f"--out {str(path)!r} has finished; there is nothing to resume")
         elif present and not overwrite:
@@ -40,7 +44,7 @@ class TrainFolder:
                 shutil.rmtree(place)
             elif place.exists():
                 place.unlink()
-        write_whole(self.path / "config.yaml", self.config)
+        write_whole(self.path / "config.yaml", self.config.as_yaml())
 
     def forget_checkpoint(self) -> None:
         """Remove the checkpoint of a run that has finished."""

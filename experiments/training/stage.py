@@ -17,8 +17,8 @@ from walras.experiments.subject import Subject, check_length, find_task
 from walras.experiments.subject_data import TaskData
 from walras.experiments.tasks import Task
 from walras.experiments.training.config import TrainConfig
-from walras.experiments.training.processes import check_processes
-from walras.experiments.training.rows import split
+from walras.experiments.training.loop.processes import check_processes
+from walras.experiments.training.loop.rows import split
 from walras.market.pricing import PRICINGS, Pricing
 from walras.models.loading import load
 from walras.models.objective import Objective

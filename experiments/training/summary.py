@@ -1,89 +1,123 @@
-"""What a training run came to: the figures of `result.json`, and the folder of a run that has finished."""
+"""What a training run came to: the figures of `result.json`."""
 
-import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 from torch import Tensor, nn
 
-from walras.experiments.export import write
-from walras.experiments.result import allocation_columns
-from walras.experiments.run import parameters
-from walras.experiments.store.run_folder import write_allocation, write_table, write_whole
-from walras.experiments.training.config import TrainConfig
-from walras.experiments.training.folder import TrainFolder
-from walras.experiments.training.report import write_report
+from walras.experiments.outcome import Metric, Timing
+from walras.experiments.pipeline import parameters, size
+from walras.experiments.training.loop.trainer import Trainer
 from walras.experiments.training.stage import TrainStage
-from walras.experiments.training.trainer import Trainer
+from walras.experiments.unit_costs import UnitCosts
 from walras.market.pricing import Cleared
 from walras.models import inventory, macs
-from walras.models.resources.latency_measure import sample_batch
+from walras.models.resources.latency_setting import sample_batch
 from walras.models.resources.timing import interleaved
 
 if TYPE_CHECKING:
-    from walras.experiments.training.train import Start, Trained
+    from walras.experiments.training.start import Start
 
 LATENCY = {1: 8, 32: 3}  # sequences of a forward pass: repeats
 
 
-def summarised(trainer: Trainer, stage: TrainStage, small: nn.Module, keep: Tensor, start: "Start") -> dict[str, Any]:
-    """The figures, all but latency."""
-    config, task = trainer.config, stage.task
-    reference = task.reference(stage.model, stage.tokenizer, **stage.sizes)
-    scores = task.scores(small, stage.tokenizer, reference, **stage.sizes)
-    metric = {
-        "name": task.metric, "dense": stage.scores[task.metric], "value": scores[task.metric],
-        "higher_is_better": task.higher_is_better,
-    }  # fmt: skip
-    names = ("mechanism", "valuation", "task", "model", "seed", "recipe", "pricing", "cost", "taxed", "epochs")
-    return {
-        **{name: getattr(config, name) for name in names},
-        **_economics(trainer, stage, small, keep), **start.cleared,
-        "metric": metric, "scores": scores, "dense_scores": stage.scores,
-        "untrained_scores": start.scores if config.recipe else None,
-        "protocol": task.protocol(stage.tokenizer, config.length),
-        "parameters": parameters(small), "dense_parameters": parameters(stage.model),
-        "seconds": round(sum(row["seconds"] for row in trainer.now.log), 2), "steps": trainer.now.step,
-        "held_out": trainer.now.best if task.higher_is_better else -trainer.now.best,
-    }  # fmt: skip
+@final
+@dataclass(frozen=True)
+class TrainSummary:
+    """The figures of a training run, as `result.json` has them: quality, what was bought, and then the economics."""
+
+    metric: Metric
+    scores: Mapping[str, float]  # all of the task's metrics, of the smaller network
+    dense_scores: Mapping[str, float]
+    untrained_scores: Mapping[str, float] | None  # of what a recipe left, before it was trained
+    held_out: float  # the metric on held-out rows, of the weights that were chosen
+    used: float  # share of the dense network's MACs
+    budget: float
+    macs: float  # of the layers, for one sequence of `length` tokens
+    dense_macs: float
+    parameters: int  # of the whole network
+    dense_parameters: int
+    bytes: int  # that its parameters take
+    dense_bytes: int
+    kept: Mapping[str, int]  # units by kind
+    units: int  # that traded
+    length: int
+    price: float | None  # at the end, in units of the loss for the dense network's whole MACs; None: no price was paid
+    expected: float | None  # share of MACs that the gates were expected to use when units settled
+    rounds: int  # of the market that cleared during training or before it
+    recipe: str | None
+    pricing: str
+    cost: str
+    taxed: str
+    mechanism: str
+    valuation: str
+    task: str
+    model: str
+    seed: int
+    epochs: int
+    steps: int
+    seconds: float  # of all steps
+    protocol: Mapping[str, Any] = field(default_factory=dict)  # how the metric is measured
+    latency_ms: Mapping[str, Timing] = field(default_factory=dict)  # by sequences of a batch
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
 
 
-def _economics(trainer: Trainer, stage: TrainStage, small: nn.Module, keep: Tensor) -> dict[str, Any]:
-    """Budget, use and price."""
-    config, economy, floor = trainer.config, trainer.economy, stage.floor
-    kept, heads = keep.numpy(), floor.units.kind == "head"
-    expected = [row["cost"] for row in trainer.now.log if "cost" in row]
-    length = floor.macs.length
-    return {
-        "budget": config.budget, "used": float(floor.macs.share[kept].sum()),
-        "rounds": economy.pricing.played if economy and isinstance(economy.pricing, Cleared) else 1,
-        "price": None if economy is None else economy.pricing.price,
-        "expected": expected[-1] if expected and config.cost == "macs" else None,
-        "welfare": None, "revenue": None,  # nobody bids, but in a market that clears
-        "heads": int((kept & heads).sum()), "ffn": int((kept & ~heads).sum()), "units": len(floor.units),
-        "length": length, "macs": macs(small, inventory(small, block=config.block), length).dense,
-        "dense_macs": floor.macs.dense,
-    }  # fmt: skip
+def summarised(
+    trainer: Trainer, stage: TrainStage, costs: UnitCosts, small: nn.Module, keep: Tensor, start: "Start"
+) -> TrainSummary:
+    """The figures, all but latency.
+
+    Args:
+        trainer: after training.
+        stage: the network before it.
+        costs: of its units.
+        small: the network that is left.
+        keep: units that stay [n].
+        start: what training began with.
+    """
+    config, task, kept = trainer.config, stage.task, keep.numpy()
+    scores, length, sign = stage.data.scores(small), stage.subject.length, 1 if task.higher_is_better else -1
+    return TrainSummary(
+        metric=Metric(task.metric, stage.scores[task.metric], scores[task.metric], task.higher_is_better),
+        scores=scores, dense_scores=stage.scores, untrained_scores=start.scores if config.recipe else None,
+        held_out=sign * trainer.state.best,
+        used=costs.macs.used(kept) / costs.macs.dense, budget=config.budget,
+        macs=macs(small, inventory(small, block=config.market.block), length).dense, dense_macs=costs.macs.dense,
+        parameters=parameters(small), dense_parameters=parameters(stage.subject.model),
+        bytes=size(small), dense_bytes=size(stage.subject.model),
+        kept=costs.units.counts(kept), units=len(costs.units), length=length,
+        price=None if trainer.economy is None else trainer.economy.pricing.price,
+        expected=_expected(trainer), rounds=start.rounds or _rounds(trainer),
+        recipe=config.recipe_name, pricing=config.economy.pricing_text, cost=config.economy.cost,
+        taxed=config.economy.taxed, mechanism=start.mechanism, valuation=start.valuation,
+        task=task.name, model=config.subject.model, seed=config.seed,
+        epochs=config.optimiser.epochs, steps=trainer.state.step,
+        seconds=round(sum(row["seconds"] for row in trainer.state.log), 2), protocol=stage.data.protocol(),
+    )  # fmt: skip
 
 
-def latency(dense: nn.Module, small: nn.Module, length: int) -> dict[str, dict[str, float]]:
+def _expected(trainer: Trainer) -> float | None:
+    """What the gates of the last priced step were expected to use."""
+    costs = [row["cost"] for row in trainer.state.log if "cost" in row]
+    return costs[-1] if costs and trainer.config.economy.cost == "macs" else None
+
+
+def _rounds(trainer: Trainer) -> int:
+    """Rounds of a market that clears, or the one in which units settle."""
+    economy = trainer.economy
+    return economy.pricing.played if economy and isinstance(economy.pricing, Cleared) else 1
+
+
+def latency(dense: nn.Module, small: nn.Module, length: int) -> dict[str, Timing]:
     """Milliseconds of a forward pass by sequences in it, of the dense and the smaller model, called in turn."""
     found = {}
     for rows, repeats in LATENCY.items():
         batch = sample_batch(dense, rows, length)
         times = interleaved([partial(dense.eval(), **batch), partial(small, **batch)], repeats)
-        found[str(rows)] = {"dense": 1e3 * times[0], "value": 1e3 * times[1]}
+        found[str(rows)] = Timing(1e3 * times[0], 1e3 * times[1])
     return found
-
-
-def finish(folder: TrainFolder, result: "Trained", stage: TrainStage, config: TrainConfig) -> None:
-    """Write the model, the tables, the report and, last of all, the result."""
-    place, summary = folder.path / "model", dict(result.summary)
-    figures = write(stage.model, result.model, result.tokenizer, place, summary, onnx=False, overwrite=True)
-    summary["bytes"] = sum(figures["bytes"].values())
-    write_allocation(folder.path, allocation_columns(result.units, result.keep.float()), config.block)
-    write_table(folder.path / "steps.parquet", result.steps)
-    write_table(folder.path / "judged.parquet", result.judged)
-    write_report(folder, result, summary)
-    write_whole(folder.path / "result.json", json.dumps(summary, indent=2) + "\n")
-    folder.forget_checkpoint()

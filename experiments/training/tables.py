@@ -6,6 +6,7 @@ from rich import box
 from rich.table import Table
 
 from walras.experiments.reports.metric import titled
+from walras.experiments.reports.sentence import kept_units
 from walras.experiments.training.summary import TrainSummary
 
 
@@ -13,13 +14,12 @@ def train_card(summary: TrainSummary) -> Table:
     """A training run, one line per figure."""
     table = Table(box=box.SIMPLE, show_header=False)
     metric = titled(asdict(summary.metric))
-    kept = " and ".join(f"{count} {kind}" for kind, count in summary.kept.items())
     rows = {
         "pricing": summary.recipe or summary.pricing,
         f"{metric}, dense": f"{summary.metric.dense:.4f}",
         f"{metric}, after": f"{summary.metric.value:.4f}",
         "MACs": f"{summary.used:.3f} of the dense model's (budget {summary.budget:g})",
-        "units kept": f"{kept} of {summary.units}",
+        "units kept": kept_units(summary.as_dict()),
         "parameters": f"{summary.parameters:,} of {summary.dense_parameters:,}",
     }
     if summary.price is not None:

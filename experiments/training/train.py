@@ -1,10 +1,7 @@
 """`walras train`: from settings to a run folder with a smaller model in it."""
 
-import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import partial
-from math import nan
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -14,17 +11,21 @@ from torch import Tensor, nn
 
 from walras.agents import Calibration
 from walras.errors import InputError
-from walras.experiments.recipes import resolved
-from walras.experiments.run import Plan, Progress, Silent, Stage, run_plan
-from walras.experiments.tasks import Task
+from walras.experiments.progress import Progress, Silent
+from walras.experiments.setting_names import NONE
+from walras.experiments.subject import Subject
 from walras.experiments.training.config import TrainConfig
-from walras.experiments.training.economy import Economy
 from walras.experiments.training.folder import TrainFolder
-from walras.experiments.training.processes import accelerator_of
-from walras.experiments.training.rows import Batches, split
-from walras.experiments.training.stage import TrainPlan, TrainStage
-from walras.experiments.training.summary import finish, latency, summarised
-from walras.experiments.training.trainer import Trainer
+from walras.experiments.training.loop.economy import Economy
+from walras.experiments.training.loop.processes import accelerator_of
+from walras.experiments.training.loop.rows import Batches
+from walras.experiments.training.loop.state import resume as resume_from_checkpoint
+from walras.experiments.training.loop.trainer import Trainer
+from walras.experiments.training.stage import TrainPlan, TrainStage, task_data
+from walras.experiments.training.start import Start, starting_network
+from walras.experiments.training.summary import TrainSummary, latency, summarised
+from walras.experiments.training.writing import write_run
+from walras.experiments.unit_costs import UnitCosts
 from walras.models import Inventory
 from walras.models.objective import Objective
 from walras.models.resources.activation_cost import ActivationCost
@@ -35,138 +36,139 @@ if TYPE_CHECKING:
 
 @final
 @dataclass(frozen=True)
-class Trained:
-    """What a training run leaves: the smaller model, the units that stay, bool [n], and what result.json holds."""
+class TrainResult:
+    """What a training run leaves.
+
+    Attributes:
+        model: the smaller network, trained.
+        tokenizer: its tokenizer.
+        units: of the dense network.
+        keep: units that stay, bool [n].
+        steps: one row per step: loss, seconds, expected cost and price.
+        evaluations: one row per evaluation on held-out rows, more being better.
+        summary: the figures, as `result.json` has them.
+    """
 
     model: nn.Module
     tokenizer: Any
     units: Inventory
     keep: Tensor
-    steps: pd.DataFrame  # a row a step: loss, seconds, expected cost and price
-    judged: pd.DataFrame  # a row an evaluation on held-out rows
-    summary: dict[str, Any]
-
-
-@final
-@dataclass(frozen=True)
-class Start:
-    """The network that training begins with: the dense one, or what a recipe left of it."""
-
-    model: nn.Module
-    keep: Tensor  # bool [n]
-    scores: dict[str, float]  # before it is trained, on the evaluation split
-    cleared: Mapping[str, Any] = field(default_factory=dict)  # the recipe's own mechanism, valuation and rounds
+    steps: pd.DataFrame
+    evaluations: pd.DataFrame
+    summary: TrainSummary
 
 
 def train(
-    config: TrainConfig,
+    config: TrainConfig | Mapping[str, Any],
     out: str | Path | None = None,
     *,
     overwrite: bool = False,
     resume: bool = False,
     progress: Progress | None = None,
-) -> Trained:
+) -> TrainResult:
     """Train under a price of computation; write the run folder `out` where one is given.
+
+    Args:
+        config: settings, or values of some of them by name: `{"task": "sst2", "budget": 0.5}`.
+        out: the run folder.
+        overwrite: replace the run that the folder holds.
+        resume: go on from the last checkpoint of the run that the folder holds.
+        progress: is told of every step.
 
     Raises:
         InputError: bad settings or data, before a network is loaded or a file written.
         TrainingError: the loss was no number.
     """
+    config = config if isinstance(config, TrainConfig) else TrainConfig.parse(config)
     progress = progress or Silent()
-    folder = None if out is None else TrainFolder(out, config.as_yaml(), overwrite, resume)
-    plan = TrainPlan.of(config)
+    folder = None if out is None else TrainFolder(out, config, overwrite, resume)
+    plan = TrainPlan.from_config(config)
     accelerator = accelerator_of(config)
     progress = progress if accelerator.is_main_process else Silent()
     step = progress.add_task(f"Dense model on {plan.task.name}", total=None)
-    stage = TrainStage.of(config, str(accelerator.device))
-    learning = split(stage.task, config.held_out, config.limit, config.seed)
+    stage = TrainStage.load(config, str(accelerator.device))
+    learning, costs = stage.learning(config), UnitCosts.measure(stage.subject, plan.market)
     progress.update(step, description="Where training begins")
-    start = _start(plan, stage, learning)
-    trainer = _trainer(plan, stage, learning, start, accelerator, folder)
-    if folder is not None and not (resume and trainer.resume()) and accelerator.is_main_process:
+    start = starting_network(plan, stage, learning, costs)
+    trainer = _trainer(plan, stage, learning, costs, start, accelerator, folder)
+    if folder is not None and not (resume and resume_from_checkpoint(trainer)) and accelerator.is_main_process:
         folder.begin()
     bar = progress.add_task("Training", total=trainer.steps)
     trainer.tell = lambda done, text: progress.update(bar, completed=done, description=text)
     small = trainer.fit()
     keep = start.keep if trainer.keep is None else trainer.keep.cpu()
     progress.update(bar, description=f"Smaller model on {plan.task.name}")
-    summary = summarised(trainer, stage, small, keep, start)
+    summary = summarised(trainer, stage, costs, small, keep, start)
     accelerator.wait_for_everyone()  # else others would compute while forward passes are timed
-    summary["latency_ms"] = latency(stage.model, small, config.length) if accelerator.is_main_process else {}
-    steps, judged = pd.DataFrame(trainer.now.log), pd.DataFrame(trainer.now.judged)
-    result = Trained(small, stage.tokenizer, stage.floor.units, keep, steps, judged, summary)
+    if accelerator.is_main_process:
+        summary = replace(summary, latency_ms=latency(stage.subject.model, small, stage.subject.length))
+    steps, evaluations = pd.DataFrame(trainer.state.log), pd.DataFrame(trainer.state.evaluations)
+    result = TrainResult(small, stage.subject.tokenizer, costs.units, keep, steps, evaluations, summary)
     if folder is not None and accelerator.is_main_process:
-        finish(folder, result, stage, config)
+        write_run(folder, result, stage.subject.model)
     accelerator.wait_for_everyone()
     return result
 
 
-def _start(plan: TrainPlan, stage: TrainStage, learning: Task) -> Start:
-    """A copy of the dense network or, by the recipe of the settings, of a part of it."""
-    config, units = plan.config, stage.floor.units
-    if config.recipe is None:
-        return Start(copy.deepcopy(stage.model), torch.ones(len(units), dtype=torch.bool), stage.scores)
-    names = ("model", "task", "data", "budget", "recipe", "block", "length", "sentences", "batch_size", "seed")
-    run = resolved({name: getattr(config, name) for name in names})
-    reference = learning.reference(stage.model, stage.tokenizer, **stage.sizes)
-    floor = Stage(stage.model, stage.tokenizer, learning, stage.floor, reference, nan, stage.sizes)
-    found = run_plan(Plan.of(run), floor, None, Silent())
-    small = found.compact()
-    scores = stage.task.scores(
-        small, stage.tokenizer, stage.task.reference(stage.model, stage.tokenizer, **stage.sizes), **stage.sizes
-    )
-    cleared = {name: found.summary[name] for name in ("mechanism", "valuation", "rounds")}
-    return Start(small, (found.gates > 0).cpu(), scores, cleared)
-
-
 def _trainer(
-    plan: TrainPlan, stage: TrainStage, learning: Task, start: Start, accelerator: "Accelerator",
+    plan: TrainPlan, stage: TrainStage, learning: Subject, costs: UnitCosts, start: Start, accelerator: "Accelerator",
     folder: TrainFolder | None,
 ) -> Trainer:  # fmt: skip
     """The trainer before its first step."""
-    config, tokenizer, sizes, device = plan.config, stage.tokenizer, stage.sizes, accelerator.device
+    config, dense, data = plan.config, stage.subject.model, task_data(learning)
+    objective = stage.task.objective(dense, False)
     batches = Batches(
-        learning, tokenizer, config.batch_size, config.length, config.seed, accelerator.process_index,
-        accelerator.num_processes,
+        data.task, learning.tokenizer, config.subject.batch_size, learning.length, config.seed,
+        accelerator.process_index, accelerator.num_processes,
     )  # fmt: skip
-    drawn = learning.calibration(tokenizer, sentences=config.sentences, seed=config.seed, **sizes)
-    valued_by = stage.task.objective(stage.model, config.label_free)
-    calibration = Calibration(start.model, stage.floor.units, valued_by, drawn, stage.floor.macs.share, stage.model)
-    share = torch.from_numpy(stage.floor.macs.share).to(device)
+    valued_by = stage.task.objective(dense, config.market.label_free)
+    drawn = data.batches(config.market.sentences, config.seed)
+    calibration = Calibration(start.model, costs.units, valued_by, drawn, costs.macs.share, dense)
     economy = None
-    if config.pricing != "none":
-        loss = torch.tensor(_loss(start.model, stage.objective, batches), device=device)
-        pricing = plan.pricing(float(accelerator.reduce(loss, reduction="mean")))
-        value = None
-        if config.values and config.cost == "macs":
-            everyone = torch.ones(len(share), device=device)
-            value = plan.valuation(calibration, everyone, torch.Generator().manual_seed(config.seed))
-        assert pricing is not None
-        economy = Economy.of(stage.floor.units, share, pricing, config.taxed, value)
-        economy.gates.to(device)
-        _check_reach(config, economy)
-    parts = {"heads": config.taxed != "ffn", "ffn": config.taxed != "heads"}
-    activations = ActivationCost(stage.floor.units, config.cost == "invariant", **parts)
-    reference = learning.reference(stage.model, tokenizer, **sizes)
-    sign = 1.0 if learning.higher_is_better else -1.0
-    judge = partial(learning.evaluate, tokenizer=tokenizer, reference=reference, batch_size=config.batch_size,
-                    length=config.length)  # fmt: skip
+    if config.economy.pricing != NONE:
+        loss = torch.tensor(_loss(start.model, objective, batches), device=accelerator.device)
+        economy = _economy(plan, calibration, float(accelerator.reduce(loss, reduction="mean")), accelerator.device)
+    sign = 1.0 if data.higher_is_better else -1.0
     return Trainer(
-        accelerator, config, start.model, stage.floor.units, stage.objective, batches,
-        lambda model: sign * judge(model), economy=economy, activations=None if config.cost == "macs" else activations,
-        teacher=stage.model.eval() if config.distil else None,
-        valuation=plan.valuation, calibration=calibration, repair=plan.repair,
+        accelerator, config, start.model, costs.units, objective, batches,
+        lambda model: sign * data.evaluate(model), economy=economy, activations=_activations(config, costs.units),
+        teacher=dense.eval() if config.optimiser.distil else None,
+        valuation=plan.market.valuation, calibration=calibration, repair=plan.market.repair,
         folder=None if folder is None else folder.path,
     )  # fmt: skip
 
 
+def _economy(plan: TrainPlan, calibration: Calibration, loss: float, device: torch.device) -> Economy:
+    """Gates and their price before the first step; `loss` scales it."""
+    config, units, pricing = plan.config, calibration.inventory, plan.pricing(loss)
+    assert pricing is not None
+    share = torch.from_numpy(calibration.cost).to(device)
+    value = None
+    if config.economy.init_gates_by_value and config.economy.cost == "macs":
+        everyone = torch.ones(len(units), device=device)
+        value = plan.market.valuation(calibration, everyone, torch.Generator().manual_seed(config.seed))
+    economy = Economy.start(units, share, pricing, config.economy.kind, value)
+    economy.gates.to(device)
+    _check_reach(config, economy)
+    return economy
+
+
+def _activations(config: TrainConfig, units: Inventory) -> ActivationCost | None:
+    """What is priced instead of gates, where activations are."""
+    prices = config.economy
+    if prices.cost == "macs":
+        return None
+    parts = {"heads": prices.kind != "ffn", "ffn": prices.kind != "head"}
+    return ActivationCost(units, prices.cost == "invariant", **parts)
+
+
 def _check_reach(config: TrainConfig, economy: Economy) -> None:
     """Refuse a budget below what is left when everything that is taxed has gone."""
-    floor = economy.floor
-    if economy.pricing.steered and config.budget < floor - 1e-9:
+    reserved = economy.reserved
+    if economy.pricing.steered and config.budget < reserved - 1e-9:
         raise InputError(
-            f"budget {config.budget:g} cannot be reached: {config.taxed} alone are taxed, and what is not taxed uses "
-            f"{floor:.4f} of the dense model's compute; valid: from {floor:.4f} on"
+            f"budget {config.budget:g} cannot be reached: {config.economy.taxed} alone are taxed, and what is not "
+            f"taxed uses {reserved:.4f} of the dense model's compute; valid: from {reserved:.4f} on"
         )
 
 

@@ -20,7 +20,9 @@ def check_processes(config: TrainConfig) -> None:
     """
     if importlib.util.find_spec("accelerate") is None:
         raise InputError("training needs the package accelerate: pip install walras[train]")
-    if config.precision == "fp16" and (config.device == "cpu" or not torch.accelerator.is_available()):
+    if config.optimiser.precision == "fp16" and (
+        config.subject.device == "cpu" or not torch.accelerator.is_available()
+    ):
         raise InputError("precision is fp16, which needs a GPU; on a processor use bf16 or no")
 
 
@@ -32,11 +34,12 @@ def accelerator_of(config: TrainConfig) -> "Accelerator":
     """
     from accelerate import Accelerator
 
+    device, precision = config.subject.device, config.optimiser.precision
     try:
-        return Accelerator(cpu=config.device == "cpu", mixed_precision=config.precision)
+        return Accelerator(cpu=device == "cpu", mixed_precision=precision)
     except ValueError as error:
         raise InputError(
-            f"device {config.device} with precision {config.precision} cannot be had in this process: {error}"
+            f"device {device} with precision {precision} cannot be had in this process: {error}"
         ) from error
 
 

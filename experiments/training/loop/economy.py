@@ -14,15 +14,15 @@ from walras.mechanisms import IndivisibleBids, ShadowPrice
 from walras.models import Inventory
 from walras.models.units.hard_concrete import HardConcrete
 
-OPEN = 0.98  # chance of a gate to be open when training begins
+OPEN = 0.98  # probability of a gate to be open when training begins
 SPREAD = 2.0  # standard deviation of the gates' logits, where they begin in the order of values
-MIN_KEPT_GATE = 0.1  # gate at least of a unit that stays: what is shut cannot learn
+MIN_KEPT_GATE = 0.1  # least gate of a unit that stays: a unit whose gate is 0 cannot learn
 
 
 @final
 @dataclass(frozen=True)
 class Step:
-    """The gates of one step: each one's chance to be open, with gradients, and what that is expected to cost."""
+    """The gates of one step: each one's logit of being open, with gradients, and what that is expected to cost."""
 
     logits: Tensor  # [n]
     cost: Tensor  # [], share of the dense model's compute
@@ -35,7 +35,7 @@ class Economy:
     """Units with gates of their own, and the pricing in its present state.
 
     `share` [n] is each unit's share of the dense model's compute, in float64: in float32 all shares may come to more
-    than 1. Units whose compute is not `taxed` stay.
+    than 1. Units whose compute is not taxed stay.
     """
 
     gates: HardConcrete
@@ -43,10 +43,18 @@ class Economy:
     share: Tensor
 
     @staticmethod
-    def of(units: Inventory, share: Tensor, pricing: Pricing, taxed: str, value: Tensor | None) -> "Economy":
-        """All gates open, but for a chance of 2 %; where values [n] are given, logits rise with value per compute.
+    def start(
+        units: Inventory, share: Tensor, pricing: Pricing, taxed: str | None = None, value: Tensor | None = None
+    ) -> "Economy":
+        """Gates that are open with a probability of 98 %.
 
-        They are spread normally, by rank, so that neither the values' unit nor their outliers count.
+        Args:
+            units: n of them.
+            share: of each one [n].
+            pricing: in its first state.
+            taxed: the kind of units whose compute is priced; the others cannot leave. None: all kinds.
+            value: where given [n], logits rise with value per compute. They are spread normally, by rank, so that
+                neither the values' unit nor their outliers count.
         """
         logits = torch.full_like(share, log(OPEN / (1 - OPEN)), dtype=torch.float32)
         if value is not None:
@@ -54,30 +62,33 @@ class Economy:
             normal = NormalDist(0.0, SPREAD)
             logits += torch.tensor([normal.inv_cdf((int(r) + 0.5) / len(rank)) for r in rank]).to(logits)
         gates = HardConcrete(logits)
-        if taxed != "both":
-            kept = {"heads": "ffn", "ffn": "head"}[taxed]
-            gates.fix(torch.from_numpy(units.kind == kept).to(share.device), 1.0)
+        if taxed is not None:
+            gates.fix(torch.from_numpy(units.kind != taxed).to(share.device), 1.0)
         return Economy(gates, pricing, share)
 
     @property
-    def floor(self) -> float:
-        """Share of the dense model's compute that is left when every unit that can go has gone."""
+    def reserved(self) -> float:
+        """Share of the dense model's compute that units use which cannot leave."""
         return float(self.share[self.gates.fixed == 1].sum())
 
     def step(self, at: float) -> Step:
-        """Chances at the present price, `at` so much of the priced training."""
+        """Probabilities at the present price, `at` so much of the priced training."""
         free = self.gates.free
         share = self.share.to(self.gates.logits)
-        left = share.new_tensor(self.pricing.supply(at) - self.floor).requires_grad_()
+        left = share.new_tensor(self.pricing.supply(at) - self.reserved).requires_grad_()
         logits = self.gates.logits.clone()
         logits[free] = self.pricing.logits(self.gates.logits[free], share[free], left, at).to(logits)
         return Step(logits, (self.gates.chance(logits) * share).sum(), left)
 
     def clear(self, value: Tensor) -> None:
-        """Play a round of a market that clears: values [n]; who may go and is not served has left for good."""
+        """Play a round of a market that clears; a unit that can leave and is not funded has left for good.
+
+        Args:
+            value: of every unit [n].
+        """
         assert isinstance(self.pricing, Cleared)
         free = self.gates.free
-        self.pricing, clearing = self.pricing.clear(value[free], self.share[free], self.floor)
+        self.pricing, clearing = self.pricing.clear(value[free], self.share[free], self.reserved)
         left = torch.zeros_like(free)
         left[free] = clearing.quantity.to(free.device) <= 0
         self.gates.fix(left, 0.0)
@@ -85,7 +96,7 @@ class Economy:
     def settle(self, budget: float) -> tuple[Tensor, Tensor]:
         """Which units stay, bool [n], and the gates [n] with which they do.
 
-        All that are open stay or, where the price heads for a budget, as many as fit it: units bid their chance of
+        All that are open stay or, where the price leads to a budget, as many as fit it: units bid their probability of
         being open times their compute, and a shadow price clears, so that the likeliest stay. Units that cannot be
         removed, or have left already, do not bid.
         """
@@ -97,5 +108,5 @@ class Economy:
             share = self.share[free]
             bids = IndivisibleBids(self.gates.chance(logits)[free] * share)
             keep = self.gates.fixed == 1
-            keep[free] = ShadowPrice()(bids, max(budget - self.floor, 0.0), share).quantity > 0
+            keep[free] = ShadowPrice()(bids, max(budget - self.reserved, 0.0), share).quantity > 0
         return keep, torch.where(keep, gates.clamp(min=MIN_KEPT_GATE), 1.0)

@@ -1,0 +1,1 @@
+"""The training loop: gates and their price, the optimiser, rows, checkpoints."""
