@@ -1,5 +1,6 @@
-"""Who trades: Mesa agents, how they bid, and what their units are worth to the network."""
+"""The agents of a market: Mesa agents, how they bid, and what their units are worth to the network."""
 
+from walras.agents.calibration import Calibration, pairwise
 from walras.agents.strategies import (
     EXP3,
     STRATEGIES,
@@ -8,18 +9,17 @@ from walras.agents.strategies import (
     BudgetLimited,
     Hedge,
     Mixture,
-    Outcome,
     RegretMatching,
+    RoundOutcome,
     Shading,
     Strategy,
     Truthful,
     ZeroIntelligence,
 )
-from walras.agents.unit import AGENTS, FFNBlockAgent, HeadAgent, UnitAgent
+from walras.agents.unit import AGENTS, ExpertAgent, FFNBlockAgent, HeadAgent, SublayerAgent, UnitAgent, agent_class
 from walras.agents.valuations import (
     VALUATIONS,
     BlockFisher,
-    Calibration,
     Fisher,
     Gradient,
     KnowledgeScore,
@@ -32,7 +32,6 @@ from walras.agents.valuations import (
     Shapley,
     Uniform,
     Valuation,
-    pairwise,
 )
 
 __all__ = [
@@ -45,6 +44,7 @@ __all__ = [
     "BlockFisher",
     "BudgetLimited",
     "Calibration",
+    "ExpertAgent",
     "FFNBlockAgent",
     "Fisher",
     "Gradient",
@@ -55,18 +55,20 @@ __all__ = [
     "Magnitude",
     "Michel",
     "Mixture",
-    "Outcome",
     "PartialFisher",
     "QuadraticSurrogate",
     "Random",
     "RegretMatching",
+    "RoundOutcome",
     "Shading",
     "Shapley",
     "Strategy",
+    "SublayerAgent",
     "Truthful",
     "Uniform",
     "UnitAgent",
     "Valuation",
     "ZeroIntelligence",
+    "agent_class",
     "pairwise",
 ]

@@ -1,5 +1,6 @@
 """Mesa agents of a transformer's units. An agent is a view of its row in the market's ledger."""
 
+from types import MappingProxyType
 from typing import Protocol
 
 import mesa
@@ -26,14 +27,14 @@ class Books(Protocol):
 
     @property
     def wealth(self) -> Column:
-        """What each agent owns [n]."""
+        """Each agent's money [n]."""
 
 
 class UnitAgent(mesa.Agent):
-    """A unit that trades compute: `row` in the ledger of the market that it belongs to.
+    """A unit that trades compute, by its `row` in the ledger of the market that it belongs to.
 
-    Override `bid` in a subclass to let agents decide one by one; the others are bid for by the market's strategy,
-    all at once.
+    Override `bid` in a subclass to let agents decide one by one; the market's strategy bids for the others, all at
+    once.
     """
 
     def __init__(self, model: mesa.Model, row: int) -> None:
@@ -47,17 +48,17 @@ class UnitAgent(mesa.Agent):
         return ledger
 
     def bid(self) -> float:
-        """What this agent says that its unit is worth to it; called once a round where a subclass overrides it."""
+        """What this agent says that its unit is worth to it; called once per round where a subclass overrides it."""
         return self.value
 
     @property
     def name(self) -> str:
-        """As in the trace: `L3.H7` is head 7 of layer 3, `L2.F12` block 12 of layer 2's FFN."""
+        """The unit's name as in the trace: `L3.H7` is head 7 of layer 3, `L2.F12` block 12 of layer 2's FFN."""
         return str(self.books.name[self.row])
 
     @property
     def kind(self) -> str:
-        """`head` or `ffn`."""
+        """Name of the kind of unit: `head`, `ffn`, `expert`, `block`, or one of a user's own."""
         return str(self.books.kind[self.row])
 
     @property
@@ -72,7 +73,7 @@ class UnitAgent(mesa.Agent):
 
     @property
     def cost(self) -> float:
-        """Share of the dense model's compute that the unit uses."""
+        """Share of the dense network's amount of the leading resource that the unit uses."""
         return float(self.books.cost[self.row])
 
     @property
@@ -82,7 +83,7 @@ class UnitAgent(mesa.Agent):
 
     @property
     def report(self) -> float:
-        """What was last bid for the unit."""
+        """The last bid for the unit."""
         return float(self.books.report[self.row])
 
     @property
@@ -97,17 +98,17 @@ class UnitAgent(mesa.Agent):
 
     @property
     def payment(self) -> float:
-        """What was paid in the last round."""
+        """What the agent paid in the last round."""
         return float(self.books.payment[self.row])
 
     @property
     def surplus(self) -> float:
-        """Value of what was bought in the last round, less the payment."""
+        """Value of what the agent bought in the last round, less its payment."""
         return float(self.books.surplus[self.row])
 
     @property
     def wealth(self) -> float:
-        """What the agent owns."""
+        """The agent's money."""
         return float(self.books.wealth[self.row])
 
 
@@ -119,4 +120,18 @@ class FFNBlockAgent(UnitAgent):
     """A block of neighbouring FFN neurons."""
 
 
-AGENTS: dict[str, type[UnitAgent]] = {"head": HeadAgent, "ffn": FFNBlockAgent}
+class ExpertAgent(UnitAgent):
+    """An expert of a mixture-of-experts layer."""
+
+
+class SublayerAgent(UnitAgent):
+    """A whole sub-layer, attention or FFN, which is kept or lost as one."""
+
+
+AGENTS = MappingProxyType({"head": HeadAgent, "ffn": FFNBlockAgent, "expert": ExpertAgent, "block": SublayerAgent})
+"""Agent classes of kinds of unit that have one of their own."""
+
+
+def agent_class(kind: str) -> type[UnitAgent]:
+    """The standard class of agents of a kind of unit, by its name: `UnitAgent` for kinds without one of their own."""
+    return AGENTS.get(kind, UnitAgent)

@@ -10,9 +10,8 @@ from typing import Any, Protocol, final
 
 from torch import nn
 
-from walras.agents import VALUATIONS, Calibration, Strategy, Valuation
+from walras.agents import STRATEGIES, VALUATIONS, Calibration, Strategy, Valuation
 from walras.errors import InputError, UnknownNameError
-from walras.experiments.bidding import check_strategy, find_strategy
 from walras.experiments.budgets import Budgets, check_path, check_rule
 from walras.experiments.config import RunConfig
 from walras.experiments.floor import Floor, Watched
@@ -86,8 +85,9 @@ class Plan:
             "mechanism", find_class("mechanism", config.mechanism, MECHANISMS, Mechanism), price=config.price
         )
         check_rule(rule, config)
-        strategy = find_strategy(config.strategy)
-        check_strategy(strategy, config.rounds)
+        strategy = STRATEGIES.make(config.strategy)
+        if strategy.learns and config.rounds < 2:
+            raise InputError(f"strategy {strategy.name} learns from what rounds bring; give it --rounds 2 or more")
         task = find_task(config.task, config.data)
         task.check(config.length)
         return Plan(

@@ -1,9 +1,12 @@
-"""Parameters behind a name: `Shapley:permutations=256,seed=1`, and what a class or function takes."""
+"""Parameters behind a name: `Shapley:permutations=256,seed=1`, and what a class or function takes.
+
+Parameters of several values are written with `/` between them: `Hedge:factors=0/0.5/1`.
+"""
 
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from walras.errors import InputError, UnknownNameError
 
@@ -66,6 +69,9 @@ def typed_value(what: str, value: Any, annotation: Any) -> Any:
     """
     if annotation is inspect.Parameter.empty or annotation is Any:
         return scalar(value) if isinstance(value, str) else value
+    if get_origin(annotation) is tuple:
+        several = value.split("/") if isinstance(value, str) else value if isinstance(value, (list, tuple)) else [value]
+        return tuple(typed_value(what, one, get_args(annotation)[0]) for one in several)
     kinds = tuple(kind for kind in get_args(annotation) or (annotation,) if isinstance(kind, type))
     read = scalar(value) if isinstance(value, str) else value
     if str in kinds and isinstance(value, str) and not (isinstance(read, kinds) and not isinstance(read, str)):
@@ -76,6 +82,11 @@ def typed_value(what: str, value: Any, annotation: Any) -> Any:
         wanted = " or ".join(kind.__name__ for kind in kinds if kind is not type(None))
         raise InputError(f"{what} is {value!r}; it must be of type {wanted}")
     return read
+
+
+def as_text(value: Any) -> str:
+    """The text from which `typed_value` reads a value."""
+    return "/".join(map(as_text, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def scalar(text: str) -> Any:

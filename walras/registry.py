@@ -12,7 +12,7 @@ from importlib.metadata import entry_points
 from typing import Any, Generic, NamedTuple, TypeVar, final
 
 from walras.errors import InputError, UnknownNameError, WalrasError
-from walras.parameters import given_parameters, split_spec, taken_parameters
+from walras.parameters import as_text, given_parameters, split_spec, taken_parameters
 from walras.user_code import load_class
 
 T = TypeVar("T")
@@ -174,7 +174,7 @@ class Registry(Mapping[str, Any], Generic[T]):
             return given
         name, parameters = self._named(given)
         head = name if self.own and is_own(name) else self.canonical(name)
-        told = ",".join(f"{key}={value}" for key, value in parameters.items())
+        told = ",".join(f"{key}={as_text(value)}" for key, value in parameters.items())
         return f"{head}:{told}" if told else head
 
     def describe(self) -> list[Entry]:
@@ -230,8 +230,9 @@ class Registry(Mapping[str, Any], Generic[T]):
         told = []
         for key, p in taken_parameters(type(made)).items() if name else ():
             value = getattr(made, key, p.default)
-            if isinstance(value, (bool, int, float, str)) and value != p.default:
-                told.append(f"{key}={value!r}" if isinstance(value, float) else f"{key}={value}")
+            parts = value if isinstance(value, tuple) else (value,)
+            if value != p.default and all(isinstance(part, (bool, int, float, str)) for part in parts):
+                told.append(f"{key}={as_text(value)}")
         return f"{name or type(made).__name__}" + (f":{','.join(told)}" if told else "")
 
     def _described(self, name: str) -> Entry:

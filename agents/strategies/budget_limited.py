@@ -11,11 +11,14 @@ from walras.agents.strategies.strategy import BidderInfo, Column, Strategy
 @final
 @dataclass(frozen=True)
 class BudgetLimited(Strategy):
-    """Report = min(value, wealth): nobody can be made to pay more than it has. Needs an endowment to begin with."""
+    """Agents report the smaller of value and wealth, so that none can be made to pay more than it has.
+
+    They need an endowment to begin with.
+    """
 
     name: ClassVar[str] = "budget-limited"
 
-    def bid(self, known: BidderInfo, generator: np.random.Generator) -> Column:
-        """The smaller of value and wealth [n], 0 for who has none."""
+    def bid(self, info: BidderInfo, generator: np.random.Generator) -> Column:
+        """The smaller of value and wealth [n]; 0 where there is no wealth."""
         del generator
-        return np.minimum(known.value, np.maximum(known.wealth, 0.0))
+        return np.minimum(info.value, np.maximum(info.wealth, 0.0))

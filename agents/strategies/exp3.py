@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from walras.agents.strategies.learner import Learner, shares
-from walras.agents.strategies.strategy import Column, Outcome
+from walras.agents.strategies.strategy import Column, RoundOutcome
 from walras.errors import InputError
 
 
 @final
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class EXP3(Learner):
-    """Exponential weights that explore and exploit (Auer et al. 2002, doi 10.1137/S0097539701398375, section 3).
+    """Agents report factor k by exponential weights that explore and exploit.
 
     1. Chance of factor k: (1 - gamma) w_k / sum w + gamma / K.
     2. The reward of the factor that was reported, as a number from 0 to 1, divided by its chance, estimates what the
@@ -26,6 +26,7 @@ class EXP3(Learner):
 
     gamma: float = 0.2
     name: ClassVar[str] = "exp3"
+    source: ClassVar[str] = "Auer et al. 2002, doi 10.1137/S0097539701398375, section 3"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -37,7 +38,7 @@ class EXP3(Learner):
         chance: Column = (1 - self.gamma) * softmax(score, axis=-1) + self.gamma / len(self.factors)
         return chance
 
-    def learnt(self, score: Column, arm: NDArray[np.int64], outcome: Outcome) -> Column:
+    def learnt(self, score: Column, arm: NDArray[np.int64], outcome: RoundOutcome) -> Column:
         """Step 2 [n, k]."""
         rows, found = np.arange(len(arm)), score.copy()
         reward = (shares(outcome.reward, outcome.value) + 1) / 2

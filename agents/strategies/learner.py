@@ -2,32 +2,28 @@
 
 from abc import abstractmethod
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from walras.agents.strategies.strategy import BidderInfo, Column, Outcome, Strategy, multiples
+from walras.agents.strategies.strategy import BidderInfo, Column, RoundOutcome, Strategy, multiples
 from walras.errors import InputError
 
-Self = TypeVar("Self", bound="Learner")
 
-
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Learner(Strategy):
     """Each agent chooses among reports of `factors` x value, by chances that follow from what the past rounds paid.
 
-    Rewards are counted in shares of the agent's own value, from -1 to 1, so that one rate suits all. `score` [n, k] is
-    what has been learnt of every factor, `arm` [n] the factor of the coming round.
+    Rewards are counted in shares of the agent's own value, from -1 to 1, so that one rate suits all. A learner is the
+    rule and its parameters; what has been learnt is in the `Learning` that `begun` returns.
     """
 
     factors: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)
-    score: Column | None = None
-    arm: NDArray[np.int64] | None = None
 
     @property
     def learns(self) -> bool:
-        """By what the rounds brought."""
+        """Always: that is what it is for."""
         return True
 
     def __post_init__(self) -> None:
@@ -36,41 +32,72 @@ class Learner(Strategy):
 
     @abstractmethod
     def chances(self, score: Column) -> Column:
-        """Chance [n, k] of every factor."""
+        """Chance [n, k] of every factor, given the scores [n, k] of the rounds so far."""
 
     @abstractmethod
-    def learnt(self, score: Column, arm: NDArray[np.int64], outcome: Outcome) -> Column:
-        """Scores [n, k] after a round in which factor `arm` [n] was reported."""
+    def learnt(self, score: Column, arm: NDArray[np.int64], outcome: RoundOutcome) -> Column:
+        """Scores [n, k] after a round in which factor number `arm` [n] was reported."""
 
-    def begun(self: Self, agents: int, generator: np.random.Generator) -> Self:
-        """Nothing is known yet."""
+    def begun(self, agents: int, generator: np.random.Generator) -> "Learning":
+        """All scores are 0, and each agent has drawn its first factor."""
         score = np.zeros((agents, len(self.factors)), order="F")
-        return replace(self, score=score, arm=drawn(self.chances(score), generator))
+        return Learning(self, score, drawn(self.chances(score), generator))
 
-    def bid(self, known: BidderInfo, generator: np.random.Generator) -> Column:
-        """The chosen factor of the value [n].
+    def bid(self, info: BidderInfo, generator: np.random.Generator) -> Column:
+        """Nothing can be bid before `begun`.
 
         Raises:
-            InputError: a learner that nobody has begun.
+            InputError: always.
         """
         del generator
-        if self.arm is None or self.arm.shape != known.value.shape:
-            raise InputError(
-                f"strategy {self.name} learns from what rounds bring, and has not begun with {len(known.value)} "
-                "agents; a market calls `begun` and `after`"
-            )
-        return np.asarray(self.factors)[self.arm] * known.value
+        raise _not_begun(self, len(info.value))
 
-    def after(self: Self, outcome: Outcome, generator: np.random.Generator) -> Self:
-        """Learn, and choose the next factors."""
-        assert self.score is not None
-        assert self.arm is not None
-        score = self.learnt(self.score, self.arm, outcome)
-        return replace(self, score=score, arm=drawn(self.chances(score), generator))
-
-    def rewards(self, outcome: Outcome) -> Column:
+    def rewards(self, outcome: RoundOutcome) -> Column:
         """What every factor would have earned [n, k], as a share of the value."""
         return shares(outcome.forgone(multiples(outcome.value, self.factors)), outcome.value[:, None])
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Learning(Strategy):
+    """Agents in the middle of learning by a rule: the scores [n, k] so far, and the factor `arm` [n] that is next."""
+
+    rule: Learner
+    score: Column
+    arm: NDArray[np.int64]
+    name: ClassVar[str] = "learning"
+
+    @property
+    def learns(self) -> bool:
+        """As its rule does."""
+        return True
+
+    def bid(self, info: BidderInfo, generator: np.random.Generator) -> Column:
+        """The chosen factor of each agent's value [n].
+
+        Raises:
+            InputError: another number of agents than have begun.
+        """
+        del generator
+        if self.arm.shape != info.value.shape:
+            raise _not_begun(self.rule, len(info.value))
+        return np.asarray(self.rule.factors)[self.arm] * info.value
+
+    def after(self, outcome: RoundOutcome, generator: np.random.Generator) -> "Learning":
+        """The scores with this round, and the factors of the next."""
+        score = self.rule.learnt(self.score, self.arm, outcome)
+        return replace(self, score=score, arm=drawn(self.rule.chances(score), generator))
+
+    def names(self, agents: int) -> list[str]:
+        """The name of the rule, for every agent."""
+        return self.rule.names(agents)
+
+
+def _not_begun(rule: Learner, agents: int) -> InputError:
+    return InputError(
+        f"strategy {rule.name} learns from what rounds bring, and has not begun with {agents} agents; a market calls "
+        "`begun` and `after`"
+    )
 
 
 def shares(reward: Column, value: Column) -> Column:

@@ -7,16 +7,16 @@ from typing import ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from walras.agents.strategies.strategy import BidderInfo, Column, Outcome, Strategy
+from walras.agents.strategies.strategy import BidderInfo, Column, RoundOutcome, Strategy
 from walras.errors import InputError
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Mixture(Strategy):
-    """`shares` of the agents follow each of the `parts`; who follows which is drawn once, when the market begins.
+    """A share of the agents follows each of several strategies; which agent follows which is drawn once, at the start.
 
-    Numbers are rounded by largest remainder, so that they add up to the agents there are.
+    Numbers of agents are rounded by largest remainder, so that they add up to the agents there are.
     """
 
     parts: tuple[Strategy, ...]
@@ -33,11 +33,11 @@ class Mixture(Strategy):
 
     @property
     def learns(self) -> bool:
-        """Whether any of them does."""
+        """Whether any part does."""
         return any(part.learns for part in self.parts)
 
     def begun(self, agents: int, generator: np.random.Generator) -> "Mixture":
-        """Agents are dealt out, and the parts begin with theirs."""
+        """Each agent has been given its part, and the parts have begun with theirs."""
         exact = np.asarray(self.shares) * agents
         count = np.floor(exact).astype(np.int64)
         first = np.argsort(count - exact, kind="stable")[: agents - int(count.sum())]
@@ -46,26 +46,30 @@ class Mixture(Strategy):
         parts = tuple(part.begun(int(k), generator) for part, k in zip(self.parts, count, strict=True))
         return replace(self, parts=parts, place=place)
 
-    def bid(self, known: BidderInfo, generator: np.random.Generator) -> Column:
-        """Everybody's report [n]."""
-        report = np.zeros(len(known.value))
-        for part, mine in self._dealt(len(known.value)):
-            own = replace(known, **{name: getattr(known, name)[mine] for name in _KNOWN})
+    def bid(self, info: BidderInfo, generator: np.random.Generator) -> Column:
+        """Report [n] of every agent, by its own part."""
+        report = np.zeros(len(info.value))
+        for part, mine in self._dealt(len(info.value)):
+            own = replace(info, **{name: getattr(info, name)[mine] for name in _INFO_COLUMNS})
             report[mine] = part.bid(own, generator)
         return report
 
-    def after(self, outcome: Outcome, generator: np.random.Generator) -> "Mixture":
-        """Each part learns from its own agents' rows."""
+    def after(self, outcome: RoundOutcome, generator: np.random.Generator) -> "Mixture":
+        """Each part has learnt from the rows of its own agents."""
         found = []
         for part, mine in self._dealt(len(outcome.value)):
-            own = replace(outcome, **{name: getattr(outcome, name)[mine] for name in _BROUGHT})
+            own = replace(outcome, **{name: getattr(outcome, name)[mine] for name in _OUTCOME_COLUMNS})
             found.append(part.after(own, generator))
         return replace(self, parts=tuple(found))
 
     def names(self, agents: int) -> list[str]:
         """Each agent's own strategy."""
-        names = np.array([part.name for part in self.parts], dtype=object)
-        return [self.name] * agents if self.place is None else list(names[self.place])
+        if self.place is None:
+            return [self.name] * agents
+        names = np.empty(agents, dtype=object)
+        for part, mine in self._dealt(agents):
+            names[mine] = part.names(len(mine))
+        return list(names)
 
     def _dealt(self, agents: int) -> Sequence[tuple[Strategy, NDArray[np.int64]]]:
         """Each part and the places of its agents."""
@@ -74,5 +78,5 @@ class Mixture(Strategy):
         return [(part, np.flatnonzero(self.place == k)) for k, part in enumerate(self.parts)]
 
 
-_KNOWN = ("value", "cost", "wealth", "quantity", "price")
-_BROUGHT = ("value", "report", "quantity", "price", "payment")
+_INFO_COLUMNS = ("value", "cost", "wealth", "quantity", "price")
+_OUTCOME_COLUMNS = ("value", "report", "quantity", "price", "payment")

@@ -14,20 +14,23 @@ Column = NDArray[np.float64]
 @final
 @dataclass(frozen=True)
 class BidderInfo:
-    """What agents know when they bid; columns [n], one row an agent. Prices are those of the round before."""
+    """What agents know when they bid; columns [n], one row per agent. Prices are those of the round before."""
 
     value: Column  # what a whole unit is worth to its agent, in money
-    cost: Column  # share of the supply's unit that a whole unit uses
+    cost: Column  # share of the leading resource that a whole unit uses
     wealth: Column
     quantity: Column  # what each agent got in the round before
     price: Column  # what a whole unit would have cost each agent in the round before; 0 in the first
-    supply: float
+    supply: float  # of the leading resource, for all agents together
 
 
 @final
 @dataclass(frozen=True)
-class Outcome:
-    """What a round brought; columns [n]. `value` is what a whole unit turned out to be worth, after the clearing."""
+class RoundOutcome:
+    """What a round brought each agent; columns [n].
+
+    `value` is what a whole unit turned out to be worth, after the clearing.
+    """
 
     value: Column
     report: Column
@@ -38,14 +41,14 @@ class Outcome:
 
     @property
     def reward(self) -> Column:
-        """Realised value of what was got, less the payment [n]."""
+        """Realised value of what each agent got, less its payment [n]."""
         return self.value * self.quantity - self.payment
 
     def forgone(self, report: Column) -> Column:
-        """What other reports, [n] or [n, k], would have earned, had they not moved the price.
+        """What other reports, [n] or [n, k], would have earned if they had not moved the price.
 
-        Whoever reports at least the price gets its unit. One agent of many moves the price little; the last winner
-        may move it to the first loser's bid.
+        An agent that reports at least the price gets its unit. One agent of many moves the price little; the last
+        winner may move it to the first loser's bid.
         """
         value, price = (x.reshape(*x.shape, *[1] * (report.ndim - 1)) for x in (self.value, self.price))
         paid = report if self.pays_bid else price
@@ -59,9 +62,10 @@ def multiples(value: Column, factors: Sequence[float]) -> Column:
 
 
 class Strategy(ABC):
-    """From values to reports, for all agents at once. Concrete strategies are final frozen dataclasses.
+    """From values to reports, for all agents at once.
 
-    What is learnt from one round to the next is handed on through `begun` and `after`; most strategies learn nothing.
+    Concrete strategies are final frozen dataclasses, whose fields are their parameters. What is learnt from one round
+    to the next is handed on through `begun` and `after`; most strategies learn nothing, and define `bid` alone.
     """
 
     name: ClassVar[str]  # as it stands in the trace
@@ -72,7 +76,7 @@ class Strategy(ABC):
         return False
 
     @abstractmethod
-    def bid(self, known: BidderInfo, generator: np.random.Generator) -> Column:
+    def bid(self, info: BidderInfo, generator: np.random.Generator) -> Column:
         """Report [n] of every agent: what it says that a whole unit is worth to it."""
 
     def begun(self, agents: int, generator: np.random.Generator) -> "Strategy":
@@ -80,8 +84,8 @@ class Strategy(ABC):
         del agents, generator
         return self
 
-    def after(self, outcome: Outcome, generator: np.random.Generator) -> "Strategy":
-        """The strategy of the next round, having seen what this one brought."""
+    def after(self, outcome: RoundOutcome, generator: np.random.Generator) -> "Strategy":
+        """The strategy of the next round, once this one has been cleared and units have been valued anew."""
         del outcome, generator
         return self
 

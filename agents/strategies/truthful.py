@@ -11,11 +11,11 @@ from walras.agents.strategies.strategy import BidderInfo, Column, Strategy
 @final
 @dataclass(frozen=True)
 class Truthful(Strategy):
-    """Every agent reports its value."""
+    """Agents report what their units are worth to them."""
 
     name: ClassVar[str] = "truthful"
 
-    def bid(self, known: BidderInfo, generator: np.random.Generator) -> Column:
+    def bid(self, info: BidderInfo, generator: np.random.Generator) -> Column:
         """The values themselves [n]."""
         del generator
-        return known.value.copy()
+        return info.value.copy()

@@ -1,32 +1,35 @@
-"""What a unit knows: of the dense network's predictions, and of its own sub-layer's output."""
+"""K-prune's score: what a unit contributes to the network's predictions and to its own sub-layer's output."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from functools import partial
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor, nn
 
-from walras.agents.valuations.calibration import Calibration, at_rest
+from walras.agents.calibration import Calibration, at_rest
 from walras.agents.valuations.valuation import Valuation
 from walras.errors import InputError
-from walras.models import Inventory, Site, architecture, output_weights
+from walras.models import Inventory, architecture, output_weights
 from walras.models.architectures import layer_paths, submodule
 from walras.models.objective import Batch
-from walras.models.units.inventory import projections
+from walras.models.repair.streams import real_tokens
+from walras.models.units.inventory import sites_and_layers
 
 
 @final
 @dataclass(frozen=True)
 class KnowledgeScore(Valuation):
-    """K-prune's score: predictive and representational knowledge, heads weighted up (Park, Choi & Kang, ICLR 2024).
+    """A unit is worth its score by K-prune: predictive and representational knowledge, with heads weighted up.
 
     1. K_pred = 1 / (2 samples) sum over samples of (d T^2 KL(dense || now) / d gate)^2, see `Distillation`.
     2. K_rep = 1 / tokens sum over tokens that are not padding of x_i^2 times mean over outputs j of W_ji^2, with x the
        input of the output projection W: the mean square of what unit i writes. A head's is the mean over its
        coordinates.
-    3. Score = K_pred + `representational` K_rep, times `heads` for heads. A market ranks it per cost, as K-prune does.
+    3. Score = `predictive` K_pred + `representational` K_rep, times `heads` for units of attention. A market ranks it
+       per cost, as K-prune does.
 
     Units of several neurons, or of several query heads, have the sum of their K_rep: per cost, which is their number,
     that is the mean score. Their K_pred is that of the common gate. Where nothing has left and nothing was repaired,
@@ -39,7 +42,9 @@ class KnowledgeScore(Valuation):
     representational: float = 2.5e-4
     heads: float = 64.0
     temperature: float = 2.0
+    name: ClassVar[str] = "knowledge"
     unit: ClassVar[str] = "squared gradient of nats + squared output"
+    source: ClassVar[str] = "Park, Choi & Kang 2024, arXiv 2308.03449"
 
     def __post_init__(self) -> None:
         for name in ("predictive", "representational", "heads"):
@@ -48,76 +53,66 @@ class KnowledgeScore(Valuation):
                 raise InputError(f"{name} is {weight!r}; it must be a number of at least 0")
 
     def __call__(self, calibration: Calibration, gates: Tensor, generator: torch.Generator) -> Tensor:
-        """Score [n]; a forward and a backward pass a batch, and the first time one of the dense network."""
+        """Score [n]; a forward and a backward pass per batch, and the first time one of the dense network."""
         model, inventory = calibration.model, calibration.inventory
-        known = torch.zeros_like(gates, dtype=torch.float64)
-        squares = [torch.zeros(site.width, dtype=torch.float64, device=gates.device) for site in inventory.sites]
-        samples, tokens = 0, 0
+        predictive = torch.zeros_like(gates, dtype=torch.float64)
+        sums = [_SumOfSquares(torch.zeros(site.width, dtype=torch.float64)) for site in inventory.sites]
+        samples = 0
         with at_rest(model):
             for place, batch in enumerate(calibration.batches):
                 objective = calibration.distillation(place, batch, self.temperature)
-                with _watched(calibration, batch, squares) as seen:
+                with _summed(calibration, batch, sums):
                     gradient = calibration.gradients(model, objective, place, gates, generator)
-                known += gradient.square().sum(0, dtype=torch.float64)
+                predictive += gradient.square().sum(0, dtype=torch.float64)
                 samples += len(gradient)
-                tokens += seen[-1]
-        score = self.predictive * known / (2 * samples)
-        score += self.representational * _written(model, inventory, squares) / max(tokens, 1)
-        is_head = torch.from_numpy(inventory.kind == "head").to(score.device)
-        return torch.where(is_head, self.heads * score, score)
-
-
-def _written(model: nn.Module, inventory: Inventory, squares: list[Tensor]) -> Tensor:
-    """Step 2 [n], not yet divided by the number of tokens."""
-    found = torch.zeros(len(inventory), dtype=torch.float64, device=squares[0].device)
-    row, below = architecture(model), layer_paths(model)
-    for (site, weight), square in zip(output_weights(model, inventory), squares, strict=True):
-        energy = square * weight.double().square().mean(0).to(square.device)
-        if site.sublayer == "heads":
-            energy /= int(getattr(submodule(model, f"{below[site.layer]}.{row.attention}"), row.head_size))
-        found[site.units] = torch.zeros_like(found[site.units]).index_add_(0, site.owner.to(energy.device), energy)
-    return found
-
-
-@contextmanager
-def _watched(calibration: Calibration, batch: Batch, squares: list[Tensor]) -> Iterator[list[int]]:
-    """Add the squares of what goes into the output projections of units that are valued to `squares`.
-
-    Yields the tokens of each site.
-    """
-    inventory = calibration.inventory
-    mask = batch.get("attention_mask")
-    real = None if mask is None else mask.flatten().bool()
-    tokens = [0] * len(inventory.sites)
-    handles = [
-        projection.register_forward_pre_hook(_Watch(i, site, real, squares, tokens))
-        for i, (site, projection) in enumerate(
-            zip(inventory.sites, projections(calibration.model, inventory), strict=True)
-        )
-        if site.layer >= calibration.layer
-    ]
-    try:
-        yield tokens
-    finally:
-        for handle in handles:
-            handle.remove()
+        score = self.predictive * predictive / (2 * samples)
+        score += self.representational * _mean_square_written(model, inventory, sums).to(score.device)
+        for site in inventory.sites:
+            if site.sublayer == "heads":
+                score[site.units] *= self.heads
+        return score
 
 
 @final
-@dataclass(frozen=True, eq=False)
-class _Watch:
-    """Reads the input of one output projection before the gates do, which may write over it."""
+@dataclass(eq=False)
+class _SumOfSquares:
+    """Sum [width] in float64 of the squares of one site's features over the real tokens so far, and their number."""
 
-    place: int
-    site: Site
-    real: Tensor | None
-    squares: list[Tensor]
-    tokens: list[int]
+    total: Tensor
+    tokens: int = 0
 
-    def __call__(self, module: nn.Module, args: tuple[Any, ...]) -> None:
-        del module
-        x = args[0].detach().reshape(-1, self.site.width)
-        if self.real is not None:
-            x = x[self.real.to(x.device)]
-        self.squares[self.place] += x.square().sum(0, dtype=torch.float64).to(self.squares[self.place].device)
-        self.tokens[self.place] += len(x)
+    def add(self, batch: Batch, x: Tensor) -> None:
+        """Add the features [..., width] of a batch, at once: gates may be written over them later."""
+        rows = real_tokens(x.detach(), batch)
+        self.total = self.total.to(x.device) + rows.square().sum(0, dtype=torch.float64)
+        self.tokens += len(rows)
+
+
+def _mean_square_written(model: nn.Module, inventory: Inventory, sums: Sequence[_SumOfSquares]) -> Tensor:
+    """Step 2 [n]; 0 for units whose features were not looked at."""
+    found = torch.zeros(len(inventory), dtype=torch.float64, device=sums[-1].total.device)
+    row, below = architecture(model), layer_paths(model)
+    tokens = max(seen.tokens for seen in sums)
+    for (site, weight), seen in zip(output_weights(model, inventory), sums, strict=True):
+        energy = seen.total * weight.double().square().mean(0).to(seen.total.device)
+        if site.sublayer == "heads":
+            energy /= int(getattr(submodule(model, f"{below[site.layer]}.{row.attention}"), row.head_size))
+        own = torch.zeros(len(site), dtype=torch.float64, device=energy.device)
+        found[site.units] = own.index_add_(0, site.owner.to(energy.device), energy).to(found.device)
+    return found / max(tokens, 1)
+
+
+@contextmanager
+def _summed(calibration: Calibration, batch: Batch, sums: Sequence[_SumOfSquares]) -> Iterator[None]:
+    """Add the squares of the features of units that are valued, before their gates, at each forward pass."""
+    places = zip(sites_and_layers(calibration.model, calibration.inventory), sums, strict=True)
+    handles = [
+        site.kind.watch(layer, site, partial(seen.add, batch))
+        for (site, layer), seen in places
+        if site.layer >= calibration.layer
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

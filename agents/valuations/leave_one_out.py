@@ -1,4 +1,4 @@
-"""What the loss rises by when a unit leaves: the exact marginal value."""
+"""The exact marginal value of a unit: what the loss rises by when it leaves."""
 
 from dataclasses import dataclass
 from typing import ClassVar, final
@@ -6,20 +6,20 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from walras.agents.valuations.calibration import Calibration
-from walras.agents.valuations.coalitions import coalition_losses
+from walras.agents.calibration import Calibration, coalition_losses
 from walras.agents.valuations.valuation import Valuation
 
 
 @final
 @dataclass(frozen=True)
 class LeaveOneOut(Valuation):
-    """value_i = loss without i - loss with i, everything else as it is; 0 where the loss would fall.
+    """A unit is worth what the loss rises by when it alone leaves, exactly, and 0 where the loss would fall.
 
-    Exact, and n + 1 forward passes' worth of work. Two units that stand in for each other are each worth nothing as
-    long as the other is there.
+    This takes n + 1 forward passes. Two units that can replace each other are each worth nothing as long as the other
+    is there.
     """
 
+    name: ClassVar[str] = "leave-one-out"
     unit: ClassVar[str] = "rise of the loss"
 
     def __call__(self, calibration: Calibration, gates: Tensor, generator: torch.Generator) -> Tensor:
@@ -35,7 +35,7 @@ class LeaveOneOut(Valuation):
 
 
 def _back(now: Tensor) -> Tensor:
-    """Gates [gone, n] with one of the units that have left come back."""
+    """Gates [gone, n]; in each row one of the units that have left has come back."""
     (gone,) = (now == 0).nonzero(as_tuple=True)
     back = now.repeat(len(gone), 1)
     back[torch.arange(len(gone)), gone] = 1.0

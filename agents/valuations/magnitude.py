@@ -6,7 +6,7 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from walras.agents.valuations.calibration import Calibration
+from walras.agents.calibration import Calibration
 from walras.agents.valuations.valuation import Valuation
 from walras.models import output_weights
 
@@ -14,10 +14,14 @@ from walras.models import output_weights
 @final
 @dataclass(frozen=True)
 class Magnitude(Valuation):
-    """Frobenius norm of a unit's slice of its output projection (structured magnitude pruning, Li et al. 2017,
-    arXiv 1608.08710, with the 2-norm)."""
+    """A unit is worth the Frobenius norm of the weights with which it writes: its columns of the output projection.
 
+    This is structured magnitude pruning as Li et al. do it, who take the 1-norm.
+    """
+
+    name: ClassVar[str] = "magnitude"
     unit: ClassVar[str] = "norm of output weights"
+    source: ClassVar[str] = "Li et al. 2017, arXiv 1608.08710"
 
     def __call__(self, calibration: Calibration, gates: Tensor, generator: torch.Generator) -> Tensor:
         """Norm [n]; looks at no data."""

@@ -6,21 +6,23 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from walras.agents.valuations.calibration import Calibration, at_rest
+from walras.agents.calibration import Calibration, at_rest
+from walras.agents.valuations.fisher import Fisher
 from walras.agents.valuations.valuation import Valuation
 from walras.errors import InputError
 from walras.models import Site, gated
-from walras.models.repair.streams import features, inputs, real_tokens
+from walras.models.repair.streams import features, inputs, real_tokens, refittable
 
 
 @final
 @dataclass(frozen=True)
 class PartialFisher(Valuation):
-    """What removing a unit costs when the output projection is re-fitted afterwards: twice the loss, to second order.
+    """A unit is worth twice the loss that removing it costs when the output projection is re-fitted afterwards.
 
-    A re-fit lets the units that stay supply whatever of a removed unit's features is a linear function of their own.
-    What is lost is the rest, the residual of regressing its features on theirs (Frisch & Waugh 1933; Lovell 1963). Per
-    sub-layer, with x the features of the units that are there, X'X their second moments and P = (X'X + ridge)^-1:
+    This holds to second order. A re-fit lets the units that stay supply whatever of a removed unit's features is a
+    linear function of their own. What is lost is the rest, the residual of regressing its features on theirs (Frisch &
+    Waugh 1933; Lovell 1963). Per sub-layer, with x the features of the units that are there, X'X their second moments
+    and P = (X'X + ridge)^-1:
 
     1. The residual of unit i's features x_i is r_i = (P_ii)^-1 (P x)_i. All residuals come from one inverse: r = Q'x,
        where unit i's columns of Q are those of P times (P_ii)^-1.
@@ -30,10 +32,12 @@ class PartialFisher(Valuation):
 
     With uncorrelated features Q is the identity and this is `Fisher`. It is the optimal brain surgeon's view (Hassibi &
     Stork 1993) of whole units, with the output's error weighed by what it does to the loss of each sample. Units that
-    have left are worth 0: there is nothing of them in the network as it is.
+    have left are worth 0: there is nothing of them in the network as it is. Units whose output is not re-fitted, such
+    as experts, to which a router gives tokens, have the value of `Fisher`, which is in the same unit.
     """
 
     ridge: float = 0.01  # times the mean second moment of a feature
+    name: ClassVar[str] = "partial-fisher"
     unit: ClassVar[str] = "squared gradient of the loss"
 
     def __post_init__(self) -> None:
@@ -45,16 +49,29 @@ class PartialFisher(Valuation):
 
         Units below the calibration's layer have no gradients: their value is 0, and nothing is computed for them.
         """
-        value, samples = torch.zeros_like(gates, dtype=torch.float64), 0
+        value, samples = self._alone(calibration, gates, generator), 0
         with at_rest(calibration.model):
             residuals = self._residuals(calibration, gates)
-            for batch in calibration.batches:
+            for batch in calibration.batches if residuals else ():
                 seen, slopes, count = calibration.feature_gradients(batch, gates, generator)
                 samples += count
                 for place, residual in residuals.items():
                     effects = residual.effects(seen[place], slopes[place], count)
                     value[residual.site.units] += effects.square().sum(0, dtype=torch.float64)
-        return value / samples
+        for residual in residuals.values():
+            value[residual.site.units] /= samples
+        return value
+
+    @staticmethod
+    def _alone(calibration: Calibration, gates: Tensor, generator: torch.Generator) -> Tensor:
+        """Value [n] of units that no re-fit can stand in for, such as experts: that of `Fisher`; 0 for all others."""
+        inventory, value = calibration.inventory, torch.zeros_like(gates, dtype=torch.float64)
+        fitted = refittable(calibration.model, inventory)
+        if not all(fitted):
+            found = torch.where(gates != 0, Fisher()(calibration, gates, generator), 0.0)
+            for site in (site for site, refit in zip(inventory.sites, fitted, strict=True) if not refit):
+                value[site.units] = found[site.units]
+        return value
 
     def _residuals(self, calibration: Calibration, gates: Tensor) -> dict[int, "_Residuals"]:
         """Step 1 for each sub-layer that has units to value, by the sub-layer's number."""
@@ -121,11 +138,11 @@ def _moments(calibration: Calibration, gates: Tensor) -> dict[int, Tensor]:
     model, inventory = calibration.model, calibration.inventory
     found = {
         place: torch.zeros(site.width, site.width, dtype=torch.float64, device=gates.device)
-        for place, site in enumerate(inventory.sites)
-        if site.layer >= calibration.layer
+        for place, (site, fitted) in enumerate(zip(inventory.sites, refittable(model, inventory), strict=True))
+        if fitted and site.layer >= calibration.layer
     }
     with gated(model, inventory, gates):
-        for batch in calibration.batches:
+        for batch in calibration.batches if found else ():
             with features(model, inventory) as seen:
                 model(**inputs(model, batch))
             for place, moment in found.items():

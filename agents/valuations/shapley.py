@@ -6,8 +6,7 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from walras.agents.valuations.calibration import Calibration
-from walras.agents.valuations.coalitions import coalition_losses
+from walras.agents.calibration import Calibration, coalition_losses
 from walras.agents.valuations.leave_one_out import LeaveOneOut
 from walras.agents.valuations.valuation import Valuation
 from walras.errors import InputError
@@ -16,7 +15,7 @@ from walras.errors import InputError
 @final
 @dataclass(frozen=True)
 class Estimate:
-    """Mean marginal values [n], standard errors of these means [n], and how many coalitions were looked at."""
+    """Mean marginal values [n], standard errors of these means [n], and the number of coalitions evaluated."""
 
     value: Tensor
     error: Tensor
@@ -26,21 +25,23 @@ class Estimate:
 @final
 @dataclass(frozen=True)
 class Shapley(Valuation):
-    """What a unit adds on average, over all orders in which the units could join a network that has none.
+    """A unit is worth what it adds on average, over all orders in which units could join a network without any.
 
     1. Draw an order of the units that are there; with `antithetic`, also the same one backwards, whose errors tend to
-       cancel (Mitchell et al. 2022, arXiv 2104.12199).
+       cancel (Mitchell et al.).
     2. Let them join one after the other: a unit's marginal value is what the loss falls by when it joins.
-    3. The mean over orders estimates the Shapley value without bias (Castro et al. 2009, doi
-       10.1016/j.cor.2008.04.004); its standard error falls with the square root of their number.
+    3. The mean over orders estimates the Shapley value without bias (Castro et al.); its standard error falls with the
+       square root of their number.
 
     The values add up to the loss of the network without any unit less that of the present one, whatever the number of
-    orders. Units that have left are worth what `LeaveOneOut` says. The work is n forward passes an order.
+    orders. Units that have left are worth what `LeaveOneOut` says. The work is n forward passes per order.
     """
 
     permutations: int = 16
     antithetic: bool = True
+    name: ClassVar[str] = "shapley"
     unit: ClassVar[str] = "mean fall of the loss"
+    source: ClassVar[str] = "Castro et al. 2009, doi 10.1016/j.cor.2008.04.004; Mitchell et al. 2022, arXiv 2104.12199"
 
     def __post_init__(self) -> None:
         if isinstance(self.permutations, bool) or not isinstance(self.permutations, int) or self.permutations < 1:
@@ -58,7 +59,7 @@ class Shapley(Valuation):
     ) -> Estimate:
         """Steps 1 to 3; units that have left have value and error 0. One draw has no error: NaN.
 
-        `players` (bool [n]) are those who join, all by default; the others stay as they are, and have 0 as well.
+        `players` (bool [n]) are the units that join, all by default; the others stay as they are, and have 0 as well.
         """
         now = gates.detach().float().cpu()
         joins = now != 0 if players is None else (now != 0) & players.cpu()
@@ -77,7 +78,7 @@ class Shapley(Valuation):
 
 def _marginal(calibration: Calibration, now: Tensor, order: Tensor, ends: Tensor) -> Tensor:
     """What each unit adds [n] when it joins in this order; losses `ends` [2] with none and with all are known."""
-    alone = now.index_fill(0, order, 0.0)  # with those who do not play
+    alone = now.index_fill(0, order, 0.0)  # with the units that do not play
     joined = alone.repeat(max(len(order) - 1, 0), 1)
     for i, unit in enumerate(order[:-1]):
         joined[i:, unit] = now[unit]

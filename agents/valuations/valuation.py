@@ -6,18 +6,24 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from walras.agents.valuations.calibration import Calibration
+from walras.agents.calibration import Calibration
 
 
 class Valuation(ABC):
-    """Values of all units under the present gates. Concrete valuations are final frozen dataclasses.
+    """What every unit of a network is worth under the present gates.
 
-    `unit` states what a value is counted in; all money of a market is in this unit, and money of two valuations is
-    never compared.
+    Concrete valuations are final frozen dataclasses, whose fields are their parameters. `unit` states what a value is
+    counted in; all money of a market is in this unit, and money of two valuations is never compared.
     """
 
     unit: ClassVar[str]
 
     @abstractmethod
     def __call__(self, calibration: Calibration, gates: Tensor, generator: torch.Generator) -> Tensor:
-        """Value [n] of every unit in float64, at least 0, under gates [n]; also of units whose gate is now 0."""
+        """Value [n] of every unit in float64, at least 0, under gates [n]; also of units whose gate is now 0.
+
+        Args:
+            calibration: the network with its units, what they cost, a loss and data.
+            gates: of the round so far, on the network's device.
+            generator: for whatever is random, on the CPU.
+        """

@@ -16,7 +16,7 @@ import torch
 import typer
 
 from walras.agents import Calibration, Shapley
-from walras.agents.valuations.coalitions import ROWS, coalition_losses
+from walras.agents.calibration.coalitions import ROWS, coalition_losses
 from walras.experiments.cli.screen import output
 from walras.experiments.config import RunConfig
 from walras.experiments.floor import Floor

@@ -22,9 +22,8 @@ import torch
 import typer
 from transformers import BertConfig, BertModel
 
-from walras.agents import Calibration, QuadraticSurrogate
+from walras.agents import STRATEGIES, Calibration, QuadraticSurrogate
 from walras.experiments.benchmarks.speed.one_by_one import OneByOneMarket
-from walras.experiments.bidding import find_strategy
 from walras.experiments.cli.screen import output, progress_bar
 from walras.experiments.store.run_folder import write_whole
 from walras.market import ComputeMarket
@@ -101,7 +100,7 @@ def main(
         QuadraticSurrogate(),
         ShadowPrice(),
         [BUDGET] * rounds,
-        strategy=find_strategy(POPULATION),
+        strategy=STRATEGIES.make(POPULATION),
         reentry=True,
     )
     objects = OneByOneMarket(calibration, BUDGET, arrays.ledger.strategy.tolist())

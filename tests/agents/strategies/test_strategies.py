@@ -13,14 +13,14 @@ from walras.agents import (
     BudgetLimited,
     Hedge,
     Mixture,
-    Outcome,
     RegretMatching,
+    RoundOutcome,
     Shading,
     Strategy,
     Truthful,
     ZeroIntelligence,
 )
-from walras.agents.strategies.learner import Learner, drawn
+from walras.agents.strategies.learner import Learner, Learning, drawn
 from walras.errors import InputError
 
 RANDOM = np.random.default_rng
@@ -63,7 +63,7 @@ def test_by_hand() -> None:
 def test_what_a_round_brought_and_what_it_would_have() -> None:
     """Values 4 and 4, prices 3 and 5: the first won and paid 3."""
     two = np.array([4.0, 4.0])
-    uniform = Outcome(two, two, np.array([1.0, 0.0]), np.array([3.0, 5.0]), np.array([3.0, 0.0]))
+    uniform = RoundOutcome(two, two, np.array([1.0, 0.0]), np.array([3.0, 5.0]), np.array([3.0, 0.0]))
     assert uniform.reward.tolist() == [1, 0]
     assert uniform.forgone(np.array([3.5, 4.5])).tolist() == [1, 0]
     assert uniform.forgone(np.array([[2.0, 3.0], [5.0, 6.0]])).tolist() == [[0, 1], [-1, -1]]
@@ -71,14 +71,16 @@ def test_what_a_round_brought_and_what_it_would_have() -> None:
     assert own.forgone(np.array([[2.0, 3.5], [5.0, 6.0]])).tolist() == [[0, 0.5], [-1, -2]]
 
 
-def play(learner: Learner, pays_bid: bool, rounds: int, agents: int = 400) -> Learner:
+def play(learner: Learner, pays_bid: bool, rounds: int, agents: int = 400) -> Learning:
     """Agents of value 1 meet a fixed price of 0.45, each for itself."""
     value, price, random = np.ones(agents), np.full(agents, 0.45), RANDOM(7)
-    now = learner.begun(agents, random)
+    now: Strategy = learner.begun(agents, random)
     for _ in range(rounds):
         report = now.bid(known([1.0] * agents), random)
         won = (report >= price).astype(float)
-        now = now.after(Outcome(value, report, won, price, won * (report if pays_bid else price), pays_bid), random)
+        paid = won * (report if pays_bid else price)
+        now = now.after(RoundOutcome(value, report, won, price, paid, pays_bid), random)
+    assert isinstance(now, Learning)
     return now
 
 
@@ -86,8 +88,7 @@ def play(learner: Learner, pays_bid: bool, rounds: int, agents: int = 400) -> Le
 def test_learners_shade_where_they_pay_their_bids(kind: type[Learner]) -> None:
     """The best of the factors is 0.5, the lowest that wins."""
     learner = play(kind(), True, 300 if kind is not EXP3 else 3000)
-    assert learner.arm is not None
-    best = np.asarray(learner.factors)[learner.arm] == 0.5
+    best = np.asarray(learner.rule.factors)[learner.arm] == 0.5
     assert best.mean() > (0.9 if kind is not EXP3 else 0.5)
 
 
@@ -95,23 +96,22 @@ def test_learners_shade_where_they_pay_their_bids(kind: type[Learner]) -> None:
 def test_learners_win_where_they_pay_the_price(kind: type[Learner]) -> None:
     """All factors from 0.5 on win, and cost the same; those below win nothing."""
     learner = play(kind(), False, 300 if kind is not EXP3 else 3000)
-    assert learner.arm is not None
-    assert (np.asarray(learner.factors)[learner.arm] >= 0.5).mean() > 0.8
+    assert (np.asarray(learner.rule.factors)[learner.arm] >= 0.5).mean() > 0.8
 
 
 def test_hedge_and_regret_matching_meet_their_bounds() -> None:
     """Against prices that an opponent draws at random, regret over T rounds is below the theorem's bound."""
     random, agents, rounds = RANDOM(1), 200, 400
     for learner in (Hedge(rate=0.5 * float(np.sqrt(8 * np.log(6) / rounds))), RegretMatching()):
-        now: Learner = learner.begun(agents, random)
+        now: Strategy = learner.begun(agents, random)
         value, earned, could = np.ones(agents), np.zeros(agents), np.zeros((agents, 6))
         for _ in range(rounds):
             price = random.uniform(0, 1.2, agents)
             report = now.bid(known([1.0] * agents), random)
             won = (report >= price).astype(float)
-            outcome = Outcome(value, report, won, price, won * report, True)
+            outcome = RoundOutcome(value, report, won, price, won * report, True)
             earned += np.clip(outcome.reward, -1, 1)
-            could += np.clip(outcome.forgone(np.tile(now.factors, (agents, 1))), -1, 1)
+            could += np.clip(outcome.forgone(np.tile(learner.factors, (agents, 1))), -1, 1)
             now = now.after(outcome, random)
         regret = (could.max(-1) - earned).mean()
         bound = np.sqrt(2 * rounds * np.log(6)) if isinstance(learner, Hedge) else 2 * np.sqrt(6 * rounds)
@@ -132,13 +132,15 @@ def test_a_mixture_deals_agents_out_and_each_part_learns_from_its_own() -> None:
     assert all(r == {"truthful": 2.0, "shading": 1.0}.get(name, r) for r, name in zip(report, names, strict=True))
     value = np.full(11, 2.0)
     won = np.ones(11)
-    after = mixed.after(Outcome(value, report, won, 0.5 * value, 0.5 * value), RANDOM(1))
-    score = after.parts[2].score  # type: ignore[attr-defined]  # of the learner
+    after = mixed.after(RoundOutcome(value, report, won, 0.5 * value, 0.5 * value), RANDOM(1))
+    learning = after.parts[2]
+    assert isinstance(learning, Learning)
+    score = learning.score
     assert score.shape == (2, 6)
     assert (score[:, 2:] > 0).all()
     assert mixed.learns
     assert not Mixture((Truthful(), Shading()), (0.5, 0.5)).learns
-    assert Mixture((Truthful(), Shading()), (0.5, 0.5)).begun(40, RANDOM(1)).names(40) != mixed.names(40)
+    assert Mixture((Truthful(), Shading()), (0.5, 0.5)).begun(11, RANDOM(1)).names(11) != mixed.names(11)
 
 
 def test_bad_input() -> None:

@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from walras.agents import BlockFisher, Fisher
-from walras.agents.valuations import calibration as room
+from walras.agents import BlockFisher, Calibration, Fisher
 from walras.errors import InputError
 from walras.models.objective import GivenLoss
 
@@ -26,7 +25,7 @@ def test_by_hand(bert: Any, generator: torch.Generator, monkeypatch: pytest.Monk
     """Two samples' gradients of the first layer's blocks; the others' are 0. Blocks 1 and 3 have left."""
     given = torch.zeros(2, 12, dtype=torch.float64)
     given[:, 2:6] = torch.tensor([[1.0, 2, 3, -2], [0, 1, -1, 1]])
-    monkeypatch.setattr(room.Calibration, "gradients", lambda *_: given)
+    monkeypatch.setattr(Calibration, "gradients", lambda *_: given)
     calibration = bert.calibration(LOSS, bert.batches[:1])
     gates = torch.ones(12, dtype=torch.float64)
     gates[[3, 5]] = 0
@@ -84,12 +83,12 @@ def test_gradients_are_the_dense_networks(bert: Any, gpt2: Any, generator: torch
     expected = BlockFisher()(bert.calibration(LOSS), ones, generator)
     repaired: nn.Module = type(bert.model)(bert.model.config).double().eval()
     share = bert.calibration(LOSS).cost
-    calibration = room.Calibration(repaired, bert.units, LOSS, bert.batches, share, dense=bert.model)
+    calibration = Calibration(repaired, bert.units, LOSS, bert.batches, share, dense=bert.model)
     torch.testing.assert_close(BlockFisher()(calibration, ones, generator), expected, rtol=1e-9, atol=0)
     assert calibration.model is repaired
     assert calibration.dense is bert.model
-    alone = room.Calibration(repaired, bert.units, LOSS, bert.batches, share)
+    alone = Calibration(repaired, bert.units, LOSS, bert.batches, share)
     assert alone.dense is repaired
-    lost = room.Calibration(repaired, bert.units, LOSS, bert.batches, share, dense=type(bert.model)(bert.model.config))
+    lost = Calibration(repaired, bert.units, LOSS, bert.batches, share, dense=type(bert.model)(bert.model.config))
     with pytest.raises(InputError, match="has been deleted"):
         BlockFisher()(lost, ones, generator)

@@ -117,7 +117,7 @@ def test_the_dense_network_teaches_the_repaired_one(bert: Any, generator: torch.
 def test_dense_predictions_are_kept_while_there_is_room(
     bert: Any, generator: torch.Generator, monkeypatch: pytest.MonkeyPatch, room: int, runs: int
 ) -> None:
-    monkeypatch.setattr("walras.agents.valuations.calibration.KEPT", room)
+    monkeypatch.setattr("walras.agents.calibration.calibration.MAX_KEPT_PREDICTIONS", room)
     calibration = Calibration(
         bert.model, bert.units, NO_LOSS, bert.batches, np.ones(len(bert.units)), dense := copy.deepcopy(bert.model)
     )

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from walras.agents import Calibration, Fisher, PartialFisher
-from walras.agents.valuations.calibration import at_rest
+from walras.agents.calibration import at_rest
 from walras.agents.valuations.partial_fisher import scaled_by_unit
 from walras.errors import InputError
 from walras.models import Inventory, gated, inventory, macs
@@ -98,7 +98,7 @@ def unit_by_unit(calibration: Calibration, gates: Tensor, ridge: float) -> Tenso
                 precision = torch.linalg.inv(kept + strength * torch.eye(len(kept), dtype=kept.dtype))
                 z = x.reshape(count, -1, site.width)[..., there] @ precision
                 slope = slope.reshape(count, -1, site.width)[..., there]
-                for unit in site.owner[there].unique().tolist():
+                for unit in sorted(set(site.owner[there].tolist())):
                     own = site.owner[there] == unit
                     residual = z[..., own] @ torch.linalg.inv(precision[own][:, own])
                     effect = (residual * slope[..., own]).sum((1, 2))
@@ -130,7 +130,7 @@ def test_singular_moments_and_features_that_are_always_zero(bert: Any, generator
         first.weight[6:12], first.bias[6:12] = first.weight[:6], first.bias[:6]
         second.weight.zero_()
         second.bias.zero_()
-    units = inventory(bert.model, block)
+    units = inventory(bert.model, block=block)
     calibration, gates = calibrated(bert, units), torch.ones(len(units), dtype=torch.float64)
     value = PartialFisher()(calibration, gates, generator)
     torch.testing.assert_close(value, unit_by_unit(calibration, gates, 0.01), rtol=1e-9, atol=0)

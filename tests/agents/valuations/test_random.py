@@ -17,11 +17,12 @@ DRAWS = 4800
 
 
 def values(bert: Any, seed: int, draws: int, cost: NDArray[np.float64]) -> NDArray[np.float64]:
-    """[draws, n] from one generator."""
-    calibration = Calibration(bert.model, bert.units, GivenLoss(lambda *_: torch.ones(())), bert.batches, cost)
+    """[draws, n] from one generator, of the first n units."""
+    every = np.concatenate([cost, np.ones(len(bert.units) - len(cost))])
+    calibration = Calibration(bert.model, bert.units, GivenLoss(lambda *_: torch.ones(())), bert.batches, every)
     generator = torch.Generator().manual_seed(seed)
-    gates = torch.ones(len(cost), dtype=torch.float64)
-    return np.stack([Random()(calibration, gates, generator).numpy() for _ in range(draws)])
+    gates = torch.ones(len(every), dtype=torch.float64)
+    return np.stack([Random()(calibration, gates, generator).numpy()[: len(cost)] for _ in range(draws)])
 
 
 def chance(order: NDArray[np.int64]) -> float:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from walras.agents import Calibration, Shapley
-from walras.agents.valuations.coalitions import coalition_losses
+from walras.agents.calibration.coalitions import coalition_losses
 from walras.models.objective import GivenLoss
 
 with warnings.catch_warnings():

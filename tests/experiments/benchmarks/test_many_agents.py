@@ -6,10 +6,9 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from walras.agents import Calibration, Hedge, Outcome, QuadraticSurrogate
+from walras.agents import STRATEGIES, Calibration, Hedge, QuadraticSurrogate, RoundOutcome
 from walras.experiments.benchmarks.speed.many_agents import BUDGET, POPULATION, floor_of, network, played
 from walras.experiments.benchmarks.speed.one_by_one import CHOICES, OneByOneMarket
-from walras.experiments.bidding import find_strategy
 from walras.market import ComputeMarket
 from walras.mechanisms import ShadowPrice
 
@@ -17,7 +16,7 @@ AGENTS, LAYERS, ROUNDS = 400, 4, 6
 
 
 def both(calibration: Calibration, population: str) -> tuple[ComputeMarket, OneByOneMarket]:
-    budgets, strategy = [BUDGET] * ROUNDS, find_strategy(population)
+    budgets, strategy = [BUDGET] * ROUNDS, STRATEGIES.make(population)
     arrays = ComputeMarket(calibration, QuadraticSurrogate(), ShadowPrice(), budgets, strategy=strategy, reentry=True)
     return arrays, OneByOneMarket(calibration, BUDGET, arrays.ledger.strategy.tolist())
 
@@ -70,6 +69,6 @@ def test_one_learner_learns_what_an_array_of_them_does() -> None:
     before, price = np.array([a.score for a in market.agents]), np.array([a.price for a in market.agents])
     market.step()
     nothing, value = np.zeros(AGENTS), np.array([agent.value for agent in market.agents])
-    expected = Hedge(CHOICES).rewards(Outcome(value, nothing, nothing, price, nothing))
+    expected = Hedge(CHOICES).rewards(RoundOutcome(value, nothing, nothing, price, nothing))
     assert (expected[:, 1:].max(0) > 0).all()
     assert np.array([agent.score for agent in market.agents]) - before == pytest.approx(expected)

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from walras.agents.valuations.calibration import Calibration, at_rest, samples_of
+from walras.agents.calibration.calibration import Calibration
+from walras.agents.calibration.derivatives import at_rest, samples_of
 from walras.errors import InputError
 from walras.models import gated
 from walras.models.objective import Batch, Objective

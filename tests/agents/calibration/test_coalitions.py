@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import BertConfig, BertForSequenceClassification
 
 from walras.agents import Calibration, LeaveOneOut, Shapley, pairwise
-from walras.agents.valuations.coalitions import coalition_losses
+from walras.agents.calibration.coalitions import coalition_losses
 from walras.errors import InputError
 from walras.experiments.tasks.losses import Embeddings, Labels, Similarities
 from walras.models import gated, inventory, macs

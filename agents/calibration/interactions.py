@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from walras.agents.valuations.calibration import Calibration
-from walras.agents.valuations.coalitions import coalition_losses
+from walras.agents.calibration.calibration import Calibration
+from walras.agents.calibration.coalitions import coalition_losses
 from walras.errors import InputError
 
 

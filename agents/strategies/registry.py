@@ -1,0 +1,77 @@
+"""Strategies by name, and mixed populations as texts."""
+
+import re
+from typing import Any, final
+
+from walras.agents.strategies.best_response import BestResponse
+from walras.agents.strategies.budget_limited import BudgetLimited
+from walras.agents.strategies.exp3 import EXP3
+from walras.agents.strategies.hedge import Hedge
+from walras.agents.strategies.mixture import Mixture
+from walras.agents.strategies.regret_matching import RegretMatching
+from walras.agents.strategies.shading import Shading
+from walras.agents.strategies.strategy import Strategy
+from walras.agents.strategies.truthful import Truthful
+from walras.agents.strategies.zero_intelligence import ZeroIntelligence
+from walras.errors import InputError
+from walras.registry import Registry
+
+_NUMBER = r"\d*\.?\d+(?:[eE][+-]?\d+)?|\d+\."
+_SIMPLE = re.compile(rf"\s*(?:[^:=,+]+|[^=,+]*\.py(?::\w+)?)\s*=\s*(?:{_NUMBER})\s*")  # NAME=SHARE without parameters
+_JOINT = re.compile(rf"(?<==)(\s*(?:{_NUMBER})\s*)\+")  # the + behind a share, not that of a number such as 1e+3
+
+
+def mixture_parts(text: str) -> list[tuple[str, float]]:
+    """Strategies and their shares of the agents in the text of a mixed population; none in any other text.
+
+    Parts are joined by `+`, and each ends with `=` and its share: `truthful=0.8+hedge:rate=.1=0.2`. Where no part has
+    parameters a comma may stand for the `+`: `truthful=0.8,shading=0.2`.
+
+    Raises:
+        InputError: a part without a share.
+    """
+    parts = _JOINT.sub(r"\1\n", text).split("\n")
+    if len(parts) == 1:
+        parts = text.split(",")
+        if not ("=" in text and ":" not in text) and not _SIMPLE.fullmatch(parts[0]):
+            return []
+    found = []
+    for part in parts:
+        spec, _, share = part.strip().rpartition("=")
+        if not spec or not re.fullmatch(_NUMBER, share.strip()):
+            raise InputError(
+                f"strategy {part.strip()!r} of {text!r} names no share; a mixture reads truthful=0.8,shading=0.2, or "
+                "with parameters truthful=0.8+shading:factor=0.5=0.2"
+            )
+        found.append((spec.strip(), float(share)))
+    return found
+
+
+@final
+class StrategyRegistry(Registry[Strategy]):
+    """Strategies by name; the text of a mixed population makes a `Mixture`, and a `Mixture` has a text."""
+
+    def __init__(self) -> None:
+        super().__init__("strategy", Strategy, texts=("name",), read=self._mixture)
+
+    def spelled(self, given: Any) -> Any:
+        """As for every registry; a mixture, or its text, as its parts with their shares, joined by `+`."""
+        if isinstance(given, Mixture):
+            parts: list[tuple[Any, float]] = list(zip(given.parts, given.shares, strict=True))
+        else:
+            parts = list(mixture_parts(given)) if isinstance(given, str) else []
+        if not parts:
+            return super().spelled(given)
+        return "+".join(f"{super(StrategyRegistry, self).spelled(part)}={share!r}" for part, share in parts)
+
+    def _mixture(self, text: str) -> Mixture | None:
+        """The population that a text describes; None where it names a single strategy."""
+        parts = mixture_parts(text)
+        if not parts:
+            return None
+        return Mixture(tuple(self.make(spec) for spec, _ in parts), tuple(share for _, share in parts))
+
+
+STRATEGIES = StrategyRegistry()
+for _rule in (Truthful, Shading, ZeroIntelligence, BudgetLimited, BestResponse, Hedge, EXP3, RegretMatching):
+    STRATEGIES.add(_rule)

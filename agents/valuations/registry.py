@@ -1,0 +1,23 @@
+"""Valuations by name."""
+
+from walras.agents.valuations.block_fisher import BlockFisher
+from walras.agents.valuations.fisher import Fisher
+from walras.agents.valuations.gradient import Gradient
+from walras.agents.valuations.knowledge import KnowledgeScore
+from walras.agents.valuations.leave_one_out import LeaveOneOut
+from walras.agents.valuations.magnitude import Magnitude
+from walras.agents.valuations.michel import Michel
+from walras.agents.valuations.partial_fisher import PartialFisher
+from walras.agents.valuations.random import Random
+from walras.agents.valuations.shapley import Shapley
+from walras.agents.valuations.surrogate import QuadraticSurrogate
+from walras.agents.valuations.uniform import Uniform
+from walras.agents.valuations.valuation import Valuation
+from walras.registry import Registry
+
+VALUATIONS: Registry[Valuation] = Registry("valuation", Valuation, texts=("unit",))
+for _rule in (
+    BlockFisher, Fisher, Gradient, KnowledgeScore, LeaveOneOut, Magnitude, Michel, PartialFisher, QuadraticSurrogate,
+    Random, Shapley, Uniform,
+):  # fmt: skip
+    VALUATIONS.add(_rule)
