@@ -3,24 +3,24 @@
 from collections.abc import Mapping
 from typing import Any
 
+from walras.experiments.grids.axes import RECIPE
 from walras.experiments.grids.cell import BUDGET
 from walras.experiments.grids.sources import described
-from walras.experiments.settings import flat, leaf_values, leaves
+from walras.experiments.settings import leaf_values, leaves
 from walras.experiments.spec import MACS
 from walras.parameters import typed_value
 
 
 def typed(given: Mapping[str, Any], kind: type[Any]) -> dict[str, Any]:
-    """Settings by name, sections taken apart; a text as the setting's type has it, unless the setting reads it itself.
+    """Given settings, a text as the setting's type has it, unless the setting reads it itself.
 
     Raises:
         InputError: a text that is of another type.
-        UnknownNameError: a key that is no setting.
     """
     known, found = leaves(kind), dict[str, Any]()
-    for name, value in flat(given, kind).items():
-        metadata = known[name].field.metadata
-        own = metadata.get("read") or metadata.get("registry") or not isinstance(value, str) or name == "recipe"
+    for name, value in given.items():
+        metadata = known[name].field.metadata if name in known and name != RECIPE else {"read": True}
+        own = metadata.get("read") or metadata.get("registry") or not isinstance(value, str)
         found[name] = value if own else typed_value(name, value, known[name].hint)
     return found
 

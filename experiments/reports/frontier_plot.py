@@ -70,7 +70,8 @@ def _values(axes: Any, table: pd.DataFrame, statistics: Statistics, styles: Styl
     used = {key: own.mean() / 1e6 for key, own in table.groupby([*statistics.axes], sort=False)["macs"]}
     for series in statistics.series:
         found = [s for s in statistics.rows if s.series == series and tuple(s.labels.values()) in used and s.value]
-        points = sorted((used[tuple(s.labels.values())], s.value) for s in found if s.value is not None)
+        points = [(used[tuple(s.labels.values())], s.value) for s in found if s.value is not None]
+        points.sort(key=lambda point: -point[0])
         x = [place for place, _ in points]
         axes.plot(
             x, [value.mean for _, value in points], label=plain(names[series]), **{"markersize": 5, **styles[series]}

@@ -7,18 +7,19 @@ import pytest
 
 from walras.errors import InputError
 from walras.experiments.benchmarks import populations
-from walras.experiments.benchmarks.populations import KEY, grid, key, known, play, row
-from walras.experiments.grids.executor import Serial
-from walras.experiments.run import Silent
-from walras.experiments.store.grid_folder import SweepFolder
+from walras.experiments.benchmarks.populations import KEY, grid, key, known, row
+from walras.experiments.grids.runner import run_cells
+from walras.experiments.progress import Silent
+from walras.experiments.store.grid_folder import GridFolder
 
 
 def test_rows_of_real_runs(monkeypatch: pytest.MonkeyPatch, models: Path, glue: Path, tmp_path: Path) -> None:
     for name, value in (("RULES", ("PayAsBidAuction",)), ("POPULATIONS", ("truthful", "hedge")), ("BUDGETS", (0.5,))):
         monkeypatch.setattr(populations, name, value)
-    cells, folder = grid(str(glue), 1, str(models / "bert")), SweepFolder(tmp_path / "runs")
+    runs, folder = grid(str(glue), 1, str(models / "bert")), GridFolder(tmp_path / "runs")
+    cells = runs.cells
     assert [key(cell) for cell in cells] == [("PayAsBidAuction", p, 0.5, 0) for p in ("truthful", "hedge")]
-    assert play(cells, folder, Serial(), Silent()) == 0
+    assert run_cells(runs, folder, cells, "serial", Silent()) == 0
     rows = [row(cell, folder) for cell in cells]
     for found in rows:
         rounds = pd.read_parquet(folder.place(cells[rows.index(found)]) / "rounds.parquet")
@@ -32,10 +33,9 @@ def test_rows_of_real_runs(monkeypatch: pytest.MonkeyPatch, models: Path, glue: 
     assert taken[key(cells[1])]["spearman"] == pytest.approx(rows[1]["spearman"])
 
 
-def test_a_run_that_fails_is_told(models: Path, glue: Path, tmp_path: Path) -> None:
-    cells, folder = grid(str(glue / "nowhere"), 1, str(models / "bert"))[:1], SweepFolder(tmp_path / "runs")
-    assert play(cells, folder, Serial(), Silent()) == 1
-    assert "nowhere" in folder.failure(cells[0]).read_text(encoding="utf-8")
+def test_data_that_are_not_there_are_found_first(models: Path, glue: Path) -> None:
+    with pytest.raises(InputError, match="nowhere"):
+        grid(str(glue / "nowhere"), 1, str(models / "bert"))
 
 
 def test_no_table(tmp_path: Path) -> None:

@@ -381,7 +381,7 @@ def test_rules_and_strategies_vary(walras: Walras, options: tuple[object, ...], 
         (("--vary", "mechanism=ShadowPrice,none.py:X"), "mechanism file 'none.py' does not exist"),
         (("--vary", "block=16,32", "--block", 8), "block is 8 for all cells, and it is an axis; give it once"),
         (("--vary", "seed=1,2"), "seed is no axis"),
-        (("--vary", "strategy=truthful,hedge", "--against", "strategy=greedy"), "unknown strategy to compare against"),
+        (("--vary", "strategy=truthful,shading", "--against", "strategy=greedy"), "unknown strategy to compare against"),
     ],
 )
 def test_axes_that_are_none(compare: Walras, more: tuple[object, ...], message: str) -> None:
