@@ -1,6 +1,6 @@
 """Experts of mixture-of-experts layers as units."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
@@ -73,6 +73,14 @@ class Experts(UnitKind):
         # Before other hooks, so that the logits that transformers records for its auxiliary loss are the gated ones.
         handle: RemovableHandle = router.register_forward_hook(hook, prepend=True)
         return handle
+
+    def watch(self, layer: Layer, site: Site, take: Callable[[Tensor], None]) -> RemovableHandle:
+        """Refuse: a token passes through k experts only, so that the neurons of all are nobody's features."""
+        del layer, take
+        raise InputError(
+            f"experts have no features for each token (layer {site.layer}), which this valuation or repair needs; "
+            "valuations without: fisher, partial-fisher, gradient, magnitude, leave-one-out, shapley, random"
+        )
 
     def output_weight(self, layer: Layer, site: Site) -> Tensor:
         """What the neurons of all experts write, `[hidden, experts * neurons]`; a token uses those of its k experts."""

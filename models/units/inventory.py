@@ -77,6 +77,8 @@ def inventory(model: nn.Module, kinds: Sequence[UnitKind | str] | None = None, b
     else:
         wanted = tuple(UNIT_KINDS.make(kind, neurons=block) for kind in kinds)
     sites = tuple(_sites(model, wanted))
+    if kinds is not None:
+        _check_present(model, wanted, sites)
     columns = (
         _column(sites, [site.kind.name for site in sites], np.str_),
         _column(sites, [site.layer for site in sites], np.int64),
@@ -86,6 +88,17 @@ def inventory(model: nn.Module, kinds: Sequence[UnitKind | str] | None = None, b
     for column in columns:
         column.flags.writeable = False
     return Inventory(*columns, sites)
+
+
+def _check_present(model: nn.Module, kinds: Sequence[UnitKind], sites: Sequence[Site]) -> None:
+    """Refuse a kind of which a model has no units: whoever names it expects to trade some."""
+    present = {site.kind for site in sites}
+    for kind in kinds:
+        if kind not in present:
+            has = dict.fromkeys(site.kind.name for site in _sites(model, finest_kinds()))
+            raise InputError(
+                f"{type(model).__name__} has no units of kind {kind.name!r}; it has: {', '.join(has) or 'none left'}"
+            )
 
 
 def _column(sites: Sequence[Site], values: Sequence[Any], dtype: Any) -> Any:

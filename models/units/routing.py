@@ -42,13 +42,14 @@ def routed(logits: Tensor, gates: Tensor, routing: Routing) -> tuple[Tensor, Ten
         routing: how weights are made of logits.
 
     Returns:
-        Gated logits [tokens, experts], weights [tokens, k] and indices [tokens, k] of the experts chosen.
+        Gated logits [tokens, experts] (the stock ones for a token without experts), weights [tokens, k] and indices
+        [tokens, k] of the experts chosen.
     """
     opened = gates > 0
     some = opened.any(-1, keepdim=True)
-    gated = torch.where(opened, logits + torch.where(opened, gates, 1.0).log(), -torch.inf)
-    safe = torch.where(some, gated, logits)
-    weights, index, denominator = _stock(safe, routing)
+    shifted = torch.where(opened, logits + torch.where(opened, gates, 1.0).log(), -torch.inf)
+    gated = torch.where(some, shifted, logits)
+    weights, index, denominator = _stock(gated, routing)
     if gates.requires_grad:
         coming = torch.where(opened, 0.0, gates * (logits - denominator).clamp(max=LARGEST).exp())
         chosen = coming.gather(-1, index)
