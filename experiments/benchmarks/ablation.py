@@ -9,6 +9,7 @@ in which nothing is cut out: of the literal attention term, rounding alone. Fini
 """
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,9 +20,15 @@ from safetensors.torch import load_file
 
 from walras.errors import WalrasError
 from walras.experiments.cli.screen import fail, interrupted, output, progress_bar
+from walras.experiments.grids.axes import Reference
+from walras.experiments.grids.cell import Cell
+from walras.experiments.grids.grid import Grid
+from walras.experiments.grids.runner import run_grid
+from walras.experiments.reports.frontier_tables import print_grid
+from walras.experiments.store.grid_folder import GridFolder
 from walras.experiments.store.run_folder import write_whole
 from walras.experiments.training.config import TrainConfig
-from walras.experiments.training.train import train
+from walras.experiments.training.grid import TrainExperiment
 
 ROWS: dict[str, dict[str, Any]] = {
     "no tax": {"cost": "literal", "price": 0.0},
@@ -46,22 +53,32 @@ def main(
     """Train every row that has not finished; print and write the table."""
     common = {"task": task, "data": data, "model": model, "pricing": "tax", "price": price, "epochs": epochs,
               "device": "cpu", **({} if limit is None else {"limit": limit})}  # fmt: skip
-    rows = []
     try:
+        grid, folder = cells(common), GridFolder(out / "runs")
         with progress_bar() as progress:
-            for name, own in ROWS.items():
-                place = out / name.replace(", ", "-").replace(" ", "-")
-                if not (place / "result.json").is_file():
-                    resume = (place / "config.yaml").is_file()
-                    train(TrainConfig.of({**common, **own}), place, resume=resume, progress=progress)
-                rows.append(_row(name, place, out / "no-tax"))
+            found = run_grid(grid, folder, "serial", progress)
     except WalrasError as error:
         fail(error)
     except KeyboardInterrupt:
         interrupted("the same command goes on from there")
-    table = pd.DataFrame(rows)
-    write_whole(out / "ablation.csv", table.to_csv(index=False, float_format="%.6g"))
-    output().print(table.to_string(index=False))
+    done = [cell for cell in grid.cells if cell not in found.failed]
+    if grid.cells[0] in done:
+        rows = [_row(cell["taxed"], folder.place(cell), folder.place(grid.cells[0])) for cell in done]
+        write_whole(out / "ablation.csv", pd.DataFrame(rows).to_csv(index=False, float_format="%.6g"))
+        output().print(pd.DataFrame(rows).to_string(index=False))
+    else:
+        print_grid(output(), found)
+    sys.exit(1 if found.failed else 0)
+
+
+def cells(common: dict[str, Any]) -> Grid[TrainConfig]:
+    """One run per row, the one without a tax first."""
+    made = {name: TrainConfig.parse({**common, **own}) for name, own in ROWS.items()}
+    return Grid(
+        TrainExperiment(),
+        [Cell({"taxed": name, "budget": config.budget}, config.seed, config) for name, config in made.items()],
+        Reference("taxed", "no tax"),
+    )
 
 
 def _row(name: str, place: Path, untaxed: Path) -> dict[str, Any]:
@@ -71,7 +88,7 @@ def _row(name: str, place: Path, untaxed: Path) -> dict[str, Any]:
     same = result["used"] == 1.0 and len(apart) == len(without)
     return {
         "taxed": name, "metric": result["metric"]["value"], "dense": result["metric"]["dense"],
-        "macs used": result["used"], "heads": result["heads"], "ffn": result["ffn"],
+        "macs used": result["used"], "heads": result["kept"].get("head", 0), "ffn": result["kept"].get("ffn", 0),
         "latency, batch 1": result["latency_ms"]["1"]["value"] / result["latency_ms"]["1"]["dense"],
         "furthest weight": max(apart) if same else float("nan"),
     }  # fmt: skip

@@ -24,9 +24,9 @@ from walras.experiments.benchmarks.peers.peer import TOLERANCE, Case, Peer, coun
 from walras.experiments.benchmarks.peers.peer_textpruner import TextPruner
 from walras.experiments.benchmarks.peers.peer_torch_pruning import Global, Local
 from walras.experiments.cli.screen import fail, interrupted, output
-from walras.experiments.config import RunConfig
-from walras.experiments.run import find_task
+from walras.experiments.spec import RunSpec
 from walras.experiments.store.run_folder import write_whole
+from walras.experiments.subject import find_task
 from walras.experiments.tasks import Task
 from walras.models.loading import find, load
 
@@ -62,8 +62,8 @@ def main(
     try:
         present = available([Local(), Global(), TextPruner(textpruner)])
         rows = read_rows(out)
-        config = RunConfig(task="stsb", data=data, device="cpu")
-        for row in run(present, config, range(seeds), rows):
+        spec = RunSpec.parse({"task": "stsb", "data": data, "device": "cpu"})
+        for row in run(present, spec, range(seeds), rows):
             rows.append(row)
             write_rows(out, rows)
     except WalrasError as error:
@@ -95,19 +95,20 @@ def available(peers: Sequence[Peer]) -> list[Peer]:
     return present
 
 
-def run(peers: Sequence[Peer], config: RunConfig, seeds: Sequence[int], finished: Sequence[Row]) -> Iterator[Row]:
+def run(peers: Sequence[Peer], spec: RunSpec, seeds: Sequence[int], finished: Sequence[Row]) -> Iterator[Row]:
     """Rows that are not finished, all peers and budgets of a seed before the next."""
     done = {row.key for row in finished}
     if all((p.name, budget, seed) in done for p in peers for budget in BUDGETS for seed in seeds):
         return
-    task, source = find_task(config.task, config.data), find(config.model)
-    model, tokenizer = load(config.model, task.head, device=config.device)
-    dense_macs = counted_macs(model, config.length)
-    sizes = {"batch_size": config.batch_size, "length": config.length}
+    own, sentences = spec.subject, spec.market.sentences
+    task, source = find_task(own), find(own.model)
+    model, tokenizer = load(own.model, task.head, device=own.device)
+    dense_macs = counted_macs(model, own.length)
+    sizes = {"batch_size": own.batch_size, "length": own.length}
     dense = task.evaluate(model, tokenizer, None, **sizes)
     for seed in seeds:
-        batches = task.calibration(tokenizer, sentences=config.sentences, seed=seed, **sizes)
-        case = Case(source, model, task.objective(model, label_free=False), batches, config.length)
+        batches = task.calibration(tokenizer, sentences=sentences, seed=seed, **sizes)
+        case = Case(source, model, task.objective(model, label_free=False), batches, own.length)
         for budget in BUDGETS:
             for peer in peers:
                 if (peer.name, budget, seed) in done:
@@ -115,7 +116,7 @@ def run(peers: Sequence[Peer], config: RunConfig, seeds: Sequence[int], finished
                 started = time.monotonic()
                 small = peer.smaller(case, budget * dense_macs)
                 seconds = time.monotonic() - started
-                macs = counted_macs(small, config.length)
+                macs = counted_macs(small, own.length)
                 value = task.evaluate(small, tokenizer, None, **sizes)
                 row = Row(peer.name, budget, seed, macs, value, dense, seconds)
                 _tell(row, task, macs / dense_macs)

@@ -2,9 +2,9 @@
 
     python -m walras.experiments.benchmarks.speed.recipe_time walras k-prune --task stsb --data GLUE_FOLDER
 
-A row a recipe: seconds of the whole `walras run` but for loading libraries (the network and data, dense metric, market,
-repair, metric of the small model, report), seconds of the market and its repairs alone, and these as a multiple of one
-forward and backward pass over the calibration batches, measured before and after it; the shorter one counts.
+A row per recipe: seconds of the whole `walras run` but for loading libraries (the network and data, dense metric,
+market, repair, metric of the small model, report), seconds of the market and its repairs alone, and these as a multiple
+of one forward and backward pass over the calibration batches, measured before and after it; the shorter one counts.
 """
 
 import tempfile
@@ -19,9 +19,12 @@ import typer
 from walras.agents import Calibration, Fisher
 from walras.errors import WalrasError
 from walras.experiments.cli.screen import fail, output
-from walras.experiments.recipes import resolved
-from walras.experiments.run import Plan, Silent, Stage, run_plan
+from walras.experiments.pipeline import run_plan
+from walras.experiments.plan import Plan
+from walras.experiments.spec import RunSpec
 from walras.experiments.store.run_folder import RunFolder
+from walras.experiments.subject import Subject
+from walras.experiments.unit_costs import UnitCosts
 
 COLUMNS = ["recipe", "budget", "threads", "whole_s", "run_s", "pass_s", "passes", "value", "dense"]
 
@@ -47,27 +50,28 @@ def main(
 def measure(recipe: str, task: str, data: str | None, budget: float) -> list[object]:
     """One row of the table."""
     begun = time.perf_counter()
-    plan = Plan.of(resolved({"recipe": recipe, "task": task, "data": data, "budget": budget}))
-    stage = Stage.of(plan, Silent())
+    plan = Plan.from_spec(RunSpec.parse({"recipe": recipe, "task": task, "data": data, "budget": budget}))
+    subject = Subject.load(plan.spec.subject)
     loaded = time.perf_counter() - begun
-    before = one_pass(plan, stage)
+    before = one_pass(plan, subject)
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        result = run_plan(plan, stage, RunFolder(Path(folder) / "run"), Silent())
+        metric = run_plan(plan, subject, RunFolder(Path(folder) / "run")).metric
     took = time.perf_counter() - begun
-    single, metric = min(before, one_pass(plan, stage)), result.metric
+    single = min(before, one_pass(plan, subject))
     threads = torch.get_num_threads()
-    return [recipe, budget, threads, loaded + took, took, single, took / single, metric["value"], metric["dense"]]
+    return [recipe, budget, threads, loaded + took, took, single, took / single, metric.value, metric.dense]
 
 
-def one_pass(plan: Plan, stage: Stage) -> float:
+def one_pass(plan: Plan, subject: Subject) -> float:
     """Seconds of a forward and backward pass over the calibration batches: of all units' Fisher values."""
-    config, floor = plan.config, stage.floor
-    batches = stage.task.calibration(stage.tokenizer, sentences=config.sentences, seed=config.seed, **stage.sizes)
-    objective = stage.task.objective(stage.model, config.label_free)
-    calibration = Calibration(stage.model, floor.units, objective, batches, floor.macs.share)
+    market, costs = plan.spec.market, UnitCosts.measure(subject, plan)
+    batches = subject.data.batches(market.sentences, plan.spec.seed)
+    objective = subject.data.objective(subject.model, market.label_free)
+    calibration = Calibration(subject.model, costs.units, objective, batches, costs.macs.share)
+    everyone = torch.ones(len(costs.units), device=next(subject.model.parameters()).device)
     begun = time.perf_counter()
-    Fisher()(calibration, torch.ones(len(floor.units), device=next(stage.model.parameters()).device), torch.Generator())
+    Fisher()(calibration, everyone, torch.Generator())
     return time.perf_counter() - begun
 
 

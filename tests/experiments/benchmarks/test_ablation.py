@@ -20,10 +20,10 @@ def test_how_it_ends(
     ends: BaseException, code: int, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    def train(*_: Any, **__: Any) -> None:
+    def run_grid(*_: Any, **__: Any) -> None:
         raise ends
 
-    monkeypatch.setattr(ablation, "train", train)
+    monkeypatch.setattr(ablation, "run_grid", run_grid)
     with pytest.raises(SystemExit) as stop:
         ablation.main("data", "model", out=tmp_path)
     assert stop.value.code == code

@@ -14,8 +14,8 @@ from walras.experiments.benchmarks.peers import peer_textpruner_script, peers
 from walras.experiments.benchmarks.peers.peer import Case, Peer, counted_macs, ratios
 from walras.experiments.benchmarks.peers.peer_textpruner import TextPruner
 from walras.experiments.benchmarks.peers.peer_torch_pruning import Global, Local, TorchPruning, accumulated, pruned
-from walras.experiments.config import RunConfig
-from walras.experiments.run import find_task
+from walras.experiments.spec import RunSpec, SubjectSpec
+from walras.experiments.subject import find_task
 from walras.models import compact, inventory, macs
 from walras.models.loading import load
 
@@ -26,7 +26,7 @@ LENGTH = 16
 @pytest.fixture
 def case(models: Path, glue: Path) -> Case:
     model, tokenizer = load(str(models / "bert"), device="cpu")
-    task = find_task("stsb", str(glue))
+    task = find_task(SubjectSpec(task="stsb", data=str(glue)))
     batches = task.calibration(tokenizer, sentences=16, seed=0, batch_size=4, length=LENGTH)
     return Case(str(models / "bert"), model, task.objective(model, False), batches, LENGTH)
 
@@ -101,21 +101,20 @@ def test_a_foreign_file_is_refused(text: str, tmp_path: Path) -> None:
 
 
 def test_finished_rows_are_not_run_again(models: Path, glue: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = RunConfig(
-        model=str(models / "bert"), task="stsb", data=str(glue), device="cpu", sentences=8, length=LENGTH
-    )  # fmt: skip
-    half, dense = Half([]), counted_macs(load(config.model, device="cpu").model, LENGTH)
-    first = peers.run([half], config, [0], [])
+    given = {"model": str(models / "bert"), "task": "stsb", "data": str(glue), "device": "cpu", "sentences": 8}
+    spec = RunSpec.parse({**given, "length": LENGTH})
+    half, dense = Half([]), counted_macs(load(spec.subject.model, device="cpu").model, LENGTH)
+    first = peers.run([half], spec, [0], [])
     rows = [next(first), next(first)]
     assert [(row.budget, row.seed) for row in rows] == [(0.75, 0), (0.6, 0)]
     assert half.calls == [0.75 * dense, 0.6 * dense]
     assert {row.macs for row in rows} == {dense / 2}
     half.calls.clear()
-    rows += peers.run([half], config, [0, 1], rows)
+    rows += peers.run([half], spec, [0, 1], rows)
     assert half.calls == [b * dense for b in (0.5, 0.4, 0.75, 0.6, 0.5, 0.4)]
     assert len({row.key for row in rows}) == 8
     monkeypatch.setattr(peers, "load", None)  # nothing left to do: nothing is loaded
-    assert [*peers.run([half], config, [0, 1], rows)] == []
+    assert [*peers.run([half], spec, [0, 1], rows)] == []
 
 
 def test_textpruner_is_skipped_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -180,7 +179,7 @@ def test_torch_pruning_slices_to_the_budget(peer: TorchPruning, case: Case) -> N
     assert counted_macs(small, LENGTH) == pytest.approx(0.6 * dense, rel=0.01)
     hidden = small(**{name: x for name, x in case.batches[0].items() if name != "labels"}).last_hidden_state
     assert hidden.shape[-1] == 32
-    assert len(inventory(small, 1)) < len(inventory(case.model, 1))
+    assert len(inventory(small, block=1)) < len(inventory(case.model, block=1))
     assert all(torch.equal(before[name], weight) for name, weight in case.model.state_dict().items())
     assert all(p.grad is None for p in case.model.parameters())
 
