@@ -3,7 +3,6 @@
 `walras run`, `walras.run`, every cell of a grid, the demonstration, and what training begins with go this way.
 """
 
-import copy
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +25,8 @@ from walras.experiments.unit_costs import UnitCosts
 from walras.market import ComputeMarket, Probes, RepairWeights, Shock, TraceWriter, Turn
 from walras.models import compact
 from walras.models.objective import Batch
-from walras.models.resources.latency_measure import sample_batch
+from walras.models.repair.repair import repairable_copy
+from walras.models.resources.latency_setting import sample_batch
 from walras.models.resources.timing import interleaved
 
 TIMED = {1: 20, 32: 5}
@@ -69,9 +69,9 @@ def run_plan(
     """All rounds of a market on a subject, the figure of the sliced network, and the run folder."""
     started, progress, extras = time.monotonic(), progress or Silent(), extras or Extras()
     with evaluating(subject.model):
-        # A repair changes weights: it gets a network of its own, and the dense one stays what it is.
-        network = subject.model if plan.repair is None else copy.deepcopy(subject.model)
         costs = UnitCosts.measure(subject, plan, partial(_told, progress))
+        # A repair changes weights: it gets copies of those that it changes, and the dense network stays what it is.
+        network = subject.model if plan.repair is None else repairable_copy(subject.model, costs.units)
         market = open_market(plan, subject, costs, network, extras)
         if folder is not None:
             market.on("played", Recorder(folder, plan.spec))

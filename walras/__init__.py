@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from walras.agents import FFNBlockAgent, HeadAgent, Strategy, Truthful, UnitAgent, Valuation
     from walras.experiments.api import open_market, run
-    from walras.experiments.result import Result
+    from walras.experiments.grids.from_python import compare, paired_statistics
+    from walras.experiments.outcome import Outcome
+    from walras.experiments.recipes import Recipe
     from walras.experiments.tasks import Task
     from walras.experiments.training.config import TrainConfig
     from walras.experiments.training.train import train
@@ -60,12 +62,13 @@ __all__ = [
     "KwonSearch",
     "Mechanism",
     "OnlineClear",
+    "Outcome",
     "PayAsBidAuction",
     "PostedPrice",
     "ProportionalShare",
     "QuadraticBids",
     "Queries",
-    "Result",
+    "Recipe",
     "ShadowPrice",
     "Status",
     "Strategy",
@@ -81,8 +84,10 @@ __all__ = [
     "Valuation",
     "__version__",
     "check_mechanism",
+    "compare",
     "load",
     "open_market",
+    "paired_statistics",
     "read_trace",
     "run",
     "train",
@@ -96,8 +101,9 @@ _HOMES = {
     "FFNBlockAgent": "walras.agents",
     "HeadAgent": "walras.agents",
     "OnlineClear": "walras.market.queries",
+    "Outcome": "walras.experiments.outcome",
     "Queries": "walras.market.queries",
-    "Result": "walras.experiments.result",
+    "Recipe": "walras.experiments.recipes",
     "Strategy": "walras.agents",
     "Task": "walras.experiments.tasks",
     "TrainConfig": "walras.experiments.training.config",
@@ -105,6 +111,8 @@ _HOMES = {
     "UnitAgent": "walras.agents",
     "Valuation": "walras.agents",
     "check_mechanism": "walras.mechanisms.testing.conformance",
+    "compare": "walras.experiments.grids.from_python",
+    "paired_statistics": "walras.experiments.grids.from_python",
     "load": "walras.models.export.reloading",
     "open_market": "walras.experiments.api",
     "read_trace": "walras.market",

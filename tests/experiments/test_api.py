@@ -15,8 +15,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, Robe
 
 import walras
 from walras.errors import InputError, UnknownNameError
-from walras.experiments.floor import positions
 from walras.experiments.store.run_folder import PARTS
+from walras.experiments.subject import positions
 from walras.mechanisms.testing.conformance import Check
 from walras.models.loading import load
 
@@ -42,25 +42,25 @@ def batches(tokenizer: Any, labels: bool = True) -> list[dict[str, Tensor]]:
 
 
 def test_texts(encoder: Any) -> None:
-    result = walras.run(encoder.model, encoder.tokenizer, TEXTS, budget=0.4, rounds=2, block=16)
+    result = walras.run(encoder.model, encoder.tokenizer, TEXTS, recipe="none", budget=0.4, rounds=2, block=16)
     n = 8 + 8
-    assert isinstance(result, walras.Result)
+    assert isinstance(result, walras.Outcome)
     assert result.gates.shape == result.clearing.quantity.shape == (n,)
     assert set(result.gates.tolist()) == {0.0, 1.0}
     assert torch.equal(result.gates.double(), result.clearing.quantity)
-    used = float((torch.from_numpy(result.macs.share) * result.gates).sum())
+    used = float(result.market.ledger.cost @ result.gates.numpy())
     assert 0.3 < used <= 0.4
-    assert used == pytest.approx(result.summary["used"])
+    assert used == pytest.approx(result.summary.used)
     assert result.rounds["round"].tolist() == [1, 2]
     assert result.rounds["used"].tolist()[-1] == pytest.approx(used)
-    assert result.metric["name"] == "agreement with dense"
-    assert result.metric["value"] < result.metric["dense"] == pytest.approx(1, abs=1e-6)
+    assert result.metric.name == "agreement with dense"
+    assert result.metric.value < result.metric.dense == pytest.approx(1, abs=1e-6)
     with pytest.raises(InputError, match=r"kept no trace; give it a folder: out="):
         _ = result.trace
 
 
 def test_the_compact_model_is_the_gated_one(encoder: Any) -> None:
-    result = walras.run(encoder.model, encoder.tokenizer, TEXTS, budget=0.3, block=8)
+    result = walras.run(encoder.model, encoder.tokenizer, TEXTS, recipe="none", budget=0.3, block=8)
     batch = batches(encoder.tokenizer, labels=False)[0]
     with torch.no_grad():
         before = encoder.model(**batch).last_hidden_state
@@ -96,35 +96,38 @@ def test_batches_loss_metric_and_folder_of_ones_own(classifier: Any, tmp_path: P
     })  # fmt: skip
     model.train()
     result = walras.run(
-        model, None, loader, loss=loss, evaluate=evaluate, mechanism="UniformPriceAuction", valuation="gradient",
-        budget=0.6, rounds=3, seed=5, out=tmp_path / "r",
+        model, None, loader, loss=loss, evaluate=evaluate, recipe="none", mechanism="UniformPriceAuction",
+        valuation="gradient", budget=0.6, rounds=3, seed=5, out=tmp_path / "r",
     )  # fmt: skip
     assert seen == [3, 3] * 3
     assert calls == [False, False]  # no dropout while figures are taken
     assert all(module.training for module in model.modules())
-    assert result.metric["name"] == "evaluate"
-    assert result.metric["dense"] != result.metric["value"]
-    assert result.summary["mechanism"] == "UniformPriceAuction"
+    assert result.metric.name == "evaluate"
+    assert result.metric.dense != result.metric.value
+    assert result.summary.mechanism == "UniformPriceAuction"
     assert result.folder == tmp_path / "r"
     assert {p.name for p in result.folder.iterdir()} == set(PARTS) - {"weights.safetensors"}  # nothing was repaired
     assert len(result.trace) == 3 * 12
     settings = yaml.safe_load((tmp_path / "r" / "config.yaml").read_text())
-    assert settings["model"] == "BertForSequenceClassification"
-    assert (settings["mechanism"], settings["valuation"]) == ("UniformPriceAuction", "gradient")
-    assert (settings["seed"], settings["rounds"], settings["task"]) == (5, 3, "own data")
+    assert settings["subject"]["model"] == "BertForSequenceClassification (from Python)"
+    market = settings["market"]
+    assert (market["mechanism"], market["valuation"], market["rounds"]) == ("UniformPriceAuction", "gradient", 3)
+    assert (settings["seed"], settings["subject"]["task"]) == (5, "own data")
     with pytest.raises(InputError, match="holds another run"):
         walras.run(model, None, loader, loss=loss, out=tmp_path / "r")
 
 
 def test_without_a_loss_the_model_has_its_own(classifier: Any) -> None:
     model, tokenizer = classifier
-    labelled = walras.run(model, None, batches(tokenizer), rounds=1)
-    assert labelled.metric["name"] == "loss (nats)"
-    free = walras.run(model, None, batches(tokenizer, labels=False), rounds=1)
+    labelled = walras.run(model, None, batches(tokenizer), recipe="none", rounds=1)
+    assert labelled.metric.name == "loss (nats)"
+    free = walras.run(model, None, batches(tokenizer, labels=False), recipe="none", rounds=1)
     values = [r.market.ledger.value for r in (labelled, free)]
     assert not (values[0] == values[1]).any()
-    encoder = walras.run(model.bert, None, batches(tokenizer, labels=False), rounds=1)
-    assert encoder.metric["name"] == "loss (squared change of the cosines)"
+    encoder = walras.run(model.bert, None, batches(tokenizer, labels=False), recipe="none", rounds=1)
+    assert encoder.metric.name == "cosine with dense"
+    assert encoder.metric.value < encoder.metric.dense == pytest.approx(1, abs=1e-6)
+    assert free.metric.name == "agreement with dense"
 
 
 def test_the_same_seed_gives_the_same_market(encoder: Any) -> None:
@@ -192,16 +195,18 @@ def mixed() -> Iterator[Any]:
         (mixed(), {}, r"data\[1\] is dict, and data\[0\] is a text; all must be texts"),
         ([torch.ones(2, 3)], {}, r"data\[0\] is Tensor; a batch must be a dict of tensors"),
         (TEXTS, {"round": 3}, r"unknown setting 'round'\. Did you mean 'rounds'\? Known: batch_size"),
-        (TEXTS, {"task": "stsb"}, r"unknown setting 'task'"),
+        (TEXTS, {"task": "stsb"}, r"task is 'stsb' beside data of your own"),
+        (None, {}, r"data is None; give texts, batches, or a task"),
+        (5, {}, r"data is 5; give a list of texts, batches, or a task"),
         (TEXTS, {"rounds": "3"}, r"rounds is '3'; it must be of type int"),
         (TEXTS, {"budget": 2}, r"budget is 2\.0; it must be a share"),
-        (TEXTS, {"budget": "half"}, r"budget is 'half'; it must be of type float"),
+        (TEXTS, {"budget": "half"}, r"budget is 'half'; it must be a share"),
         (TEXTS, {"schedule": "fast"}, r"unknown schedule 'fast'"),
         (TEXTS, {"length": 129}, r"length is 129; BertModel has positions for at most 128 tokens"),
         (TEXTS, {"mechanism": "Shadow"}, r"unknown mechanism 'Shadow'\. Did you mean 'ShadowPrice'\?"),
-        (TEXTS, {"mechanism": 5}, r"mechanism is 5; it must be a Mechanism or the name of one: ShadowPrice"),
-        (TEXTS, {"mechanism": walras.ShadowPrice}, r"mechanism is <class .*; it must be a Mechanism or the name"),
-        (TEXTS, {"mechanism": walras.PostedPrice(), "price": 1}, r"price is 1 beside a PostedPrice of your own"),
+        (TEXTS, {"mechanism": 5}, r"mechanism is 5; it must be a Mechanism, or the name of one: ShadowPrice"),
+        (TEXTS, {"mechanism": walras.ShadowPrice}, r"mechanism is <class .*; it must be a Mechanism, or the name"),
+        (TEXTS, {"loss": 5}, r"loss is 5; it must be a function of a model and a batch"),
         (TEXTS, {"valuation": "fish"}, r"unknown valuation 'fish'\. Did you mean 'fisher'\?"),
         (TEXTS, {"agents": {"haed": Proud}}, r"unknown kind of unit 'haed'\. Did you mean 'head'\?"),
         (TEXTS, {"loss": lambda model, batch: 1.0}, r"loss returned 1\.0; it must be a tensor of one element"),
@@ -221,9 +226,11 @@ def test_bad_input(encoder: Any, tmp_path: Path, data: Any, settings: dict[str, 
     assert not (tmp_path / "r").exists()
 
 
-def test_a_model_must_be_loaded(models: Path) -> None:
-    with pytest.raises(InputError, match="model is str; it must be a loaded transformer"):
-        walras.run(str(models / "bert"), None, TEXTS)  # type: ignore[arg-type]  # wrong on purpose
+def test_a_model_is_a_transformer_or_its_name(models: Path) -> None:
+    with pytest.raises(InputError, match="model is a name: its tokenizer is loaded with it"):
+        walras.run(str(models / "bert"), None, TEXTS)
+    with pytest.raises(InputError, match="model is int; it must be a transformer"):
+        walras.run(5, None, TEXTS)  # type: ignore[arg-type]  # wrong on purpose
     with pytest.raises(InputError):
         walras.run(nn.Linear(2, 2), None, TEXTS)
 
@@ -259,7 +266,7 @@ def test_a_recipe_repairs_a_copy(encoder: Any, tmp_path: Path) -> None:
     result = walras.run(encoder.model, encoder.tokenizer, TEXTS, recipe="walras", out=tmp_path / "r", **given)
     assert all(torch.equal(tensor, before[name]) for name, tensor in encoder.model.state_dict().items())
     assert result.model is not encoder.model
-    assert result.summary["rounds"] == 2
+    assert result.summary.rounds == 2
     small = result.compact()
     kept = load_file(tmp_path / "r" / "weights.safetensors")
     assert kept
@@ -276,8 +283,8 @@ def test_a_recipe_repairs_a_copy(encoder: Any, tmp_path: Path) -> None:
 
 def test_sub_layers_in_turn(encoder: Any) -> None:
     result = walras.run(encoder.model, encoder.tokenizer, TEXTS, recipe="k-prune", budget=0.5, block=16, batch_size=2)
-    assert result.summary["rounds"] == len(result.units.sites)
-    assert 0.3 < result.summary["used"] <= 0.5
+    assert result.summary.rounds == len(result.units.sites)
+    assert 0.3 < result.summary.used <= 0.5
 
 
 def test_a_market_to_step_takes_no_repair(encoder: Any) -> None:
