@@ -46,7 +46,11 @@ def running(tree: ast.Module) -> ast.Module:
 def faults(room: str, source: str) -> list[str]:
     """What a file of the room imports and must not."""
     tree = ast.parse(source)
-    allowed = {"errors", "registry", "parameters", "user_code"} if room == "walras" else {"errors", "registry", "parameters", "user_code", *ROOMS[: ROOMS.index(room) + 1]}
+    allowed = (
+        {"errors", "registry", "parameters", "user_code"}
+        if room == "walras"
+        else {"errors", "registry", "parameters", "user_code", *ROOMS[: ROOMS.index(room) + 1]}
+    )
     found = []
     for line, name in imports(running(tree) if room == "walras" else tree):
         top, *below = name.split(".")
@@ -110,7 +114,7 @@ def test_types_may_be_imported_by_the_face() -> None:
     assert faults("walras", "if TYPE_CHECKING:\n    from walras.market import Ledger") == []
 
 
-HEAVY = ("torch", "transformers", "mesa", "numpy", "pandas", "pyarrow", "matplotlib")
+HEAVY = ("torch", "transformers", "mesa", "numpy", "pandas", "pyarrow", "matplotlib", "scipy", "networkx", "jinja2")
 
 
 def loaded(code: str) -> set[str]:
@@ -138,3 +142,32 @@ def test_help_loads_nothing_heavy() -> None:
         "try:\n    main()\nexcept SystemExit as stop:\n    assert not stop.code, stop.code"
     )
     assert loaded(code) == set()
+
+
+def allocate(folder: Path, *options: str) -> set[str]:
+    """Which heavy packages `walras allocate` imports for five rows of a jsonl and of a csv file."""
+    rows = range(1, 6)
+    (folder / "q.jsonl").write_text("".join(f'{{"id": {i}, "threshold": {100 * i}}}\n' for i in rows))
+    (folder / "q.csv").write_text("id,threshold\n" + "".join(f"{i},{100 * i}\n" for i in rows))
+    code = "from walras.experiments.cli.main import main\n" + "".join(
+        f"sys.argv = {['walras', 'allocate', str(folder / name), '--budget', '900', '--out', str(folder / out), *options]}\n"
+        "try:\n    main()\nexcept SystemExit as stop:\n    assert not stop.code, stop.code\n"
+        for name, out in (("q.jsonl", "g.csv"), ("q.csv", "g.jsonl"))
+    )
+    return loaded(code)
+
+
+def test_allocating_tokens_loads_torch_and_numpy_only(tmp_path: Path) -> None:
+    assert allocate(tmp_path) == {"torch", "numpy"}
+    assert len((tmp_path / "g.jsonl").read_text().splitlines()) == 5
+
+
+def test_an_import_by_an_allocator_is_seen(tmp_path: Path) -> None:
+    """The test above can fail."""
+    own = tmp_path / "own.py"
+    own.write_text(
+        "import scipy.special\nfrom walras.market.queries import Allocator\n"
+        "class Nothing(Allocator):\n    name = 'nothing'\n"
+        "    def grant(self, queries, bids, budget):\n        return 0.0 * queries.threshold, None\n"
+    )
+    assert allocate(tmp_path, "--allocator", f"{own}:Nothing") == {"torch", "numpy", "scipy"}

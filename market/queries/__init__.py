@@ -1,6 +1,7 @@
-"""The market of reasoning queries: token budgets by the rules that clear heads, beside boring ones.
+"""The market of reasoning queries: token budgets by the rules that clear heads, beside simple baselines.
 
-A new allocator is one file with one class, and one entry in `ALLOCATORS`.
+A new allocator is one file with one class, and one entry in `ALLOCATORS`. `Oracle` is no entry: it needs to know what
+every query truly needs, which only an evaluation does.
 """
 
 from walras.market.queries.allocation import Allocation, Regime
@@ -13,10 +14,11 @@ from walras.market.queries.proportional import Proportional
 from walras.market.queries.queries import SHAPES, Queries
 from walras.market.queries.shortest_first import ShortestFirst
 from walras.market.queries.uniform import Uniform
+from walras.registry import Registry
 
-ALLOCATORS: dict[str, type[Allocator]] = {
-    rule.name: rule for rule in (Clear, PlainClear, Exact, Posted, Clock, ShortestFirst, Proportional, Uniform, Oracle)
-}
+ALLOCATORS: Registry[Allocator] = Registry("allocator", Allocator, texts=("name",))
+for _allocator in (Clear, PlainClear, Exact, Posted, Clock, ShortestFirst, Proportional, Uniform):
+    ALLOCATORS.add(_allocator)
 
 __all__ = [
     "ALLOCATORS",

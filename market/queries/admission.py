@@ -27,8 +27,8 @@ def admits(batch: Allocation, later: Queries, utility: str = "surge") -> NDArray
     return buys & later.solvent
 
 
-def expected_load(batch: Allocation, later: Queries, utility: str = "surge") -> Mapping[str, float]:
-    """What later queries would ask for at the batch's price: tokens, and the share of them that is admitted."""
+def expected_demand(batch: Allocation, later: Queries, utility: str = "surge") -> Mapping[str, float]:
+    """What later queries would ask for at the batch's price: tokens, and the share of the queries that is admitted."""
     admitted = admits(batch, later, utility)
     bids = later.bids(batch.budget, batch.headroom, utility)
     asked = bids.demand(torch.full((1,), (batch.price or 0.0) / later.scale, dtype=torch.float64)).numpy()

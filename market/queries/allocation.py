@@ -1,4 +1,4 @@
-"""Who gets how many tokens: the outcome of an allocator, and how it is described."""
+"""The outcome of an allocator: how many tokens each query gets, and how it is described."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,17 +15,17 @@ from walras.mechanisms.bids.threshold_bids import ThresholdBids
 class Regime(StrEnum):
     """How scarce tokens were."""
 
-    ABUNDANT = "abundant"  # all whom tokens help get as many as help; the price is 0
+    ABUNDANT = "abundant"  # all queries that tokens help get as many as help; the price is 0
     SCARCE = "scarce"  # all are funded, with less than they would like
     ABANDONMENT = "abandonment"  # some get nothing
-    UNAFFORDABLE = "unaffordable"  # the budget is too small for the cheapest: nobody is funded
-    EMPTY = "empty"  # nobody whom tokens help
+    UNAFFORDABLE = "unaffordable"  # the budget is too small for the cheapest: none is funded
+    EMPTY = "empty"  # tokens help no query
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Allocation:
-    """Whole tokens for every query, and what the market says of them; money in the unit of the weights.
+    """Whole tokens for every query, and the figures of the market; money in the unit of the weights.
 
     tokens [n]; utility [n] and surplus [n] (utility less payment) as the bids have it; bad [n]: queries without a sound
     threshold. price is per token, None where a rule has none. duality_gap is what the dual value at the price exceeds
@@ -50,7 +50,7 @@ class Allocation:
 
     @property
     def unspent(self) -> float:
-        """Tokens of the budget that nobody was granted."""
+        """Tokens of the budget that were granted to no query."""
         return self.budget - self.spent
 
     @property
@@ -71,17 +71,17 @@ class Allocation:
 
 
 def whole_tokens(tokens: Column, budget: float) -> NDArray[np.int64]:
-    """Tokens [n] rounded down, and what that frees given one by one to those who lost most; never more than the budget.
+    """Tokens [n] rounded down, and what that frees given one by one to those that lost most; never above the budget.
 
     Ties go to the earlier query.
     """
-    floor = np.floor(tokens)
-    spare = int(min(np.floor(min(budget, float(tokens.sum()) + 1e-6)) - floor.sum(), len(tokens)))
-    lost = tokens - floor
+    whole = np.floor(tokens)
+    spare = int(min(np.floor(min(budget, float(tokens.sum()) + 1e-6)) - whole.sum(), len(tokens)))
+    lost = tokens - whole
     if spare > 0:
         order = np.argsort(-lost, kind="stable")[:spare]
-        floor[order[lost[order] > 0]] += 1
-    return floor.astype(np.int64)
+        whole[order[lost[order] > 0]] += 1
+    return whole.astype(np.int64)
 
 
 def regime(bids: ThresholdBids, tokens: Column) -> Regime:

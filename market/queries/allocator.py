@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from walras.errors import InputError
+from walras.market.hooks import naming
 from walras.market.queries.allocation import Allocation, regime, whole_tokens
 from walras.market.queries.queries import Column, Queries
 from walras.mechanisms.bids.threshold_bids import ThresholdBids
@@ -15,25 +16,29 @@ from walras.mechanisms.bids.threshold_bids import ThresholdBids
 
 @dataclass(frozen=True)
 class Allocator(ABC):
-    """Grants tokens. Concrete ones are final frozen dataclasses that implement `grant` and have a name.
+    """An allocator grants tokens to queries. Concrete ones are final frozen dataclasses with `grant` and a `name`.
 
-    `headroom` is 1 / beta in tokens, adaptive where it is None; `utility` a name of `SHAPES`.
+    `headroom` is 1 / beta in tokens, adaptive where it is None; `utility` is a name of `SHAPES`; `source` says where an
+    allocator is published.
     """
 
     headroom: float | None = None
     utility: str = "surge"
     name: ClassVar[str]
+    source: ClassVar[str] = ""
 
     def __call__(self, queries: Queries, budget: float) -> Allocation:
-        """Allocate a budget of tokens; inf for no limit, 0 or less than the cheapest needs funds nobody.
+        """Allocate a budget of tokens; inf for no limit; less than the cheapest query needs funds none.
 
         Raises:
             InputError: a budget that is negative or no number.
+            UserCodeError: an allocator of the user's own raised an error; the message names the file and the line.
         """
         if isinstance(budget, bool) or not budget >= 0:
             raise InputError(f"budget is {budget} tokens; it must be a number of 0 or more")
         bids = queries.bids(budget, self.headroom, self.utility)
-        wanted, price = self.grant(queries, bids, float(budget))
+        with naming(f"allocator {type(self).__name__}", self):
+            wanted, price = self.grant(queries, bids, float(budget))
         tokens = whole_tokens(wanted, budget)
         utility = bids.utility(torch.from_numpy(tokens.astype(np.float64))).numpy()
         payment = np.minimum((price or 0.0) * tokens, utility)
@@ -49,7 +54,7 @@ class Allocator(ABC):
 
     @abstractmethod
     def grant(self, queries: Queries, bids: ThresholdBids, budget: float) -> tuple[Column, float | None]:
-        """Tokens [n], real numbers that sum to at most the budget, and the price a token, if the rule has one."""
+        """Tokens [n], real numbers that sum to at most the budget, and the price per token, if the rule has one."""
 
 
 def _dual(bids: ThresholdBids, price: float, budget: float) -> float:

@@ -43,8 +43,8 @@ class Samples:
         running = (self.tokens > before[:, None]) | (before == 0)[:, None]
         right = self.correct & running
         within = self.tokens[:, :, None] <= before[:, None, None] + grid
-        found: Column = (right[:, :, None] & within).sum(1) / np.maximum(running.sum(1), 1)[:, None]
-        return found
+        chance: Column = (right[:, :, None] & within).sum(1) / np.maximum(running.sum(1), 1)[:, None]
+        return chance
 
 
 def allocate_by_curves(curves: Column, grid: Column, budget: float) -> tuple[NDArray[np.int64], float]:

@@ -16,13 +16,15 @@ from walras.mechanisms.bids.threshold_bids import ThresholdBids
 @final
 @dataclass(frozen=True)
 class Exact(Allocator):
-    """max over k of F(k) = k * g(min((B - T_k) / k, 1 / beta)), T_k the sum of the k smallest thresholds.
+    """The optimum for queries of one common shape is found by sorting: so many of the smallest thresholds are funded.
+
+    max over k of F(k) = k * g(min((B - T_k) / k, 1 / beta)), T_k the sum of the k smallest thresholds.
 
     1. With one shape g, concave above the threshold, for all, utility depends on a funded set of k queries only through
        k and the sum of its thresholds: the k smallest are best, with equal headroom each.
     2. Sort, sum, and take the best k: O(n log n), no price and no search. The price is g'(headroom).
 
-    It is the optimum that CLEAR with rationing must reach. The structure theorem is ours, not the paper's.
+    CLEAR with rationing must reach the same optimum. The structure theorem is ours, not the paper's.
     """
 
     name: ClassVar[str] = "exact"

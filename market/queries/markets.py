@@ -15,7 +15,7 @@ from walras.mechanisms.bids.threshold_bids import ThresholdBids
 
 @dataclass(frozen=True)
 class Cleared(Allocator):
-    """Grants what a mechanism sells: the class that clears heads and FFN blocks clears queries."""
+    """The tokens granted are what a mechanism sells: the class that clears heads and FFN blocks clears queries."""
 
     def grant(self, queries: Queries, bids: ThresholdBids, budget: float) -> tuple[Column, float | None]:
         """Quantity and price of the clearing."""
@@ -32,9 +32,10 @@ class Cleared(Allocator):
 @final
 @dataclass(frozen=True)
 class Clear(Cleared):
-    """CLEAR: one shadow price a token for the batch, and exact rationing of what jumps in demand leave over."""
+    """All queries meet one shadow price per token, and what jumps in demand leave over is rationed exactly (CLEAR)."""
 
     name: ClassVar[str] = "clear"
+    source: ClassVar[str] = "The Shadow Price of Reasoning, arXiv 2606.03092 (reconstructed)"
 
     def mechanism(self, scale: float) -> Mechanism:
         """`ShadowPrice`."""
@@ -44,9 +45,10 @@ class Clear(Cleared):
 @final
 @dataclass(frozen=True)
 class PlainClear(Cleared):
-    """CLEAR as bisection alone gives it: what demand's jumps leave over stays unspent."""
+    """All queries meet one shadow price per token, and what jumps in demand leave over stays unspent (plain CLEAR)."""
 
     name: ClassVar[str] = "clear-plain"
+    source: ClassVar[str] = "The Shadow Price of Reasoning, arXiv 2606.03092 (reconstructed)"
 
     def mechanism(self, scale: float) -> Mechanism:
         """`ShadowPrice` without rationing."""
@@ -56,7 +58,7 @@ class PlainClear(Cleared):
 @final
 @dataclass(frozen=True)
 class Posted(Cleared):
-    """A price a token, posted beforehand; too much demand is rationed, highest reservation price first."""
+    """A price per token is posted beforehand, and excess demand is rationed, highest reservation price first."""
 
     price: float | None = None
     name: ClassVar[str] = "posted"
@@ -64,14 +66,14 @@ class Posted(Cleared):
     def mechanism(self, scale: float) -> Mechanism:
         """`PostedPrice` at the price."""
         if self.price is None:
-            raise InputError("allocator posted needs a price a token: --price on the command line, price= in Python")
+            raise InputError("allocator posted needs a price per token: --price on the command line, price= in Python")
         return PostedPrice(price=self.price / scale)
 
 
 @final
 @dataclass(frozen=True)
 class Clock(Cleared):
-    """An ascending clock: the price rises in steps of 5 % until what is asked for fits the budget."""
+    """The price per token rises in steps of 5 % until demand fits the budget (an ascending clock)."""
 
     name: ClassVar[str] = "clock"
 

@@ -15,7 +15,7 @@ from walras.mechanisms.bids.surge import SurgeBids
 @final
 @dataclass(frozen=True)
 class Grant:
-    """What a query that came got: whole tokens, funded, abandoned or bad, its surplus, and the price it met."""
+    """What one query got: whole tokens, its status (funded, abandoned or bad), its surplus, and the price it met."""
 
     id: str
     max_tokens: int
@@ -26,7 +26,7 @@ class Grant:
 
 @final
 class OnlineClear:
-    """Grants tokens as queries come, against a budget a window of so many queries.
+    """An online market grants tokens as queries come, with a budget per window of so many queries.
 
     1. The first query meets the price at which it alone would ask for an equal share, rho = budget / window tokens.
     2. Each buys what is best for it at the price, as in the batch; never more than is left of the window's budget.
@@ -35,14 +35,14 @@ class OnlineClear:
        section 4). Queries offered together meet one price, and move it once, by their sum.
     4. Tokens that a funded query did not use come back (`refund`): to the window, and off the price.
 
-    A new window begins with its whole budget; what is left of one is lost, as capacity is. `step` is 1 / sqrt(window)
-    where none is given. Online clearing by this rule is ours; the paper clears batches.
+    A new window begins with its whole budget; what is left of one is lost, as idle capacity is. `step` is
+    1 / sqrt(window) where none is given. Online clearing by this rule is ours; the paper clears batches.
     """
 
     def __init__(self, budget: float, window: int, *, headroom: float | None = None, step: float | None = None) -> None:
-        """Args: budget: tokens a window. window: queries in one. headroom: 1 / beta; half of rho if not given."""
+        """Args: budget: tokens per window. window: queries in one. headroom: 1 / beta; half of rho if not given."""
         if isinstance(budget, bool) or not 0 < budget < float("inf"):
-            raise InputError(f"budget is {budget} tokens a window; it must be a number above 0")
+            raise InputError(f"budget is {budget} tokens per window; it must be a number above 0")
         if isinstance(window, bool) or not isinstance(window, int) or window < 1:
             raise InputError(f"window is {window}; it must be a whole number of queries, 1 or more")
         for name, value in (("headroom", headroom), ("step", step)):
@@ -90,12 +90,12 @@ class OnlineClear:
 
     def _sound(self, queries: list[tuple[str, float, float, float]]) -> list[bool]:
         """Which queries can be dealt with; an id counts once."""
-        seen, found = set[str](), []
+        seen, sound = set[str](), []
         for id, threshold, weight, cap in queries:
             new = id not in self._live and id not in seen
-            found.append(new and threshold >= 0 and 0 < weight < float("inf") and cap >= 0)
+            sound.append(new and threshold >= 0 and 0 < weight < float("inf") and cap >= 0)
             seen.add(id)
-        return found
+        return sound
 
     def _take(self, wanted: float, threshold: float) -> int:
         """Tokens for one query, of those left in the window; 0 where they would not be worth anything."""
@@ -121,7 +121,7 @@ class OnlineClear:
         return back
 
     def _opening(self, bids: SurgeBids) -> float:
-        """Step 1 of the class, for the mean of those who came first."""
+        """Step 1 of the class, for the mean of the queries that came first."""
         x = min(max((self.share - float(bids.threshold[bids.solvent].mean())) / self.headroom, 0.0), 1.0)
         alpha = float(torch.as_tensor(bids.alpha)[bids.solvent].mean())
         lowest = float(bids.reservation_price()[bids.solvent].min())

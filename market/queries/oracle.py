@@ -1,4 +1,4 @@
-"""What could be had if the need of every query were known."""
+"""The bound for evaluations: what could be had if the need of every query were known."""
 
 from dataclasses import dataclass
 from typing import ClassVar, final
@@ -14,9 +14,9 @@ from walras.mechanisms.bids.threshold_bids import ThresholdBids
 @final
 @dataclass(frozen=True, eq=False)
 class Oracle(Allocator):
-    """Funds exactly what each query truly needs (`need` [n], inf where nothing helps), the least first: most answers.
+    """Each query gets exactly what it truly needs (`need` [n], inf where nothing helps), the smallest need first.
 
-    A bound for evaluations; thresholds are not looked at, and no server knows `need` beforehand.
+    No allocation has more answers. Thresholds are not looked at, and no server knows `need` beforehand.
     """
 
     need: Column | None = None
@@ -25,7 +25,7 @@ class Oracle(Allocator):
     def grant(self, queries: Queries, bids: ThresholdBids, budget: float) -> tuple[Column, float | None]:
         """The longest prefix in ascending need that fits."""
         if self.need is None or len(self.need) != len(queries):
-            raise InputError("allocator oracle needs the true need of every query: need=, one number a query")
+            raise InputError("allocator oracle needs the true need of every query: need=, one number per query")
         need = np.ceil(self.need)
         order = np.argsort(need, kind="stable")
         fits = (np.cumsum(np.where(np.isfinite(need), need, 0.0)[order]) <= budget) & np.isfinite(need[order])

@@ -1,4 +1,4 @@
-"""Budgets in proportion to what queries are thought to need."""
+"""Budgets in proportion to thresholds: what queries are thought to need."""
 
 from dataclasses import dataclass
 from typing import ClassVar, final
@@ -13,7 +13,7 @@ from walras.mechanisms.bids.threshold_bids import ThresholdBids
 @final
 @dataclass(frozen=True)
 class Proportional(Allocator):
-    """Every solvent query gets budget * threshold / sum of thresholds, up to its cap."""
+    """Every solvent query gets a share of the budget in proportion to its threshold, up to its cap."""
 
     name: ClassVar[str] = "proportional"
 

@@ -41,7 +41,7 @@ class Queries:
     def __post_init__(self) -> None:
         object.__setattr__(self, "threshold", np.asarray(self.threshold, dtype=np.float64))
         if self.threshold.ndim != 1:
-            raise InputError(f"thresholds have shape {[*self.threshold.shape]}; valid: one number a query, [n]")
+            raise InputError(f"thresholds have shape {[*self.threshold.shape]}; valid: one number per query, [n]")
         for name in ("weight", "headroom", "cap"):
             given = getattr(self, name)
             if given is None:
@@ -51,7 +51,7 @@ class Queries:
             bad |= np.isnan(column) & (name != "headroom")
             if column.shape != self.threshold.shape or bad.any():
                 held = f"; query {bad.argmax()} has {column[bad.argmax()]}" if bad.any() else ""
-                raise InputError(f"{name} must be {len(self)} numbers above 0, one a query{held}")
+                raise InputError(f"{name} must be {len(self)} numbers above 0, one per query{held}")
             object.__setattr__(self, name, column)
 
     def __len__(self) -> int:

@@ -11,7 +11,7 @@ from walras.errors import InputError
 from walras.market.queries.curves import Samples, allocate_by_curves
 from walras.market.queries.queries import Column
 
-# Goes on with queries [k] for so many further tokens [k]: tokens used [k] and whether each is done [k].
+# Continues queries [k] for so many further tokens [k]; returns tokens used [k] and whether each is done [k].
 Generate = Callable[[NDArray[np.int64], NDArray[np.int64]], tuple[NDArray[np.int64], NDArray[np.bool_]]]
 
 

@@ -13,10 +13,10 @@ from walras.mechanisms.bids.threshold_bids import ThresholdBids
 @final
 @dataclass(frozen=True)
 class ShortestFirst(Allocator):
-    """In ascending order of thresholds, threshold + headroom each, while that fits. Ties go to the earlier query.
+    """Queries get threshold + headroom each, in ascending order of thresholds, while that fits the budget.
 
-    The baseline that CLEAR must be measured against: any utility of one common shape funds the shortest first, and
-    differs from this rule in the headroom only.
+    Ties go to the earlier query. The baseline that CLEAR must be measured against: any utility of one common shape
+    funds the shortest first, and differs from this rule in the headroom only.
     """
 
     name: ClassVar[str] = "shortest-first"

@@ -1,4 +1,4 @@
-"""The boring baseline: the same for everybody."""
+"""The simplest baseline: the same for every query."""
 
 from dataclasses import dataclass
 from typing import ClassVar, final
@@ -13,7 +13,7 @@ from walras.mechanisms.bids.threshold_bids import ThresholdBids
 @final
 @dataclass(frozen=True)
 class Uniform(Allocator):
-    """Every query that is not bad gets budget / n, up to its cap; what caps leave is not handed on."""
+    """Every query that is not bad gets an equal share of the budget, up to its cap; what caps leave stays unspent."""
 
     name: ClassVar[str] = "uniform"
 
@@ -26,5 +26,5 @@ class Uniform(Allocator):
 
 def _most(bids: ThresholdBids) -> Column:
     """All that helps [n]."""
-    found: Column = np.where(bids.solvent.numpy(), bids.demand(bids.threshold.new_zeros(1)).numpy(), 0.0)
-    return found
+    most: Column = np.where(bids.solvent.numpy(), bids.demand(bids.threshold.new_zeros(1)).numpy(), 0.0)
+    return most

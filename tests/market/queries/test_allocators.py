@@ -24,11 +24,11 @@ from walras.market.queries import (
 )
 from walras.market.queries.allocation import whole_tokens
 
-NAMES = [name for name in ALLOCATORS if name != "oracle"]
+NAMES = list(ALLOCATORS)
 
 
 def make(name: str, **settings: Any) -> Allocator:
-    return ALLOCATORS[name](**{"price": 0.001, **settings} if name == "posted" else settings)
+    return ALLOCATORS.make(name, price=0.001, **settings)
 
 
 def lognormal(n: int, seed: int = 0) -> np.ndarray:
@@ -259,7 +259,7 @@ def test_whole_tokens() -> None:
         (lambda: Clear(headroom=0.0)(Queries(np.ones(2)), 5), "headroom is 0"),
         (lambda: Posted()(Queries(np.ones(2)), 5), "needs a price"),
         (lambda: Oracle()(Queries(np.ones(2)), 5), "needs the true need"),
-        (lambda: Queries(np.ones((2, 2))), "one number a query"),
+        (lambda: Queries(np.ones((2, 2))), "one number per query"),
         (
             lambda: Queries(np.ones(2), weight=np.array([1.0, -1])),
             "weight must be 2 numbers .* query 1 has -1",

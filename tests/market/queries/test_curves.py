@@ -5,7 +5,7 @@ import pytest
 
 from walras.errors import InputError
 from walras.market.queries import Clear, Queries, Uniform
-from walras.market.queries.admission import admits, expected_load
+from walras.market.queries.admission import admits, expected_demand
 from walras.market.queries.curves import Samples, allocate_by_curves
 from walras.market.queries.reclearing import reclear
 
@@ -69,6 +69,6 @@ def test_who_would_have_been_funded_is_admitted() -> None:
     later = Queries(np.array([50.0, 1e5, np.inf, np.nan]), weight=np.array([1.0, 1, 1, 1]))
     assert admits(batch, later).tolist() == [True, False, False, False]
     assert not admits(batch, Queries(np.array([50.0]), weight=np.array([1e-3]))).any()
-    assert expected_load(batch, Queries(threshold))["tokens"] == pytest.approx(60_000, rel=0.02)
+    assert expected_demand(batch, Queries(threshold))["tokens"] == pytest.approx(60_000, rel=0.02)
     with pytest.raises(InputError, match="uniform has no price"):
         admits(Uniform()(Queries(threshold), 60_000), later)
