@@ -13,6 +13,7 @@ from walras.experiments.cli.options import with_settings
 from walras.experiments.cli.screen import interrupted, output, progress_bar
 from walras.experiments.executors import ExecutorSource, parse_executor
 from walras.experiments.grids.axes import read_vary
+from walras.experiments.settings import number
 from walras.experiments.training.config import TrainConfig, read_flat
 
 if TYPE_CHECKING:
@@ -26,8 +27,10 @@ GRID = "What varies"
 def train(
     given: dict[str, Any],
     budget: Annotated[
-        list[float] | None,
-        typer.Option(help="Share of the dense model's compute; several times. [default: 0.5]", rich_help_panel=GRID),
+        list[str] | None,
+        typer.Option(
+            help="Share of the dense model's compute: 0.5 or 50%; several times. [default: 0.5]", rich_help_panel=GRID
+        ),
     ] = None,
     price: Annotated[
         list[str] | None,
@@ -69,12 +72,17 @@ def train(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Fine-tune under a price of compute: heads and FFN blocks that are not worth theirs are cut out on the way.
+    """Fine-tune under a price of compute: units that are not worth theirs are cut out on the way.
+
+    walras train --task sst2 --data glue --budget 50% --out runs/half
+
+    walras train --task stsb --data glue --budget 0.8 --budget 0.6 --seeds 3
 
     Several --budget, --price or --recipe, --vary, or --seeds, make a grid: the time it takes is estimated before it
     starts, and the same command goes on with one that was interrupted.
     """
-    varied: dict[str, list[Any]] = {"budget": budget or [], "price": prices(price or []), "recipe": recipe or []}
+    shares = [number(text) for text in budget or []]
+    varied: dict[str, list[Any]] = {"budget": shares, "price": prices(price or []), "recipe": recipe or []}
     for name, found in varied.items():
         if len(found) == 1:
             given[name] = found[0]
@@ -121,7 +129,7 @@ def prices(texts: list[str]) -> list[float]:
 
 
 def _one(grid: "Grid[TrainConfig]", out: Path | None, overwrite: bool, resume: bool, as_json: bool) -> None:
-    from walras.experiments.training.processes import is_main
+    from walras.experiments.training.loop.processes import is_main
     from walras.experiments.training.tables import train_card
     from walras.experiments.training.train import train as run
 
@@ -138,7 +146,7 @@ def _one(grid: "Grid[TrainConfig]", out: Path | None, overwrite: bool, resume: b
     if not is_main():
         return
     if as_json:
-        print(json.dumps(result.summary, indent=2))
+        print(json.dumps(result.summary.as_dict(), indent=2))
         return
     console = output()
     console.print(train_card(result.summary))

@@ -19,6 +19,6 @@ def settings(models: Path, glue: Path, no_pictures: None) -> Callable[..., Train
             "batch_size": 4, "held_out": 0.0, "epochs": 2, "rate": 1e-3, "block": 16, "length": 16, "sentences": 8,
         }  # fmt: skip
         own = {} if "recipe" in changes else {"pricing": "shadow-price", "priced": 0.5, "valuation": "fisher"}
-        return TrainConfig.of({**given, **own, "repair": "none", **changes})
+        return TrainConfig.parse({**given, **own, "repair": "none", **changes})
 
     return make

@@ -10,7 +10,7 @@ import torch
 from walras.errors import InputError
 from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.train import train
-from walras.experiments.training.trainer import Trainer
+from walras.experiments.training.loop.trainer import Trainer
 from walras.market.pricing import Cleared
 
 Make = Callable[..., TrainConfig]
@@ -80,7 +80,7 @@ def test_what_a_rule_has_learnt_goes_on(
     whole, step = train(config, tmp_path / "whole"), Trainer._step
 
     def killed(self: Trainer) -> None:
-        if self.now.step == 2:  # the second round is still to come
+        if self.state.step == 2:  # the second round is still to come
             raise KeyboardInterrupt
         step(self)
 
@@ -90,13 +90,12 @@ def test_what_a_rule_has_learnt_goes_on(
     monkeypatch.setattr(Trainer, "_step", step)
     resumed = train(config, tmp_path / "cut", resume=True)
     assert torch.equal(whole.keep, resumed.keep)
-    assert resumed.summary["rounds"] == 2
+    assert resumed.summary.rounds == 2
 
 
 def test_states_come_back_from_json(file: Path) -> None:
-    from walras.experiments.plugins import find_class
-    from walras.mechanisms import Mechanism
+    from walras.mechanisms import MECHANISMS
 
-    rule = find_class("mechanism", f"{file}:Remembers", {}, Mechanism)
+    rule = MECHANISMS.find(f"{file}:Remembers")
     market = Cleared.from_schedule(rule(seen=((0.5, 1.0), (0.2, 0.5)), listed=[3]), 0.5, 3)
     assert market.restored(json.loads(json.dumps(market.state()))) == market

@@ -2,7 +2,6 @@
 
 import importlib.util
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,9 @@ from walras.experiments.tasks.losses import (
 )
 from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.estimate import hours
-from walras.experiments.training.processes import accelerator_of
+from walras.experiments.training.loop.processes import accelerator_of
 from walras.experiments.training.train import train
-from walras.experiments.training.trainer import Trainer
+from walras.experiments.training.loop.trainer import Trainer
 
 Make = Callable[..., TrainConfig]
 
@@ -41,12 +40,12 @@ def test_an_encoder_is_not_trained_on_text(
         train(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
     with pytest.raises(InputError, match="task text has no loss to train BertModel on"):
-        hours([config, replace(config, seed=1)], 1)
+        hours([config, config.with_values(seed=1)], 1)
 
 
 def test_a_decoder_is(settings: Make, models: Path, lines: Path) -> None:
     found = train(settings(model=str(models / "gpt2"), task="text", data=str(lines), epochs=1))
-    assert found.summary["metric"]["name"] == "agreement with dense"
+    assert found.summary.metric.name == "agreement with dense"
 
 
 def test_fp16_without_a_gpu(settings: Make, tmp_path: Path) -> None:

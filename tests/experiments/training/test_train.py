@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import walras
 from walras.errors import InputError, TrainingError
 from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.train import train
-from walras.experiments.training.trainer import Trainer
+from walras.experiments.training.loop.trainer import Trainer
 
 Make = Callable[..., TrainConfig]
 PRICINGS = ["shadow-price", "dual-ascent", "cleared"]
@@ -44,7 +43,7 @@ def test_the_folder_of_a_run(settings: Make, tmp_path: Path) -> None:
     assert {"budget", "used", "metric", "expected", "price", "latency_ms", "parameters"} <= result.keys()
     assert 0.3 < result["used"] <= 0.5
     assert result["expected"] == pytest.approx(0.5, rel=1e-3)
-    assert result["heads"] + result["ffn"] == int(found.keep.sum()) < result["units"]
+    assert sum(result["kept"].values()) == int(found.keep.sum()) < result["units"]
     assert result["parameters"] < result["dense_parameters"]
     assert not (tmp_path / "run" / "checkpoint").exists()
     steps = pd.read_parquet(tmp_path / "run" / "steps.parquet")
@@ -57,8 +56,8 @@ def test_the_folder_of_a_run(settings: Make, tmp_path: Path) -> None:
 @pytest.mark.parametrize("pricing", PRICINGS)
 def test_every_pricing_ends_within_the_budget(settings: Make, pricing: str) -> None:
     found = train(settings(pricing=pricing, epochs=4, rounds=2, **REPAIRED))
-    assert 0.25 < found.summary["used"] <= 0.5
-    assert found.summary["macs"] == pytest.approx(found.summary["used"] * found.summary["dense_macs"])
+    assert 0.25 < found.summary.used <= 0.5
+    assert found.summary.macs == pytest.approx(found.summary.used * found.summary.dense_macs)
 
 
 @pytest.mark.parametrize(
@@ -69,13 +68,15 @@ def test_the_optimizer_goes_on_where_units_leave(
 ) -> None:
     """Moments of every weight have as many steps behind them as there were."""
     seen: list[tuple[int, bool, set[float]]] = []
-    plain = Trainer._judge
+    plain = Trainer._evaluate
 
-    def judge(self: Trainer) -> None:
-        seen.append((self.now.step, self.now.settled, {float(own["step"]) for own in self.optimizer.state.values()}))
+    def evaluate(self: Trainer) -> None:
+        seen.append(
+            (self.state.step, self.state.settled, {float(own["step"]) for own in self.optimizer.state.values()})
+        )
         plain(self)
 
-    monkeypatch.setattr(Trainer, "_judge", judge)
+    monkeypatch.setattr(Trainer, "_evaluate", evaluate)
     train(settings(**changes))
     assert seen[-1] == (6, True, {6.0})
 
@@ -85,13 +86,13 @@ def test_no_price_keeps_every_unit_and_learns(settings: Make) -> None:
     assert bool(found.keep.all())
     losses = found.steps["loss"]
     assert losses.tail(3).mean() < losses.head(3).mean()
-    assert found.summary["price"] is None
+    assert found.summary.price is None
 
 
 def test_a_recipe_removes_units_before_training(settings: Make) -> None:
     found = train(settings(recipe="magnitude"))
-    assert found.summary["untrained_scores"].keys() == {"accuracy"}
-    assert found.summary["used"] <= 0.5
+    assert (found.summary.untrained_scores or {}).keys() == {"accuracy"}
+    assert found.summary.used <= 0.5
     assert "cost" not in found.steps
 
 
@@ -99,17 +100,17 @@ def test_the_result_names_what_cleared(settings: Make) -> None:
     """A recipe has its own mechanism, valuation and rounds; a market has played its rounds, whatever its spelling."""
     names = ("mechanism", "valuation", "rounds")
     recipe = train(settings(recipe="michel", budget=0.8)).summary
-    assert [recipe[name] for name in names] == ["ShadowPrice", "michel", 2]
+    assert [getattr(recipe, name) for name in names] == ["ShadowPrice", "michel", 2]
     kwon = train(settings(recipe="kwon")).summary
-    assert [kwon[name] for name in names] == ["KwonSearch", "fisher", 1]
+    assert [getattr(kwon, name) for name in names] == ["KwonSearch", "fisher", 1]
     market = train(settings(pricing="Cleared", rounds=3)).summary
-    assert [market[name] for name in names] == ["ShadowPrice", "fisher", 3]
-    assert train(settings(rounds=3)).summary["rounds"] == 1
+    assert [getattr(market, name) for name in names] == ["ShadowPrice", "fisher", 3]
+    assert train(settings(rounds=3)).summary.rounds == 1
 
 
 def test_taxes_from_nothing_to_much_make_a_falling_cost(settings: Make) -> None:
     used = [
-        train(settings(pricing="tax", price=price, epochs=8, travel=60.0)).steps["cost"].dropna().iloc[-1]
+        train(settings(pricing="tax", price=price, epochs=8, gate_logit_range=60.0)).steps["cost"].dropna().iloc[-1]
         for price in (0.0, 1.0, 100.0)
     ]
     assert used[0] > used[1] >= used[2]
@@ -134,7 +135,7 @@ def test_killed_and_resumed_is_bit_identical(
     step = Trainer._step
 
     def killed(self: Trainer) -> None:
-        if self.now.step == stop + 1:  # a checkpoint is written once the loss at it is known
+        if self.state.step == stop + 1:  # a checkpoint is written once the loss at it is known
             raise KeyboardInterrupt
         step(self)
 
@@ -180,7 +181,7 @@ def test_a_loss_that_is_no_number_stops_at_the_last_good_checkpoint(
     step = Trainer._step
 
     def poisoned(self: Trainer) -> None:
-        if self.now.step == 3:
+        if self.state.step == 3:
             with torch.no_grad():
                 next(self.model.parameters()).fill_(float("nan"))
         step(self)
@@ -216,7 +217,7 @@ def test_resuming_with_other_settings_is_refused(settings: Make, tmp_path: Path)
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.yaml").write_text(config.as_yaml())
     with pytest.raises(InputError, match=r"was begun with rate = 0\.001, now it is 0\.5"):
-        train(replace(config, rate=0.5), tmp_path / "run", resume=True)
+        train(config.with_values(rate=0.5), tmp_path / "run", resume=True)
     with pytest.raises(InputError, match="holds a run; use --resume to go on, or --overwrite"):
         train(config, tmp_path / "run")
 
@@ -230,7 +231,7 @@ def test_resuming_with_other_settings_is_refused(settings: Make, tmp_path: Path)
         ({"price": 1.0}, "which finds its own"),
         ({"budget": 0.0}, r"budget is 0\.0"),
         ({"pricing": "shadow"}, "unknown pricing 'shadow'"),
-        ({"recipe": "kprune"}, "unknown recipe 'kprune'"),
+        ({"recipe": "k-prunes"}, "unknown recipe 'k-prunes'"),
         ({"recipe": "k-prune", "pricing": "dual-ascent"}, "removes units before training"),
         ({"cost": "literal"}, "whose price is a tax"),
         ({"cost": "invariant", "pricing": "tax", "price": 1.0, "taxed": "heads"}, "no term for heads"),
@@ -238,7 +239,7 @@ def test_resuming_with_other_settings_is_refused(settings: Make, tmp_path: Path)
         ({"held_out": 0.9}, "held_out is 0.9"),
         ({"epochs": 0}, "epochs is 0"),
         ({"limit": 1}, "limit is 1"),
-        ({"epoch": 3}, "unknown config key 'epoch'.*'epochs'"),
+        ({"epoch": 3}, "unknown setting 'epoch'.*'epochs'"),
         ({"precision": "bf8"}, "unknown precision 'bf8'"),
         ({"task": "text", "data": None}, "task text needs --data"),
     ],

@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from walras.experiments.training.config import TrainConfig
-from walras.experiments.training.economy import OPEN, SPREAD
+from walras.experiments.training.loop.economy import OPEN, SPREAD
 from walras.experiments.training.stage import STIFF
-from walras.experiments.training.trainer import LANDING
+from walras.experiments.training.loop.rates import gates_factor
 from walras.market.pricing import DualAscent
 from walras.models.units.hard_concrete import HardConcrete
 
+REACH = TrainConfig().economy.gate_logit_range
 LOSS, STEPS, STEEP, NOISE, UNITS = 0.3, 110, 40.0, 0.5, 360
 
 
@@ -29,8 +30,8 @@ def landed(budget: float, stiff: float) -> float:
     optimizer = torch.optim.AdamW(gates.parameters(), weight_decay=0.0)
     pricing = DualAscent(budget, LOSS, curvature=stiff * LOSS)
     for step in range(STEPS):
-        at, warm = step / STEPS, max(round(0.1 * STEPS), 1)
-        optimizer.param_groups[0]["lr"] = TrainConfig().travel / STEPS * min((step + 1) / warm, (1 - at) / LANDING, 1.0)
+        at = step / STEPS
+        optimizer.param_groups[0]["lr"] = REACH / STEPS * gates_factor(step, STEPS, 0.1)
         logits = gates.logits.clone()
         cost = (gates.chance(logits) * share).sum()
         noise = torch.exp(NOISE * torch.randn(UNITS, generator=seeded) - NOISE**2 / 2).double()

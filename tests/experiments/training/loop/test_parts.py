@@ -12,14 +12,14 @@ import torch
 from walras.errors import InputError
 from walras.experiments.tasks.classification import Classification
 from walras.experiments.tasks.data.rows import Example
-from walras.experiments.training.checkpoint import (
+from walras.experiments.training.loop.checkpoint import (
     optimizer_tensors,
     read_checkpoint,
     restore_optimizer,
     save_checkpoint,
 )
-from walras.experiments.training.economy import MIN_KEPT_GATE, OPEN, Economy
-from walras.experiments.training.rows import Batches, split
+from walras.experiments.training.loop.economy import MIN_KEPT_GATE, OPEN, Economy
+from walras.experiments.training.loop.rows import Batches, split
 from walras.market.pricing import Cleared, DualAscent, ShadowPricing, Tax
 from walras.mechanisms import ShadowPrice
 from walras.models.units.hard_concrete import HardConcrete
@@ -149,7 +149,7 @@ def test_for_a_budget_the_likeliest_that_fit_stay() -> None:
 def test_who_cannot_be_removed_stays_and_its_compute_is_not_for_sale() -> None:
     held = economy([3.0, 3.0, 3.0, -9.0], DualAscent(0.6, 1.0))
     held.gates.fix(torch.tensor([False, False, False, True]), 1.0)
-    assert held.floor == pytest.approx(0.4)
+    assert held.reserved == pytest.approx(0.4)
     keep, _ = held.settle(0.7)
     assert keep[3]
     assert float(SHARE @ keep.double()) <= 0.7 + 1e-6
@@ -202,8 +202,8 @@ def test_gates_begin_open_and_in_the_order_of_value_per_compute() -> None:
         kind = np.array(["head", "head", "ffn", "ffn"])
 
     value = torch.tensor([0.1, 0.6, 0.3, 4.0])  # 1, 3, 1, 10 a unit of compute; ties by position
-    made = Economy.of(Units(), SHARE, Tax(0.1), "both", value)  # type: ignore[arg-type]  # it looks at kinds alone
+    made = Economy.start(Units(), SHARE, Tax(0.1), None, value)  # type: ignore[arg-type]  # it looks at kinds alone
     assert made.gates.logits.argsort().tolist() == [0, 2, 1, 3]
     assert made.gates.logits.mean().item() == pytest.approx(log(OPEN / (1 - OPEN)), abs=1e-5)
-    alike = Economy.of(Units(), SHARE, Tax(0.1), "heads", None)  # type: ignore[arg-type]
+    alike = Economy.start(Units(), SHARE, Tax(0.1), "head", None)  # type: ignore[arg-type]
     assert alike.gates.chance(alike.gates.logits).tolist() == pytest.approx([OPEN, OPEN, 1.0, 1.0])
