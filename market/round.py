@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 Figure = float | int | str
 
+ROUNDING = 1e-6
+"""By what share of a budget a sum of shares may exceed it and still count as the budget."""
+
 
 @final
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Round:
         ledger, supply, (_, clearing) = market.ledger, market.supply, turn.outcome
         funded, was = turn.quantity > 0, turn.before > 0
         used = [  # a sum may exceed the budget by rounding; before the last units have traded it does so by more
-            min(use, budget) if turn.last_session else use
+            budget if turn.last_session and budget < use <= budget * (1 + ROUNDING) else use
             for use, budget in zip(supply.used(turn.quantity), turn.session.budgets, strict=True)
         ]
         prices, residuals = supply.prices(clearing.price), supply.residuals(clearing.residual)
