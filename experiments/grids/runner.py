@@ -8,7 +8,7 @@ from typing import Any, Generic, final
 
 import pandas as pd
 
-from walras.experiments.executors import ExecutorSource, outcomes
+from walras.experiments.executors import ExecutorSource, outcomes, parse_executor
 from walras.experiments.grids.cell import SEED, Cell, S
 from walras.experiments.grids.earlier import adopt_earlier
 from walras.experiments.grids.grid import Grid
@@ -42,7 +42,9 @@ def run_grid(
     not finished, and is told. The tables depend on the cells alone: not on the order in which they ran, nor on how
     often the grid was interrupted.
     """
-    progress = progress or Silent()
+    progress, source = progress or Silent(), parse_executor(executor)
+    if unfinished(grid, folder):
+        source.check()
     adopted = adopt_earlier(grid.experiment, grid.cells, folder)
     folder.begin(grid)
     if adopted:
@@ -50,7 +52,7 @@ def run_grid(
     for note in (*grid.notes, *filter(None, map(folder.damage, grid.cells))):
         say(progress, note)
     try:
-        run_cells(grid, folder, unfinished(grid, folder), executor, progress)
+        run_cells(grid, folder, unfinished(grid, folder), source, progress)
         for cell in grid.cells:
             if finished(grid, folder, cell):
                 folder.forget_failure(cell)

@@ -147,6 +147,7 @@ def test_finished_cells_are_left_alone(compare: Walras) -> None:
     assert Path("o/frontier.parquet").read_bytes() == table
 
 
+@pytest.mark.nightly
 def test_more_cells_are_added_to_those_that_are_there(compare: Walras) -> None:
     assert compare("--seeds", 1).code == 0
     before = written(Path("o/cells"))
@@ -158,6 +159,7 @@ def test_more_cells_are_added_to_those_that_are_there(compare: Walras) -> None:
     assert before.items() <= after.items()
 
 
+@pytest.mark.nightly
 def test_one_seed_has_no_intervals(compare: Walras) -> None:
     answer = compare("--seeds", 1)
     assert answer.code == 0, answer.err
@@ -190,6 +192,7 @@ def test_a_cell_that_fails_is_told_and_the_rest_goes_on(compare: Walras) -> None
     assert len(pd.read_parquet("o/frontier.parquet")) == 8
 
 
+@pytest.mark.nightly
 def test_nothing_but_failures(compare: Walras) -> None:
     for seed in range(2):
         Path(f"fail-{seed}").touch()
@@ -202,6 +205,7 @@ def test_nothing_but_failures(compare: Walras) -> None:
     assert json.loads(compare("--json").out)["statistics"] == []
 
 
+@pytest.mark.nightly
 def test_latency_is_measured_once_and_kept_apart(compare: Walras, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("walras.experiments.grids.timings.REPEATS", 1)
     assert compare("--seeds", 1).code == 0
@@ -242,6 +246,7 @@ def test_ctrl_c(compare: Walras, monkeypatch: pytest.MonkeyPatch) -> None:
     assert before.items() <= written(Path("o/cells")).items()
 
 
+@pytest.mark.nightly
 def test_killed_in_the_middle_and_started_again_gives_the_same_bytes(
     compare: Walras, spawn: Spawn, options: tuple[object, ...], tmp_path: Path, patience: float
 ) -> None:
@@ -308,6 +313,7 @@ def test_settings_in_which_cells_differ_are_options(compare: Walras, tmp_path: P
     )
 
 
+@pytest.mark.nightly
 def test_other_settings_may_come_from_a_file(compare: Walras, tmp_path: Path) -> None:
     (tmp_path / "s.yaml").write_text("block: 16\nreentry: true\n")
     assert compare("--config", tmp_path / "s.yaml", "--seeds", 1, "--block", 64).code == 0
@@ -347,6 +353,7 @@ class Mine(Mechanism):
 """
 
 
+@pytest.mark.nightly
 def test_rules_and_strategies_vary(walras: Walras, options: tuple[object, ...], no_pictures: None) -> None:
     """A rule of the user's beside ours over strategies; an edited file is run anew, and nothing else is."""
     Path("my_rule.py").write_text(RULE, encoding="utf-8")
@@ -381,7 +388,10 @@ def test_rules_and_strategies_vary(walras: Walras, options: tuple[object, ...], 
         (("--vary", "mechanism=ShadowPrice,none.py:X"), "mechanism file 'none.py' does not exist"),
         (("--vary", "block=16,32", "--block", 8), "block is 8 for all cells, and it is an axis; give it once"),
         (("--vary", "seed=1,2"), "seed is no axis"),
-        (("--vary", "strategy=truthful,shading", "--against", "strategy=greedy"), "unknown strategy to compare against"),
+        (
+            ("--vary", "strategy=truthful,shading", "--against", "strategy=greedy"),
+            "unknown strategy to compare against",
+        ),
     ],
 )
 def test_axes_that_are_none(compare: Walras, more: tuple[object, ...], message: str) -> None:

@@ -14,11 +14,15 @@ from rich.console import Console
 from walras.errors import InputError
 from walras.experiments.benchmarks.training import BASELINES, OURS, Study
 from walras.experiments.cli.train import prices
-from walras.experiments.store.grid_folder import SweepFolder
+from walras.experiments.grids.axes import Reference
+from walras.experiments.grids.grid import Grid
+from walras.experiments.grids.runner import GridResult, conclude
+from walras.experiments.reports.frontier_tables import print_grid
+from walras.experiments.settings import leaves
+from walras.experiments.store.grid_folder import GridFolder
 from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.estimate import hours
-from walras.experiments.training.grid import Grid, GridResult, TrainCell, conclude
-from walras.experiments.training.tables import print_trainings
+from walras.experiments.training.grid import TrainCell, grid_of_trainings
 from walras.market.pricing import PRICINGS
 
 Walras = Callable[..., Any]
@@ -38,9 +42,7 @@ def command(walras: Walras, models: Path, glue: Path, no_pictures: None) -> Walr
 def test_one_run(command: Walras) -> None:
     answer = command("--budget", 0.6, "--out", "r", "--json")
     assert (answer.code, answer.err) == (0, "")
-    assert json.loads(answer.out) == {
-        k: v for k, v in json.loads(Path("r/result.json").read_text()).items() if k != "bytes"
-    }
+    assert json.loads(answer.out) == json.loads(Path("r/result.json").read_text())
     printed = command("--budget", 0.6, "--out", "r", "--overwrite")
     assert "accuracy, after" in printed.out
     assert "latency, 32 x 16" in printed.out
@@ -76,7 +78,9 @@ def test_seeds_that_are_none(command: Walras, tmp_path: Path, seed: str, told: s
     assert command("--config", tmp_path / "s.yaml").error == f"seed is {told}; it must be of type int"
 
 
-def finished(grid: Grid, folder: SweepFolder, value: Callable[[TrainCell], float]) -> GridResult:
+def finished(
+    grid: Grid[TrainConfig], folder: GridFolder, value: Callable[[TrainCell], float]
+) -> GridResult[TrainConfig]:
     """The tables of a grid whose cells came to these values; None of it is trained."""
     for cell in grid.cells:
         metric = {"name": "accuracy", "value": value(cell), "dense": 0.9, "higher_is_better": True}
@@ -86,7 +90,7 @@ def finished(grid: Grid, folder: SweepFolder, value: Callable[[TrainCell], float
                 ("price", "expected", "used", "macs", "heads", "ffn", "held_out", "steps", "seconds"), 0
             ),
         }  # fmt: skip
-        folder.write(f"cells/{cell.key}/config.yaml", cell.config.as_yaml())
+        folder.write(f"cells/{cell.key}/config.yaml", cell.settings.as_yaml())
         folder.write(f"cells/{cell.key}/result.json", json.dumps(result))
     return conclude(grid, folder)
 
@@ -96,12 +100,12 @@ def test_a_study_compares_with_ours_over_the_budgets_that_both_have(tmp_path: Pa
     dense = {seed: Path("dense") for seed in (0, 1)}
     study = Study((0, 1), budgets=(0.8, 0.6, 0.4), baseline_budgets=(0.6, 0.4)).cells("sst2", "data", dense, {})
     grid = replace(study, cells=study.cells[::-1])  # the reference is not whoever comes first
-    assert grid.cells[0].recipe != OURS
-    folder = SweepFolder(tmp_path / "grid")
-    found = finished(grid, folder, lambda cell: cell.budget + (0.1 if cell.recipe == OURS else 0.01 * cell.seed))
+    assert grid.cells[0]["recipe"] != OURS
+    folder = GridFolder(tmp_path / "grid")
+    found = finished(grid, folder, lambda cell: cell["budget"] + (0.1 if cell["recipe"] == OURS else 0.01 * cell.seed))
     statistics = found.statistics
     assert statistics is not None
-    assert statistics.against == OURS
+    assert statistics.against == Reference("recipe", OURS)
     for recipe in BASELINES:
         overall = statistics.at(recipe, None)
         assert overall.value is not None
@@ -111,44 +115,48 @@ def test_a_study_compares_with_ours_over_the_budgets_that_both_have(tmp_path: Pa
     ours = statistics.at(OURS, None).value
     assert ours is not None
     assert ours.mean == pytest.approx(0.6)
-    assert "Not every recipe has 0.8, which the mean over all leaves out." in statistics.caution()
+    assert "Not everything was run at 0.8, which the mean over all leaves out." in statistics.caution()
     table = pd.read_csv(folder.path / "frontier.csv")
     assert (table["dense_parameters"] == 80).all()
     assert table["sparsity"].to_numpy() == pytest.approx(0.25)
 
 
 def test_a_study_begins_from_its_dense_runs_or_from_a_trained_model(tmp_path: Path) -> None:
-    folder = SweepFolder(tmp_path)
+    folder = GridFolder(tmp_path)
     for trained in (False, True):
         study = Study((0, 1), settings={"model": "decoder"}, trained=trained)
         dense = study.dense("sst2", "data", {})
-        assert {cell.config.pricing for cell in dense.cells} == {"none"}
+        assert {cell.settings.economy.pricing for cell in dense.cells} == {"none"}
         starts = study.starts(dense, folder)
         places = [folder.place(cell) / "model" for cell in dense.cells]
         assert [starts[seed] for seed in (0, 1)] == ([Path("decoder")] * 2 if trained else places)
         cells = study.cells("sst2", "data", starts, {}).cells
-        assert {(cell.seed, cell.config.model) for cell in cells} == {(seed, str(starts[seed])) for seed in (0, 1)}
+        assert {(cell.seed, cell.settings.subject.model) for cell in cells} == {
+            (seed, str(starts[seed])) for seed in (0, 1)
+        }
 
 
 def test_without_a_cell_of_the_reference_there_are_no_statistics(tmp_path: Path) -> None:
-    grid = Grid.of({"pricing": "none"}, {"budget": [0.5, 0.4]}, 1)
-    found = finished(replace(grid, reference="ours"), SweepFolder(tmp_path / "grid"), lambda cell: 0.5)
+    grid = grid_of_trainings({"pricing": "none"}, {"budget": [0.5, 0.4]}, 1)
+    found = finished(
+        replace(grid, against=Reference("recipe", "ours")), GridFolder(tmp_path / "grid"), lambda cell: 0.5
+    )
     assert found.statistics is None
     console = Console(file=io.StringIO(), width=200)
-    print_trainings(console, found)
-    assert "No statistics: ours has no finished run to compare with" in console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
-    assert finished(grid, SweepFolder(tmp_path / "grid"), lambda cell: 0.5).statistics is not None
+    print_grid(console, found)
+    assert "No statistics: ours has no finished cell to compare with" in console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
+    assert finished(grid, GridFolder(tmp_path / "grid"), lambda cell: 0.5).statistics is not None
 
 
 def test_a_cell_that_was_cut_short_goes_on(command: Walras, monkeypatch: pytest.MonkeyPatch) -> None:
-    from walras.experiments.training.trainer import Trainer
+    from walras.experiments.training.loop.trainer import Trainer
 
     options = ("--budget", 0.6, "--budget", 0.5, "--save-every", 1, "--workers", 0)
     assert command(*options, "--out", "whole").code == 0
     step = Trainer._step
 
     def killed(self: Trainer) -> None:
-        if self.now.step == 4 and self.config.budget == 0.5:
+        if self.state.step == 4 and self.config.budget == 0.5:
             raise KeyboardInterrupt
         step(self)
 
@@ -163,7 +171,7 @@ def test_a_cell_that_was_cut_short_goes_on(command: Walras, monkeypatch: pytest.
 
 
 def test_a_cell_that_fails_is_told_and_the_rest_goes_on(command: Walras, monkeypatch: pytest.MonkeyPatch) -> None:
-    from walras.experiments.training.trainer import Trainer
+    from walras.experiments.training.loop.trainer import Trainer
 
     step = Trainer._step
 
@@ -190,25 +198,38 @@ def test_prices_that_are_none(text: str) -> None:
 
 
 def test_labels_and_combinations() -> None:
-    grid = Grid.of({"pricing": "tax", "seed": 3}, {"price": [0.1, 0.2]}, 2)
-    assert [(c.recipe, c.seed) for c in grid.cells] == [("tax 0.1", 3), ("tax 0.1", 4), ("tax 0.2", 3), ("tax 0.2", 4)]
+    grid = grid_of_trainings({"pricing": "tax", "seed": 3}, {"price": [0.1, 0.2]}, 2)
+    assert [(c["recipe"], c.seed) for c in grid.cells] == [
+        ("tax 0.1", 3),
+        ("tax 0.1", 4),
+        ("tax 0.2", 3),
+        ("tax 0.2", 4),
+    ]
     assert len({c.key for c in grid.cells}) == 4
     with pytest.raises(InputError, match=r"budget 0\.5 is given twice"):
-        Grid.of({}, {"budget": [0.5, 0.5]}, 1)
+        grid_of_trainings({}, {"budget": [0.5, 0.5]}, 1)
     with pytest.raises(InputError, match="unknown pricing 'none of these'"):
-        Grid.of({"pricing": "none of these"}, {"budget": [0.5, 0.4]}, 1)
+        grid_of_trainings({"pricing": "none of these"}, {"budget": [0.5, 0.4]}, 1)
+
+
+def test_any_setting_may_vary() -> None:
+    grid = grid_of_trainings({}, {"epochs": ["1", "3"], "recipe": ["magnitude", "random"]}, 1, "epochs=3")
+    assert grid.axes == {"recipe": ("magnitude", "random"), "epochs": (1, 3), "budget": (0.5,)}
+    assert grid.against == Reference("epochs", 3)
+    assert [cell.settings.optimiser.epochs for cell in grid.cells] == [1, 1, 3, 3]
+    with pytest.raises(InputError, match=r"unknown axis 'epoch'\. Did you mean 'epochs'"):
+        grid_of_trainings({}, {"epoch": [1]}, 1)
 
 
 def test_the_help_names_every_pricing(walras: Walras) -> None:
-    told = str(TrainConfig.__dataclass_fields__["pricing"].metadata["help"])
+    told = str(leaves(TrainConfig)["pricing"].field.metadata["help"])
     assert all(name in told for name in (*PRICINGS, "none"))
 
 
 def test_more_epochs_and_runs_take_longer(models: Path, glue: Path) -> None:
     def told(epochs: int, runs: int) -> float:
-        config = TrainConfig(
-            str(models / "bert"), "sst2", str(glue), device="cpu", batch_size=4, epochs=epochs, length=16
-        )
+        network = {"model": str(models / "bert"), "task": "sst2", "data": str(glue), "length": 16}
+        config = TrainConfig.parse({**network, "device": "cpu", "batch_size": 4, "epochs": epochs})
         return hours([config] * runs, 1)
 
     one, long, many = told(1, 1), told(100, 1), told(1, 100)
