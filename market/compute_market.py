@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from walras.agents import AGENTS, Calibration, Strategy, Truthful, UnitAgent, Valuation
+from walras.agents import AGENTS, Calibration, Strategy, Truthful, UnitAgent, Valuation, agent_class
 from walras.errors import InputError, UnknownNameError
 from walras.market.economics import Economics, Regrets
 from walras.market.hooks import PLAY, PLAYED, Hooks, naming
@@ -105,6 +105,7 @@ class ComputeMarket(mesa.Model):
         inventory, units = calibration.inventory, len(calibration.inventory)
         self.strategy = (strategy if strategy is not None else Truthful()).begun(units, self.rng)
         self.supply = Supply(tuple(resources) or (_compute(calibration),), SCOPES.make(scope))
+        self.supply.require(mechanism)
         cost = self.supply.costs(ranks(inventory, np.zeros(units)))[:, 0]
         self.ledger = Ledger(inventory, cost, self.strategy.names(units), endowment)
         self.may_bid, self.regrets = np.ones(units, dtype=bool), Regrets.before_trading(units)
@@ -220,14 +221,13 @@ def _sessions(
 def _create_agents(market: ComputeMarket, own: Mapping[str, type[UnitAgent]]) -> list[UnitAgent]:
     """Create an agent for every unit; those that bid for themselves are returned."""
     ledger, kinds = market.ledger, market.calibration.inventory.kinds
-    classes: dict[str, type[UnitAgent]] = {**AGENTS, **own}
     for kind, cls in own.items():
         if kind not in {*AGENTS, *kinds}:
             raise UnknownNameError("kind of unit", kind, {*AGENTS, *kinds})
         if not (isinstance(cls, type) and issubclass(cls, UnitAgent)):
             raise InputError(f"agents[{kind!r}] is {cls!r}; it must be a class derived from UnitAgent")
     for kind in kinds:
-        cls = classes.get(kind, UnitAgent)
+        cls = own.get(kind, agent_class(kind))
         rows = np.flatnonzero(ledger.kind == kind)
         cls.create_agents(market, len(rows), rows.tolist())
     bidders = [agent for agent in market.agents if type(agent).bid is not UnitAgent.bid]

@@ -10,11 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from walras.errors import InputError
+from walras.errors import InputError, RequirementError
 from walras.market.hooks import naming
 from walras.market.ledger import Column
 from walras.market.scope import Global, Scope
-from walras.models import Inventory
+from walras.mechanisms import MECHANISMS, Mechanism
+from walras.mechanisms.traits import CHAINED
+from walras.models import Site
 from walras.models.resources.resource import Usage, ranks
 
 Mask = NDArray[np.bool_]
@@ -71,7 +73,28 @@ class Supply:
     @property
     def chained(self) -> bool:
         """Whether what a unit adds depends on how many of its sub-layer there are."""
-        return not all(resource.additive for resource in self.resources)
+        return bool(self.stepped)
+
+    @cached_property
+    def stepped(self) -> tuple[Site, ...]:
+        """The sub-layers in which what a unit adds of some resource depends on how many of them there are."""
+        return tuple({site.units.start: site for resource in self.resources for site in resource.stepped}.values())
+
+    def require(self, rule: Mechanism) -> None:
+        """Refuse a rule that cannot sell these resources.
+
+        Raises:
+            RequirementError: what a unit adds depends on who else of its sub-layer is served, and the rule clears no
+                such chains of bids.
+        """
+        if self.chained and CHAINED not in rule.clears:
+            resource = next(resource for resource in self.resources if not resource.additive)
+            rules = ", ".join(name for name, known in MECHANISMS.items() if CHAINED in known.clears)
+            raise RequirementError(
+                f"{type(rule).__name__} cannot clear a budget in {resource.name} of this network: what a unit of kind "
+                f"{resource.stepped[0].kind.name!r} adds depends on how many of its sub-layer are kept. Rules for "
+                f"that: {rules}; of bytes and parameters most units use an amount of their own"
+            )
 
     def costs(self, rank: NDArray[np.int64]) -> Column:
         """Shares [n, K] that units add at their ranks."""
@@ -89,8 +112,8 @@ class Supply:
     def offer(self, budgets: Sequence[float], report: Column, bids: Mask, settled: Column) -> Offer:
         """What a round has to sell.
 
-        Where a resource is not additive, the bidders `bids` [n] of every sub-layer are ranked by `report` [n], and
-        each costs what it adds at its rank, if all before it are served.
+        In sub-layers of which a resource is not additive, the bidders `bids` [n] are ranked by `report` [n], and each
+        costs what it adds at its rank, if all before it are served.
 
         Args:
             budgets: shares [K] that may be used in all.
@@ -104,7 +127,7 @@ class Supply:
         left = [max(float(b - u), 0.0) for b, u in zip(offered, self._settled(settled), strict=True)]
         supply = torch.tensor(left, dtype=torch.float64)
         cost = torch.from_numpy(np.concatenate([self._leading(rank), self.costs(rank)[:, 1:]], -1))
-        return Offer(cost, supply, torch.from_numpy(_before(inventory, rank, bids)) if self.chained else None)
+        return Offer(cost, supply, torch.from_numpy(_before(self.stepped, rank, bids)) if self.chained else None)
 
     def own(self, cost: Tensor) -> Column:
         """What each unit uses [n] of the leading resource, from the costs [n, M + K - 1] of an offer."""
@@ -141,11 +164,14 @@ class Supply:
         return columns
 
 
-def _before(inventory: Inventory, rank: NDArray[np.int64], bids: Mask) -> NDArray[np.int64]:
-    """For every bidder the place, among the bidders, of the one with the next lower rank of its sub-layer, or -1."""
+def _before(sites: Sequence[Site], rank: NDArray[np.int64], bids: Mask) -> NDArray[np.int64]:
+    """For every bidder of the sub-layers `sites` the place, among the bidders, of the one with the next lower rank.
+
+    It is -1 for the first of a sub-layer, and for those of other sub-layers.
+    """
     place = np.cumsum(bids) - 1
     before = np.full(len(rank), -1)
-    for site in inventory.sites:
+    for site in sites:
         order = site.units.start + np.argsort(rank[site.units])
         before[order[1:]] = place[order[:-1]]
     return before[bids]

@@ -13,6 +13,7 @@ from torch import nn
 
 from walras.errors import InputError
 from walras.models.units.inventory import Inventory
+from walras.models.units.site import Site
 
 Column = NDArray[np.float64]
 Tell = Callable[[str], object]
@@ -62,6 +63,13 @@ class Usage:
                 raise InputError(f"{name} of resource {self.name!r} must be {n} finite numbers, one per unit")
             if (column < 0).any():
                 raise InputError(f"{name} of resource {self.name!r} has numbers below 0")
+        single = [site.units.start for site in self.inventory.sites if len(site) == 1]
+        if self.steps[single].any():  # the step of a sub-layer that is one unit is that unit's own
+            own, steps = self.own.copy(), self.steps.copy()
+            own[single] += steps[single]
+            steps[single] = 0.0
+            object.__setattr__(self, "own", own)
+            object.__setattr__(self, "steps", steps)
         for column in (self.own, self.steps, *self.parts.values()):
             column.flags.writeable = False
 
@@ -74,6 +82,11 @@ class Usage:
     def additive(self) -> bool:
         """Whether each unit adds the same, whichever others are kept."""
         return not self.steps.any()
+
+    @cached_property
+    def stepped(self) -> tuple[Site, ...]:
+        """The sub-layers in which what a unit adds depends on how many of them are kept."""
+        return tuple(site for site in self.inventory.sites if self.steps[site.units].any())
 
     @cached_property
     def dense(self) -> float:

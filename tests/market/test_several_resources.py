@@ -110,6 +110,5 @@ def test_bad_input(floor: Any) -> None:
         floor.market(floor.rising(), budgets=(0.5,), extra_budgets=[(0.5,)])
     with pytest.raises(InputError, match="each resource but the first of"):
         floor.market(floor.rising(), budgets=(0.5,), resources=[compute, time], extra_budgets=[(0.5, 0.4)])
-    market: ComputeMarket = floor.market(floor.rising(), UniformPriceAuction(), budgets=(0.5,), resources=[time])
-    with pytest.raises(RequirementError, match=r"UniformPriceAuction requires .*separable"):
-        market.step()
+    with pytest.raises(RequirementError, match=r"UniformPriceAuction cannot clear a budget in time of .* 'head' adds"):
+        floor.market(floor.rising(), UniformPriceAuction(), budgets=(0.5,), resources=[time])
