@@ -98,6 +98,11 @@ def gpt2() -> Network:
 
 
 @pytest.fixture
+def llama() -> Network:
+    return build("llama")
+
+
+@pytest.fixture
 def one_output() -> Network:
     return build("bert", labels=1)
 

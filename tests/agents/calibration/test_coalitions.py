@@ -144,17 +144,18 @@ def test_leave_one_out_by_hand() -> None:
     assert value.tolist() == pytest.approx([max(v, 0) for v in expected], abs=1e-12)
 
 
-def test_shapley_values_are_those_of_all_orders() -> None:
+@pytest.mark.parametrize("permutations", [16, pytest.param(200, marks=pytest.mark.nightly)])
+def test_shapley_values_are_those_of_all_orders(permutations: int) -> None:
     """By the formula over all 64 sets; the sample lies within four standard errors, and adds up exactly."""
     calibration = calibrated(MODEL, Labels((0, 1, 2)))
     worth = every_set(calibration, 6)
     exact = torch.tensor(exact_shapley(worth, 6), dtype=torch.float64)
     for antithetic in (False, True):
-        found = Shapley(200, antithetic).estimate(calibration, torch.ones(6), RANDOM().manual_seed(0))
+        found = Shapley(permutations, antithetic).estimate(calibration, torch.ones(6), RANDOM().manual_seed(0))
         assert ((found.value - exact).abs() <= 4 * found.error).all()
-        assert (found.error < 0.1 * exact.abs().max()).all()
+        assert (found.error < 1.4 / permutations**0.5 * exact.abs().max()).all()
         assert found.value.sum().item() == pytest.approx(worth[frozenset(range(6))] - worth[frozenset()])
-        assert found.coalitions == 2 + 200 * (1 + antithetic) * 5
+        assert found.coalitions == 2 + permutations * (1 + antithetic) * 5
     assert (Shapley(4)(calibration, torch.ones(6), RANDOM().manual_seed(0)) >= 0).all()
     assert Shapley(1).estimate(calibration, torch.ones(6), RANDOM()).error.isnan().all()
 
@@ -162,7 +163,7 @@ def test_shapley_values_are_those_of_all_orders() -> None:
 def test_the_shapley_value_of_those_that_are_left() -> None:
     calibration = calibrated(MODEL, Labels((0, 1, 2)))
     gates = torch.tensor([1.0, 0.0, 1.0, 1.0, 0.0, 1.0])
-    found = Shapley(50).estimate(calibration, gates, RANDOM().manual_seed(0))
+    found = Shapley(4).estimate(calibration, gates, RANDOM().manual_seed(0))
     assert found.value[[1, 4]].tolist() == [0, 0]
     value = Shapley(2)(calibration, gates, RANDOM().manual_seed(0))
     assert value[[1, 4]].tolist() == LeaveOneOut()(calibration, gates, RANDOM())[[1, 4]].tolist()

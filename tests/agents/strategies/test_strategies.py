@@ -71,7 +71,7 @@ def test_what_a_round_brought_and_what_it_would_have() -> None:
     assert own.forgone(np.array([[2.0, 3.5], [5.0, 6.0]])).tolist() == [[0, 0.5], [-1, -2]]
 
 
-def play(learner: Learner, pays_bid: bool, rounds: int, agents: int = 400) -> Learning:
+def play(learner: Learner, pays_bid: bool, rounds: int, agents: int = 100) -> Learning:
     """Agents of value 1 meet a fixed price of 0.45, each for itself."""
     value, price, random = np.ones(agents), np.full(agents, 0.45), RANDOM(7)
     now: Strategy = learner.begun(agents, random)
