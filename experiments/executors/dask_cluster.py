@@ -99,7 +99,7 @@ class Dask(ExecutorSource):
             ExecutorError: it is not.
         """
         if isinstance(executor, DaskExecutor) and executor.client.status != "running":
-            raise ExecutorError(f"{self} was lost: the connection is closed")
+            raise ExecutorError(f"{self} was lost; what was finished is kept")
 
     @contextmanager
     def _client(self) -> Iterator["Client"]:

@@ -49,6 +49,8 @@ def outcomes(
         ExecutorError: the executor was lost, or broke for good. What has been told of stays done.
     """
     source = parse_executor(executor)
+    if not items:
+        return
     task = AbroadJob(job, Path.cwd()) if source.abroad else job
     suspects: list[T] = []
     with source.open() as opened:
@@ -101,9 +103,9 @@ def _error(future: "Future[str | None]", source: ExecutorSource) -> str | BaseEx
     try:
         error = future.exception()
     except CancelledError as cancelled:
-        raise ExecutorError(f"{source} was lost: it gave up what it had to do") from cancelled
+        raise ExecutorError(f"{source} was lost; what was finished is kept") from cancelled
     if isinstance(error, BrokenExecutor):
-        raise ExecutorError(f"{source} broke: {error}") from error
+        raise ExecutorError(f"{source} broke; what was finished is kept: {error}") from error
     return future.result() if error is None else error
 
 

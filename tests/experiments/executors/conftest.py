@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -31,7 +32,7 @@ def job(item):
         os.kill(os.getpid(), signal.SIGKILL)
     if item == "gone":
         os._exit(4)
-    while item.startswith("waits") and not Path("go").exists():
+    while Path(item).name.startswith("waits") and not Path(item).with_name("go").exists():
         time.sleep(0.05)
     threads = [os.environ[f"{name}_NUM_THREADS"] for name in ("OMP", "MKL", "OPENBLAS")]
     Path(f"{item}.done").write_text(f"{threads} {signal.getsignal(signal.SIGINT) == signal.SIG_IGN}")
@@ -88,6 +89,13 @@ def gone(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"  # dead, and not yet asked about
 
 
+def aside(work: Callable[[], object]) -> threading.Thread:
+    """Do something while this thread waits for outcomes."""
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
+
+
 @final
 @dataclass
 class Cluster:
@@ -95,6 +103,7 @@ class Cluster:
 
     folder: Path  # of the workers, on purpose not that of the sweep
     port: int
+    patience: float
     processes: list["subprocess.Popen[bytes]"] = field(default_factory=list)
 
     @property
@@ -103,8 +112,14 @@ class Cluster:
         return f"dask:tcp://127.0.0.1:{self.port}"
 
     def scheduler(self) -> "subprocess.Popen[bytes]":
-        """Start the scheduler, at the same address every time."""
-        return self._start("dask_scheduler", "--host", "127.0.0.1", "--port", str(self.port))
+        """Start the scheduler, at the same address every time, and wait until it listens."""
+        process = self._start("dask_scheduler", "--host", "127.0.0.1", "--port", str(self.port))
+        until(self._listens, self.patience)
+        return process
+
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def worker(self, *more: str) -> "subprocess.Popen[bytes]":
         """Start a worker of one thread."""
@@ -122,14 +137,14 @@ class Cluster:
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
+def cluster(tmp_path: Path, patience: float) -> Iterator[Cluster]:
     """No process yet; those that are started end with the test."""
     folder = tmp_path / "elsewhere"
     folder.mkdir()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    found = Cluster(folder, port)
+    found = Cluster(folder, port, patience)
     yield found
     for process in found.processes:
         process.kill()

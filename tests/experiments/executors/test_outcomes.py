@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from tests.experiments.executors.conftest import gone, pids, until
-from walras.errors import ExecutorError
+from walras.errors import ExecutorError, InputError
 from walras.experiments.executors import Outcome, outcomes
+from walras.experiments.executors.worker import AbroadJob
 
 Told = Callable[..., dict[str, str | None]]
 
@@ -104,7 +105,7 @@ def test_an_item_that_cannot_travel_has_failed_and_the_rest_goes_on(here: Path) 
 
 
 def test_no_items_start_nothing(told: Told) -> None:
-    assert told("processes") == told("serial") == {}
+    assert told("processes") == told("serial") == told("dask:tcp://127.0.0.1:1") == {}
 
 
 def test_an_executor_of_the_callers_stays_open(here: Path, monkeypatch: pytest.MonkeyPatch, patience: float) -> None:
@@ -127,7 +128,10 @@ def test_an_executor_of_the_callers_stays_open(here: Path, monkeypatch: pytest.M
 def test_an_executor_of_the_callers_that_breaks_ends_it(here: Path, told: Told) -> None:
     with (
         ProcessPoolExecutor(1) as pool,
-        pytest.raises(ExecutorError, match="executor ProcessPoolExecutor broke: A process in the process pool"),
+        pytest.raises(
+            ExecutorError,
+            match="executor ProcessPoolExecutor broke; what was finished is kept: A process in the process pool",
+        ),
     ):
         told(pool, "gone", "a")
 
@@ -142,3 +146,8 @@ def test_threads_take_turns_because_a_folder_belongs_to_the_process(here: Path, 
     with ThreadPoolExecutor(3) as threads, closing(outcomes(threads, job, "abc")) as found:
         assert [outcome.error for outcome in found] == [None] * 3
     assert min(later - sooner for sooner, later in pairwise(begun)) >= 0.05
+
+
+def test_a_worker_on_a_machine_with_other_files(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"has no folder '{tmp_path}/none': workers need the files of the machine"):
+        AbroadJob(print, tmp_path / "none")("a")
