@@ -54,10 +54,10 @@ def main(
             raise InputError(f"{str(done)!r} is there already; choose another --out")
         if not fresh.exists():
             begin(read_wikitext("wikitext2", data, "train"), fresh, layers, heads, width, vocabulary, length, seed)
-        config = TrainConfig(
-            model=str(fresh), task=f"wikitext2:tokens={tokens}", data=data, epochs=epochs, length=length, limit=limit,
-            seed=seed, device=device, **OPTIONS,
-        )  # fmt: skip
+        config = TrainConfig.parse({
+            "model": str(fresh), "task": f"wikitext2:tokens={tokens}", "data": data, "epochs": epochs, "length": length,
+            "limit": limit, "seed": seed, "device": device, **OPTIONS,
+        })  # fmt: skip
         settings = run / "config.yaml"
         same = settings.is_file() and settings.read_text(encoding="utf-8") == config.as_yaml()
         if not (same and (run / "result.json").is_file()):  # else it was killed when training had been finished

@@ -112,7 +112,7 @@ def _differences(axes: Any, statistics: Statistics, styles: Styles, metric: str)
     axes.set_xticks(range(len(places)), ["mean of all" if b is None else shown(b) for b in places])
     axes.set_xlabel("budget [share of the dense model]")
     axis = plain(statistics.against.axis)
-    axes.set_ylabel(f"{plain(metric)}: {axis} minus {plain(str(statistics.against))}, paired by seed")
+    axes.set_ylabel(f"{plain(metric)}:\n{axis} minus {plain(str(statistics.against))}, paired by seed")
     axes.grid(axis="y", alpha=0.25, linewidth=0.6)
 
 

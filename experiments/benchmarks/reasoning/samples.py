@@ -46,8 +46,10 @@ def main(
     correct = np.array([p.correct for p in problems])
     rows = []
     with progress_bar() as progress:
-        for seed in progress.track(range(draws), description="Replaying"):
+        bar = progress.add_task("Replaying", total=draws)
+        for seed in range(draws):
             rows += replay(tokens, correct, np.random.default_rng(seed))
+            progress.update(bar, completed=seed + 1, description=f"Split {seed + 1} replayed")
     table = summarised(pd.DataFrame(rows))
     write_whole(out, str(table.to_csv(index=False, float_format="%.5g")))
     output().print(table.to_string(index=False))

@@ -41,7 +41,8 @@ class ToyExperiment(Experiment[Toy]):
         for name in given:
             if name not in self.known:
                 raise UnknownNameError("setting", name, self.known)
-        return Toy(**{k: float(v) if k in ("gain", "budget") else v for k, v in given.items()})
+        values: dict[str, Any] = {k: float(v) if k in ("gain", "budget") else v for k, v in given.items()}
+        return Toy(**values)
 
     def check(self, settings: Sequence[Toy]) -> None:
         for toy in settings:
@@ -53,7 +54,7 @@ class ToyExperiment(Experiment[Toy]):
         return value if isinstance(value, (str, bool, int, float)) else type(value).__name__
 
     def subject(self, settings: Toy) -> Hashable:
-        return settings.rule
+        return str(settings.rule)
 
     def job(self, out: Path) -> Callable[[Cell[Toy]], object]:
         return ToyJob(out)

@@ -35,7 +35,7 @@ def settings(models: Path, lines: Path, no_pictures: None) -> dict[str, Any]:
 
 
 def test_names_and_objects_in_a_frame(settings: dict[str, Any], tmp_path: Path) -> None:
-    vary = {"mechanism": ["ShadowPrice", Mine()], "budget": [0.5, 0.75]}
+    vary: dict[str, list[Any]] = {"mechanism": ["ShadowPrice", Mine()], "budget": [0.5, 0.75]}
     table = walras.compare(vary, seeds=2, out=tmp_path / "o", **settings)
     assert table.columns.tolist() == [
         "mechanism", "budget", "seed", "macs", "parameters", "latency_ms", "value", "dense"

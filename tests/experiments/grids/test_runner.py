@@ -125,11 +125,11 @@ def test_an_edited_file_is_run_anew_and_the_others_are_not(
     toys: Any, here: Path, begun: Callable[[], list[str]]
 ) -> None:
     (here / "rule.py").write_text("a = 1\n", encoding="utf-8")
-    axes: dict[str, list[Any]] = {"rule": ["a", "rule.py:A"]}
-    run_grid(grid(toys, **axes), GridFolder("o"), "serial")
+    rules = ["a", "rule.py:A"]
+    run_grid(grid(toys, rule=rules), GridFolder("o"), "serial")
     begun()
     (here / "rule.py").write_text("a = 2\n", encoding="utf-8")
-    run_grid(grid(toys, **axes), GridFolder("o"), "serial")
+    run_grid(grid(toys, rule=rules), GridFolder("o"), "serial")
     assert begun() == [f"rule.py:A at {budget}, seed {seed}" for budget in (0.75, 0.5) for seed in (0, 1)]
     moved = here / "elsewhere"
     moved.mkdir()

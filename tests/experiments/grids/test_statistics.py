@@ -136,7 +136,7 @@ def test_order_and_number_of_comparisons(random: pd.DataFrame) -> None:
 
 def test_parquet_has_its_columns_and_its_bytes(random: pd.DataFrame) -> None:
     """Columns and types as others have read them since the first comparisons."""
-    axes = {"recipe": ["a", "b", "ours"], "budget": [0.75, 0.5, 0.4]}
+    axes: dict[str, list[object]] = {"recipe": ["a", "b", "ours"], "budget": [0.75, 0.5, 0.4]}
     content = parquet(random, schema(random, axes))
     assert parquet(random.copy(), schema(random, axes)) == content
     kinds = [pa.string(), pa.float64(), pa.int64(), pa.float64(), pa.int64(), pa.float64(), pa.float64(), pa.float64()]
@@ -151,7 +151,7 @@ def test_parquet_has_its_columns_and_its_bytes(random: pd.DataFrame) -> None:
 def test_a_column_per_axis() -> None:
     rows = [("r", True, 2, "macs=0.5,latency=0.6", 0, 1.0, 1, None, 0.5, 0.9)]
     names = ["mechanism", "label_free", "rounds", "budget", *COLUMNS[2:]]
-    labels = {name: [label] for name, label in zip(names[:4], rows[0], strict=False)}
+    labels: dict[str, list[object]] = {name: [label] for name, label in zip(names[:4], rows[0], strict=False)}
     found = schema(pd.DataFrame(rows, columns=names), labels)
     assert [found.field(name).type for name in names[:4]] == [pa.string(), pa.bool_(), pa.int64(), pa.string()]
 
