@@ -18,7 +18,7 @@ _HOMES: dict[str, tuple[str, str]] = {
     "unit kind": ("walras.models.units", "UNIT_KINDS"),
     "task": ("walras.experiments.tasks", "TASKS"),
     "recipe": ("walras.experiments.recipes", "RECIPES"),
-    "attention rule": ("walras.experiments.observing.scarcity", "SCARCE"),
+    "attention rule": ("walras.experiments.observing.attention_rules", "BUDGETED_RULES"),
     "pricing": ("walras.market.pricing", "PRICINGS"),
     "allocator": ("walras.market.queries", "ALLOCATORS"),
     "predictor": ("walras.experiments.queries.predictors", "PREDICTORS"),

@@ -1,5 +1,6 @@
 """The subject of a run: a network, its tokenizer, its data, and how good it is before anybody trades."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from walras.experiments.spec import SubjectSpec
 from walras.experiments.subject_data import JudgedData, SubjectData, TaskData, data_from
 from walras.experiments.tasks import TASKS, Task
 from walras.models.loading import load
+from walras.parameters import taken_parameters
 
 
 @final
@@ -37,8 +39,16 @@ class Subject:
     length: int
 
     @staticmethod
-    def load(spec: SubjectSpec, progress: Progress | None = None, task: Task | None = None) -> "Subject":
+    def load(
+        spec: SubjectSpec, progress: Progress | None = None, task: Task | None = None, *, measured: bool = True
+    ) -> "Subject":
         """Load the network that settings name, and measure it as it is.
+
+        Args:
+            spec: network, task, sizes.
+            progress: is told of both steps.
+            task: with its data, where that has been read already.
+            measured: whether the network is measured; else `dense` is NaN.
 
         Raises:
             InputError: whatever is wrong with the task, its data or the network; data are read first.
@@ -50,8 +60,9 @@ class Subject:
         check_length(model, spec.length)
         progress.update(step, advance=1, description=f"Dense model on {task.name}")
         data = TaskData.from_task(task, model, tokenizer, batch_size=spec.batch_size, length=spec.length)
-        dense = data.evaluate(model)
-        progress.update(step, advance=1, description=f"Dense model: {task.metric} {dense:.3f}")
+        dense = data.evaluate(model) if measured else math.nan
+        told = f": {task.metric} {dense:.3f}" if measured else f" on {task.name}"
+        progress.update(step, advance=1, description=f"Dense model{told}")
         return Subject(model, tokenizer, data, dense, spec.model, spec.length)
 
     @staticmethod
@@ -102,6 +113,10 @@ def find_task(spec: SubjectSpec) -> Task:
     Raises:
         InputError, UnknownNameError: no such task, parameters that it does not take, data that cannot be read.
     """
+    if spec.data is not None and isinstance(spec.task, str):
+        takes = taken_parameters(TASKS.find(spec.task))
+        if "data" not in takes:
+            raise InputError(f"task {spec.task} takes no data; it takes {', '.join(takes) or 'nothing'}")
     task: Task = TASKS.make(spec.task, data=spec.data)
     task.check(spec.length)
     return task

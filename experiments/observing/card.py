@@ -8,7 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from walras.experiments.observing.observe import Observed
+from walras.experiments.observing.observe import ObserveResult
 from walras.experiments.reports.metric import titled
 
 # H is entropy; "before" the rule; "free" are layers that are not constrained.
@@ -18,10 +18,10 @@ _COLUMNS = {
 }  # fmt: skip
 
 
-def print_observed(console: Console, found: Observed, place: Path) -> None:
-    """A table a pattern of constrained layers, warnings, and where everything is."""
-    for pattern in dict.fromkeys(row["constrain"] for row in found.summary["rows"]):
-        console.print(_table(found.summary, pattern))
+def print_observed(console: Console, found: ObserveResult, place: Path) -> None:
+    """One table per pattern of constrained layers, warnings, and where everything is."""
+    for pattern in dict.fromkeys(row["constrain"] for row in found.summary.rows):
+        console.print(_table(found.summary.as_dict(), pattern))
     for text in found.warnings:
         console.print(f"Warning: {text}", style="yellow", markup=False, soft_wrap=True)
     console.print(f"Report: {place / 'report.html'}   Table: {place / 'observe.parquet'}", soft_wrap=True)
@@ -37,11 +37,11 @@ def _table(summary: dict[str, Any], pattern: str) -> Table:
             figures = {name: "" if row[name] is None else f"{row[name]:.3f}" for name in _COLUMNS}
             figures |= {"active": "inactive"} if row["inactive"] else {}
             compute = (f"{row[name] / 1e6:,.1f}" for name in macs)
-            table.add_row(_who(row), _budget(row), f"{row['value']:.4f}", *figures.values(), *compute)
+            table.add_row(_label(row), _budget(row), f"{row['value']:.4f}", *figures.values(), *compute)
     return table
 
 
-def _who(row: Mapping[str, Any]) -> str:
+def _label(row: Mapping[str, Any]) -> str:
     """The rule, or the control that stands beside it."""
     return str(row["rule"] if row["control"] == "none" else row["control"])
 

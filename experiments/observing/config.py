@@ -1,83 +1,158 @@
 """Settings of an observation, from the command line, a YAML file, or both; checked before anything is loaded."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, final
-
-import yaml
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
 
 from walras.errors import InputError, UnknownNameError
-from walras.experiments.config import setting, typed, whole
-from walras.experiments.observing.scarcity import CONTROLS, SCARCE, Scarce, check_pattern
+from walras.experiments.observing.layers import CONTROLS, check_pattern
+from walras.experiments.registries import registry
+from walras.experiments.setting_names import canonical_names, told
+from walras.experiments.settings import (
+    as_tree,
+    as_yaml,
+    flat,
+    leaf_values,
+    nested,
+    read_settings,
+    section,
+    setting,
+    whole,
+)
+from walras.experiments.spec import SubjectSpec
+
+if TYPE_CHECKING:
+    from walras.experiments.observing.budgeted_rule import BudgetedRule
 
 UNCONSTRAINED = "unconstrained"  # a control that is always there: everything is compared with it
+NO_CONTROL = "none"
+
+
+def read_budgets(name: str, value: Any) -> tuple[float, ...]:
+    """Numbers of a list, of a text with commas, or of a list of such texts.
+
+    Raises:
+        InputError: something else.
+    """
+    found = []
+    for item in _items(name, value):
+        try:
+            found.append(float(item))
+        except ValueError:
+            raise InputError(f"{name} has {item!r}; it must be a number") from None
+    return tuple(found)
+
+
+def read_controls(name: str, value: Any) -> tuple[str, ...]:
+    """Names of a list, of a text with commas, or of a list of such texts; without what is no control, or always one."""
+    return tuple(str(item) for item in _items(name, value) if item not in (UNCONSTRAINED, NO_CONTROL))
+
+
+def read_patterns(name: str, value: Any) -> tuple[str, ...]:
+    """Sets of layers; a list of layers is one item, with its commas.
+
+    Raises:
+        InputError: something else.
+    """
+    values = [value] if isinstance(value, (str, int)) else value
+    if not isinstance(values, Sequence) or any(isinstance(v, bool) or not isinstance(v, (str, int)) for v in values):
+        raise InputError(f"{name} is {value!r}; it must be a list of patterns, or of texts like '0,2,4'")
+    return tuple(str(v) for v in values)
+
+
+@final
+@dataclass(frozen=True)
+class ScarcitySpec:
+    """What is made scarce, where, and what is set beside it."""
+
+    rule: Any = setting("top-k", "What rations attention.", registry="attention rule")
+    budgets: tuple[float, ...] = setting(
+        (), "Budgets of the rule, such as 32,16,8; without any, those of the rule.", read=read_budgets
+    )
+    constrain: tuple[str, ...] = setting(
+        ("all", "first-half"), "Layers: all, first-half, second-half, every-second, or a list 0,2,4; several times.",
+        read=read_patterns,
+    )  # fmt: skip
+    controls: tuple[str, ...] = setting(
+        tuple(CONTROLS), f"Beside {UNCONSTRAINED}: {', '.join(CONTROLS)}; or none.", read=read_controls
+    )
+    eliminate: bool = setting(
+        True, "Beside keys: tokens that leave the network (encoders only), a saving that runs.",
+        option="--eliminate/--no-eliminate",
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "budgets", self.budgets or self.made.budgets)
+        for budget in self.budgets:
+            self.made.check(budget)
+        for pattern in self.constrain:
+            check_pattern(pattern)
+        for control in self.controls:
+            if control not in CONTROLS:
+                raise UnknownNameError("control", control, (*CONTROLS, UNCONSTRAINED, NO_CONTROL))
+        if not self.constrain:
+            raise InputError("constrain is empty; name at least one set of layers")
+        for name in ("budgets", "constrain", "controls"):
+            values = getattr(self, name)
+            if len(set(values)) < len(values):
+                raise InputError(f"{name} is {', '.join(map(str, values))}, which names something twice")
+
+    @cached_property
+    def made(self) -> "BudgetedRule":
+        """The rule."""
+        found: BudgetedRule = registry("attention rule").make(self.rule)
+        return found
+
+    @property
+    def rule_text(self) -> str:
+        """The rule by name, with its parameters."""
+        return str(registry("attention rule").spelled(self.rule))
 
 
 @final
 @dataclass(frozen=True)
 class ObserveConfig:
-    """A sweep of budgets over one model on one task. Every field is a key of a config file and an option."""
+    """A sweep of budgets over one model on one task. `parse` makes it from whatever is given."""
 
-    model: str = setting("sentence-transformers/all-MiniLM-L6-v2", "Folder or hub id of a transformer.")
-    task: str = setting("pairs", "Task by name, or FILE.py:Class.")
-    data: str | None = setting(None, "Folder or file with the task's data.")
-    rule: str = setting("top-k", f"What rations attention: {', '.join(SCARCE)}.")
-    budgets: tuple[float, ...] = setting((), "Budgets of the rule, such as 32,16,8; without any, those of the rule.")
-    constrain: tuple[str, ...] = setting(
-        ("all", "first-half"), "Layers: all, first-half, second-half, every-second, or a list 0,2,4; several times."
-    )
-    controls: tuple[str, ...] = setting(tuple(CONTROLS), f"Beside {UNCONSTRAINED}: {', '.join(CONTROLS)}; or none.")
-    eliminate: bool = setting(True, "Beside keys: tokens that leave the network (encoders only), a saving that runs.")
     limit: int | None = setting(None, "Evaluate on the first rows of the split only.")
     sentences: int = setting(64, "Training sentences on which a rule's setting is found that meets a budget.")
-    length: int = setting(128, "Tokens of a sequence: texts are cut there.")
-    batch_size: int = setting(32, "Samples a batch.")
     seed: int = setting(0, "Seed of everything random.")
-    device: str = setting("auto", "cpu, cuda, ...; auto takes a GPU where there is one.")
-    trust_remote_code: bool = setting(False, "Let code that comes with a checkpoint run.")
+    subject: SubjectSpec = section(SubjectSpec, "Network and task")
+    scarcity: ScarcitySpec = section(ScarcitySpec, "Scarcity")
 
     def __post_init__(self) -> None:
-        for name, least in (("sentences", 2), ("length", 4), ("batch_size", 1), ("seed", 0)):
-            whole(name, getattr(self, name), least, 2**32 - 1 if name == "seed" else None)
+        whole("sentences", self.sentences, 2)
+        whole("seed", self.seed, 0, 2**32 - 1)
         if self.limit is not None:
-            whole("limit", self.limit, 2, None)
-        if self.rule not in SCARCE:
-            raise UnknownNameError("rule", self.rule, SCARCE)
-        object.__setattr__(self, "budgets", self.budgets or self.scarce.budgets)
-        for budget in self.budgets:
-            self.scarce.check(self.rule, budget)
-        for pattern in self.constrain:
-            check_pattern(pattern)
-        for control in self.controls:
-            if control not in CONTROLS:
-                raise UnknownNameError("control", control, (*CONTROLS, UNCONSTRAINED, "none"))
-        if not self.constrain:
-            raise InputError("constrain is empty; name at least one set of layers")
-        for name in _LISTS:
-            values = getattr(self, name)
-            if len(set(values)) < len(values):
-                raise InputError(f"{name} is {', '.join(map(str, values))}, which names something twice")
-
-    @property
-    def scarce(self) -> Scarce:
-        """What the rule's budgets are."""
-        return SCARCE[self.rule]
+            whole("limit", self.limit, 2)
 
     @staticmethod
-    def of(settings: Mapping[str, Any]) -> "ObserveConfig":
-        """Settings from a file or the command line, lists as lists or as text.
+    def parse(given: Mapping[str, Any]) -> "ObserveConfig":
+        """Settings as given on the command line, in a file or in a call; lists as lists or as text.
 
         Raises:
-            InputError, UnknownNameError: a wrong value or key.
+            InputError, UnknownNameError: whatever is wrong with a key or a value, the nearest valid one named.
         """
-        lists: dict[str, Any] = {name: read(name, settings[name]) for name, read in _LISTS.items() if name in settings}
-        plain = typed({k: v for k, v in settings.items() if k not in lists}, ObserveConfig)
-        return ObserveConfig(**plain, **lists)
+        return nested(canonical_names(flat(given, ObserveConfig), ObserveConfig), ObserveConfig)
+
+    @staticmethod
+    def read(path: str | Path, given: Mapping[str, Any]) -> "ObserveConfig":
+        """Settings of a YAML file, or of an earlier observation's `config.yaml`; what is `given` besides comes first.
+
+        Raises:
+            InputError, UnknownNameError: as `parse`, or a file that cannot be read.
+        """
+        return ObserveConfig.parse({**flat(read_settings(path), ObserveConfig), **flat(given, ObserveConfig)})
+
+    def with_values(self, **values: Any) -> "ObserveConfig":
+        """The same with other values of some fields, whichever section they are in."""
+        return nested({**leaf_values(self), **values}, ObserveConfig)
 
     def as_yaml(self) -> str:
-        """The settings as a config file."""
-        lists = {name: list(getattr(self, name)) for name in _LISTS}
-        return yaml.safe_dump({**asdict(self), **lists}, sort_keys=False, allow_unicode=True)
+        """The settings as `config.yaml` has them; `parse` makes the same observation of it."""
+        return as_yaml(as_tree(self, told))
 
 
 def _items(name: str, value: Any) -> list[Any]:
@@ -88,30 +163,3 @@ def _items(name: str, value: Any) -> list[Any]:
     ):
         raise InputError(f"{name} is {value!r}; it must be a list")
     return [part for v in values for part in ([p.strip() for p in v.split(",")] if isinstance(v, str) else [v])]
-
-
-def _budgets(name: str, value: Any) -> tuple[float, ...]:
-    found = []
-    for item in _items(name, value):
-        try:
-            found.append(float(item))
-        except ValueError:
-            raise InputError(f"{name} has {item!r}; it must be a number") from None
-    return tuple(found)
-
-
-def _controls(name: str, value: Any) -> tuple[str, ...]:
-    return tuple(str(item) for item in _items(name, value) if item not in (UNCONSTRAINED, "none"))
-
-
-def _patterns(name: str, value: Any) -> tuple[str, ...]:
-    """A list of layers is one item, with its commas."""
-    values = [value] if isinstance(value, (str, int)) else value
-    if not isinstance(values, Sequence) or any(isinstance(v, bool) or not isinstance(v, (str, int)) for v in values):
-        raise InputError(f"{name} is {value!r}; it must be a list of patterns, or of texts like '0,2,4'")
-    return tuple(str(v) for v in values)
-
-
-_LISTS: Mapping[str, Callable[[str, Any], tuple[Any, ...]]] = {
-    "budgets": _budgets, "constrain": _patterns, "controls": _controls,
-}  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Any, final
 from walras.experiments.observing.folder import ObserveFolder
 from walras.experiments.observing.tally import Tally
 
-Found = tuple[float, Tally]  # the task's metric, and what attention did
+Evaluation = tuple[float, Tally]  # the task's metric, and what attention did
 
 
 @final
@@ -17,11 +17,11 @@ class Evaluations:
         self.folder = folder
         self.known: dict[str, Any] = {} if folder is None else folder.evaluations()
 
-    def __call__(self, name: str, run: Callable[[], Found]) -> Found:
-        """What is known under the name, or else is found now, and kept."""
+    def __call__(self, name: str, run: Callable[[], Evaluation]) -> Evaluation:
+        """The evaluation that is known under the name, or else is run now, and kept."""
         if name not in self.known:
             value, tally = run()
             self.known[name] = {"value": value, "tally": tally.state}
             if self.folder is not None:
                 self.folder.keep(self.known)
-        return self.known[name]["value"], Tally.of(self.known[name]["tally"])
+        return self.known[name]["value"], Tally.from_state(self.known[name]["tally"])

@@ -20,7 +20,7 @@ AMONG = 64  # training sentences from which they are taken
 
 @final
 @dataclass(frozen=True, eq=False)
-class Shown:
+class ExampleHead:
     """One head on one sentence: weights [queries, keys] without and with scarcity."""
 
     tokens: tuple[str, ...]
@@ -31,7 +31,7 @@ class Shown:
 
 
 @torch.no_grad()
-def examples(model: nn.Module, tokenizer: Any, task: Task, rules: Rules, layer: int, length: int) -> list[Shown]:
+def examples(model: nn.Module, tokenizer: Any, task: Task, rules: Rules, layer: int, length: int) -> list[ExampleHead]:
     """A few heads of a layer, evenly spaced, on training sentences that are long enough, cut short."""
     found = []
     pool = task.prepared(tokenizer, length).pool()[:AMONG]
@@ -41,7 +41,7 @@ def examples(model: nn.Module, tokenizer: Any, task: Task, rules: Rules, layer: 
         unconstrained: Rules = [None] * len(rules)
         dense, sparse = (_weights(model, inputs, given, layer) for given in (unconstrained, rules))
         for head in sorted({round(i) for i in np.linspace(0, len(dense) - 1, HEADS)}):
-            found.append(Shown(tokens, layer, head, dense[head], sparse[head]))
+            found.append(ExampleHead(tokens, layer, head, dense[head], sparse[head]))
     return found
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any, final
 
 from walras.errors import InputError
+from walras.experiments.observing.config import ObserveConfig
+from walras.experiments.settings import leaf_values
 from walras.experiments.store.run_folder import check_same, names_in, write_whole
 
 PICTURES = ("frontier", "inequality", "heatmaps")
@@ -25,12 +27,13 @@ class ObserveFolder:
             one that is to be resumed with other settings, or has finished.
     """
 
-    def __init__(self, path: str | Path, config: str, overwrite: bool = False, resume: bool = False) -> None:
+    def __init__(self, path: str | Path, config: ObserveConfig, overwrite: bool = False, resume: bool = False) -> None:
         self.path, self.config = Path(path), config
         present = names_in(path, PARTS, "no part of an observation; choose another folder")
         self._begun = resume and "config.yaml" in present
         if self._begun:
-            check_same(self.path, config)
+            begun = ObserveConfig.read(self.path / "config.yaml", {})
+            check_same(self.path, leaf_values(begun), leaf_values(config))
             if "result.json" in present:
                 raise InputError(f"--out {str(path)!r} has finished; there is nothing to resume")
         elif present and not overwrite:
@@ -50,7 +53,7 @@ class ObserveFolder:
             self._begun = True
             for place in self.path.iterdir() if self.path.is_dir() else ():
                 place.unlink()
-            self.write("config.yaml", self.config)
+            self.write("config.yaml", self.config.as_yaml())
         self.write(EVALUATIONS, json.dumps(evaluations))
 
     def write(self, name: str, content: str | bytes) -> None:

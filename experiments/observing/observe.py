@@ -2,48 +2,85 @@
 
 import math
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
 import pandas as pd
 
-from walras.experiments.floor import check_length
 from walras.experiments.observing.config import ObserveConfig
 from walras.experiments.observing.evaluations import Evaluations
-from walras.experiments.observing.examples import TOKENS, Shown, examples
+from walras.experiments.observing.examples import TOKENS, ExampleHead, examples
 from walras.experiments.observing.folder import ObserveFolder
 from walras.experiments.observing.inactive import warnings
 from walras.experiments.observing.report import write_report
-from walras.experiments.observing.rules import ruled
-from walras.experiments.observing.sweep import Observation, Subject, Sweep
+from walras.experiments.observing.rules import rules_at_budget
+from walras.experiments.observing.sweep import Observation, ObservedNetwork, Sweep
 from walras.experiments.observing.tables import layer_table, observation_table, shown
-from walras.experiments.run import Progress, Silent, find_task
+from walras.experiments.progress import Progress, Silent
 from walras.experiments.store.run_folder import write_table
-from walras.models.loading import load
+from walras.experiments.subject import Subject, find_task
 
 
 @final
 @dataclass(frozen=True)
-class Observed:
-    """What an observation came to."""
+class ObserveSummary:
+    """The figures of an observation, as `result.json` has them."""
 
-    table: pd.DataFrame  # a row a setting and control
-    layers: pd.DataFrame  # a row a layer of each
-    examples: Sequence[Shown]
+    rule: str
+    unit: str  # of the budgets
+    budgets: Sequence[float]
+    task: str
+    model: str
+    seed: int
+    length: int
+    limit: int | None  # rows that were evaluated on, at most
+    constrain: Mapping[str, Sequence[int]]  # layers by pattern
+    controls: Sequence[str]
+    layers: int
+    sequences: int  # that were evaluated on
+    most_keys: int  # that a query has
+    metric: Mapping[str, Any]  # name, its value for the dense network, direction
+    protocol: Mapping[str, Any]  # how the metric is measured
+    examples_at: Mapping[str, Any]  # pattern and budget at which heads are shown
+    warnings: Sequence[str]
+    rows: Sequence[Mapping[str, Any]]  # main columns of the table
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
+
+
+@final
+@dataclass(frozen=True)
+class ObserveResult:
+    """What an observation came to.
+
+    Attributes:
+        table: one row per setting and control.
+        layers: one row per layer of each.
+        examples: weights of a few heads.
+        warnings: budgets that took nothing away, one sentence each.
+        summary: the figures, as `result.json` has them.
+    """
+
+    table: pd.DataFrame
+    layers: pd.DataFrame
+    examples: Sequence[ExampleHead]
     warnings: tuple[str, ...]
-    summary: dict[str, Any]  # what result.json holds
+    summary: ObserveSummary
 
 
 def observe(
-    config: ObserveConfig,
+    config: ObserveConfig | Mapping[str, Any],
     out: str | Path | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
     *,
     resume: bool = False,
-) -> Observed:
+) -> ObserveResult:
     """Sweep budgets and controls; write the folder `out` where one is given.
 
     With `resume` evaluations that the folder holds of an interrupted sweep with the same settings are not run again.
@@ -53,51 +90,62 @@ def observe(
             not, before it is run.
     """
     started = time.monotonic()
+    config = config if isinstance(config, ObserveConfig) else ObserveConfig.parse(config)
     progress = progress or Silent()
-    folder = None if out is None else ObserveFolder(out, config.as_yaml(), overwrite, resume)
-    task = find_task(config.task, config.data)
-    task.check(config.length)
+    folder = None if out is None else ObserveFolder(out, config, overwrite, resume)
+    task = find_task(config.subject)
     task = task if config.limit is None else task.first(config.limit)
-    step = progress.add_task("Loading the model", total=None)
-    model, tokenizer = load(config.model, task.head, device=config.device, trust_remote_code=config.trust_remote_code)
-    check_length(model, config.length)
-    sizes = {"batch_size": config.batch_size, "length": config.length}
-    batches = task.calibration(tokenizer, sentences=config.sentences, seed=config.seed, **sizes)
-    sweep = Sweep(config, Subject(model, tokenizer, task, **sizes), batches, Evaluations(folder))
-    progress.update(step, completed=1, description=f"{config.model} on {task.name}")
+    subject = Subject.load(config.subject, progress, task, measured=False)
+    batches = subject.data.batches(config.sentences, config.seed)
+    sweep = Sweep(config, ObservedNetwork(subject), batches, Evaluations(folder))
+    found = _observations(sweep, progress)
+    pattern, layers = next(iter(sweep.patterns.items()))
+    budget = pictured_budget(config)
+    made = rules_at_budget(config.scarcity.made, budget, subject.model, batches, layers, sweep.network.layers)
+    pictured = examples(subject.model, subject.tokenizer, task, made.rules, layers[-1], subject.length)
+    table, warned = observation_table(found, task.metric), tuple(warnings(found, config.scarcity.made))
+    summary = replace(
+        _summary(sweep, found), examples_at={"constrain": pattern, "budget": budget}, warnings=[*warned],
+        rows=shown(table), seconds=round(time.monotonic() - started, 2),
+    )  # fmt: skip
+    result = ObserveResult(table, layer_table(found), pictured, warned, summary)
+    if folder is not None:
+        write_table(folder.path / "observe.parquet", result.table)
+        write_table(folder.path / "layers.parquet", result.layers)
+        write_report(folder, result.table, result.examples, result.summary.as_dict())
+        folder.write_result(result.summary.as_dict())
+    return result
+
+
+def _observations(sweep: Sweep, progress: Progress) -> list[Observation]:
+    """All observations of a sweep, each told as it comes."""
     bar = progress.add_task("Unconstrained", total=len(sweep))
-    found: list[Observation] = []
+    metric, found = sweep.network.subject.data.metric, list[Observation]()
     for observations in sweep:
         found += observations
         last = observations[-1]
         told = f"{last.rule} {last.budget:g}, {last.control}" if math.isfinite(last.budget) else last.control
-        progress.update(bar, advance=1, description=f"{told}: {task.metric} {last.value:.3f}")
-    pattern, layers = next(iter(sweep.patterns.items()))
-    budget = pictured_budget(config)
-    rules = ruled(config.rule, budget, model, batches, layers, sweep.subject.layers).rules
-    pictured = examples(model, tokenizer, task, rules, layers[-1], config.length)
-    table, warned = observation_table(found, task.metric), tuple(warnings(found))
-    summary: dict[str, Any] = {
-        "rule": config.rule, "unit": config.scarce.unit, "budgets": [*config.budgets], "task": task.name,
-        "model": config.model, "seed": config.seed, "length": config.length, "limit": config.limit,
-        "constrain": {name: [*layers] for name, layers in sweep.patterns.items()}, "controls": [*config.controls],
-        "layers": sweep.subject.layers, "sequences": found[0].tally.sequences, "most_keys": found[0].tally.most_keys,
-        "metric": {"name": task.metric, "dense": found[0].dense, "higher_is_better": task.higher_is_better},
-        "protocol": task.protocol(tokenizer, config.length), "examples_at": {"constrain": pattern, "budget": budget},
-        "warnings": [*warned], "rows": shown(table), "seconds": round(time.monotonic() - started, 2),
-    }  # fmt: skip
-    result = Observed(table, layer_table(found), pictured, warned, summary)
-    if folder is not None:
-        write_table(folder.path / "observe.parquet", result.table)
-        write_table(folder.path / "layers.parquet", result.layers)
-        write_report(folder, result.table, result.examples, result.summary)
-        folder.write_result(result.summary)
-    return result
+        progress.update(bar, advance=1, description=f"{told}: {metric} {last.value:.3f}")
+    return found
+
+
+def _summary(sweep: Sweep, found: Sequence[Observation]) -> ObserveSummary:
+    """What does not take the table."""
+    config, subject, first = sweep.config, sweep.network.subject, found[0]
+    scarcity, data = config.scarcity, subject.data
+    return ObserveSummary(
+        rule=scarcity.rule_text, unit=scarcity.made.unit, budgets=[*scarcity.budgets], task=data.name,
+        model=config.subject.model, seed=config.seed, length=subject.length, limit=config.limit,
+        constrain={name: [*layers] for name, layers in sweep.patterns.items()}, controls=[*scarcity.controls],
+        layers=sweep.network.layers, sequences=first.tally.sequences, most_keys=first.tally.most_keys,
+        metric={"name": data.metric, "dense": first.dense, "higher_is_better": data.higher_is_better},
+        protocol=data.protocol(), examples_at={}, warnings=[], rows=[], seconds=0.0,
+    )  # fmt: skip
 
 
 def pictured_budget(config: ObserveConfig) -> float:
     """The budget at which heads are shown: about a quarter of the keys of a sentence; of other things, a middle one."""
-    budgets = sorted(config.budgets)
-    if config.scarce.counts_keys:
+    budgets = sorted(config.scarcity.budgets)
+    if config.scarcity.made.counts_keys:
         return min(budgets, key=lambda budget: abs(budget - TOKENS / 4))
     return budgets[len(budgets) // 2]

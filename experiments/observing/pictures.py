@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from walras.experiments.observing.examples import Shown
+from walras.experiments.observing.examples import ExampleHead
 from walras.experiments.observing.sweep import ELIMINATION
 from walras.experiments.reports.plots import BLUE, GREY, ORANGE, plain
 
@@ -84,8 +84,8 @@ def inequality(table: pd.DataFrame, rule: str, unit: str) -> Figure:
     return figure
 
 
-def heat_maps(shown: Sequence[Shown], rule: str, budget: float) -> Figure:
-    """Weights of heads, dense beside sparse: a row a sentence, a pair of columns a head. White is exactly 0."""
+def heat_maps(shown: Sequence[ExampleHead], rule: str, budget: float) -> Figure:
+    """Weights of heads, dense beside sparse: one row per sentence, two columns per head. White is exactly 0."""
     heads = max(1, len({s.head for s in shown}))
     rows = -(-len(shown) // heads)
     figure = Figure(figsize=(5.6 * heads, 3.3 * rows), layout="constrained")

@@ -7,14 +7,14 @@ from typing import Any
 import pandas as pd
 
 from walras.experiments.observing import pictures
-from walras.experiments.observing.examples import Shown
+from walras.experiments.observing.examples import ExampleHead
 from walras.experiments.observing.folder import ObserveFolder
 from walras.experiments.reports.metric import titled
 from walras.experiments.reports.pages import write_page
 
 
 def write_report(
-    folder: ObserveFolder, table: pd.DataFrame, shown: Sequence[Shown], summary: Mapping[str, Any]
+    folder: ObserveFolder, table: pd.DataFrame, shown: Sequence[ExampleHead], summary: Mapping[str, Any]
 ) -> None:
     """Write `report.html` and the pictures."""
     metric, rule, at = titled(summary["metric"]), summary["rule"], summary["examples_at"]

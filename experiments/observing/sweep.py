@@ -3,21 +3,21 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, final
+from typing import final
 
 import torch
 from torch import nn
 
 from walras.errors import InputError
 from walras.experiments.observing.config import UNCONSTRAINED, ObserveConfig
-from walras.experiments.observing.evaluations import Evaluations, Found
-from walras.experiments.observing.rules import Rules, lottery, ruled
-from walras.experiments.observing.scarcity import constrained_layers
+from walras.experiments.observing.evaluations import Evaluation, Evaluations
+from walras.experiments.observing.layers import RANDOM_KEYS, RANDOM_WEIGHTS, constrained_layers
+from walras.experiments.observing.rules import Rules, random_key_rules, rules_at_budget
 from walras.experiments.observing.tally import Tally
-from walras.experiments.tasks import Task
-from walras.experiments.tasks.base import Reference
+from walras.experiments.subject import Subject
+from walras.experiments.subject_data import TaskData
 from walras.models import inventory
 from walras.models.architectures import layer_paths, transformer
 from walras.models.attention import attention_market
@@ -63,47 +63,55 @@ class Observation:
 
 @final
 @dataclass(frozen=True)
-class Subject:
-    """A network that is observed, and what the task must know of it."""
+class ObservedNetwork:
+    """A network that is observed, and what its layers compute.
 
-    model: nn.Module
-    tokenizer: Any
-    task: Task
-    batch_size: int
-    length: int
-    reference: Reference = field(init=False, repr=False)
+    Raises:
+        InputError: a layer without attention heads.
+    """
+
+    subject: Subject
     costs: LayerMacs = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        sizes = {"batch_size": self.batch_size, "length": self.length}
-        with_heads = {site.layer for site in inventory(self.model).sites if site.sublayer == "heads"}
+        with_heads = {site.layer for site in inventory(self.model, ("head",)).sites}
         if missing := sorted(set(range(self.layers)) - with_heads):
             raise InputError(
                 f"layer {missing[0]} of the model has no attention head left; nothing can be observed there"
             )
-        object.__setattr__(self, "reference", self.task.reference(self.model, self.tokenizer, **sizes))
         object.__setattr__(self, "costs", LayerMacs.from_model(self.model))
+
+    @property
+    def model(self) -> nn.Module:
+        """The network."""
+        return self.subject.model
 
     @property
     def layers(self) -> int:
         """How many it has."""
         return len(layer_paths(self.model))
 
-    def under(self, rules: Rules) -> Found:
-        """The metric under rules, one a layer, and the tally."""
+    def untrained(self, seed: int) -> "ObservedNetwork":
+        """The same architecture with the weights that it would be trained from, on the same data."""
+        model, data = untrained(self.model, seed), self.subject.data
+        assert isinstance(data, TaskData)
+        rows, length = data.sizes["batch_size"], self.subject.length
+        own = TaskData.from_task(data.task, model, self.subject.tokenizer, batch_size=rows, length=length)
+        return ObservedNetwork(replace(self.subject, model=model, data=own))
+
+    def under(self, rules: Rules) -> Evaluation:
+        """The metric under rules, one per layer, and the tally."""
         tally = Tally(self.layers, [layer for layer, rule in enumerate(rules) if rule is not None])
         return self._evaluated(attention_market(self.model, rules, tally)), tally
 
-    def eliminating(self, k: int) -> Found:
+    def eliminating(self, k: int) -> Evaluation:
         """The metric where k tokens stay, and the tally."""
         tally = Tally(self.layers, ())
         return self._evaluated(token_elimination(self.model, k, tally)), tally
 
     def _evaluated(self, scarcity: AbstractContextManager[None]) -> float:
         with scarcity:
-            return self.task.evaluate(
-                self.model, self.tokenizer, self.reference, batch_size=self.batch_size, length=self.length
-            )
+            return self.subject.data.evaluate(self.model)
 
 
 @final
@@ -112,64 +120,65 @@ class Sweep:
     """All settings and controls of a configuration, on one network."""
 
     config: ObserveConfig
-    subject: Subject
+    network: ObservedNetwork
     batches: Sequence[Batch]  # on which a rule's setting is found
     evaluations: Evaluations = field(default_factory=Evaluations)
     patterns: dict[str, tuple[int, ...]] = field(init=False)
 
     def __post_init__(self) -> None:
-        found = {pattern: constrained_layers(pattern, self.subject.layers) for pattern in self.config.constrain}
+        constrain = self.config.scarcity.constrain
+        found = {pattern: constrained_layers(pattern, self.network.layers) for pattern in constrain}
         object.__setattr__(self, "patterns", found)
 
     def __len__(self) -> int:
         """How many evaluations it takes."""
-        settings = len(self.config.budgets) * len(self.patterns)
+        settings = len(self.config.scarcity.budgets) * len(self.patterns)
         own = 1 + settings * (2 if self._drawn else 1) + len(self._eliminated)
-        return own + (1 + settings if "random-weights" in self.config.controls else 0)
+        return own + (1 + settings if RANDOM_WEIGHTS in self.config.scarcity.controls else 0)
 
     def __iter__(self) -> Iterator[list[Observation]]:
-        """An evaluation at a time; the unconstrained one is an observation of every pattern."""
-        yield from self._of(self.subject, UNCONSTRAINED, NONE)
-        if "random-weights" in self.config.controls:
-            own = self.subject
-            other = Subject(untrained(own.model, self.config.seed), own.tokenizer, own.task, own.batch_size, own.length)
-            yield from self._of(other, "random-weights", "random-weights")
+        """One evaluation at a time; the unconstrained one is an observation of every pattern."""
+        yield from self._observed(self.network, UNCONSTRAINED, NONE)
+        if RANDOM_WEIGHTS in self.config.scarcity.controls:
+            yield from self._observed(self.network.untrained(self.config.seed), RANDOM_WEIGHTS, RANDOM_WEIGHTS)
 
-    def _of(self, subject: Subject, baseline: str, control: str) -> Iterator[list[Observation]]:
-        config, layers = self.config, subject.layers
-        dense, tally = self.evaluations(baseline, partial(subject.under, [None] * layers))
+    def _observed(self, network: ObservedNetwork, baseline: str, control: str) -> Iterator[list[Observation]]:
+        scarcity, layers, seed = self.config.scarcity, network.layers, self.config.seed
+        rule = scarcity.rule_text
+        dense, tally = self.evaluations(baseline, partial(network.under, [None] * layers))
 
         def seen(
-            pattern: str, rule: str, budget: float, control: str, run: Callable[[], Found], slack: bool = False
+            pattern: str, rule: str, budget: float, control: str, run: Callable[[], Evaluation], slack: bool = False
         ) -> list[Observation]:
             chosen = self.patterns.get(pattern, tuple(range(1, layers)))
             value, did = self.evaluations(f"{pattern}: {rule} {budget!r}, {control}", run)
-            return [Observation(pattern, chosen, rule, budget, control, value, dense, did, subject.costs, slack)]
+            return [Observation(pattern, chosen, rule, budget, control, value, dense, did, network.costs, slack)]
 
         yield [
-            Observation(pattern, chosen, NONE, math.nan, baseline, dense, dense, tally, subject.costs)
+            Observation(pattern, chosen, NONE, math.nan, baseline, dense, dense, tally, network.costs)
             for pattern, chosen in self.patterns.items()
         ]
         for pattern, chosen in self.patterns.items():
-            for budget in config.budgets:
-                found = ruled(config.rule, budget, subject.model, self.batches, chosen, layers)
-                yield seen(pattern, config.rule, budget, control, partial(subject.under, found.rules), found.slack)
+            for budget in scarcity.budgets:
+                found = rules_at_budget(scarcity.made, budget, network.model, self.batches, chosen, layers)
+                yield seen(pattern, rule, budget, control, partial(network.under, found.rules), found.slack)
                 if control == NONE and self._drawn:
-                    rules = lottery(max(round(budget), 1), config.seed, chosen, layers)
-                    yield seen(pattern, config.rule, budget, "random-k", partial(subject.under, rules))
+                    rules = random_key_rules(max(round(budget), 1), seed, chosen, layers)
+                    yield seen(pattern, rule, budget, RANDOM_KEYS, partial(network.under, rules))
         for k in self._eliminated if control == NONE else ():
-            yield seen("tokens", ELIMINATION, float(k), control, partial(subject.eliminating, k))
+            yield seen("tokens", ELIMINATION, float(k), control, partial(network.eliminating, k))
 
     @property
     def _drawn(self) -> bool:
-        return "random-k" in self.config.controls and self.config.scarce.counts_keys
+        return RANDOM_KEYS in self.config.scarcity.controls and self.config.scarcity.made.counts_keys
 
     @property
     def _eliminated(self) -> tuple[int, ...]:
-        """Tokens that stay, one sweep's worth."""
-        if not (self.config.eliminate and self.config.scarce.counts_keys and can_eliminate(self.subject.model)):
+        """Numbers of tokens that stay, in the order of the budgets."""
+        scarcity = self.config.scarcity
+        if not (scarcity.eliminate and scarcity.made.counts_keys and can_eliminate(self.network.model)):
             return ()
-        return tuple(dict.fromkeys(max(round(budget), 1) for budget in self.config.budgets))
+        return tuple(dict.fromkeys(max(round(budget), 1) for budget in scarcity.budgets))
 
 
 def untrained(model: nn.Module, seed: int) -> nn.Module:

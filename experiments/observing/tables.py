@@ -1,4 +1,4 @@
-"""The tables of an observation: a row a setting and control, and a row a layer of each."""
+"""The tables of an observation: one row per setting and control, and one per layer of each."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -20,7 +20,7 @@ SHOWN = (
 
 
 def observation_table(found: Iterable[Observation], metric: str) -> pd.DataFrame:
-    """`observe.parquet`, a row a setting and control.
+    """`observe.parquet`, one row per setting and control.
 
     Statistics are means over heads and queries of all layers, of the constrained ones and of the unconstrained ones,
     NaN where there are none. `active` is the share of the constrained layers' rows in which the rule changed anything;

@@ -75,7 +75,7 @@ class Tally:
         return found | {"constrained": sorted(self.constrained)}
 
     @staticmethod
-    def of(state: Mapping[str, Any]) -> "Tally":
+    def from_state(state: Mapping[str, Any]) -> "Tally":
         """The tally of such a state."""
         found = Tally(len(state["rows"]), state["constrained"])
         for name, value in vars(found).items():
