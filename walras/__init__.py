@@ -41,7 +41,7 @@ if TYPE_CHECKING:
         UniformPriceAuction,
     )
     from walras.mechanisms.testing.conformance import check_mechanism
-    from walras.models.export.reloading import load
+    from walras.models.export.reloading import load_model
 
 __version__ = "0.1.0"
 
@@ -85,7 +85,7 @@ __all__ = [
     "__version__",
     "check_mechanism",
     "compare",
-    "load",
+    "load_model",
     "open_market",
     "paired_statistics",
     "read_trace",
@@ -113,7 +113,7 @@ _HOMES = {
     "check_mechanism": "walras.mechanisms.testing.conformance",
     "compare": "walras.experiments.grids.from_python",
     "paired_statistics": "walras.experiments.grids.from_python",
-    "load": "walras.models.export.reloading",
+    "load_model": "walras.models.export.reloading",
     "open_market": "walras.experiments.api",
     "read_trace": "walras.market",
     "run": "walras.experiments.api",

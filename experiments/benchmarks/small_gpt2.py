@@ -22,7 +22,7 @@ from walras.experiments.store.run_folder import read_result
 from walras.experiments.tasks.data.wikitext_files import read_wikitext
 from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.train import train
-from walras.models.export.reloading import load
+from walras.models.export.reloading import load_model
 from walras.models.export.whole_folder import whole_folder
 
 END, UNKNOWN = "<|endoftext|>", "<unk>"  # the latter stands in WikiText for every rare word
@@ -95,7 +95,7 @@ def begin(
 def publish(fresh: Path, trained: Path, folder: Path) -> None:
     """Write the stock model of the fresh one with the weights of an export, in which every unit has stayed."""
     model: Any = GPT2LMHeadModel.from_pretrained(fresh)
-    model.load_state_dict(load(trained).state_dict())
+    model.load_state_dict(load_model(trained).state_dict())
     with whole_folder(folder) as draft:
         model.save_pretrained(draft)
         AutoTokenizer.from_pretrained(fresh).save_pretrained(draft)

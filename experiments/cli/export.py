@@ -33,4 +33,4 @@ def export(
         told += f"; model.onnx differs from the model by {figures['onnx_difference']:.1g} at most"
     console = output()
     console.print(f"{out}: {figures['class']}, {told}", soft_wrap=True)
-    console.print(f'Reload: walras.load("{out}"), or from_pretrained("{out}", trust_remote_code=True)', soft_wrap=True)
+    console.print(f'Reload: walras.load_model("{out}"), or from_pretrained("{out}", trust_remote_code=True)', soft_wrap=True)

@@ -3,7 +3,7 @@
 A folder has `config.json` of the stock model with three keys more: `per_layer_config` (heads, key-value heads, FFN
 neurons of each layer), `walras` (which modules shrink) and `auto_map` (the classes of `modeling_walras.py`, which lies
 in the folder and never differs). `AutoModel.from_pretrained(folder, trust_remote_code=True)` runs the file in the
-folder; `reloading.load` runs the same file of this package.
+folder; `walras.load_model` runs the same file of this package.
 """
 
 import copy

@@ -16,7 +16,7 @@ from walras.models.export import modeling_walras
 KEY = "walras"  # of config.json, by which an export is known
 
 
-def load(folder: str | Path, auto: str | None = None, **options: Any) -> Any:
+def load_model(folder: str | Path, auto: str | None = None, **options: Any) -> Any:
     """The model of a folder that `walras export` wrote, in evaluation mode.
 
     Args:

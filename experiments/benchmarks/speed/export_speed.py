@@ -24,7 +24,7 @@ from walras.experiments.cli.screen import fail, output
 from walras.experiments.export import read_run, small_model, write
 from walras.experiments.run import parameters
 from walras.models import inventory, macs
-from walras.models.export.reloading import load as reload
+from walras.models.export.reloading import load_model as reload
 from walras.models.export.reloading import read_export
 from walras.models.loading import Head, load, torch_device
 from walras.models.resources.timing import interleaved
@@ -101,7 +101,7 @@ def measure(name: str, case: Pair, device: torch.device, rows: int, length: int,
     dense, small = case.dense.to(device), case.small.to(device)
     batch = tokens(dense, rows, length, device)
     first, second, took = interleaved([partial(m, **batch) for m in (dense, dense, small)], passes)
-    compute = [macs(m, inventory(m, 1), length).dense for m in (dense, small)]
+    compute = [macs(m, inventory(m, block=1), length).dense for m in (dense, small)]
     speedup, ratio = first / took, compute[0] / compute[1]
     what = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
     return [

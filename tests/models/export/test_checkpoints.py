@@ -22,7 +22,7 @@ from walras.errors import InputError, UnknownNameError
 from walras.models import Inventory, compact, inventory
 from walras.models.attention import Softmax, attention_market
 from walras.models.export.checkpoints import CODE, save
-from walras.models.export.reloading import load
+from walras.models.export.reloading import load_model
 from walras.models.loading import Head
 from walras.models.loading import load as load_any
 
@@ -66,7 +66,7 @@ def test_what_is_reloaded_gives_the_same_logits(family: str, attention: str, tin
             small = compact(tested.model, units, keep)
             expected = tested.logits(small)
             save(small, None, tmp_path / "small", overwrite=True)
-            ours = load(tmp_path / "small", attn_implementation=attention)
+            ours = load_model(tmp_path / "small", attn_implementation=attention)
             theirs = remote(tested, tmp_path / "small", attention)
             assert torch.equal(tested.logits(ours), expected)
             assert torch.equal(tested.logits(theirs), expected)
@@ -82,11 +82,11 @@ def test_saved_again_it_is_an_export_again(kind: str, by: str, tiny: Any, tmp_pa
     units = inventory(tested.model, block=8)
     small = compact(tested.model, units, masks(units)[1])
     save(small, None, tmp_path / "small")
-    first = (load(tmp_path / "small") if by == "ours" else remote(tested, tmp_path / "small", "eager"))  # fmt: skip
+    first = load_model(tmp_path / "small") if by == "ours" else remote(tested, tmp_path / "small", "eager")
     first.save_pretrained(tmp_path / "again")
     with torch.no_grad():
         expected = tested.logits(small)
-        assert torch.equal(tested.logits(load(tmp_path / "again", attn_implementation="eager")), expected)
+        assert torch.equal(tested.logits(load_model(tmp_path / "again", attn_implementation="eager")), expected)
         assert torch.equal(tested.logits(remote(tested, tmp_path / "again", "eager")), expected)
 
 
@@ -96,12 +96,13 @@ def test_a_reloaded_model_can_be_sliced_and_exported_again(kind: str, tiny: Any,
     units = inventory(tested.model, block=8)
     keep, fewer = masks(units)[0], masks(units)[1]
     save(compact(tested.model, units, keep), None, tmp_path / "first")
-    for again in (load(tmp_path / "first", attn_implementation="eager"), remote(tested, tmp_path / "first", "eager")):
+    ours = load_model(tmp_path / "first", attn_implementation="eager")
+    for again in (ours, remote(tested, tmp_path / "first", "eager")):
         twice = compact(again, inventory(again, block=8), fewer[_left(units, keep)])
         save(twice, None, tmp_path / "second", overwrite=True)
         with torch.no_grad():
             expected = tested.logits(compact(again, inventory(again, block=8), fewer[_left(units, keep)]))
-            found = load(tmp_path / "second", attn_implementation="eager")
+            found = load_model(tmp_path / "second", attn_implementation="eager")
             assert torch.equal(tested.logits(found), expected)
             assert found.config.per_layer_config[0].attention_heads == 0
 
@@ -121,10 +122,10 @@ def test_relative_positions_of_the_heads_that_stay(tiny: Any, tmp_path: Path) ->
     keep = np.ones(len(units), dtype=bool)
     keep[[0, 2]] = False  # heads of the first layer
     save(compact(tested.model, units, keep), None, tmp_path / "first")
-    again = load(tmp_path / "first")
+    again = load_model(tmp_path / "first")
     assert again.config.per_layer_config[0].position_bias_heads == [1, 3]
     save(compact(again, inventory(again), np.arange(len(units) - 2) != 0), None, tmp_path / "second")
-    twice = load(tmp_path / "second")
+    twice = load_model(tmp_path / "second")
     assert twice.config.per_layer_config[0].position_bias_heads == [3]
     keep[1] = False
     with torch.no_grad():
@@ -142,7 +143,7 @@ def test_generation_with_a_cache(decoder: str, tiny: Any, tmp_path: Path) -> Non
         small: Any = compact(tested.model, units, keep)
         expected = small.generate(**prompt, **told, use_cache=False)
         save(small, None, tmp_path / "small", overwrite=True)
-        for found in (load(tmp_path / "small"), remote(tested, tmp_path / "small", "sdpa")):
+        for found in (load_model(tmp_path / "small"), remote(tested, tmp_path / "small", "sdpa")):
             chunks = {"cache_implementation": "static", "prefill_chunk_size": 2}
             for options in ({"use_cache": True}, {"use_cache": False}, {"cache_implementation": "static"}, chunks):
                 assert torch.equal(found.generate(**prompt, **told, **options), expected), options
@@ -157,19 +158,19 @@ def test_the_class_of_the_base_model_and_of_another_head(tiny: Any, tmp_path: Pa
     with torch.no_grad():
         expected = small.bert(**batch).last_hidden_state
         told = {"attn_implementation": "eager"}
-        assert torch.equal(load(tmp_path / "small", "AutoModel", **told)(**batch).last_hidden_state, expected)
+        assert torch.equal(load_model(tmp_path / "small", "AutoModel", **told)(**batch).last_hidden_state, expected)
         base = transformers.AutoModel.from_pretrained(tmp_path / "small", trust_remote_code=True, **told)
         assert type(base).__name__ == "SlicedBertModel"
         assert torch.equal(base(**batch).last_hidden_state, expected)
-    assert type(load(tmp_path / "small", "AutoModelForMaskedLM")).__name__ == "SlicedBertForMaskedLM"
+    assert type(load_model(tmp_path / "small", "AutoModelForMaskedLM")).__name__ == "SlicedBertForMaskedLM"
     with pytest.raises(InputError, match=r"cannot be loaded as AutoModelForImageClassification; valid: AutoModel, "):
-        load(tmp_path / "small", "AutoModelForImageClassification")
+        load_model(tmp_path / "small", "AutoModelForImageClassification")
 
 
 def test_a_full_model_and_one_of_half_precision(tiny: Any, tmp_path: Path) -> None:
     tested = tiny("llama", dtype=torch.bfloat16)
     save(tested.model, None, tmp_path / "full")
-    found = load(tmp_path / "full", attn_implementation="eager")
+    found = load_model(tmp_path / "full", attn_implementation="eager")
     assert found.dtype == torch.bfloat16
     assert torch.equal(tested.logits(found), tested.logits())
 
@@ -231,7 +232,7 @@ def test_an_export_changes_its_attention_as_its_family_does(family: str, tiny: A
     tested = tiny(family)
     units = inventory(tested.model, block=8)
     save(compact(tested.model, units, masks(units)[0]), None, tmp_path / "small")
-    found = load(tmp_path / "small", attn_implementation="eager")
+    found = load_model(tmp_path / "small", attn_implementation="eager")
     assert found._can_set_attn_implementation() == tested.model._can_set_attn_implementation()
     with torch.no_grad(), attention_market(found, Softmax()):
         inside = tested.logits(found)
@@ -295,7 +296,7 @@ def test_counts_changed_by_hand(
     config["per_layer_config"]["1"].update(change)
     file.write_text(json.dumps(config))
     with pytest.raises(InputError, match=message):
-        load(file.parent)
+        load_model(file.parent)
     _tokenizer().save_pretrained(file.parent)
     with pytest.raises(InputError, match=r"(layers?|h)[. ]1"):
         load_any(str(file.parent), "auto" if kind in ("llama", "gpt2") else "classification", device="cpu")
@@ -319,7 +320,7 @@ def test_configurations_changed_by_hand(exported: Callable[[str], Path], change:
     change(config)
     file.write_text(json.dumps(config))
     with pytest.raises(InputError, match=message):
-        load(file.parent)
+        load_model(file.parent)
 
 
 def test_weights_changed_by_hand(exported: Callable[[str], Path]) -> None:
@@ -334,21 +335,21 @@ def test_weights_changed_by_hand(exported: Callable[[str], Path]) -> None:
     ):
         save_file({k: v for k, v in {**good, **change}.items() if v is not None}, file, metadata={"format": "pt"})
         with pytest.raises(InputError, match=message):
-            load(file.parent)
+            load_model(file.parent)
     file.write_bytes(b"x" * 99)
     with pytest.raises(InputError, match="cannot load export"):
-        load(file.parent)
+        load_model(file.parent)
     file.unlink()
     with pytest.raises(InputError, match=r"cannot load export .*model\.safetensors"):
-        load(file.parent)
+        load_model(file.parent)
 
 
 def test_what_is_no_export(tmp_path: Path, tiny: Any) -> None:
     with pytest.raises(InputError, match=r"is no export: cannot read its config\.json"):
-        load(tmp_path)
+        load_model(tmp_path)
     tiny("bert").model.save_pretrained(tmp_path / "stock")
     with pytest.raises(InputError, match=r"is no export of walras: .*AutoModel loads it"):
-        load(tmp_path / "stock")
+        load_model(tmp_path / "stock")
 
 
 def test_what_cannot_be_exported(tmp_path: Path, tiny: Any) -> None:

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from walras.errors import InputError
 from walras.models import Inventory, compact, inventory
 from walras.models.export.checkpoints import save
-from walras.models.export.reloading import load
+from walras.models.export.reloading import load_model
 
 Keep = NDArray[np.bool_]
 
@@ -50,7 +50,7 @@ def test_what_is_reloaded_gives_the_same_logits(moe: str, attention: str, tiny: 
             small = compact(tested.model, units, keep)
             expected = tested.logits(small)
             save(small, None, tmp_path / "small", overwrite=True)
-            ours, theirs = load(tmp_path / "small", **options), remote(tmp_path / "small", **options)
+            ours, theirs = load_model(tmp_path / "small", **options), remote(tmp_path / "small", **options)
             assert torch.equal(tested.logits(ours), expected)
             assert torch.equal(tested.logits(theirs), expected)
             assert not type(theirs).__module__.startswith("walras")
@@ -70,14 +70,14 @@ def test_from_a_folder_and_saved_again(moe: str, tiny: Any, tmp_path: Path) -> N
         small = compact(stock, units, keep)
         expected = tested.logits(small)
         save(small, None, tmp_path / "first")
-        again = load(tmp_path / "first", **options)
+        again = load_model(tmp_path / "first", **options)
         again.save_pretrained(tmp_path / "second")
         assert torch.equal(tested.logits(remote(tmp_path / "second", **options)), expected)
         left = inventory(again, block=8)
         fewer = np.random.default_rng(1).random(len(left)) < 0.7
         save(compact(again, left, fewer), None, tmp_path / "third")
         twice = tested.logits(compact(again, left, fewer))
-        assert torch.equal(tested.logits(load(tmp_path / "third", **options)), twice)
+        assert torch.equal(tested.logits(load_model(tmp_path / "third", **options)), twice)
 
 
 @pytest.mark.parametrize("experts", ["batched_mm", "grouped_mm"])
@@ -87,7 +87,7 @@ def test_however_experts_are_computed(moe: str, experts: str, tiny: Any, tmp_pat
     small = compact(tested.model, units, masks(units)[1])
     save(small, None, tmp_path / "small")
     with torch.no_grad():
-        found = load(tmp_path / "small", attn_implementation="eager", experts_implementation=experts)
+        found = load_model(tmp_path / "small", attn_implementation="eager", experts_implementation=experts)
         assert found.config._experts_implementation == experts
         assert torch.equal(tested.logits(found), tested.logits(small))
 
@@ -98,7 +98,7 @@ def test_what_config_says_of_layers(tiny: Any, tmp_path: Path) -> None:
     keep = np.ones(len(units), dtype=bool)
     keep[np.flatnonzero((units.kind == "expert") & (units.layer == 0))[:4]] = False
     save(compact(model, units, keep), None, tmp_path / "small")
-    config = load(tmp_path / "small").config
+    config = load_model(tmp_path / "small").config
     assert [config.per_layer_config[i].experts for i in range(3)] == [1, 0, 5]
     assert [config.per_layer_config[i].ffn_neurons for i in range(3)] == [20, 40, 20]
 
@@ -111,14 +111,14 @@ def test_changed_by_hand(tiny: Any, tmp_path: Path) -> None:
     told = config.read_text()
     config.write_text(told.replace('"experts": 4', '"experts": 6'))
     with pytest.raises(InputError, match="layer 0: experts = 6; valid: a whole number from 0 to 5"):
-        load(tmp_path / "small")
+        load_model(tmp_path / "small")
     config.write_text(told.replace('"experts": 4', '"experts": 3'))
     with pytest.raises(InputError, match="was changed: layer 0"):
-        load(tmp_path / "small")
+        load_model(tmp_path / "small")
     config.write_text(told)
     weights = tmp_path / "small" / "model.safetensors"
     tensors = load_file(weights)
     del tensors["model.layers.1.mlp.gate.weight"]
     save_file(tensors, weights, metadata={"format": "pt"})
     with pytest.raises(InputError, match=r"layer 1: .*gate\.weight is missing"):
-        load(tmp_path / "small")
+        load_model(tmp_path / "small")

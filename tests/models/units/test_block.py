@@ -15,7 +15,7 @@ from walras.errors import InputError
 from walras.models import ARCHITECTURES, Inventory, compact, gated, inventory, macs
 from walras.models.architectures import layer_paths
 from walras.models.export.checkpoints import save
-from walras.models.export.reloading import load
+from walras.models.export.reloading import load_model
 from walras.models.repair.streams import features
 from walras.models.resources.parameters import Bytes, parameters
 from walras.models.resources.resource import Workload
@@ -143,7 +143,7 @@ def test_what_is_reloaded_gives_the_same_logits(name: str, attention: str, tiny:
         for keep in masks(units)[:-3:2] + masks(units)[-1:]:
             small = compact(tested.model, units, keep)
             save(small, None, tmp_path / "small", overwrite=True)
-            again = load(tmp_path / "small", **options)
+            again = load_model(tmp_path / "small", **options)
             assert torch.equal(tested.logits(again), tested.logits(small))
 
 

@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from walras.errors import InputError, UnknownNameError
 from walras.models import RESOURCES, UNIT_KINDS, Usage, Workload, compact, gated, inventory, macs
 from walras.models.export.checkpoints import save
-from walras.models.export.reloading import load
+from walras.models.export.reloading import load_model
 
 PAIRS = '''
 """Heads that are kept or lost in groups of neighbours."""
@@ -79,7 +79,7 @@ def test_a_kind_from_a_file(name: str, size: int, tiny: Any, tmp_path: Path) -> 
                 zeroed = tested.logits()
             torch.testing.assert_close(tested.logits(small), zeroed, rtol=0, atol=1e-5)
             save(small, None, tmp_path / "small", overwrite=True)
-            again = load(tmp_path / "small", attn_implementation="eager")
+            again = load_model(tmp_path / "small", attn_implementation="eager")
             assert torch.equal(tested.logits(again), tested.logits(small))
             with counter:
                 tested.logits(small, **tested.row(0))
