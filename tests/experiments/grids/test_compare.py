@@ -403,6 +403,7 @@ def test_nothing_varies(walras: Walras, options: tuple[object, ...]) -> None:
     assert "nothing varies; name recipes or a setting" in walras("compare", *options).error
 
 
+@pytest.mark.nightly
 def test_picture_and_report(compare: Walras, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the picture drawn, and shown in the report."""
     assert compare("--recipe", "michel").code == 0

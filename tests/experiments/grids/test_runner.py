@@ -13,6 +13,8 @@ from rich.console import Console
 from walras.experiments.cli.screen import LineProgress
 from walras.experiments.grids.grid import Grid
 from walras.experiments.grids.runner import conclude, finished, run_grid, unfinished
+from walras.experiments.reports.frontier_report import write_frontier_report
+from walras.experiments.reports.frontier_tables import print_grid
 from walras.experiments.store.grid_folder import GridFolder
 
 AXES: dict[str, list[Any]] = {"rule": ["a", "b"], "budget": [0.75, 0.5]}
@@ -176,3 +178,26 @@ def test_statistics_along_several_axes_by_hand(toys: Any, here: Path) -> None:
     assert pd.read_csv("o/statistics.csv").columns[:4].tolist() == ["gain", "rule", "budget", "seeds"]
     told = json.loads(pd.read_csv("o/statistics.csv").to_json(orient="records"))
     assert len(told) == 2 * 2 * 3
+
+
+def test_the_report_of_several_axes(toys: Any, here: Path, no_pictures: None) -> None:
+    (here / "fail-1").touch()
+    found = run_grid(grid(toys), GridFolder("o"), "serial")
+    write_frontier_report(found)
+    report = Path("o/report.html").read_text(encoding="utf-8")
+    for text in ("<h1>a, b on sums</h1>", "4 of 8 cells failed", f"failed/{found.failed[0].key}.txt", "mean of all",
+                 "the difference to rule a, all else alike", "All 4 cells", "<th>rule<th>budget<th>seed"):  # fmt: skip
+        assert text in report, text
+    console = Console(file=io.StringIO(), width=200)
+    print_grid(console, found)
+    told = console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
+    for text in ("minus a", "Failed: a at 0.75, seed 1: OSError: seed 1 met an accident", "o/report.html"):
+        assert text in told
+
+
+def test_names_of_the_users_are_printed_as_they_are(toys: Any, here: Path) -> None:
+    found = run_grid(grid(toys, rule=["[/b]", "[red]x"]), GridFolder("o"), "serial")
+    console = Console(file=io.StringIO(), width=200)
+    print_grid(console, found)
+    assert "[/b]" in console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
+    assert "[red]x" in console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
