@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from walras.experiments.observing.config import ObserveConfig
-from walras.experiments.observing.observe import Observed, observe
+from walras.experiments.observing.observe import ObserveResult, observe
 
 
 @pytest.fixture(scope="session")
@@ -18,5 +18,5 @@ def settings(models: Path, glue: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def found(settings: dict[str, Any]) -> Observed:
-    return observe(ObserveConfig.of(settings))
+def found(settings: dict[str, Any]) -> ObserveResult:
+    return observe(ObserveConfig.parse(settings))

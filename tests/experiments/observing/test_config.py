@@ -9,28 +9,30 @@ import pytest
 import yaml
 
 from walras.errors import InputError
+from walras.experiments.observing.attention_rules import BUDGETED_RULES
 from walras.experiments.observing.config import ObserveConfig
-from walras.experiments.observing.scarcity import PATTERNS, SCARCE, constrained_layers
+from walras.experiments.observing.layers import PATTERNS, constrained_layers
 
 Walras = Callable[..., Any]
 
 
 @pytest.mark.parametrize("value", ["32,16, 8", ["32", "16,8"], [32, 16, 8], ["32", 16.0, 8]])
 def test_budgets_as_lists_or_text(value: object) -> None:
-    assert ObserveConfig.of({"budgets": value}).budgets == (32.0, 16.0, 8.0)
+    assert ObserveConfig.parse({"budgets": value}).scarcity.budgets == (32.0, 16.0, 8.0)
 
 
 def test_lists_survive_a_file() -> None:
-    config = ObserveConfig.of({"budgets": 4, "constrain": ["all", "0,2"], "controls": "random-k,unconstrained"})
-    assert (config.budgets, config.constrain, config.controls) == ((4.0,), ("all", "0,2"), ("random-k",))
-    assert ObserveConfig.of(yaml.safe_load(config.as_yaml())) == config
-    assert ObserveConfig.of({"constrain": 3, "controls": "none"}).constrain == ("3",)
-    assert ObserveConfig.of({"controls": "none"}).controls == ()
+    config = ObserveConfig.parse({"budgets": 4, "constrain": ["all", "0,2"], "controls": "random-k,unconstrained"})
+    own = config.scarcity
+    assert (own.budgets, own.constrain, own.controls) == ((4.0,), ("all", "0,2"), ("random-k",))
+    assert ObserveConfig.parse(yaml.safe_load(config.as_yaml())) == config
+    assert ObserveConfig.parse({"constrain": 3, "controls": "none"}).scarcity.constrain == ("3",)
+    assert ObserveConfig.parse({"controls": "none"}).scarcity.controls == ()
 
 
-@pytest.mark.parametrize("rule", SCARCE)
+@pytest.mark.parametrize("rule", BUDGETED_RULES)
 def test_every_rule_has_budgets_that_it_takes(rule: str) -> None:
-    assert ObserveConfig.of({"rule": rule}).budgets == SCARCE[rule].budgets
+    assert ObserveConfig.parse({"rule": rule}).scarcity.budgets == BUDGETED_RULES[rule].budgets
 
 
 @pytest.mark.parametrize(
@@ -58,7 +60,7 @@ def test_patterns_of_one_layer() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--budgets", "0"), r"budget is 0; for top-k it must be a whole number of at least 1 \(keys a query\)"),
+        (("--budgets", "0"), r"budget is 0; for top-k it must be a whole number of at least 1 \(keys per query\)"),
         (("--budgets", "-3"), r"budget is -3; for top-k it must be a whole number"),
         (("--budgets", "2.5"), r"budget is 2\.5; for top-k it must be a whole number"),
         (("--budgets", "nan"), r"budget is nan; for top-k it must be a whole number"),
@@ -67,7 +69,7 @@ def test_patterns_of_one_layer() -> None:
         (("--budgets", "8", "--budgets", "8"), r"budgets is 8\.0, 8\.0, which names something twice"),
         (
             ("--rule", "sparsemax", "--budgets", "0.5"),
-            r"for sparsemax it must be a number of at least 1 \(keys a query, on",
+            r"for sparsemax it must be a number of at least 1 \(keys per query, on",
         ),
         (("--rule", "sparsemax", "--budgets", "nan"), r"budget is nan; for sparsemax"),
         (("--rule", "null-key", "--budgets", "0"), r"for null-key it must be a number above 0 and at most 1 \(share"),
@@ -77,7 +79,7 @@ def test_patterns_of_one_layer() -> None:
             r"budget is -0\.1; for literal it must be a number of at least 0 \(price",
         ),
         (("--rule", "literal", "--budgets", "nan"), r"budget is nan; for literal"),
-        (("--rule", "top"), r"unknown rule 'top'\. Did you mean 'top-k'\? Known: entmax, literal"),
+        (("--rule", "top"), r"unknown attention rule 'top'\. Did you mean 'top-k'\? Known: entmax, literal"),
         (("--constrain", "al"), r"unknown layers to constrain 'al'\. Did you mean 'all'\?.*Or a list of layers: 0,2,4"),
         (("--constrain=-1",), r"unknown layers to constrain '-1'"),
         (("--constrain", "1,1"), r"constrain is '1,1', which names a layer twice"),
@@ -102,7 +104,7 @@ def test_bad_values(walras: Walras, options: tuple[str, ...], message: str) -> N
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("bugdets: 8", r"unknown config key 'bugdets'\. Did you mean 'budgets'\?"),
+        ("bugdets: 8", r"unknown setting 'bugdets'\. Did you mean 'budgets'\?"),
         ("budgets: {a: 1}", r"budgets is \{'a': 1\}; it must be a list"),
         ("budgets: [true]", r"budgets is \[True\]; it must be a list"),
         ("constrain: [0.5]", r"constrain is \[0\.5\]; it must be a list of patterns"),

@@ -13,9 +13,10 @@ import yaml
 
 from walras.errors import InputError
 from walras.experiments.observing.config import ObserveConfig
-from walras.experiments.observing.observe import Observed, observe
-from walras.experiments.observing.sweep import Subject, untrained
-from walras.experiments.run import find_task
+from walras.experiments.observing.observe import ObserveResult, observe
+from walras.experiments.observing.sweep import ObservedNetwork, untrained
+from walras.experiments.spec import SubjectSpec
+from walras.experiments.subject import Subject, find_task
 from walras.models import inventory, macs
 from walras.models.attention import TopKeys, attention_market
 from walras.models.attention.token_elimination import token_elimination
@@ -36,7 +37,7 @@ def row(table: pd.DataFrame, constrain: str, rule: str, budget: float | None, co
     return rows.iloc[0]
 
 
-def test_a_row_a_setting_and_control(found: Observed) -> None:
+def test_a_row_a_setting_and_control(found: ObserveResult) -> None:
     counts = found.table.groupby(["constrain", "rule", "control"]).size().to_dict()
     per_pattern = {
         ("none", "unconstrained"): 1, ("top-k", "none"): 3, ("top-k", "random-k"): 3, ("none", "random-weights"): 1,
@@ -50,15 +51,13 @@ def test_a_row_a_setting_and_control(found: Observed) -> None:
     assert (of_half["constrained"] == (of_half["layer"] == 0)).all()
 
 
-def test_the_metric_is_the_tasks_own(found: Observed, settings: dict[str, Any]) -> None:
-    task = find_task("stsb", settings["data"])
+def test_the_metric_is_the_tasks_own(found: ObserveResult, settings: dict[str, Any]) -> None:
+    task = find_task(SubjectSpec(task="stsb", data=settings["data"]))
     model, tokenizer = load(settings["model"], device="cpu")
     sizes = {"batch_size": 5, "length": 128}
     dense = task.evaluate(model, tokenizer, None, **sizes)
     assert row(found.table, "all", "none", None, "unconstrained")["value"] == pytest.approx(dense, abs=1e-6)
-    assert (
-        found.table.loc[found.table["control"] != "random-weights", "dense"] == found.summary["metric"]["dense"]
-    ).all()
+    assert (found.table.loc[found.table["control"] != "random-weights", "dense"] == found.summary.metric["dense"]).all()
     with attention_market(model, [TopKeys(2), None]):
         half = task.evaluate(model, tokenizer, None, **sizes)
     assert row(found.table, "first-half", "top-k", 2)["value"] == pytest.approx(half, abs=1e-6)
@@ -71,7 +70,7 @@ def test_the_metric_is_the_tasks_own(found: Observed, settings: dict[str, Any]) 
     assert random["value"] != pytest.approx(dense, abs=1e-3)
 
 
-def test_constrained_and_unconstrained_layers(found: Observed) -> None:
+def test_constrained_and_unconstrained_layers(found: ObserveResult) -> None:
     """What is constrained keeps k keys, by whatever rule; the layers above choose anew; those below do not move."""
     half, free = (
         row(found.table, "first-half", "top-k", 2),
@@ -93,18 +92,19 @@ def test_constrained_and_unconstrained_layers(found: Observed) -> None:
 
 
 def test_only_layers_with_a_rule_are_taken_for_constrained(settings: dict[str, Any]) -> None:
-    subject = Subject(*load(settings["model"], device="cpu"), find_task("stsb", settings["data"]), 5, 128)
-    assert subject.under([None, TopKeys(2)])[1].constrained == {1}
+    spec = SubjectSpec(model=settings["model"], task="stsb", data=settings["data"], device="cpu", batch_size=5)
+    network = ObservedNetwork(Subject.load(spec, measured=False))
+    assert network.under([None, TopKeys(2)])[1].constrained == {1}
 
 
 def test_layers_that_come_first_cannot_answer(settings: dict[str, Any]) -> None:
     few = {**settings, "budgets": [2], "constrain": "second-half", "controls": "none", "eliminate": False}
-    table = observe(ObserveConfig.of(few)).table
+    table = observe(ObserveConfig.parse(few)).table
     for name in ("gini", "entropy", "keys"):
         assert table[f"unconstrained_{name}"].nunique() == 1
 
 
-def test_bounds_stand_beside_and_hold(found: Observed) -> None:
+def test_bounds_stand_beside_and_hold(found: ObserveResult) -> None:
     for t in (found.table, found.layers):
         assert (t["gini"] >= t["gini_bound"] - 1e-6).all()
         assert (t["gini_raw"] >= t["gini_raw_bound"] - 1e-6).all()
@@ -114,7 +114,7 @@ def test_bounds_stand_beside_and_hold(found: Observed) -> None:
     assert two["gini_raw_bound"] > 0.5
 
 
-def test_budgets_larger_than_the_sequence(found: Observed) -> None:
+def test_budgets_larger_than_the_sequence(found: ObserveResult) -> None:
     loose = row(found.table, "all", "top-k", 64)
     assert loose["active"] == 0
     assert loose["value"] == pytest.approx(loose["dense"], abs=1e-6)
@@ -124,7 +124,7 @@ def test_budgets_larger_than_the_sequence(found: Observed) -> None:
     assert set(idle["control"]) == {"none", "random-k", "random-weights"}
     assert set(idle["rule"]) == {"top-k", "token-elimination"}
     assert len(found.warnings) == 3
-    most = found.summary["most_keys"]
+    most = found.summary.most_keys
     assert (
         f"top-k at 64 (first-half) changed nothing: no query of the split has more than {most} keys"
         in found.warnings[0]
@@ -132,7 +132,7 @@ def test_budgets_larger_than_the_sequence(found: Observed) -> None:
     assert found.warnings[-1].startswith("token-elimination at 64 (tokens)")
 
 
-def test_compute(found: Observed, settings: dict[str, Any]) -> None:
+def test_compute(found: ObserveResult, settings: dict[str, Any]) -> None:
     """Masks run everything; in theory the mix alone shrinks; only token elimination runs less."""
     dense, sparse = row(found.table, "all", "none", None, "unconstrained"), row(found.table, "all", "top-k", 2)
     for part in (*PARTS, "total"):
@@ -150,23 +150,23 @@ def test_compute(found: Observed, settings: dict[str, Any]) -> None:
             found.table[[f"{counted}_{part}" for part in PARTS]].sum(axis=1).to_numpy()
         )
     model = load(settings["model"], device="cpu").model
-    shortest, longest = (macs(model, inventory(model), n).dense for n in (3, found.summary["most_keys"]))
+    shortest, longest = (macs(model, inventory(model), n).dense for n in (3, found.summary.most_keys))
     assert shortest < dense["theoretical_total"] < dense["measured_total"] < longest
 
 
 def _mean_keys(settings: dict[str, Any]) -> float:
     """Keys of a mean query: long sequences have more of them."""
-    task = find_task("stsb", settings["data"])
+    task = find_task(SubjectSpec(task="stsb", data=settings["data"]))
     tokenizer = load(settings["model"], device="cpu").tokenizer
     lengths = [len(tokenizer(t).input_ids) for e in task.dev for t in (e.first, e.second)]  # type: ignore[attr-defined]  # STS-B has it
     return float(sum(n * n for n in lengths) / sum(lengths))
 
 
-def test_the_same_seed_gives_the_same_table(found: Observed, settings: dict[str, Any]) -> None:
-    again = observe(ObserveConfig.of(settings))
+def test_the_same_seed_gives_the_same_table(found: ObserveResult, settings: dict[str, Any]) -> None:
+    again = observe(ObserveConfig.parse(settings))
     pd.testing.assert_frame_equal(again.table, found.table, check_exact=True)
     pd.testing.assert_frame_equal(again.layers, found.layers, check_exact=True)
-    other = observe(ObserveConfig.of({**settings, "seed": 1})).table
+    other = observe(ObserveConfig.parse({**settings, "seed": 1})).table
     moved = (other["value"] != found.table["value"]).to_numpy()
     assert set(found.table.loc[moved, "control"]) == {"random-k", "random-weights"}
 
@@ -182,7 +182,7 @@ def test_the_same_seed_gives_the_same_table(found: Observed, settings: dict[str,
 )
 def test_other_rules(rule: str, budget: float, controls: set[str], settings: dict[str, Any]) -> None:
     few = {**settings, "rule": rule, "budgets": budget, "constrain": "all", "controls": "random-k"}
-    found = observe(ObserveConfig.of(few)).table
+    found = observe(ObserveConfig.parse(few)).table
     ours = row(found, "all", rule, budget)
     assert ours["active"] > 0.5
     if controls:  # found on training sentences, measured on others
@@ -196,8 +196,8 @@ def test_other_rules(rule: str, budget: float, controls: set[str], settings: dic
 
 def test_the_literal_tax_changes_nothing(settings: dict[str, Any]) -> None:
     few = {**settings, "rule": "literal", "budgets": [0.5, 4.0], "constrain": "all", "controls": "none"}
-    found = observe(ObserveConfig.of(few))
-    assert found.table["value"].to_numpy() == pytest.approx(found.summary["metric"]["dense"], abs=1e-6)
+    found = observe(ObserveConfig.parse(few))
+    assert found.table["value"].to_numpy() == pytest.approx(found.summary.metric["dense"], abs=1e-6)
     assert found.table["gini"].to_numpy() == pytest.approx(found.table["gini"].iloc[0], abs=1e-6)
     assert (found.table["active"] == 0).all()
     why = "changed nothing: the same price is taken from every score, and cancels in softmax"
@@ -216,17 +216,17 @@ def test_the_literal_tax_changes_nothing(settings: dict[str, Any]) -> None:
 def test_budgets_that_cannot_bind(rule: str, budgets: list[float], why: str, settings: dict[str, Any]) -> None:
     """The row says so, and a warning why; rules that count keys move weights all the same."""
     few = {**settings, "rule": rule, "budgets": budgets, "constrain": "all", "controls": "none", "eliminate": False}
-    found = observe(ObserveConfig.of(few))
+    found = observe(ObserveConfig.parse(few))
     loose, tight = (row(found.table, "all", rule, budget) for budget in budgets)
     assert (loose["inactive"], tight["inactive"]) == (True, False)
     assert (loose["active"] > 0.5) == (rule != "null-key")
     assert [text.startswith(f"{rule} at {budgets[0]:g} (all) {why}") for text in found.warnings] == [True]
-    assert [r["inactive"] for r in found.summary["rows"]] == [False, True, False]
+    assert [r["inactive"] for r in found.summary.rows] == [False, True, False]
 
 
 def test_a_decoder_has_causal_rows_and_keeps_its_tokens(models: Path, lines: Path) -> None:
     config = {"model": str(models / "gpt2"), "task": "text", "data": str(lines), "budgets": [3], "sentences": 4}
-    found = observe(ObserveConfig.of({**config, "device": "cpu"}))
+    found = observe(ObserveConfig.parse({**config, "device": "cpu"}))
     assert set(found.table["rule"]) == {"none", "top-k"}
     ours = row(found.table, "all", "top-k", 3)
     assert ours["dense"] == 1
@@ -238,13 +238,13 @@ def test_a_decoder_has_causal_rows_and_keeps_its_tokens(models: Path, lines: Pat
 
 def test_limit(settings: dict[str, Any]) -> None:
     few = {**settings, "limit": 3, "budgets": [2], "controls": "none", "constrain": "all"}
-    assert observe(ObserveConfig.of(few)).summary["sequences"] == 6
+    assert observe(ObserveConfig.parse(few)).summary.sequences == 6
 
 
 def test_command(walras: Walras, settings: dict[str, Any], tmp_path: Path) -> None:
     """Options go before the file; the folder has everything that the README names."""
     file = tmp_path / "s.yaml"
-    file.write_text(ObserveConfig.of(settings).as_yaml(), encoding="utf-8")
+    file.write_text(ObserveConfig.parse(settings).as_yaml(), encoding="utf-8")
     answer = walras("observe", "--config", file, "--constrain", "first-half", "--budgets", "64,2", "--out", "o")
     assert answer.code == 0, answer.err
     for text in (
@@ -260,15 +260,16 @@ def test_command(walras: Walras, settings: dict[str, Any], tmp_path: Path) -> No
     result = json.loads(Path("o/result.json").read_text(encoding="utf-8"))
     assert result["constrain"] == {"first-half": [0]}
     assert result["metric"].keys() == {"name", "dense", "higher_is_better"}
-    assert (result["rule"], result["unit"], result["budgets"]) == ("top-k", "keys a query", [64, 2])
+    assert (result["rule"], result["unit"], result["budgets"]) == ("top-k", "keys per query", [64, 2])
     table = pd.read_parquet("o/observe.parquet")
     assert [r["value"] for r in result["rows"]] == table["value"].tolist()
-    kept = ObserveConfig.of(yaml.safe_load(Path("o/config.yaml").read_text(encoding="utf-8")))
-    assert (kept.constrain, kept.budgets, kept.batch_size) == (("first-half",), (64.0, 2.0), 5)
+    kept = ObserveConfig.parse(yaml.safe_load(Path("o/config.yaml").read_text(encoding="utf-8")))
+    assert kept.scarcity.constrain == ("first-half",)
+    assert (kept.scarcity.budgets, kept.subject.batch_size) == ((64.0, 2.0), 5)
     page = Path("o/report.html").read_text(encoding="utf-8")
     assert page.count("data:image/png;base64,iVBOR") == 3
     assert "changed nothing: no query of the split has more than" in page
-    assert page.count("<td>0.00 (inactive)") == 4  # top-k, keys drawn by lot, the untrained model, token elimination
+    assert page.count("<td>0.00 (inactive)") == 4  # top-k, keys drawn at random, the untrained model, token elimination
     assert "http" not in page  # whole in itself
 
 
@@ -277,7 +278,7 @@ def test_folders_are_only_replaced_where_that_is_wanted(
     walras: Walras, settings: dict[str, Any], tmp_path: Path
 ) -> None:
     file = tmp_path / "s.yaml"
-    file.write_text(ObserveConfig.of({**settings, "limit": 4}).as_yaml(), encoding="utf-8")
+    file.write_text(ObserveConfig.parse({**settings, "limit": 4}).as_yaml(), encoding="utf-8")
     first = walras("observe", "--config", file, "--out", "o", "--json")
     assert json.loads(first.out)["sequences"] == 8
     assert "holds another observation; use --overwrite" in walras("observe", "--config", file, "--out", "o").error
@@ -296,17 +297,17 @@ def test_an_interrupted_sweep_goes_on(
 ) -> None:
     few = {**settings, "limit": 4, "budgets": [4, 2], "constrain": ["first-half"]}
     file = tmp_path / "s.yaml"
-    file.write_text(ObserveConfig.of(few).as_yaml(), encoding="utf-8")
-    whole = observe(ObserveConfig.of(few), "whole")
-    evaluate, done, last = Subject._evaluated, [0], [5]
+    file.write_text(ObserveConfig.parse(few).as_yaml(), encoding="utf-8")
+    whole = observe(ObserveConfig.parse(few), "whole")
+    evaluate, done, last = ObservedNetwork._evaluated, [0], [5]
 
-    def counted(self: Subject, scarcity: Any) -> float:
+    def counted(self: ObservedNetwork, scarcity: Any) -> float:
         if done[0] == last[0]:
             raise KeyboardInterrupt
         done[0] += 1
         return evaluate(self, scarcity)
 
-    monkeypatch.setattr(Subject, "_evaluated", counted)
+    monkeypatch.setattr(ObservedNetwork, "_evaluated", counted)
     stopped = walras("observe", "--config", file, "--out", "o")
     assert stopped.code == 130
     assert "--out o --resume goes on from there" in stopped.err
@@ -317,7 +318,7 @@ def test_an_interrupted_sweep_goes_on(
     last[0] = -1
     answer = walras("observe", "--config", file, "--out", "o", "--resume")
     assert answer.code == 0, answer.err
-    assert done[0] == 10  # 2 unconstrained, 2 budgets, 2 drawn by lot, 2 eliminated, 2 untrained: each once
+    assert done[0] == 10  # 2 unconstrained, 2 budgets, 2 drawn at random, 2 eliminated, 2 untrained: each once
     for name in ("observe", "layers"):
         pd.testing.assert_frame_equal(pd.read_parquet(f"o/{name}.parquet"), pd.read_parquet(f"whole/{name}.parquet"))
     assert len(whole.table) == done[0]
@@ -330,7 +331,7 @@ def test_an_interrupted_sweep_goes_on(
 def test_a_new_folder_each_time(walras: Walras, settings: dict[str, Any], tmp_path: Path) -> None:
     file = tmp_path / "s.yaml"
     few = {**settings, "limit": 4, "budgets": [2], "controls": [], "constrain": ["all"], "eliminate": False}
-    file.write_text(ObserveConfig.of(few).as_yaml(), encoding="utf-8")
+    file.write_text(ObserveConfig.parse(few).as_yaml(), encoding="utf-8")
     for _ in range(2):
         assert walras("observe", "--config", file).code == 0
     assert {p.name for p in Path("runs").iterdir()} == {"observe-stsb-top-k-seed0", "observe-stsb-top-k-seed0-1"}
@@ -348,7 +349,7 @@ def test_what_only_the_model_can_tell(
     changes: dict[str, Any], message: str, settings: dict[str, Any], tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match=message):
-        observe(ObserveConfig.of({**settings, **changes}), tmp_path / "o")
+        observe(ObserveConfig.parse({**settings, **changes}), tmp_path / "o")
     assert not (tmp_path / "o").exists()
 
 
@@ -366,7 +367,7 @@ def test_untrained_weights_leave_the_generator_alone(settings: dict[str, Any]) -
 
 def test_a_classifier(models: Path, glue: Path) -> None:
     config = {"model": str(models / "classifier"), "task": "sst2", "data": str(glue), "budgets": [2], "device": "cpu"}
-    found = observe(ObserveConfig.of({**config, "constrain": "1", "sentences": 4}))
+    found = observe(ObserveConfig.parse({**config, "constrain": "1", "sentences": 4}))
     assert set(found.table["metric"]) == {"accuracy"}
-    assert found.summary["sequences"] == 12
+    assert found.summary.sequences == 12
     assert row(found.table, "1", "top-k", 2)["constrained_kept"] == 2

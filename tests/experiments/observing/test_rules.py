@@ -6,12 +6,32 @@ from typing import Any
 import pytest
 import torch
 
-from walras.experiments.observing.rules import FITTED, FIXED, lottery, ruled
-from walras.experiments.observing.scarcity import SCARCE
+from walras.errors import UserCodeError
+from walras.experiments.observing.attention_rules import BUDGETED_RULES
+from walras.experiments.observing.rules import BudgetRules, random_key_rules, rules_at_budget
 from walras.experiments.observing.tally import Tally
 from walras.experiments.tasks.text import from_texts
-from walras.models.attention import Literal, NullKey, RandomKeys, Sparsemax, TopKeys, attention_market
+from walras.models.attention import Entmax, Literal, NullKey, RandomKeys, Sparsemax, TopKeys, attention_market
 from walras.models.loading import load
+
+OWN = """
+from dataclasses import dataclass
+from walras.experiments.observing.budgeted_rule import BudgetedRule, Fit
+from walras.models.attention import TopKeys
+
+@dataclass(frozen=True)
+class Half(BudgetedRule):
+    name = "half"
+    unit = "twice the keys"
+    budgets = (8.0,)
+    sought = False
+    factor: float = 0.5
+
+    def fit(self, budget, scores):
+        del scores
+        1 / budget
+        return Fit(TopKeys(int(self.factor * budget)))
+"""
 
 
 @pytest.fixture(scope="module", params=["bert", "gpt2"])
@@ -21,8 +41,8 @@ def at_hand(request: pytest.FixtureRequest, models: Path, lines: Path) -> Any:
     return model, task.calibration(tokenizer, sentences=6, seed=0, batch_size=4, length=32)
 
 
-def test_every_rule_is_at_hand() -> None:
-    assert set(SCARCE) == {*FIXED, *FITTED}
+def ruled(name: str, *given: Any) -> BudgetRules:
+    return rules_at_budget(BUDGETED_RULES.make(name), *given)
 
 
 @pytest.mark.parametrize(
@@ -68,9 +88,9 @@ def test_settings_are_the_same_every_time(at_hand: Any) -> None:
 
 
 def test_a_draw_of_its_own_in_every_layer() -> None:
-    found = lottery(2, 5, (0, 1, 3), 4)
+    found = random_key_rules(2, 5, (0, 1, 3), 4)
     assert found[2] is None
-    seeds = [rule.seed for rule in (*found, *lottery(2, 6, (0, 1, 3), 4)) if isinstance(rule, RandomKeys)]
+    seeds = [rule.seed for rule in (*found, *random_key_rules(2, 6, (0, 1, 3), 4)) if isinstance(rule, RandomKeys)]
     assert len(set(seeds)) == 6
 
 
@@ -84,3 +104,16 @@ def test_scores_are_thinned_evenly(at_hand: Any, monkeypatch: pytest.MonkeyPatch
     assert isinstance(thin, NullKey)
     assert whole != thin
     assert float(thin.price) == pytest.approx(float(whole.price), abs=0.5)
+
+
+def test_parameters_and_rules_of_the_users_own(at_hand: Any, tmp_path: Path) -> None:
+    model, batches = at_hand
+    assert ruled("Entmax:alpha=2", 3.0, model, batches, (1,), 2) == BudgetRules(
+        [None, Entmax(2.0, ruled("sparsemax", 3.0, model, batches, (1,), 2).rules[1].temperature)]  # type: ignore[union-attr]  # of sparsemax
+    )
+    file = tmp_path / "own.py"
+    file.write_text(OWN, encoding="utf-8")
+    half = BUDGETED_RULES.make(f"{file}:Half:factor=0.25")
+    assert rules_at_budget(half, 8.0, model, batches, (0, 1), 2).rules == [TopKeys(2)] * 2
+    with pytest.raises(UserCodeError, match=r"attention rule Half failed \(.*own\.py, line 16\): ZeroDivisionError"):
+        rules_at_budget(half, 0.0, model, batches, (0, 1), 2)
