@@ -65,7 +65,7 @@ class _Answered:
         asked = charge(cost, clearing.price).to(got.dtype).expand_as(got)
         best, highest = bids.demand(asked), bids.reservation_price()
         worth, paid = bids.utility(best), asked * best
-        has = (bids.utility(got) - asked * got).clamp(min=0.0)  # nobody pays more than what it gets is worth
+        has = (bids.utility(got) - asked * got).clamp(min=0.0)  # no agent pays more than what it gets is worth
         slack = rounding(got.dtype)
         content = worth - paid - has <= slack * (worth.abs() + paid.abs() + has)
         near = slack * asked.abs()

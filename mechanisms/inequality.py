@@ -1,6 +1,6 @@
 """How unequally something is shared out: Lorenz curve, Gini coefficient, Shannon entropy.
 
-Amounts are tensors [..., n]; a mask [..., n] says who counts, and everybody does where there is none. Attention weights
+Amounts are tensors [..., n]; a mask [..., n] says which holders count, all where there is none. Attention weights
 are one case, the wealth of agents another.
 """
 
@@ -14,9 +14,9 @@ from walras.errors import InputError
 
 
 def lorenz(amount: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Lorenz curve: the poorest share of the people, and the share of the whole that they hold, both [..., n + 1].
+    """Lorenz curve: the poorest share of the holders, and the share of the whole that they have, both [..., n + 1].
 
-    Both rise from 0 to 1. People who do not count leave points at (0, 0). Where nobody has anything, all have the same.
+    Both rise from 0 to 1. Holders that do not count leave points at (0, 0). Where all amounts are 0 they are equal.
 
     Raises:
         InputError: an amount below 0, infinite or NaN.
@@ -24,16 +24,16 @@ def lorenz(amount: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
     rising, among = _rising(amount, mask)
     place = _place(rising, among).clamp(min=0)
     whole = rising.sum(-1, keepdim=True)
-    people, nothing = place / among, torch.zeros_like(whole)
-    held = torch.where(whole > 0, rising.cumsum(-1) / whole, people)
-    return torch.cat([nothing, people], -1), torch.cat([nothing, held], -1)
+    share, nothing = place / among, torch.zeros_like(whole)
+    held = torch.where(whole > 0, rising.cumsum(-1) / whole, share)
+    return torch.cat([nothing, share], -1), torch.cat([nothing, held], -1)
 
 
 def gini(amount: Tensor, mask: Tensor | None = None, *, normalised: bool = True) -> Tensor:
     """Gini coefficient [...]: sum_ij |a_i - a_j| / (2 n sum_i a_i), by sorting: sum_i (2i - n - 1) a_(i) / (n sum a).
 
-    It is 0 where all have the same or nobody has anything, and 1 - 1/n where one has all. The normalised one, times
-    n / (n - 1), is 1 there; of one person alone it is 0, of nobody NaN.
+    It is 0 where all amounts are equal or 0, and 1 - 1/n where one holder has all. The normalised one, times
+    n / (n - 1), is 1 there; of one holder alone it is 0, of none NaN.
 
     Raises:
         InputError: an amount below 0, infinite or NaN.
@@ -48,7 +48,7 @@ def gini(amount: Tensor, mask: Tensor | None = None, *, normalised: bool = True)
 def entropy(amount: Tensor, mask: Tensor | None = None, *, base: float = math.e) -> Tensor:
     """Shannon entropy [...] of the shares p = a / sum a: -sum_i p_i log p_i, in nats; in bits with base 2.
 
-    It is 0 where one has all, and log n where all have the same, as they do where nobody has anything; of nobody NaN.
+    It is 0 where one holder has all, and log n where all amounts are equal, such as 0; of no holder NaN.
 
     Raises:
         InputError: an amount below 0, infinite or NaN; a base that is not above 1.
@@ -63,7 +63,7 @@ def entropy(amount: Tensor, mask: Tensor | None = None, *, base: float = math.e)
 
 
 def gini_bound(holders: Tensor, among: Tensor, *, normalised: bool = True) -> Tensor:
-    """The least Gini coefficient [...] where only `holders` of `among` people [...] have anything: 1 - k/n.
+    """The least Gini coefficient [...] where only `holders` of `among` [...] have anything: 1 - k/n.
 
     The normalised one is (n - k) / (n - 1); of one person alone it is 0.
     """
@@ -71,12 +71,12 @@ def gini_bound(holders: Tensor, among: Tensor, *, normalised: bool = True) -> Te
 
 
 def entropy_bound(holders: Tensor) -> Tensor:
-    """The greatest entropy [...] in nats where only so many have anything: ln k; 0 where nobody has."""
+    """The greatest entropy [...] in nats where only so many have anything: ln k; 0 where none has."""
     return holders.clamp(min=1).log()
 
 
 def _counted(amount: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Amounts [..., n] with 0 for who does not count, and the number [..., 1] of those who do."""
+    """Amounts [..., n] with 0 for holders that do not count, and the number [..., 1] of those that do."""
     counted = amount if mask is None else torch.where(mask, amount, 0)
     counted = counted if counted.is_floating_point() else counted.to(torch.get_default_dtype())
     if not bool(((counted >= 0) & (counted < torch.inf)).all()):
@@ -87,7 +87,7 @@ def _counted(amount: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
 
 
 def _rising(amount: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-    """The same in ascending order: those who do not count stand first, or among others who have nothing."""
+    """The same in ascending order: those that do not count come first, or among others that have nothing."""
     counted, among = _counted(amount, mask)
     if counted.is_cpu and not counted.requires_grad and counted.dtype != torch.bfloat16:
         # numpy sorts ten times as fast
@@ -96,6 +96,6 @@ def _rising(amount: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
 
 
 def _place(rising: Tensor, among: Tensor) -> Tensor:
-    """Place [..., n] among those who count, from 1; of those who do not, 0 and below."""
+    """Place [..., n] among those that count, from 1; of those that do not, 0 and below."""
     n = rising.shape[-1]
     return torch.arange(1, n + 1, device=rising.device, dtype=rising.dtype) - (n - among)

@@ -4,26 +4,32 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from walras.errors import InputError, UnknownNameError
 from walras.experiments.cli.screen import interrupted, progress_bar
 
+if TYPE_CHECKING:
+    from walras.experiments.queries.batch import Predict
+    from walras.market.queries import Allocator
+
 
 def allocate(
     queries: Annotated[str, typer.Argument(help="jsonl, csv or parquet file with id and threshold; - with --stream.")],
     budget: Annotated[float, typer.Option(help="Tokens for all queries; with --stream, for each window.")],
     out: Annotated[Path | None, typer.Option(help="jsonl, csv or parquet file. [default: standard output]")] = None,
-    allocator: Annotated[str, typer.Option(help="The rule; `walras list` names them.")] = "clear",
+    allocator: Annotated[
+        str, typer.Option(help="NAME:key=value or FILE.py:Class; `walras list allocators` names them.")
+    ] = "clear",
     headroom: Annotated[float | None, typer.Option(help="Tokens above the threshold. [default: adaptive]")] = None,
     utility: Annotated[str, typer.Option(help="surge, quadratic, triangular or gamma.")] = "surge",
-    price: Annotated[float | None, typer.Option(help="Price a token, for the allocator posted.")] = None,
+    price: Annotated[float | None, typer.Option(help="Price per token, for the allocator posted.")] = None,
     predictor: Annotated[Path | None, typer.Option(help="Folder of a predictor; queries need text then.")] = None,
     on_bad: Annotated[str, typer.Option(help="fail: bad rows are an error; skip: they get nothing.")] = "fail",
     stream: Annotated[bool, typer.Option("--stream", help="Answer json lines from - as they come.")] = False,
-    window: Annotated[int, typer.Option(help="Queries of a window of the stream.")] = 500,
+    window: Annotated[int, typer.Option(help="Queries per window of the stream.")] = 500,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Grant reasoning tokens to queries by the shadow price of a token (CLEAR), or by a simpler rule."""
@@ -42,7 +48,7 @@ def allocate(
     try:
         with progress_bar(not as_json) as progress:
             task = progress.add_task("Reading", total=None)
-            found, bad = allocate_file(
+            allocation, bad = allocate_file(
                 Path(queries), out, rule, budget, skip_bad=on_bad == "skip", predict=predict,
                 tell=lambda rows: progress.update(task, description=f"Reading: {rows:,} queries"),
             )  # fmt: skip
@@ -50,24 +56,19 @@ def allocate(
         _closed()
     except KeyboardInterrupt:
         interrupted("nothing was written")
-    _summarise(found.summary(), [str(row) for row in bad], as_json, out is None)
+    _summarise(allocation.summary(), [str(row) for row in bad], as_json, out is None)
 
 
-def _allocator(name: str, headroom: float | None, utility: str, price: float | None) -> Any:
+def _allocator(spec: str, headroom: float | None, utility: str, price: float | None) -> "Allocator":
     from walras.market.queries import ALLOCATORS
 
-    known = {key: rule for key, rule in ALLOCATORS.items() if key != "oracle"}  # nobody knows true needs
-    if name not in known:
-        raise UnknownNameError("allocator", name, known)
-    settings: dict[str, Any] = {"headroom": headroom, "utility": utility}
-    if price is not None:
-        if name != "posted":
-            raise InputError(f"allocator {name} takes no price; posted does")
-        settings["price"] = price
-    return known[name](**settings)
+    rule = ALLOCATORS.make(spec, headroom=headroom, utility=utility, price=price)
+    if price is not None and not hasattr(rule, "price"):
+        raise InputError(f"allocator {rule.name} takes no price; posted does")
+    return rule
 
 
-def _predict(folder: Path | None) -> Any:
+def _predict(folder: Path | None) -> "Predict | None":
     if folder is None:
         return None
     from walras.experiments.queries.predictors import load_predictor
@@ -75,7 +76,9 @@ def _predict(folder: Path | None) -> Any:
     return load_predictor(folder).predict
 
 
-def _stream(source: str, out: Path | None, budget: float, window: int, headroom: float | None, predict: Any) -> None:
+def _stream(
+    source: str, out: Path | None, budget: float, window: int, headroom: float | None, predict: "Predict | None"
+) -> None:
     from walras.experiments.queries.stream import filter_stream
     from walras.market.queries import OnlineClear
 
@@ -91,8 +94,8 @@ def _stream(source: str, out: Path | None, budget: float, window: int, headroom:
     print(json.dumps(figures), file=sys.stderr)
 
 
-def _closed() -> None:
-    """End quietly: whoever read the output has gone."""
+def _closed() -> NoReturn:
+    """End quietly: the reader of the output has gone."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered has no reader
     raise typer.Exit(1)
 

@@ -3,18 +3,20 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from walras.errors import InputError, UnknownNameError
+from walras.errors import InputError
 from walras.experiments.cli.screen import interrupted, output, progress_bar
 
 
 def learn(
     traces: Annotated[Path, typer.Argument(help='Json lines: {"text", "samples": [{"tokens", "correct"}]}.')],
     out: Annotated[Path, typer.Option(help="Folder of the predictor.")],
-    predictor: Annotated[str, typer.Option(help="ridge, or encoder: a small transformer, fine-tuned.")] = "ridge",
+    predictor: Annotated[
+        str, typer.Option(help="ridge, or encoder: a fine-tuned transformer; with :key=value.")
+    ] = "ridge",
     cap: Annotated[float, typer.Option(help="No more tokens than this are predicted.")] = 2048.0,
     quantile: Annotated[float, typer.Option(help="Of correct answers' lengths: the threshold.", min=0, max=1)] = 0.1,
     model: Annotated[str | None, typer.Option(help="Encoder to fine-tune. [default: all-MiniLM-L6-v2]")] = None,
@@ -33,8 +35,7 @@ def learn(
         threshold_label,
     )
 
-    if predictor not in PREDICTORS:
-        raise UnknownNameError("predictor", predictor, PREDICTORS)
+    learner = PREDICTORS.make(predictor, model=model, epochs=epochs, seed=seed)
     problems = read_problems(traces)
     threshold = np.array([threshold_label(problem, quantile) for problem in problems])
     known = np.flatnonzero(~np.isnan(threshold))
@@ -42,24 +43,23 @@ def learn(
         raise InputError(f"{len(known)} problems of {len(problems)} have a known threshold; valid: 20 or more")
     order = np.random.default_rng(seed).permutation(known)
     held, train = order[: len(order) // 5], order[len(order) // 5 :]
-    settings: dict[str, Any] = {}
     try:
         with progress_bar(not as_json) as progress:
             bar = progress.add_task("Learning", total=None)
-            if predictor == "encoder":
-                settings = {"epochs": epochs, "seed": seed, **({} if model is None else {"model": model})}
-                settings["tell"] = lambda step, steps: progress.update(bar, completed=step, total=steps)
             texts = [problem.text for problem in problems]
-            found = PREDICTORS[predictor].fit([texts[i] for i in train], threshold[train], cap, **settings)
-            fit = evaluate(found.predict([texts[i] for i in held]), threshold[held])
+            fitted = learner.fit(
+                [texts[i] for i in train], threshold[train], cap,
+                lambda step, steps: progress.update(bar, completed=step, total=steps),
+            )  # fmt: skip
+            fit = evaluate(fitted.predict([texts[i] for i in held]), threshold[held])
     except KeyboardInterrupt:
         interrupted("nothing was written")
-    save_predictor(found, out, fit)
+    save_predictor(fitted, out, fit)
     if as_json:
         print(json.dumps(asdict(fit), indent=2))
         return
     console = output()
-    console.print(f"{out}: {predictor}, {len(train)} problems; held out {fit.problems}, of them {fit.solved} solved")
+    console.print(f"{out}: {learner.name}, {len(train)} problems; held out {fit.problems}, of them {fit.solved} solved")
     console.print(f"R2 {fit.r2:.3f}, Spearman {fit.spearman:.3f}, needed no more than predicted: {fit.covered:.0%}")
     console.print(f"Chance of an answer: Brier score {fit.brier:.3f}, of their share alone {fit.brier_constant:.3f}")
     for predicted, true in fit.calibration:

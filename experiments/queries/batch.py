@@ -18,7 +18,7 @@ from walras.market.queries import Allocation, Allocator, Queries
 
 _NAMED = 3  # bad rows in an error
 _TEXTS = 256  # predicted at once
-Predict = Callable[[list[str]], Any]  # `predict` of a `Predictor`
+Predict = Callable[[list[str]], Any]  # `predict` of a `FittedPredictor`
 Tell = Callable[[int], object]
 
 
@@ -57,7 +57,7 @@ def allocate_file(
         budget: tokens.
         skip_bad: give bad rows nothing and go on; otherwise they are an error, and nothing is written.
         predict: thresholds from texts, and chances, which are the weights; rows need `text`, and no `threshold`.
-        tell: is told how many rows were read, now and then.
+        tell: is told how many rows were read, every 10,000 rows.
 
     Raises:
         InputError: bad rows, named, unless they are skipped; files that cannot be read.
@@ -86,9 +86,9 @@ def allocate_file(
         raise InputError(
             f"{'; '.join(map(str, bad[:_NAMED]))}{more}. --on-bad skip gives such rows nothing and goes on"
         )
-    found = allocator(_queries(threshold, columns), budget)
-    write_grants(out, _grants(source, found))
-    return found, bad
+    allocation = allocator(_queries(threshold, columns), budget)
+    write_grants(out, _grants(source, allocation))
+    return allocation, bad
 
 
 def _queries(threshold: NDArray[np.float64], columns: "dict[str, array[float]]") -> Queries:
@@ -104,8 +104,9 @@ def _queries(threshold: NDArray[np.float64], columns: "dict[str, array[float]]")
     )
 
 
-def _grants(source: Path, found: Allocation) -> Iterator[dict[str, Any]]:
-    rows = zip(read_rows(source, texts=False), found.tokens, found.status, found.surplus, strict=True)
+def _grants(source: Path, allocation: Allocation) -> Iterator[dict[str, Any]]:
+    sources = read_rows(source, texts=False)
+    rows = zip(sources, allocation.tokens, allocation.status, allocation.surplus, strict=True)
     for row, tokens, status, surplus in rows:
         yield {"id": row.id, "max_tokens": int(tokens), "status": str(status), "surplus": float(surplus)}
 
@@ -126,11 +127,11 @@ def predicted(rows: list[Row], predict: Predict) -> list[Row]:
         return rows
     told = predict([row.text for row in fine])
     known = iter(zip(told.threshold.tolist(), told.chance.tolist(), strict=True))
-    found = []
+    weighed = []
     for row in rows:
         threshold, chance = (row.threshold, 1.0) if row.problem else next(known)
-        found.append(replace(row, threshold=threshold, weight=row.weight * chance))
-    return found
+        weighed.append(replace(row, threshold=threshold, weight=row.weight * chance))
+    return weighed
 
 
 def _mark(id: str, number: int) -> int:

@@ -8,7 +8,7 @@ from rich.table import Table
 
 
 def allocation_card(s: Mapping[str, Any]) -> Table:
-    """One line a figure."""
+    """A table with one line per figure."""
     table = Table(box=box.SIMPLE, show_header=False)
     budget = "no limit" if s["budget"] is None else f"{s['budget']:,.0f}"
     lines = {
@@ -17,7 +17,7 @@ def allocation_card(s: Mapping[str, Any]) -> Table:
         "tokens": f"{s['spent']:,} of {budget}",
         "unspent": "" if s["unspent"] is None else f"{s['unspent']:,.0f}",
         "regime": s["regime"],
-        "price a token": "" if s["price"] is None else f"{s['price']:.4g}",
+        "price per token": "" if s["price"] is None else f"{s['price']:.4g}",
         "utility": f"{s['utility']:.4g}",
         "duality gap": "" if s["duality_gap"] is None else f"{s['duality_gap']:.3g}",
         "headroom": "" if s["headroom"] is None else f"{s['headroom']:.4g} tokens",

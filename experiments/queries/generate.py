@@ -2,8 +2,8 @@
 
     python -m walras.experiments.queries.generate --model FOLDER_OR_HUB_ID --budget 400 < prompts.txt
 
-A prompt a line; its threshold is what --tokens-a-word says of its length, unless --predictor is given. Printed: what
-each was granted and truly spent, and what early ends left over.
+One prompt per line; its threshold is its number of words times --tokens-per-word, unless --predictor is given. Printed:
+what each prompt was granted and truly spent, and what early ends left over.
 """
 
 import sys
@@ -57,17 +57,17 @@ def generate(model: nn.Module, tokenizer: Any, prompts: list[str], told: Predict
         InputError: no prompts, or a network without a language-model head.
     """
     if not prompts:
-        raise InputError("there is no prompt: a line of standard input each")
+        raise InputError("there is no prompt: one per line of standard input")
     if not hasattr(model, "generate"):
         raise InputError(f"{type(model).__name__} generates no text")
-    found = Clear()(Queries(told.threshold, weight=told.chance), budget)
+    allocation = Clear()(Queries(told.threshold, weight=told.chance), budget)
     spent, answers = np.zeros(len(prompts), dtype=np.int64), [""] * len(prompts)
-    funded = np.flatnonzero(found.tokens > 0)
+    funded = np.flatnonzero(allocation.tokens > 0)
     if len(funded):
         tokenizer.padding_side = "left"
         batch = tokenizer([prompts[i] for i in funded], return_tensors="pt", padding=True)
         batch = {k: v.to(next(model.parameters()).device) for k, v in batch.items() if k != "token_type_ids"}
-        prompt, grant = batch["input_ids"].shape[1], torch.from_numpy(found.tokens[funded])
+        prompt, grant = batch["input_ids"].shape[1], torch.from_numpy(allocation.tokens[funded])
         sequences = model.generate(  # type: ignore[operator]  # a module's methods are untyped
             **batch, do_sample=False, max_new_tokens=int(grant.max()), pad_token_id=tokenizer.pad_token_id,
             stopping_criteria=StoppingCriteriaList([Grants(prompt, grant)]),
@@ -79,14 +79,14 @@ def generate(model: nn.Module, tokenizer: Any, prompts: list[str], told: Predict
             over = torch.isin(new, ends).nonzero()
             spent[place] = int(over[0]) + 1 if len(over) else len(new)
             answers[place] = tokenizer.decode(new[: spent[place]], skip_special_tokens=True)
-    return Generated(found, answers, spent)
+    return Generated(allocation, answers, spent)
 
 
 def main(
     model: Annotated[str, typer.Option(help="A decoder: folder or hub id.")],
     budget: Annotated[float, typer.Option(help="Tokens for all prompts.")],
     predictor: Annotated[Path | None, typer.Option(help="Folder of a threshold predictor.")] = None,
-    tokens_a_word: Annotated[float, typer.Option(help="Threshold a word of the prompt, without a predictor.")] = 2.0,
+    tokens_per_word: Annotated[float, typer.Option(help="Threshold per word of a prompt, without a predictor.")] = 2.0,
 ) -> None:
     """Read prompts, allocate, generate, and show what was granted and what was spent."""
     try:
@@ -94,19 +94,19 @@ def main(
         network, tokenizer = load(model, "causal")
         if predictor is None:
             words = np.array([len(prompt.split()) for prompt in prompts], dtype=np.float64)
-            told = Prediction(tokens_a_word * words, np.ones(len(prompts)))
+            told = Prediction(tokens_per_word * words, np.ones(len(prompts)))
         else:
             told = load_predictor(predictor).predict(prompts)
-        found = generate(network, tokenizer, prompts, told, budget)
+        generated = generate(network, tokenizer, prompts, told, budget)
     except WalrasError as error:
         fail(error)
     console = output()
-    console.print(allocation_card(found.allocation.summary()))
+    console.print(allocation_card(generated.allocation.summary()))
     for prompt, granted, spent, answer in zip(
-        prompts, found.allocation.tokens, found.spent, found.answers, strict=True
+        prompts, generated.allocation.tokens, generated.spent, generated.answers, strict=True
     ):
         console.print(f"{granted:5} granted {spent:5} spent  {prompt[:40]!r} -> {answer[:60]!r}", markup=False)
-    console.print(f"{found.spent.sum()} tokens generated of {found.allocation.spent} granted")
+    console.print(f"{generated.spent.sum()} tokens generated of {generated.allocation.spent} granted")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Files of grants, a row a query, written in pieces; a file appears whole or not at all."""
+"""Files of grants, one row per query, written in pieces; a file appears whole or not at all."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Files of queries, a row a query, read in order and never whole: jsonl, csv and parquet."""
+"""Files of queries, one row per query, read in order and never whole: jsonl, csv and parquet."""
 
 import csv
 import json
@@ -35,10 +35,10 @@ def format_of(path: Path) -> str:
     Raises:
         InputError: a name with another ending.
     """
-    found = FORMATS.get(path.suffix.lower())
-    if found is None:
+    format_ = FORMATS.get(path.suffix.lower())
+    if format_ is None:
         raise InputError(f"{str(path)!r} ends in none of {', '.join(FORMATS)}; the ending says the format")
-    return found
+    return format_
 
 
 def read_rows(path: Path, texts: bool = False) -> Iterator[Row]:
@@ -90,7 +90,7 @@ _FIELDS: dict[str, tuple[float, Callable[[float], bool], str]] = {
 
 
 def _number(given: Any) -> float:
-    """A float; NaN for what is none."""
+    """A float; NaN for what is no number."""
     try:
         return nan if isinstance(given, bool) else float(given)
     except (TypeError, ValueError):

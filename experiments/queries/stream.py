@@ -1,4 +1,4 @@
-"""`walras allocate --stream`: queries in, grants out, a json line each, while both pipes are open."""
+"""`walras allocate --stream`: queries in, grants out, one json line each, while both pipes are open."""
 
 import json
 from collections.abc import Iterable
@@ -7,13 +7,13 @@ from typing import Any, TextIO
 from walras.errors import InputError
 from walras.experiments.queries.batch import Predict, predicted
 from walras.experiments.queries.query_files import Row, json_record, record_row
-from walras.market.queries import OnlineClear
+from walras.market.queries import Grant, OnlineClear
 
 
 def answer(market: OnlineClear, number: int, line: str, predict: Predict | None = None) -> list[dict[str, Any]]:
     """Answers to one line: a query {"id", "threshold"}, a list of queries that come together, or {"id", "used"}.
 
-    Whatever is wrong with one is said in its answer; the stream goes on.
+    The answer to a bad query or line says what is wrong with it; the stream goes on.
     """
     record = json_record(line)
     if isinstance(record, dict) and "used" in record:
@@ -30,7 +30,7 @@ def answer(market: OnlineClear, number: int, line: str, predict: Predict | None 
 def filter_stream(
     market: OnlineClear, lines: Iterable[str], out: TextIO, predict: Predict | None = None
 ) -> dict[str, Any]:
-    """Answer every line as it comes; ends with the input, or quietly where nobody reads the output any more.
+    """Answer every line as it comes; ends with the input, or quietly once the output has no reader any more.
 
     Returns the figures of the whole stream.
     """
@@ -52,10 +52,10 @@ def filter_stream(
     }  # fmt: skip
 
 
-def _granted(grant: Any) -> dict[str, Any]:
-    found = {"id": grant.id, "max_tokens": grant.max_tokens, "status": grant.status, "surplus": grant.surplus,
+def _granted(grant: Grant) -> dict[str, Any]:
+    answer = {"id": grant.id, "max_tokens": grant.max_tokens, "status": grant.status, "surplus": grant.surplus,
              "price": grant.price}  # fmt: skip
-    return {**found, "problem": "its id is live already"} if grant.status == "bad" else found
+    return {**answer, "problem": "its id is live already"} if grant.status == "bad" else answer
 
 
 def _bad(row: Row) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""Populations of bids: how agents answer prices, one shape a file."""
+"""Populations of bids: how agents answer prices, one shape per file."""

@@ -56,7 +56,7 @@ class Budgeted:
         return self.bids.utility(quantity)
 
     def reservation_price(self) -> Tensor:
-        """As without the budget, at most the money where levels are whole; -inf for who has none."""
+        """As without the budget, at most the money where levels are whole; -inf for agents without money."""
         highest = self.bids.reservation_price()
         if INDIVISIBLE in self.bids.traits:
             return torch.minimum(highest, self.money)
@@ -64,5 +64,5 @@ class Budgeted:
 
 
 def endowments(bids: Bids, equal: float) -> Tensor:
-    """What agents may spend [..., n]: their own money or, where they have named none, the same each."""
+    """What agents may spend [..., n]: their own money or, where their bids name none, the same for each."""
     return bids.money if isinstance(bids, Budgeted) else torch.full_like(bids.reservation_price(), equal)

@@ -23,7 +23,7 @@ class Excluding:
         return self.bids.traits
 
     def demand(self, price: Tensor, stay: Tensor | None = None) -> Tensor:
-        """Nothing is asked for by who is out."""
+        """As in the whole population; 0 for agents that are out."""
         return self.bids.demand(torch.where(self.out, torch.inf, price), stay)
 
     def utility(self, quantity: Tensor) -> Tensor:
@@ -31,5 +31,5 @@ class Excluding:
         return self.bids.utility(quantity)
 
     def reservation_price(self) -> Tensor:
-        """-inf for who is out [..., n]."""
+        """As in the whole population; -inf for agents that are out [..., n]."""
         return torch.where(self.out, -torch.inf, self.bids.reservation_price())

@@ -19,7 +19,7 @@ class IndivisibleBids:
 
     `before` (whole numbers [n] or [..., n]) is the agent that must be served first, -1 for none: the second head of
     a layer adds to its latency what it adds to the first. Such agents form chains, and are not separable: demand
-    answers as if whoever comes before were served.
+    answers as if the agent before it were served.
     """
 
     value: Tensor

@@ -34,7 +34,7 @@ class LogisticBids:
         return frozenset({CONCAVE, SEPARABLE})
 
     def demand(self, price: Tensor, stay: Tensor | None = None) -> Tensor:
-        """Quantity [..., n] at which marginal utility equals the price; nobody ever leaves at a finite one."""
+        """Quantity [..., n] at which marginal utility equals the price; above 0 at every finite price."""
         del stay  # demand is positive at every finite price
         trades = (price < torch.inf) & (self.score > -torch.inf)
         gap = torch.where(trades, self.score, 0.0) - torch.where(trades, price, 0.0)

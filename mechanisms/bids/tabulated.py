@@ -42,7 +42,7 @@ class TabulatedBids:
 
     @property
     def traits(self) -> frozenset[str]:
-        """Nobody's utility depends on what others get; demand jumps from grid point to grid point."""
+        """No agent's utility depends on what others get; demand jumps from grid point to grid point."""
         return frozenset({SEPARABLE})
 
     @cached_property
@@ -51,7 +51,7 @@ class TabulatedBids:
         return torch.where(ratio > 0, ratio, -torch.inf)
 
     def demand(self, price: Tensor, stay: Tensor | None = None) -> Tensor:
-        """Grid point [..., n] that is best at a price [..., n]; who stays takes the best that is worth something."""
+        """Grid point [..., n] that is best at a price [..., n]; those that stay take the best of any worth."""
         buys = price <= self._reservation
         if stay is not None:
             buys = buys | (stay & (price < torch.inf) & (self._reservation > 0))
@@ -69,5 +69,5 @@ class TabulatedBids:
         return torch.where(last >= 0, value.squeeze(-1), 0.0)
 
     def reservation_price(self) -> Tensor:
-        """The most value per quantity [..., n] on the grid; -inf for those to whom nothing is worth anything."""
+        """The most value per quantity [..., n] on the grid; -inf for agents to which nothing is worth anything."""
         return self._reservation

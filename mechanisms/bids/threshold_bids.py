@@ -21,7 +21,7 @@ class ThresholdBids(ABC):
         utility(q) = peak * level(x),  x = beta * (q - tau),  peak = alpha / (e * beta).
 
     `level` is the shape: 0 at 0, 1 at `satiation`, beyond which more is not worth more (free disposal: a cap on tokens
-    cannot hurt). The concrete class is a shape; everything else follows from three answers of its own.
+    cannot hurt). The concrete class is a shape; everything else follows from its three methods.
 
     At a price p, one agent's headroom x is best where level'(x) = r, r = e p / alpha; it leaves above its reservation
     price (alpha / e) * max over x of level(x) / (x + beta tau), the slope of the line from the origin that touches the
@@ -29,7 +29,7 @@ class ThresholdBids(ABC):
     like, it buys the cap or nothing.
 
     Args:
-        threshold: tau [..., n] in levels (tokens), 0 or more; inf marks an agent whom nothing helps (insolvent).
+        threshold: tau [..., n] in levels (tokens), 0 or more; inf marks an agent that nothing helps (insolvent).
         alpha: money per level at the start of the surge, above 0; a number or [..., n].
         beta: inverse width of the surge, per level, above 0; a number or [..., n].
         cap: the most an agent can use (context length); a number or [..., n]; one at or below tau makes insolvent.
@@ -64,7 +64,7 @@ class ThresholdBids(ABC):
 
     @property
     def traits(self) -> frozenset[str]:
-        """Nobody's utility depends on what others get; demand jumps at the reservation price."""
+        """No agent's utility depends on what others get; demand jumps at the reservation price."""
         common = torch.as_tensor(self.alpha).shape[-1:] == torch.as_tensor(self.beta).shape[-1:] == (1,)
         return frozenset({SEPARABLE, ALIKE} if common and self._room is None else {SEPARABLE})
 
@@ -83,12 +83,12 @@ class ThresholdBids(ABC):
     @cached_property
     def peak(self) -> Tensor:
         """The most that a query is worth, alpha / (e beta): [1] or [..., n]."""
-        found: Tensor = torch.as_tensor(self.alpha) / (e * torch.as_tensor(self.beta))
-        return found
+        peak: Tensor = torch.as_tensor(self.alpha) / (e * torch.as_tensor(self.beta))
+        return peak
 
     @cached_property
     def solvent(self) -> Tensor:
-        """Bool [..., n]: those to whom some quantity is worth something."""
+        """Bool [..., n]: agents to which some quantity is worth something."""
         return (self.threshold < torch.inf) & (self.threshold < torch.as_tensor(self.cap))
 
     @cached_property
@@ -143,10 +143,10 @@ class ThresholdBids(ABC):
         return torch.where(inside, slope, 0.0)
 
     def surplus(self, price: Tensor) -> Tensor:
-        """The most utility less payment [..., n] at a price a level [..., n]; 0 for those who do not buy."""
+        """The most utility less payment [..., n] at a price per level [..., n]; 0 for those that do not buy."""
         bought = self.demand(price)
         return (self.utility(bought) - torch.where(bought > 0, price * bought, 0.0)).clamp(min=0.0)
 
     def reservation_price(self) -> Tensor:
-        """Highest price a level [..., n] at which each buys; -inf for the insolvent."""
+        """Highest price per level [..., n] at which each buys; -inf for the insolvent."""
         return self._reservation

@@ -69,8 +69,8 @@ class AscendingClock(Mechanism):
             turn = search(excess, last, first)
             price, quantity = shown(turn), asked(turn)
         status = torch.where(turn == 0, Status.SLACK, Status.CLEARED)
-        nobody = (quantity <= 0).all(-1) & (turn > 0)
-        status = torch.where(nobody, Status.INFEASIBLE, status)
+        unsold = (quantity <= 0).all(-1) & (turn > 0)
+        status = torch.where(unsold, Status.INFEASIBLE, status)
         return Clearing(quantity, price.unsqueeze(-1), status=status)
 
     def _start(self, bids: Bids, supply: Tensor, cost: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ class Chains:
     what follows is in that order.
 
     Raises:
-        InputError: an index out of range, a unit before two others, or a circle.
+        InputError: an index out of range, a unit before two others, or a cycle.
     """
 
     before: Rows
@@ -41,7 +41,7 @@ class Chains:
             raise InputError(f"unit {int(counts.argmax())} is before {counts.max()} others; it may be before one")
         if len(self.order) < n:
             loose = np.setdiff1d(np.arange(n), self.order)
-            raise InputError(f"before makes a circle of which unit {loose[0]} is part")
+            raise InputError(f"before makes a cycle of which unit {loose[0]} is part")
 
     @cached_property
     def order(self) -> Rows:
@@ -63,8 +63,8 @@ class Chains:
     def first(self) -> Rows:
         """Place [n] in `order` at which the chain of each place begins."""
         begins = self.before[self.order] == NONE
-        found: Rows = np.maximum.accumulate(np.where(begins, np.arange(len(begins)), 0))
-        return found
+        place: Rows = np.maximum.accumulate(np.where(begins, np.arange(len(begins)), 0))
+        return place
 
     @cached_property
     def last(self) -> NDArray[np.bool_]:

@@ -165,7 +165,7 @@ def _shortened(dual: Dual, price: Tensor, excess: Tensor, step: Tensor, reach: T
     pull = (excess * dual.scale * step).sum(-1)
     result, waiting = price, torch.ones_like(pull, dtype=torch.bool)
     for _ in range(_HALVINGS):
-        meets = share >= to_floor * (1 - 1e-12)  # a rounding above the floor it would bar the way for ever
+        meets = share >= to_floor * (1 - 1e-12)  # so that rounding just above the price floor does not stop the search
         moved = torch.where(meets, dual.price_floor, (price + share * step).clamp(min=dual.price_floor))
         back = -(dual.excess(dual.demand(moved)) * dual.scale * step).sum(-1)
         near = back <= _PAST * pull

@@ -1,4 +1,4 @@
-"""Kwon's latency search on chains: what their times look like is told by the costs along them."""
+"""Kwon's latency search on chains: the costs along a chain are the increments of its time."""
 
 from collections.abc import Sequence
 
@@ -18,8 +18,8 @@ def kwon_chain_search(spans: Sequence[tuple[int, int]], value: Column, cost: Col
     1. The running sum of the costs of a chain is its time curve. Chains whose curves agree as far as both go are of
        one kind (attention, FFN); of more than two kinds the nearest are taken together.
     2. Fit Kwon's model (`fit_steps`) to the mean curve of each kind, and search (`kwon_latency_search`).
-    3. The fit is not the truth. Where what was found costs more than the supply, the search gets a smaller budget,
-       by bisection, until the true cost fits. Supply that is left by a fit above the truth stays unsold.
+    3. The fit is an approximation. Where the true cost of the result exceeds the supply, the search gets a smaller
+       budget, by bisection, until it fits. Supply that is left by a fit above the true times stays unsold.
 
     Values are taken to fall along each chain, as the market ranks units: as many as the search finds are served from
     the chain's beginning.
@@ -40,20 +40,20 @@ def kwon_chain_search(spans: Sequence[tuple[int, int]], value: Column, cost: Col
     units = np.concatenate([np.arange(a, b) for a, b in spans])
     chain = np.repeat(np.arange(len(spans)), [b - a for a, b in spans])
 
-    def found(budget: float) -> Keep:
+    def searched(budget: float) -> Keep:
         keep = kwon_latency_search(value[units], kind[chain], chain, fits, budget)
         served = nothing.copy()
         for (a, _), count in zip(spans, np.bincount(chain[keep], minlength=len(spans)).tolist(), strict=True):
             served[a : a + count] = True
         return served
 
-    served = found(supply)
+    served = searched(supply)
     if cost[served].sum() <= supply:
         return served
     best, low, high = nothing, 0.0, supply
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        served = found(middle)
+        served = searched(middle)
         if cost[served].sum() > supply:
             high = middle
             continue
@@ -81,10 +81,10 @@ def kinds(curves: Sequence[Column]) -> np.ndarray:
         pairs = [(i, j) for j in range(len(groups)) for i in range(j)]
         i, j = min(pairs, key=lambda pair: distance(curves[groups[pair[0]][0]], curves[groups[pair[1]][0]]))
         groups[i] += groups.pop(j)  # i < j: the longest curve stays in front
-    found = np.zeros(len(curves), dtype=np.int64)
+    kind = np.zeros(len(curves), dtype=np.int64)
     for k, group in enumerate(groups):
-        found[group] = k
-    return found
+        kind[group] = k
+    return kind
 
 
 def distance(one: Column, other: Column) -> float:

@@ -48,7 +48,7 @@ def fit_steps(times: Column) -> StepFit:
     times = np.asarray(times, dtype=np.float64)
     if times.ndim != 1 or not len(times) or not np.isfinite(times).all() or (times < 0).any():
         raise InputError(f"times are {times.tolist()}; they must be one or more finite numbers of at least 0")
-    counts, found = np.arange(1, len(times) + 1), []
+    counts, fits = np.arange(1, len(times) + 1), []
     for threshold in range(len(times), 0, -1):
         beyond = np.maximum(counts - threshold, 0).astype(np.float64)
         base, slope = times.mean(), 0.0
@@ -59,9 +59,9 @@ def fit_steps(times: Column) -> StepFit:
             if base < 0:
                 base, slope = 0.0, float(beyond @ times / (beyond @ beyond))
         error = float(np.square(base + slope * beyond - times).sum())
-        found.append((error, StepFit(threshold, float(base), slope)))
-    least = min(error for error, _ in found)
-    return next(fit for error, fit in found if error <= least + 1e-12 * float(times @ times))
+        fits.append((error, StepFit(threshold, float(base), slope)))
+    least = min(error for error, _ in fits)
+    return next(fit for error, fit in fits if error <= least + 1e-12 * float(times @ times))
 
 
 @final
@@ -76,16 +76,16 @@ class _Kind:
 
     def tops(self) -> list[tuple[float, int, list[int]]]:
         """Sub-layers by ascending value of their `threshold` best units, with these; ties by layer."""
-        found = []
+        tops = []
         for layer in np.unique(self.layer).tolist():
             members = np.flatnonzero(self.layer == layer)
             best = members[np.argsort(-self.value[members], kind="stable")][: self.fit.threshold]
-            found.append((float(self.value[best].sum()), layer, best.tolist()))
-        return sorted(found, key=lambda top: top[:2])
+            tops.append((float(self.value[best].sum()), layer, best.tolist()))
+        return sorted(tops, key=lambda top: top[:2])
 
     def choices(self) -> list[tuple[float, Column, NDArray[np.int64], list[int]]]:
         """For each number of dropped sub-layers: cost, running value of further units, these, and the free ones."""
-        tops, found = self.tops(), []
+        tops, choices = self.tops(), []
         for dropped in range(len(tops) + 1):
             kept = tops[dropped:]
             free = [unit for _, _, best in kept for unit in best]
@@ -94,8 +94,8 @@ class _Kind:
             order = np.flatnonzero(further)
             order = order[np.argsort(-self.value[order], kind="stable")]
             running = np.append(0.0, np.cumsum(self.value[order]))
-            found.append((self.fit.base * len(kept), running, order, free))
-        return found
+            choices.append((self.fit.base * len(kept), running, order, free))
+        return choices
 
 
 def kwon_latency_search(
@@ -153,8 +153,8 @@ def _affordable(rest: Column, slope: float, most: int, budget: float) -> NDArray
     """How many units of `slope` each rest [m] of the budget pays for, at most `most`; -1 where it is overspent."""
     slack = _slack(budget)
     many = np.full(len(rest), most) if slope == 0 else np.floor((rest + slack) / slope).clip(max=most)
-    found: NDArray[np.int64] = np.where(rest >= -slack, many, -1).astype(np.int64)
-    return found
+    affordable: NDArray[np.int64] = np.where(rest >= -slack, many, -1).astype(np.int64)
+    return affordable
 
 
 def _slack(budget: float) -> float:

@@ -1,4 +1,4 @@
-"""The search of Kwon et al. 2022 for units within a budget of which every unit uses an amount of its own.
+"""The search of Kwon et al. 2022 for units within a budget, where every unit has a cost of its own.
 
 "A Fast Post-Training Pruning Framework for Transformers" (NeurIPS 2022, arXiv 2204.09656), section 4.1.
 """
@@ -22,7 +22,7 @@ class _Line:
     cost: Column
 
     @staticmethod
-    def of(units: Rows, rank: Column, values: Column, costs: Column) -> "_Line":
+    def from_units(units: Rows, rank: Column, values: Column, costs: Column) -> "_Line":
         """Descending by `rank` [m], ties by position."""
         order = units[np.argsort(-rank, kind="stable")]
         value, cost = (np.append(0.0, np.cumsum(column[order])) for column in (values, costs))
@@ -36,7 +36,7 @@ def kwon_macs_search(values: Column, costs: Column, budget: float) -> Keep:
     the cheaper one as then fit, each class by value over the whole network; the best sum of values wins. That is the
     optimum for two classes, and for three, such as a narrower last block in every layer: each number of the third is
     tried with each of the dearer. Of more classes the two most numerous ones are searched so, the others are taken in
-    the order of value per cost, each number of them tried; then whoever still fits is added in that order.
+    the order of value per cost, each number of them tried; then the units that still fit are added in that order.
 
     Ties go to the first one found; with two classes that keeps the fewest of the dearer. Units of no cost are kept,
     those worth less than 0 are not.
@@ -54,9 +54,9 @@ def kwon_macs_search(values: Column, costs: Column, budget: float) -> Keep:
     numerous = np.sort(np.lexsort((classes, -sizes))[:2])  # of these the cheaper one comes first
     first, second, others = (trading[of == numerous[0]], trading[of == numerous[-1]], trading[~np.isin(of, numerous)])
     second = second[: len(second) if len(numerous) == 2 else 0]
-    cheap = _Line.of(first, values[first], values, costs)
-    dear = _Line.of(second, values[second], values, costs)
-    rest = _Line.of(others, values[others] / costs[others], values, costs)
+    cheap = _Line.from_units(first, values[first], values, costs)
+    dear = _Line.from_units(second, values[second], values, costs)
+    rest = _Line.from_units(others, values[others] / costs[others], values, costs)
     outer, inner = sorted((rest, dear), key=lambda line: len(line.order))
     best, chosen = -1.0, (0, 0, 0)
     for some in range(int((outer.cost <= budget).sum())):

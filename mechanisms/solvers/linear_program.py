@@ -59,7 +59,7 @@ class Program:
 
     @cached_property
     def scarce(self) -> NDArray[np.bool_]:
-        """Which resources [K] not everybody could have."""
+        """Resources [K] of which all units together would use more than the supply."""
         scarce: NDArray[np.bool_] = self.cost.sum(0) > self.supply
         return scarce
 
@@ -82,16 +82,16 @@ class Program:
         left, right = self._rows
         high = np.where(self.blocked, 0.0, high)
         price = np.zeros(len(self.supply))
-        if not len(right):  # everybody can have all: no solver needed
+        if not len(right):  # all units can be served whole: no solver needed
             return np.where(self.value >= 0, high, low), price
-        found = _solve(-self.value / self.money, left, right, np.stack([low, high], -1))
-        if found.status != 0:
-            raise WalrasError(f"the linear program of {len(self.value)} bids was not solved: {found.message}")
-        price[self.scarce] = np.maximum(-found.ineqlin.marginals[: int(self.scarce.sum())], 0)
-        return np.clip(found.x, low, high), price * self.money / self.scale
+        solution = _solve(-self.value / self.money, left, right, np.stack([low, high], -1))
+        if solution.status != 0:
+            raise WalrasError(f"the linear program of {len(self.value)} bids was not solved: {solution.message}")
+        price[self.scarce] = np.maximum(-solution.ineqlin.marginals[: int(self.scarce.sum())], 0)
+        return np.clip(solution.x, low, high), price * self.money / self.scale
 
     def lowest_prices(self, fraction: Column, price: Column) -> Column:
-        """Of all prices [K] at which `fraction` is best for everybody, those at which all resources cost least.
+        """Of all prices [K] at which `fraction` is best for every unit, those at which all resources cost least.
 
         Multipliers are not unique where the supply is used up without a fractional unit. At prices p, a chain of
         which the first j units are served, with positive weight, must earn there at least as much as at any other
@@ -105,11 +105,11 @@ class Program:
         left, right = self._best_lengths(fraction)
         keep = np.abs(left[:, binding]).max(-1) > 0
         total = self.cost.sum(0) / self.scale
-        found = _solve(total[binding], left[keep][:, binding], right[keep], (0, None))
-        if found.status != 0:
+        solution = _solve(total[binding], left[keep][:, binding], right[keep], (0, None))
+        if solution.status != 0:
             return price
         lowest = np.zeros(len(price))
-        lowest[binding] = np.maximum(found.x, 0) * self.money / self.scale[binding]
+        lowest[binding] = np.maximum(solution.x, 0) * self.money / self.scale[binding]
         return lowest
 
     def _best_lengths(self, fraction: Column) -> tuple[Column, Column]:

@@ -17,7 +17,7 @@ from walras.mechanisms.traits import CONCAVE, INDIVISIBLE
 class Ranking:
     """One resource's agents by reservation price per cost, descending; ties by position.
 
-    supply [..., 1], cost [..., n, 1]. Prices here are [...], one a market; a prefix is a count [...] of agents.
+    supply [..., 1], cost [..., n, 1]. Prices here are [...], one per market; a prefix is a count [...] of agents.
     """
 
     bids: Bids

@@ -19,7 +19,7 @@ _WITHIN = 2.0**-36  # share of the inner price; what is left of the supply is de
 @final
 @dataclass(frozen=True)
 class Served:
-    """Who is served, bool [..., n], with how much [..., n], and the sum of what that is worth to them [...]."""
+    """The agents served, bool [..., n], their quantities [..., n], and the sum of their utilities [...]."""
 
     members: Tensor
     quantity: Tensor
@@ -41,18 +41,18 @@ def ration(ranking: Ranking, count: Tensor, price: Tensor) -> Served:
     2. Longer prefixes of the ranking, served likewise, while each further agent makes welfare rise: with one common
        shape of utility welfare is concave in their number and the longest such prefix the optimum, mostly that or one
        agent more. Found by steps of one, one, two, four, and so on, then by halving them.
-    3. Of the 16 agents next in the ranking and the 16 members that are last in it, the one that comes, the one that
-       goes, or the exchange with which welfare is highest, again while it rises. This matters where shapes differ and
+    3. Of the 16 agents next in the ranking and the 16 members that are last in it, the entry, the exit or the
+       exchange with which welfare is highest, again while it rises. This matters where shapes differ and
        agents are few, and is left out where all are alike or very many. Of up to 8 agents all sets are tried.
     """
     members = ranking.members(count)
     quantity = ranking.demand(price, members)
-    found = Served(members, quantity, _welfare(ranking, quantity))
+    served = Served(members, quantity, _welfare(ranking, quantity))
     refilled = exhausting(ranking, members, price)
-    found, _ = found.or_better(refilled)
+    served, _ = served.or_better(refilled)
     prefix = _longest(ranking, count, refilled, price)
-    found, _ = found.or_better(prefix)
-    return found if ALIKE in ranking.bids.traits else _exchanged(ranking, found, price)
+    served, _ = served.or_better(prefix)
+    return served if ALIKE in ranking.bids.traits else _exchanged(ranking, served, price)
 
 
 def exhausting(ranking: Ranking, members: Tensor, guess: Tensor) -> Served:
@@ -105,34 +105,34 @@ def _longest(ranking: Ranking, count: Tensor, prefix: Served, price: Tensor) -> 
             torch.where(row, with_last.quantity, best.quantity),
             torch.where(better, with_last.welfare, best.welfare),
         )
-        found = fails <= ranking.eligible  # the step grows until a number is found that fails; then it is halved
-        step = torch.where(found, (fails - rises) // 2, rises - count).clamp(min=1)
+        bounded = fails <= ranking.eligible  # the step grows until a number fails; then it is halved
+        step = torch.where(bounded, (fails - rises) // 2, rises - count).clamp(min=1)
         going = rises + 1 < fails
     return best
 
 
-def _exchanged(ranking: Ranking, found: Served, price: Tensor) -> Served:
+def _exchanged(ranking: Ranking, served: Served, price: Tensor) -> Served:
     """Step 3 of `ration`."""
     agents = ranking.unit.shape[-1]
     reach = min(_REACH, agents, int((_MOST_NUMBERS / max(ranking.unit.numel(), 1)) ** 0.5))
     eligible = ranking.unit >= ranking.threshold(ranking.eligible - 1).unsqueeze(-1)
     better = eligible.any(-1)
     while reach > 1 and better.any():
-        comes = _one_each(torch.where(eligible & ~found.members, ranking.unit, -torch.inf), reach)
-        leaves = _one_each(torch.where(found.members, -ranking.unit, -torch.inf), reach)
-        tried = ((found.members | comes.unsqueeze(1)) & ~leaves).flatten(0, 1)
+        comes = _one_each(torch.where(eligible & ~served.members, ranking.unit, -torch.inf), reach)
+        leaves = _one_each(torch.where(served.members, -ranking.unit, -torch.inf), reach)
+        tried = ((served.members | comes.unsqueeze(1)) & ~leaves).flatten(0, 1)
         if agents <= _FEW:
             tried = torch.cat([tried, _subsets(eligible)])
         best = exhausting(ranking, tried, price)
         first = best.welfare.argmax(0, keepdim=True)
         row = first.unsqueeze(-1).expand(1, *first.shape[1:], agents)
         members, quantity = best.members.gather(0, row)[0], best.quantity.gather(0, row)[0]
-        found, better = found.or_better(Served(members, quantity, best.welfare.gather(0, first)[0]))
-    return found
+        served, better = served.or_better(Served(members, quantity, best.welfare.gather(0, first)[0]))
+    return served
 
 
 def _one_each(rank: Tensor, reach: int) -> Tensor:
-    """Bool [reach + 1, ..., n]: nobody, and each of the `reach` agents with the highest rank above -inf."""
+    """Bool [reach + 1, ..., n]: no agent, and each of the `reach` agents with the highest rank above -inf."""
     highest = rank.sort(dim=-1, descending=True, stable=True)
     one = torch.nn.functional.one_hot(highest.indices[..., :reach], rank.shape[-1]).bool()
     one = one & (highest.values[..., :reach] > -torch.inf).unsqueeze(-1)

@@ -30,7 +30,7 @@ class Rounding:
     price: Column
 
     def best(self, fraction: Column) -> Served:
-        """The best of rounding `fraction` [n] and, where there are chains, of what diving from it comes by."""
+        """The best of rounding `fraction` [n] and, where there are chains, of what diving from it finds."""
         rounded = self.fill(self.down(fraction))
         if self.program.chains.single or not _fractional(fraction).any():
             return rounded
@@ -116,7 +116,7 @@ class Rounding:
         p, order = self.program, self.program.chains.order
         split = _fractional(fraction)[order]
         top = fraction[order][split].max()
-        inside = fraction[order] >= top - WHOLE  # the run, and whoever is before it
+        inside = fraction[order] >= top - WHOLE  # the run, and the units before it
         chain = p.chains.first == p.chains.first[np.flatnonzero(split & inside)[0]]
         end = int(np.flatnonzero(chain & inside)[-1])
         raised, lowered = low.copy(), high.copy()

@@ -17,7 +17,7 @@ _FEW = 10  # bids of which all sets are tried, which takes less time than to cal
 
 
 def exact_winners(value: Column, cost: Column, supply: Column) -> Mask:
-    """Bool [n]: who wins where the sum of values is largest; few bids by trying all sets, else by scipy's milp (HiGHS).
+    """Bool [n]: the winners that have the largest sum of values; few bids by trying all sets, else by milp (HiGHS).
 
     The solver lets constraints slip by a millionth; a choice that does so is forbidden by a cover inequality (no more
     than all but one of it may win), and the solver asked again.
@@ -43,13 +43,13 @@ def exact_winners(value: Column, cost: Column, supply: Column) -> Mask:
     rows, right = [*(use / most).T], [*(supply[scarce] / most)]
     while True:
         solver: Any = milp
-        found = solver(
+        solution = solver(
             -worth, integrality=np.ones(len(able)), bounds=Bounds(0, 1), options={"mip_rel_gap": 0.0},
             constraints=LinearConstraint(np.array(rows), ub=np.array(right)),
         )  # fmt: skip
-        if not found.success:
-            raise WalrasError(f"the best of {len(able)} bids were not found: {found.message}")
-        chosen = found.x > 0.5
+        if not solution.success:
+            raise WalrasError(f"the best of {len(able)} bids were not found: {solution.message}")
+        chosen = solution.x > 0.5
         if (use[chosen].sum(0) <= supply[scarce]).all():
             wins[able[chosen]] = True
             return wins
@@ -57,13 +57,13 @@ def exact_winners(value: Column, cost: Column, supply: Column) -> Mask:
 
 
 def clarke_payments(value: Column, cost: Column, supply: Column) -> tuple[Mask, Column]:
-    """Exact winners, and what each takes from the others: the best they could do without it, less what they do with it.
+    """Exact winners, and what each costs the others: their best sum of values without it, less their sum with it.
 
     One solution for the market, and one without each winner.
     """
     wins, payment = exact_winners(value, cost, supply), np.zeros(len(value))
     if (cost[value > 0].sum(0) <= supply).all():
-        return wins, payment  # nobody is in another's way
+        return wins, payment  # no bid keeps another out
     for i in np.flatnonzero(wins):
         others = np.where(np.arange(len(value)) == i, 0.0, value)
         without = others[exact_winners(others, cost, supply)].sum()
@@ -75,7 +75,7 @@ def critical_payments(value: Column, cost: Column, supply: Column) -> tuple[Mask
     """Greedy winners, and the lowest bid with which each would still have won.
 
     1. Rank bids above 0 by value per size, where size adds up what share of each supply is asked for; ties by position.
-       Whoever fits into what is left wins.
+       A bid that fits into what is left wins.
     2. Without winner i, the same walk goes on behind its place; the first bid after whose turn i would no longer fit
        sets what i must beat. Where there is none i pays nothing.
 
@@ -88,7 +88,7 @@ def critical_payments(value: Column, cost: Column, supply: Column) -> tuple[Mask
     order = np.argsort(-np.where(value > 0, rate, -np.inf), kind="stable")[: int((value > 0).sum())]
     wins, payment = np.zeros(len(value), dtype=bool), np.zeros(len(value))
     left = supply.copy()
-    waiting: NDArray[np.int64] = np.zeros(0, dtype=np.int64)  # winners that nobody yet would have kept out
+    waiting: NDArray[np.int64] = np.zeros(0, dtype=np.int64)  # winners that no bid so far would have kept out
     room = np.zeros((0, len(supply)))  # what is left without each of them
     for i in order:
         comes = (cost[i] <= room).all(-1)

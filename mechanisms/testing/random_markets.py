@@ -1,4 +1,4 @@
-"""Random markets of every population, with which rules are tried out."""
+"""Random markets of every population, on which rules are tested."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -54,10 +54,10 @@ class Market:
         """The population of this market."""
         return self.population(self.scores, money)
 
-    def close(self, found: Tensor, expected: Tensor) -> bool:
+    def close(self, given: Tensor, expected: Tensor) -> bool:
         """Whether two outcomes agree up to the rounding of their dtype."""
         tolerance = TOLERANCE[self.scores.dtype]
-        return torch.allclose(found, expected, rtol=tolerance, atol=tolerance)
+        return torch.allclose(given, expected, rtol=tolerance, atol=tolerance)
 
 
 def markets(mechanism: Mechanism, seed: int, instances: int) -> Iterator[Market]:

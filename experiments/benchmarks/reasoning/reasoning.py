@@ -25,7 +25,7 @@ from walras.errors import WalrasError
 from walras.experiments.benchmarks.reasoning import plots
 from walras.experiments.benchmarks.reasoning.traces import SETS, greedy, tokenizer
 from walras.experiments.cli.screen import fail, output, progress_bar
-from walras.experiments.queries.predictors import Problem, Ridge, evaluate, threshold_label
+from walras.experiments.queries.predictors import FittedRidge, Problem, Ridge, evaluate, threshold_label
 from walras.experiments.store.run_folder import write_whole
 from walras.market.queries import (
     Allocation,
@@ -113,14 +113,14 @@ def main(
     output().print(shown.round(3).to_string())
 
 
-def train(problems: list[Problem]) -> tuple[Ridge, float, dict[str, Any]]:
+def train(problems: list[Problem]) -> tuple[FittedRidge, float, dict[str, Any]]:
     """The predictor, the fixed headroom, and the predictor's figures on the held-out fifth.
 
     Fixed headroom: what four fifths of the held-out solved problems needed beyond their prediction, 1 at least.
     """
     threshold, order = _labels(problems), np.random.default_rng(0).permutation(len(problems))
     held, kept = order[: len(order) // 5], order[len(order) // 5 :]
-    predictor = Ridge.fit([problems[i].text for i in kept], threshold[kept], CAP)
+    predictor = Ridge().fit([problems[i].text for i in kept], threshold[kept], CAP)
     predicted = predictor.predict([problems[i].text for i in held])
     beyond = (threshold[held] - predicted.threshold)[np.isfinite(threshold[held])]
     return (
@@ -230,7 +230,7 @@ def _noisy(stream: Stream, sigma: float) -> Stream:
     return replace(stream, threshold=known, chance=np.ones(len(known)))
 
 
-def _pool(problems: Mapping[str, list[Problem]], sets: tuple[str, ...], predictor: Ridge, level: int) -> Stream:
+def _pool(problems: Mapping[str, list[Problem]], sets: tuple[str, ...], predictor: FittedRidge, level: int) -> Stream:
     rows = [p for name in sets for p in problems[name]]
     told = predictor.predict([p.text for p in rows])
     return Stream(told.threshold, told.chance, _labels(rows), np.full(len(rows), level))

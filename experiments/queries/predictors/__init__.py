@@ -4,15 +4,19 @@ A new predictor is one file with one class, and one entry in `PREDICTORS`.
 """
 
 from walras.experiments.queries.predictors.encoder import Encoder
+from walras.experiments.queries.predictors.evaluation import Fit, evaluate
 from walras.experiments.queries.predictors.files import load_predictor, save_predictor
 from walras.experiments.queries.predictors.labels import Problem, read_problems, threshold_label
-from walras.experiments.queries.predictors.predictor import PREDICTORS, Fit, Prediction, Predictor, evaluate
-from walras.experiments.queries.predictors.ridge import Ridge
+from walras.experiments.queries.predictors.predictor import FittedPredictor, Prediction, Predictor
+from walras.experiments.queries.predictors.registered import PREDICTORS
+from walras.experiments.queries.predictors.ridge import FittedRidge, Ridge
 
 __all__ = [
     "PREDICTORS",
     "Encoder",
     "Fit",
+    "FittedPredictor",
+    "FittedRidge",
     "Prediction",
     "Predictor",
     "Problem",

@@ -8,27 +8,32 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from walras.errors import InputError, UnknownNameError
-from walras.experiments.queries.predictors.predictor import PREDICTORS, Fit, Predictor
-from walras.experiments.store.run_folder import write_whole
+from walras.errors import InputError
+from walras.experiments.queries.predictors.evaluation import Fit
+from walras.experiments.queries.predictors.predictor import FittedPredictor
+from walras.experiments.queries.predictors.registered import PREDICTORS
+from walras.experiments.store.whole_file import whole_file
 
 FORMAT = 1
 
 
-def save_predictor(predictor: Predictor, folder: Path, fit: Fit | None = None) -> None:
+def save_predictor(predictor: FittedPredictor, folder: Path, fit: Fit | None = None) -> None:
     """Write `predictor.safetensors`, then `predictor.json`, each whole; `fit` is kept beside the settings."""
     tensors, settings = predictor.state()
-    write_whole(folder / "predictor.safetensors", save(tensors))
+    folder.mkdir(parents=True, exist_ok=True)
+    with whole_file(folder / "predictor.safetensors") as partial:
+        partial.write_bytes(save(tensors))
     content = {
         "format": FORMAT,
         "predictor": predictor.name,
         "settings": settings,
         "held_out": None if fit is None else asdict(fit),
     }
-    write_whole(folder / "predictor.json", json.dumps(content, indent=2) + "\n")
+    with whole_file(folder / "predictor.json") as partial:
+        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def load_predictor(folder: Path) -> Predictor:
+def load_predictor(folder: Path) -> FittedPredictor:
     """The predictor of a folder.
 
     Raises:
@@ -38,11 +43,9 @@ def load_predictor(folder: Path) -> Predictor:
         content: Any = json.loads((folder / "predictor.json").read_text(encoding="utf-8"))
         if content["format"] != FORMAT:
             raise InputError(f"predictor {str(folder)!r} has format {content['format']}; this version reads {FORMAT}")
-        if content["predictor"] not in PREDICTORS:
-            raise UnknownNameError("predictor", str(content["predictor"]), PREDICTORS)
-        return PREDICTORS[content["predictor"]].restore(
-            load_file(folder / "predictor.safetensors"), content["settings"]
-        )
+        entry = PREDICTORS[str(content["predictor"])]
+        predictor: FittedPredictor = entry.restore(load_file(folder / "predictor.safetensors"), content["settings"])
+        return predictor
     except InputError:
         raise
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:

@@ -44,10 +44,10 @@ def read_problems(path: Path) -> list[Problem]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise InputError(f"cannot read traces {str(path)!r}: {error}") from error
-    found = [_problem(number, line) for number, line in enumerate(lines, 1) if line.strip()]
-    if not found:
+    problems = [_problem(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    if not problems:
         raise InputError(f"{str(path)!r} holds no problem")
-    return found
+    return problems
 
 
 def _problem(number: int, line: str) -> Problem:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar, final
 from zlib import crc32
@@ -10,7 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from walras.experiments.queries.predictors.predictor import Column, Prediction, Predictor, prediction, targets
+from walras.errors import InputError
+from walras.experiments.queries.predictors.predictor import (
+    Column,
+    FittedPredictor,
+    Prediction,
+    Predictor,
+    Tell,
+    prediction,
+    targets,
+)
 
 _TOKEN = re.compile(r"\\[a-zA-Z]+|\w+|[^\w\s]")
 _RIDGES = tuple(10.0**k for k in range(-1, 4))
@@ -19,35 +29,57 @@ _SHAPE = 8  # features of length
 
 
 @final
+@dataclass(frozen=True)
 class Ridge(Predictor):
-    """log(1 + threshold), and the chance of an answer, are linear in hashed word counts and in the text's length.
+    """Tokens and chances are linear in hashed word counts and in the text's length, fitted by ridge regression.
 
     1. A text's words and pairs of words are hashed (crc32) into `size` counts, of which log(1 + count) is taken and
        the vector scaled to length 1; to them come the logarithms of its characters, words, digits, LaTeX commands,
        line breaks and other marks.
-    2. Columns are centred, features of length scaled to unit variance; for each of the two, the ridge with the least
-       error in five-fold cross-validation on the training problems is taken. Solved in float64.
+    2. Columns are centred, features of length scaled to unit variance. One regression is of log(1 + threshold), the
+       other of the chance; for each the ridge with the least error in five-fold cross-validation on the training
+       problems is taken. Solved in float64.
     """
 
+    size: int = 2048
     name: ClassVar[str] = "ridge"
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise InputError(f"size is {self.size}; it must be a number of counts, 1 or more")
+
+    def fit(
+        self, texts: Sequence[str], threshold: Column, cap: float, tell: Tell = lambda done, steps: None
+    ) -> "FittedRidge":
+        """Both steps of the class."""
+        (y, solved), x = targets(threshold, cap), features(texts, self.size)
+        mean, scale = x.mean(0), np.ones(x.shape[1])
+        scale[-_SHAPE:] = x[:, -_SHAPE:].std(0) + 1e-9
+        x = (x - mean) / scale
+        fits = [_fitted(x[solved], y), _fitted(x, solved.astype(np.float64))]
+        weight, bias = np.stack([w for w, _ in fits]), np.array([b for _, b in fits])
+        tell(1, 1)
+        columns = {"mean": mean, "scale": scale, "weight": weight, "bias": bias}
+        tensors = {name: torch.from_numpy(np.ascontiguousarray(column)) for name, column in columns.items()}
+        return FittedRidge(tensors, cap)
+
+    @staticmethod
+    def restore(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> "FittedRidge":
+        """As the interface says."""
+        return FittedRidge(tensors, float(settings["cap"]))
+
+
+@final
+class FittedRidge(FittedPredictor):
+    """Weights, biases and scales of a `Ridge` that was fitted."""
+
+    name: ClassVar[str] = Ridge.name
 
     def __init__(self, tensors: Mapping[str, Tensor], cap: float) -> None:
         self.tensors, self.cap = dict(tensors), float(cap)
         self._mean, self._scale, self._weight, self._bias = (
             tensors[name].numpy().astype(np.float64) for name in ("mean", "scale", "weight", "bias")
         )
-
-    @classmethod
-    def fit(cls, texts: Sequence[str], threshold: Column, cap: float, **settings: Any) -> "Ridge":
-        """Both steps of the class; `size` counts (2048)."""
-        (y, solved), x = targets(threshold, cap), features(texts, int(settings.get("size", 2048)))
-        mean, scale = x.mean(0), np.ones(x.shape[1])
-        scale[-_SHAPE:] = x[:, -_SHAPE:].std(0) + 1e-9
-        x = (x - mean) / scale
-        fits = [_fitted(x[solved], y), _fitted(x, solved.astype(np.float64))]
-        weight, bias = np.stack([w for w, _ in fits]), np.array([b for _, b in fits])
-        columns = {"mean": mean, "scale": scale, "weight": weight, "bias": bias}
-        return cls({name: torch.from_numpy(np.ascontiguousarray(column)) for name, column in columns.items()}, cap)
 
     def predict(self, texts: Sequence[str]) -> Prediction:
         """As the interface says."""
@@ -59,16 +91,11 @@ class Ridge(Predictor):
         """As the interface says."""
         return self.tensors, {"cap": self.cap}
 
-    @classmethod
-    def restore(cls, tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> "Ridge":
-        """As the interface says."""
-        return cls(tensors, float(settings["cap"]))
-
 
 def features(texts: Sequence[str], size: int) -> Column:
     """Step 1 of `Ridge`: [n, size + 8]."""
-    found = np.zeros((len(texts), size + _SHAPE))
-    for row, text in zip(found, texts, strict=True):
+    counted = np.zeros((len(texts), size + _SHAPE))
+    for row, text in zip(counted, texts, strict=True):
         words = _TOKEN.findall(text.lower())
         for gram in (*words, *(f"{a} {b}" for a, b in pairwise(words))):
             row[crc32(gram.encode()) % size] += 1
@@ -78,7 +105,7 @@ def features(texts: Sequence[str], size: int) -> Column:
         counts = (len(text), len(words), len(numbers), text.count("\\"), text.count("\n"), text.count("="),
                   text.count("?"), sum(len(w) for w in numbers))  # fmt: skip
         row[size:] = np.log1p(counts)
-    return found
+    return counted
 
 
 def _fitted(x: Column, y: Column) -> tuple[Column, float]:
@@ -93,8 +120,7 @@ def _solve(x: Column, y: Column, ridge: float) -> Column:
     """Weights; by the smaller of the two systems."""
     n, d = x.shape
     if n < d:
-        found: Column = x.T @ np.linalg.solve(x @ x.T + ridge * np.eye(n), y)
-        return found
+        return np.asarray(x.T @ np.linalg.solve(x @ x.T + ridge * np.eye(n), y))
     return np.asarray(np.linalg.solve(x.T @ x + ridge * np.eye(d), x.T @ y))
 
 

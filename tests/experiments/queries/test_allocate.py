@@ -49,10 +49,32 @@ def test_every_format(walras: Walras, write: Any, tmp_path: Path, source: str, o
     assert {"unspent", "duality_gap", "funded"} <= set(summary)
 
 
+def test_parameters_behind_the_name(walras: Walras, write: Any, tmp_path: Path) -> None:
+    queries, grants = write("q.jsonl", RECORDS), tmp_path / "g.csv"
+    for options in (("--allocator", "posted:price=0.002"), ("--allocator", "POSTED", "--price", 0.002)):
+        answer = walras("allocate", queries, "--budget", 40_000, *options, "--out", grants, "--json")
+        assert json.loads(answer.out)["price"] == 0.002
+
+
+def test_an_allocator_of_the_users_own(walras: Walras, write: Any, tmp_path: Path) -> None:
+    own, queries = tmp_path / "own.py", write("q.jsonl", RECORDS)
+    own.write_text(
+        "from walras.market.queries import Allocator\nclass Mine(Allocator):\n    name = 'mine'\n"
+        "    def grant(self, queries, bids, budget):\n        return 0 * queries.threshold + 1.0, None\n"
+    )
+    found = walras(
+        "allocate", queries, "--budget", 400, "--allocator", f"{own}:Mine", "--out", tmp_path / "g.csv", "--json"
+    )
+    assert json.loads(found.out)["spent"] == 200
+    own.write_text(own.read_text().replace("return 0", "return 1 / 0"))
+    error = walras("allocate", queries, "--budget", 400, "--allocator", f"{own}:Mine").error
+    assert error == f"allocator Mine failed ({own}, line 5): ZeroDivisionError: division by zero"
+
+
 def test_own_columns_and_every_rule(walras: Walras, write: Any, tmp_path: Path) -> None:
     records = [{"id": i, "threshold": 100.0 + i, "weight": 1 + i % 3, "cap": 150 + 40 * (i % 2)} for i in range(30)]
     queries = write("q.jsonl", records)
-    for name in sorted(set(ALLOCATORS) - {"oracle", "exact"}):
+    for name in sorted(set(ALLOCATORS) - {"exact"}):
         price = ("--price", 0.002) if name == "posted" else ()
         answer = walras("allocate", queries, "--budget", 2500, "--allocator", name, "--out", tmp_path / "g.csv", *price)
         assert answer.code == 0, answer.err
@@ -117,6 +139,8 @@ def test_nobody_funded_and_nobody_there(walras: Walras, write: Any, tmp_path: Pa
         (("q.csv", "--budget", 5, "--allocator", "clera"), "Did you mean 'clear'?"),
         (("q.csv", "--budget", 5, "--allocator", "posted"), "needs a price"),
         (("q.csv", "--budget", 5, "--price", 1), "takes no price"),
+        (("q.csv", "--budget", 5, "--allocator", "oracle"), "unknown allocator 'oracle'"),
+        (("q.csv", "--budget", 5, "--allocator", "posted:price=x"), "price of allocator posted is 'x'"),
         (("q.csv", "--budget", 5, "--utility", "surg"), "Did you mean 'surge'?"),
         (("q.csv", "--budget", 5, "--on-bad", "ignore"), "unknown --on-bad"),
         (("q.csv", "--budget", 5, "--out", "q.csv"), "is the file of the queries"),

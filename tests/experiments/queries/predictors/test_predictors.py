@@ -10,6 +10,7 @@ import pytest
 
 from walras.errors import InputError
 from walras.experiments.queries.predictors import (
+    PREDICTORS,
     Encoder,
     Prediction,
     Problem,
@@ -65,12 +66,12 @@ def test_figures_by_hand() -> None:
 
 def test_ridge_learns_what_words_tell() -> None:
     texts, threshold = corpus(400)
-    found = Ridge.fit(texts[:300], threshold[:300], 2048.0)
+    found = Ridge().fit(texts[:300], threshold[:300], 2048.0)
     fit = evaluate(found.predict(texts[300:]), threshold[300:])
     assert fit.r2 > 0.85
     assert fit.spearman > 0.9
     assert fit.brier < 0.3 * fit.brier_constant
-    again = Ridge.fit(texts[:300], threshold[:300], 2048.0).predict(texts[300:])
+    again = Ridge().fit(texts[:300], threshold[:300], 2048.0).predict(texts[300:])
     assert (again.threshold == found.predict(texts[300:]).threshold).all()
     assert found.predict([]).threshold.shape == (0,)
     assert found.predict([""]).threshold.item() <= 2048
@@ -85,10 +86,8 @@ def test_features_do_not_depend_on_the_process() -> None:
 def test_encoder_learns_and_reloads(models: Path, tmp_path: Path) -> None:
     texts, threshold = corpus(96)
     told: list[int] = []
-    found = Encoder.fit(
-        texts, threshold, 2048.0, model=str(models / "bert"), epochs=10, rate=3e-3, device="cpu",
-        tell=lambda step, steps: told.append(steps),
-    )  # fmt: skip
+    encoder = Encoder(model=str(models / "bert"), epochs=10, rate=3e-3, device="cpu")
+    found = encoder.fit(texts, threshold, 2048.0, lambda step, steps: told.append(steps))
     assert told == [60] * 60
     fit = evaluate(found.predict(texts), threshold)
     assert fit.r2 > 0.5  # of the problems that it was trained on
@@ -144,20 +143,36 @@ def test_bad_traces(tmp_path: Path, line: str, message: str) -> None:
         read_problems(tmp_path / "t.jsonl")
 
 
+def test_predictors_take_parameters_by_name() -> None:
+    assert PREDICTORS.make("RIDGE:size=64") == Ridge(size=64)
+    assert PREDICTORS.make("encoder:epochs=2,rate=1e-4", seed=5, model=None) == Encoder(epochs=2, rate=1e-4, seed=5)
+    texts, threshold = corpus(60)
+    assert Ridge(size=64).fit(texts, threshold, 100.0).state()[0]["mean"].shape == (72,)
+    for spec, message in (
+        ("ridge:size=0", "size is 0"),
+        ("encoder:epochs=0", "epochs is 0"),
+        ("encoder:rate=0", "rate"),
+    ):
+        with pytest.raises(InputError, match=message):
+            PREDICTORS.make(spec)
+    for entry in PREDICTORS.describe():
+        assert len(entry.about.split()) > 8
+
+
 def test_bad_folders_and_options(walras: Walras, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no sound predictor"):
         load_predictor(tmp_path)
     texts, threshold = corpus(40)
-    save_predictor(Ridge.fit(texts, threshold, 100.0), tmp_path / "p")
+    save_predictor(Ridge().fit(texts, threshold, 100.0), tmp_path / "p")
     content = json.loads((tmp_path / "p" / "predictor.json").read_text())
     for change, message in (({"format": 9}, "has format 9"), ({"predictor": "rigde"}, "Did you mean 'ridge'")):
         (tmp_path / "p" / "predictor.json").write_text(json.dumps({**content, **change}))
         with pytest.raises(InputError, match=message):
             load_predictor(tmp_path / "p")
     with pytest.raises(InputError, match="cap is 0"):
-        Ridge.fit(texts, threshold, 0.0)
+        Ridge().fit(texts, threshold, 0.0)
     with pytest.raises(InputError, match="valid: 10 or more"):
-        Ridge.fit(texts[:9], threshold[:9], 100.0)
+        Ridge().fit(texts[:9], threshold[:9], 100.0)
     few = traces(tmp_path / "few.jsonl", 12)
     assert "valid: 20 or more" in walras("learn", few, "--out", tmp_path / "n").error
     assert "Did you mean 'encoder'" in walras("learn", few, "--out", tmp_path / "n", "--predictor", "encoders").error
