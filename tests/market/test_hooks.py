@@ -16,8 +16,12 @@ EVENTS = ["play", "open", "opened", "value", "valued", "bid", "reported", "clear
 def test_every_phase_has_an_event_before_and_after_it(floor: Any) -> None:
     market: ComputeMarket = floor.market(Magnitude(), budgets=[0.8, 0.5])
     heard: list[tuple[str, int, int]] = []
+
+    def listen(event: str) -> None:
+        market.on(event, lambda m, turn: heard.append((event, turn.number, m.round)))
+
     for event in (*EVENTS, "played"):
-        market.on(event, lambda m, turn, event=event: heard.append((event, turn.number, m.round)))
+        listen(event)
     market.step()
     assert [event for event, _, _ in heard] == [*EVENTS, "played"]
     assert {number for _, number, _ in heard} == {1}
@@ -29,8 +33,12 @@ def test_every_phase_has_an_event_before_and_after_it(floor: Any) -> None:
 def test_extra_phases_have_events(floor: Any) -> None:
     market: ComputeMarket = floor.market(Fisher(), phases=[SublayerSessions(), SwapRefinement(), Probes(2)])
     heard: list[str] = []
+
+    def listen(event: str) -> None:
+        market.on(event, lambda m, turn: heard.append(event))
+
     for event in ("open", "opened", "cleared", "swap", "swapped", "probe", "probed", "settle"):
-        market.on(event, lambda m, turn, event=event: heard.append(event))
+        listen(event)
     market.step()
     assert heard == ["open", "opened", "cleared", "swap", "swapped", "probe", "probed", "settle"]
 
@@ -38,8 +46,12 @@ def test_extra_phases_have_events(floor: Any) -> None:
 def test_hooks_see_the_round_as_it_is_by_then(floor: Any) -> None:
     market: ComputeMarket = floor.market(Fisher(), budgets=[0.5, 0.4])
     seen: dict[str, Turn] = {}
+
+    def keep(event: str) -> None:
+        market.on(event, lambda m, turn: seen.__setitem__(event, turn))
+
     for event in ("play", "valued", "reported", "cleared"):
-        market.on(event, lambda m, turn, event=event: seen.__setitem__(event, turn))
+        keep(event)
     market.step()
     assert not seen["play"].value.any()
     assert np.array_equal(seen["valued"].value, market.ledger.value)

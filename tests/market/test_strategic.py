@@ -62,8 +62,8 @@ def broken(*_: Any) -> None:
 
 def test_where_bids_are_paid_learners_come_to_pay_less_than_the_truthful(floor: Any) -> None:
     def paid(strategy: Strategy) -> float:
-        market = floor.market(floor.rising(), PayAsBidAuction(), [0.5] * 60, strategy=strategy, reentry=True)
-        for _ in range(60):
+        market = floor.market(floor.rising(), PayAsBidAuction(), [0.5] * 40, strategy=strategy, reentry=True)
+        for _ in market.remaining():
             market.step()
         return float(np.mean([r.revenue for r in market.rounds[-10:]]))
 

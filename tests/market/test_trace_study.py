@@ -68,3 +68,12 @@ def test_lorenz_curves_by_hand() -> None:
     assert compute["gini"].iloc[0] == pytest.approx(0.5)
     indebted = replace(THREE, trace=THREE.trace.assign(wealth=THREE.trace["wealth"] - 1))
     assert indebted.lorenz.groupby("of").get_group("wealth")["held"].tolist() == pytest.approx([0, 0, 1 / 6, 1])
+
+
+def test_rounds_count_units_of_every_kind() -> None:
+    found = THREE.rounds
+    assert found.columns.tolist() == ["round", "price", "used", "heads", "welfare", "revenue"]
+    assert found["heads"].tolist() == [3, 2, 2]
+    kinds = ["head", "ffn", "expert"] * 3
+    several = replace(THREE, trace=THREE.trace.assign(kind=pd.Categorical(kinds)))
+    assert several.rounds[["heads", "ffn", "experts"]].values.tolist() == [[1, 1, 1], [0, 1, 1], [1, 0, 1]]

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from walras.agents import Calibration, Fisher
+from walras.agents import Calibration, Fisher, Magnitude
 from walras.errors import InputError
-from walras.market import RepairWeights, Session, SublayerSessions, SwapRefinement
-from walras.models import Site
+from walras.market import Disable, RepairWeights, Session, SublayerSessions, SwapRefinement
+from walras.models import Site, inventory, macs
 from walras.models.repair.least_squares import LeastSquares
 from walras.models.repair.repair import ModelPair, PrunedSublayer, Repair
 
@@ -146,3 +146,36 @@ def test_swaps_leave_every_sub_layer_its_number(floor: Any) -> None:
         assert float(plain.gates[site.units].sum()) == float(swapped.gates[site.units].sum())
     assert bool((torch.from_numpy(swapped.ledger.payment) <= torch.from_numpy(swapped.ledger.report) + 1e-12).all())
     assert swapped.ledger.payment[swapped.ledger.quantity == 0].sum() == 0
+
+
+@pytest.mark.parametrize("struck", [False, True])
+def test_a_shock_begins_the_repair_anew(floor: Any, struck: bool) -> None:
+    """What was kept of the layers below holds no longer: a unit of them has broken."""
+    floor.calibration, model = copied(floor)
+    shocks = [Disable(3, ("L0.F4",))] if struck else []
+    phases = [SublayerSessions(), RepairWeights(LeastSquares())]
+    market = floor.market(floor.rising(), phases=phases, shocks=shocks)
+    market.step()
+    market.step()
+    pair = market.memory["repair"]
+    market.step()
+    assert (market.memory["repair"] is pair) is not struck
+    market.step()
+    assert "repair" not in market.memory  # closed with the last sub-layer
+    with pytest.raises(InputError, match="closed"):
+        pair.now.advance_to(0)
+    assert model is market.calibration.model
+
+
+def test_whole_sub_layers_trade_one_by_one_too(floor: Any) -> None:
+    floor.units = inventory(floor.model, ["block"])
+    given = floor.calibration
+    share = macs(floor.model, floor.units, 8).share
+    floor.calibration = Calibration(floor.model, floor.units, given.objective, given.batches, share)
+    market = floor.market(Magnitude(), budgets=(0.6,), phases=[SublayerSessions()])
+    for _ in market.remaining():
+        market.step()
+    assert market.round == len(floor.units) == 4
+    assert {*market.rounds[-1].funded} == {"block"}
+    assert market.frame["blocks"].iloc[-1] == market.rounds[-1].funded["block"] < 4
+    assert market.rounds[-1].used <= 0.6
