@@ -92,7 +92,7 @@ def test_learners_shade_where_they_pay_their_bids(kind: type[Learner]) -> None:
     assert best.mean() > (0.9 if kind is not EXP3 else 0.5)
 
 
-@pytest.mark.parametrize("kind", LEARNERS)
+@pytest.mark.parametrize("kind", [Hedge, pytest.param(EXP3, marks=pytest.mark.nightly), RegretMatching])
 def test_learners_win_where_they_pay_the_price(kind: type[Learner]) -> None:
     """All factors from 0.5 on win, and cost the same; those below win nothing."""
     learner = play(kind(), False, 300 if kind is not EXP3 else 3000)
