@@ -51,7 +51,7 @@ help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*##/make \1:/p' Makefile
 
 demo: .venv/installed  ## the market on a real transformer: three rules, two budgets, report.html
-	@.venv/bin/python -m walras.experiments.demo $(ARGS)
+	@.venv/bin/python -m walras.experiments.cli.demo $(ARGS)
 
 # pytest by its own name: `python -m pytest` would put this folder on the path and let a stray `import agents` succeed.
 test: .venv/installed  ## all tests, a worker a core; WALRAS_DATA=folder adds those on real data

@@ -99,21 +99,3 @@ for _recipe in (
     Recipe("No knowledge at all: units drawn at random.", _once("random"), name="random"),
 ):
     RECIPES.add(_recipe)
-
-
-def resolved(given: Mapping[str, Any]) -> Any:  # until RunSpec has taken the place of RunConfig everywhere
-    """The settings of a run: what is given, and below that what the recipe says that it names."""
-    from walras.errors import UnknownNameError
-    from walras.experiments.config import RunConfig, checked
-
-    given = checked(given)
-    name = given.get("recipe")
-    if name is None:
-        return RunConfig(**given)
-    if name not in RECIPES:
-        raise UnknownNameError("recipe", name, RECIPES)
-    recipe = RECIPES[name].resolved(RunConfig(**given).budget)
-    flags = {"sublayer-sessions": "sublayers", "swap-refinement": "rearranged"}
-    for phase in recipe.pop("phases", ()):
-        recipe[flags[phase]] = True
-    return RunConfig(**{**recipe, **given})

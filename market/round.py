@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, final
 
-from walras.market.phases.phase import Turn
 from walras.mechanisms import Clearing
 from walras.models.units.table import UNIT_KINDS
 
 if TYPE_CHECKING:
     from walras.market.compute_market import ComputeMarket
+    from walras.market.phases.phase import Turn
 
 Figure = float | int | str
 
@@ -38,7 +38,7 @@ class Round:
     figures: Mapping[str, float] = field(default_factory=dict)  # of further resources, local markets and own phases
 
     @staticmethod
-    def from_turn(market: "ComputeMarket", turn: Turn) -> "Round":
+    def from_turn(market: "ComputeMarket", turn: "Turn") -> "Round":
         """The round that a market's ledger has just booked."""
         ledger, supply, (_, clearing) = market.ledger, market.supply, turn.outcome
         funded, was = turn.quantity > 0, turn.before > 0

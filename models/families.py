@@ -238,7 +238,7 @@ _ROWS = {
     "deit": _VIT,
 }
 
-ARCHITECTURES = Registry("model family", Architecture, group="walras.families", own=False)
+ARCHITECTURES: Registry[Architecture] = Registry("model family", Architecture, group="walras.families", own=False)
 """Rows by what a checkpoint's `config.json` calls `model_type`; a further one: `ARCHITECTURES.add(row, name)`."""
 for _name, _row in _ROWS.items():
     ARCHITECTURES.add(_row, _name)

@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import Any, Generic, NamedTuple, TypeVar, final
+from typing import Any, Generic, NamedTuple, TypeVar, cast, final
 
 from walras.errors import InputError, UnknownNameError, WalrasError
 from walras.parameters import as_text, given_parameters, split_spec, taken_parameters
@@ -150,7 +150,7 @@ class Registry(Mapping[str, Any], Generic[T]):
             InputError: a value of the wrong type, a class that cannot be made, an object of another kind.
         """
         if isinstance(given, self.base):
-            return given
+            return cast(T, given)
         if isinstance(given, str) and self.read is not None and (made := self.read(given)) is not None:
             return made
         name, parameters = self._named(given)
@@ -158,7 +158,7 @@ class Registry(Mapping[str, Any], Generic[T]):
         if isinstance(entry, self.base):
             if parameters:
                 raise InputError(f"{self.kind} {name} takes no parameters (given: {', '.join(parameters)})")
-            return entry
+            return cast(T, entry)
         takes = taken_parameters(entry)
         extra = {key: value for key, value in offered.items() if value is not None and key in takes}
         return self._built(entry, {**extra, **given_parameters(f"{self.kind} {name}", parameters, takes)})
@@ -222,7 +222,7 @@ class Registry(Mapping[str, Any], Generic[T]):
         for name in self.texts:
             if not isinstance(getattr(made, name, None), str):
                 raise InputError(f'{self.kind} {called} has no {name}; it needs a line like {name} = "..."')
-        return made
+        return cast(T, made)
 
     def _spelled_object(self, made: Any) -> str:
         """An object by the name of its class, with the parameters that differ from their defaults."""

@@ -17,7 +17,7 @@ from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel, PreTrainedT
 
 from walras.errors import InputError, WalrasError
 from walras.experiments.cli.screen import fail, output, progress_bar
-from walras.experiments.memory import keep_freed_memory
+from walras.experiments.executors.memory import keep_freed_memory
 from walras.experiments.store.run_folder import read_result
 from walras.experiments.tasks.data.wikitext_files import read_wikitext
 from walras.experiments.training.config import TrainConfig

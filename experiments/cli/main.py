@@ -19,7 +19,7 @@ from walras.experiments.cli.run import run
 from walras.experiments.cli.screen import fail
 from walras.experiments.cli.trace import trace
 from walras.experiments.cli.train import train
-from walras.experiments.memory import keep_freed_memory
+from walras.experiments.executors.memory import keep_freed_memory
 
 app = typer.Typer(
     name="walras",

@@ -74,34 +74,3 @@ def _is_argument(parameter: inspect.Parameter) -> bool:
     return any(
         isinstance(told, typer.models.ArgumentInfo) for told in getattr(parameter.annotation, "__metadata__", ())
     )
-
-
-# Until every command is made by `with_settings`:
-class Options:
-    """Options for the settings of a kind; what is not given comes from the config file, or is the default shown."""
-
-    def __init__(self, kind: type) -> None:
-        from dataclasses import fields
-
-        self._fields = {f.name: (str(f.metadata["help"]), f.default) for f in fields(kind)}
-
-    def __call__(self, name: str, *flags: str) -> Any:
-        """The option of one setting."""
-        flag = "--" + name.replace("_", "-")
-        text, default = self._fields[name]
-        shown = ", ".join(map(str, default)) if isinstance(default, tuple) else default
-        told = "" if shown in (None, "") else f" [default: {shown}]"
-        return typer.Option(*(flags or (flag,)), help=text + told)
-
-    def given(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Those of a command's arguments that are settings, and were given."""
-        return {name: value for name, value in values.items() if name in self._fields and value not in (None, [])}
-
-
-def _legacy() -> Any:
-    from walras.experiments.config import RunConfig
-
-    return Options(RunConfig)
-
-
-option = _legacy()

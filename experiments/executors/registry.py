@@ -12,7 +12,7 @@ from walras.experiments.executors.source import ExecutorSource
 from walras.parameters import taken_parameters
 from walras.registry import Registry, is_own
 
-EXECUTORS = Registry("executor", ExecutorSource)
+EXECUTORS: Registry[ExecutorSource] = Registry("executor", ExecutorSource)
 for source in (Processes, Serial, Dask, Mpi):
     EXECUTORS.add(source)
 

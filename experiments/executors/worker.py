@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Generic, TypeVar, final
 
 from walras.errors import InputError
-from walras.experiments.memory import keep_freed_memory
+from walras.experiments.executors.memory import keep_freed_memory
 
 T = TypeVar("T")
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}

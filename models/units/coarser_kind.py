@@ -121,4 +121,5 @@ def _group(fine: Site, site: Site) -> NDArray[np.int64]:
 
 def _summed(column: Column, fine: Site, site: Site) -> Column:
     """What each unit of a site has together."""
-    return np.bincount(_group(fine, site), weights=column, minlength=len(site))
+    total: Column = np.bincount(_group(fine, site), weights=column, minlength=len(site)).astype(np.float64)
+    return total

@@ -12,7 +12,7 @@ import yaml
 
 import walras as package
 from walras.errors import InputError, UnknownNameError
-from walras.experiments.config import RunConfig, checked, parse_budgets
+from walras.experiments.spec import RunSpec
 from walras.experiments.store.run_folder import read_allocation
 from walras.models import compact, inventory, macs
 from walras.models.loading import load
@@ -48,7 +48,7 @@ def small(models: Path, run: str) -> tuple[Any, Any]:
 
 @pytest.mark.parametrize("rule", ["ShadowPrice", "KwonSearch"])
 def test_latency_alone(walras: Walras, models: Path, rule: str) -> None:
-    options = ("--sentences", 16, "--rounds", 2, "--latency-batch", 4, "--mechanism", rule)
+    options = ("--sentences", 16, "--rounds", 2, "--latency-batch", 4, "--mechanism", rule, "--recipe", "none")
     answer = walras("run", "--model", models / "bert", "--out", "r", "--resource", "latency", "--budget", 0.6, *options)
     assert answer.code == 0, answer.err
     dense, cut = small(models, "r")
@@ -63,7 +63,7 @@ def test_latency_alone(walras: Walras, models: Path, rule: str) -> None:
     assert (own["unit"], own["binds"], own["budget"]) == ("ms", True, 0.6)
     units = inventory(dense)
     assert found["macs"] == pytest.approx(macs(dense, units, found["length"]).used(read_allocation("r")["gate"] > 0))
-    assert yaml.safe_load(Path("r/config.yaml").read_text())["resource"] == "latency"
+    assert yaml.safe_load(Path("r/config.yaml").read_text())["market"]["budget"] == {"latency": 0.6}
     again = walras("run", "--config", "r/config.yaml", "--out", "again", "--json")
     assert again.code == 0, again.err
     assert json.loads(again.out)["budgets"] == found["budgets"]
@@ -71,7 +71,7 @@ def test_latency_alone(walras: Walras, models: Path, rule: str) -> None:
 
 
 def test_two_budgets_tell_which_binds(walras: Walras, models: Path) -> None:
-    options = ("--model", models / "bert", "--sentences", 16, "--rounds", 2, "--out", "r")
+    options = ("--model", models / "bert", "--sentences", 16, "--rounds", 2, "--out", "r", "--recipe", "none")
     answer = walras("run", "--budget", "macs=0.95", "--budget", "latency=0.5", *options)
     assert answer.code == 0, answer.err
     found = json.loads(Path("r/result.json").read_text())
@@ -87,20 +87,20 @@ def test_two_budgets_tell_which_binds(walras: Walras, models: Path) -> None:
     page = Path("r/report.html").read_text()
     assert "<td>latency<td>0.5<td>" in page
     resolved = yaml.safe_load(Path("r/config.yaml").read_text())
-    assert (resolved["budget"], resolved["resource"], resolved["besides"]) == (0.95, "macs", {"latency": 0.5})
+    assert list(resolved["market"]["budget"].items()) == [("macs", 0.95), ("latency", 0.5)]
 
 
 def test_from_python(models: Path) -> None:
     model, tokenizer = load(str(models / "bert"), device="cpu")
     texts = [f"The cat sat on the mat {i}." for i in range(12)]
     given = {"macs": 0.7, "parameters": 0.5}
-    result = package.run(model, tokenizer, texts, budget=given, rounds=1, length=16, block=8)
+    result = package.run(model, tokenizer, texts, recipe="none", budget=given, rounds=1, length=16, block=8)
     keep = (result.gates > 0).numpy()
-    counted = parameters(model, inventory(model, 8))
-    shares = result.summary["budgets"]
-    assert shares["parameters"]["absolute"] == counted.used(keep)
-    assert shares["parameters"]["used"] == pytest.approx(counted.used(keep) / counted.dense)
-    assert all(shares[name]["used"] <= share for name, share in given.items())
+    counted = parameters(model, inventory(model, block=8))
+    shares = result.summary.budgets
+    assert shares["parameters"].absolute == counted.used(keep)
+    assert shares["parameters"].used == pytest.approx(counted.used(keep) / counted.dense)
+    assert all(shares[name].used <= share for name, share in given.items())
     removed = sum(p.numel() for p in model.parameters()) - sum(p.numel() for p in result.compact().parameters())
     assert counted.dense - counted.used(keep) == removed
     assert torch.equal(result.gates.cpu() > 0, torch.from_numpy(keep))
@@ -113,12 +113,11 @@ def test_from_python(models: Path) -> None:
     [
         (("--budget", "macs=0.5", "--budget", "macs=0.4"), "contradictory budgets: macs is given as 0.5 and as 0.4"),
         (("--budget", "0.5", "--budget", "macs=0.4"), "contradictory budgets: macs"),
-        (("--budget", "watts=0.5"), "unknown resource 'watts'. Known: latency, macs, parameters"),
-        (("--budget", "half"), "budget is 'half'; it must be a share like 0.5, or of a resource like latency=0.6"),
-        (("--budget", "latency="), "budget is 'latency='"),
+        (("--budget", "watts=0.5"), "unknown resource 'watts'. Known: bytes, latency, macs, parameters"),
+        (("--budget", "half"), "it must be a share like 0.5 or 50%, or of a resource like latency=0.6"),
+        (("--budget", "latency="), "budget is ['latency=']"),
         (("--budget", "latency=1.5"), "budget is 1.5; it must be a share"),
         (("--budget", "macs=0.5", "--budget", "latency=nan"), "budget is nan"),
-        (("--budget", "macs=0.5", "--resource", "latency"), "resource is 'latency', and the budgets are of macs"),
         (("--budget", "latency=0.01"), "without any unit the model takes"),
         (("--budget", "parameters=0.001"), "budget parameters=0.001 is smaller than the cheapest unit: L0.H0"),
         (
@@ -137,13 +136,13 @@ def test_from_python(models: Path) -> None:
 def test_bad_budgets_are_refused_before_anything_is_written(
     walras: Walras, models: Path, options: tuple[str, ...], message: str
 ) -> None:
-    answer = walras("run", "--model", models / "bert", "--out", "r", "--sentences", 16, *options)
+    answer = walras("run", "--model", models / "bert", "--out", "r", "--sentences", 16, "--recipe", "none", *options)
     assert message in answer.error
     assert not Path("r").exists()
 
 
 def test_a_table_from_another_device_is_refused(walras: Walras, models: Path, tmp_path: Path) -> None:
-    options = ("run", "--model", models / "bert", "--sentences", 16, "--budget", "latency=0.6", "--rounds", 1)
+    options = ("run", "--model", models / "bert", "--sentences", 16, "--budget", "latency=0.6", "--recipe", "random")
     assert walras(*options, "--out", "first").code == 0
     (file,) = (tmp_path / "cache").iterdir()
     table = json.loads(file.read_text())
@@ -156,26 +155,24 @@ def test_a_table_from_another_device_is_refused(walras: Walras, models: Path, tm
 
 
 def test_budgets_as_settings() -> None:
-    assert parse_budgets(["0.5"]) == 0.5
-    assert parse_budgets(["0.5"], "latency") == 0.5
-    assert parse_budgets(["latency=0.5"]) == {"latency": 0.5}
-    assert parse_budgets(["latency=0.6", "0.5"]) == {"latency": 0.6, "macs": 0.5}
-    config = RunConfig(**checked({"budget": {"latency": 0.6, "macs": 1}}))
-    assert (config.budget, config.resource, config.shares) == (0.6, "latency", {"latency": 0.6, "macs": 1.0})
-    led = RunConfig(**checked({"budget": {"latency": 0.6, "macs": 0.5}, "resource": "macs"}))
-    assert led.shares == {"macs": 0.5, "latency": 0.6}
-    assert RunConfig(**checked(yaml.safe_load(led.as_yaml()))) == led
-    assert RunConfig(**checked({"budget": {"parameters": 0.6}})).besides is None
+    def shares(**given: Any) -> list[tuple[str, float]]:
+        return list(RunSpec.parse(given).market.budget.items())
+
+    assert shares(budget=["0.5"]) == [("macs", 0.5)]
+    assert shares(budget=["0.5"], resource="latency") == [("latency", 0.5)]
+    assert shares(budget=["latency=0.6", "0.5"]) == [("latency", 0.6), ("macs", 0.5)]
+    assert shares(budget={"latency": 0.6, "macs": 1}) == [("latency", 0.6), ("macs", 1.0)]
+    assert shares(budget={"latency": 0.6, "macs": 0.5}, resource="macs") == [("macs", 0.5), ("latency", 0.6)]
+    assert shares(budget={"MACs": "50%"}) == [("macs", 0.5)]
     bad: list[dict[str, Any]] = [
         {"budget": {}},
         {"budget": {"macs": "x"}},
         {"besides": 3},
         {"besides": {"latency": None}},
+        {"budget": {"macs": 0.5, "MACS": 0.4}},
     ]
     for wrong in bad:
         with pytest.raises(InputError):
-            RunConfig(**checked(wrong))
+            RunSpec.parse(wrong)
     with pytest.raises(UnknownNameError, match="unknown resource 'watts'"):
-        RunConfig(**checked({"budget": 0.5, "besides": {"watts": 0.5}}))
-    with pytest.raises(InputError, match=r"macs has two budgets, 0.5 and 0.4"):
-        RunConfig(besides={"macs": 0.4})
+        RunSpec.parse({"budget": 0.5, "besides": {"watts": 0.5}})

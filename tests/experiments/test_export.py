@@ -18,8 +18,8 @@ from safetensors.torch import save_file
 
 import walras as face
 from walras.errors import InputError
-from walras.experiments.recipes import resolved
-from walras.experiments.run import run_config
+from walras.experiments.pipeline import run_spec
+from walras.experiments.spec import RunSpec
 from walras.models import compact, inventory
 from walras.models.export.onnx_file import PACKAGES
 
@@ -116,7 +116,7 @@ def test_from_run_to_folder_and_back(
 def test_a_repaired_run(walras: Walras, models: Path, lines: Path, no_pictures: None, name: str, auto: Any) -> None:
     """What is exported from the folder is the gated and repaired network of the run."""
     given = {"recipe": "walras", "model": str(models / name), "task": "text", "data": str(lines), "block": 8}
-    result = run_config(resolved({**given, "batch_size": 2}), Path("run"))
+    result = run_spec(RunSpec.parse({**given, "batch_size": 2}), Path("run"))
     assert walras("export", "run", "--out", "small").code == 0
     with result.gated() as model:
         expected = logits(model)
@@ -210,7 +210,7 @@ def test_runs_that_cannot_be_exported(run: Callable[..., Path], walras: Walras, 
     assert "its result.json has no 'model'" in refused(lambda f: (f / "result.json").write_text("{}"))
     assert "has no allocation.safetensors" in refused(lambda f: (f / "allocation.safetensors").unlink())
     assert "has no config.yaml" in refused(lambda f: (f / "config.yaml").unlink())
-    assert "unknown config key 'x'" in refused(lambda f: (f / "config.yaml").write_text("x: 1"))
+    assert "unknown setting 'x'" in refused(lambda f: (f / "config.yaml").write_text("x: 1"))
     assert "it is no allocation of a run" in refused(lambda f: (f / "allocation.safetensors").write_bytes(b"x" * 99))
     columns = load_arrays(folder / "allocation.safetensors")
     for change, message in (

@@ -30,7 +30,7 @@ def test_ties_between_heads(walras: Walras, models: Path) -> None:
 def test_bad_input(walras: Walras, models: Path) -> None:
     for more, message in (
         (("--layers", 7), "layer 7 is not there; the network has layers 0 to 1"),
-        (("--kind", "heads"), "unknown kind of unit 'heads'. Did you mean 'head'?"),
+        (("--kind", "heads"), "unknown unit kind 'heads'. Did you mean 'head'?"),
         (("--layers", 0, "--kind", "ffn", "--block", 1000), "1 units of kind ffn are chosen"),
     ):
         answer = walras("interactions", "--model", models / "bert", "--sentences", 8, "--out", "r", *more)

@@ -73,6 +73,7 @@ def run(walras: Walras, models: Path, lines: Path, no_pictures: None) -> Walras:
 
     def start(*options: object) -> Any:
         base = ("--model", models / "bert", "--task", "text", "--data", lines, "--rounds", 2, "--out", "r", "--json")
+        base = (*base, "--recipe", "none")
         return walras("run", *base, *options)
 
     return start
@@ -83,7 +84,9 @@ def test_all_four_kinds(walras: Walras, models: Path, tmp_path: Path) -> None:
     file.write_text(OWN)
     kinds = {"mechanism": "FirstCome", "valuation": "Depth", "strategy": "Half", "task": "Spread"}
     options = [part for kind, name in kinds.items() for part in (f"--{kind}", f"{file}:{name}")]
-    answer = walras("run", "--model", models / "bert", *options, "--rounds", 1, "--out", "r", "--json")
+    answer = walras(
+        "run", "--model", models / "bert", *options, "--rounds", 1, "--out", "r", "--json", "--recipe", "none"
+    )
     assert answer.code == 0, answer.err
     result = json.loads(answer.out)
     assert result["mechanism"] == f"{file}:FirstCome"

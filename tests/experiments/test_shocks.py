@@ -33,8 +33,8 @@ def test_a_round_that_is_not_played() -> None:
 
 def test_a_whole_run(walras: Walras, models: Path) -> None:
     answer = walras(
-        "run", "--model", models / "bert", "--sentences", 16, "--rounds", 3, "--reentry", "--schedule", "constant",
-        "--valuation", "magnitude", "--shock", "disable:L0.H0@2", "--out", "r",
+        "run", "--model", models / "bert", "--recipe", "none", "--sentences", 16, "--rounds", 3,
+        "--reentry", "--schedule", "constant", "--valuation", "magnitude", "--shock", "disable:L0.H0@2", "--out", "r",
     )  # fmt: skip
     assert answer.code == 0, answer.error
     trace = read_trace("r")

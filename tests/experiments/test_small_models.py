@@ -44,7 +44,20 @@ def test_a_gpt2_from_scratch(
     assert metric["value"] < 0.8 * metric["dense"]
     model = load(str(out / "model"), "causal", device="cpu").model
     assert type(model).__name__ == "GPT2LMHeadModel"
-    line = ("--task", "wikitext2:tokens=100", "--data", data, "--length", 16, "--rounds", 1, "--sentences", 20)
+    line = (
+        "--task",
+        "wikitext2:tokens=100",
+        "--data",
+        data,
+        "--length",
+        16,
+        "--rounds",
+        1,
+        "--sentences",
+        20,
+        "--recipe",
+        "none",
+    )
     answer = walras("run", "--model", out / "model", *line, "--out", "r", "--json")
     assert answer.code == 0, answer.err
     assert json.loads(answer.out)["metric"]["dense"] == pytest.approx(metric["value"], rel=1e-5)

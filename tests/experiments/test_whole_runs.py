@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,11 @@ import yaml
 from transformers import AutoModel, AutoTokenizer, GPT2Config, GPT2ForSequenceClassification
 
 from walras.agents import VALUATIONS
-from walras.experiments.config import RunConfig
+from walras.experiments.registries import KINDS, registry
 from walras.experiments.store.run_folder import PARTS, read_allocation, read_result
-from walras.experiments.tasks import TASKS
 from walras.market import SCHEDULES, read_trace
 from walras.mechanisms import MECHANISMS, IndivisibleBids
-from walras.models import ARCHITECTURES, compact, inventory, macs
+from walras.models import compact, inventory, macs
 
 Walras = Callable[..., Any]
 RESULT = {"mechanism", "valuation", "task", "model", "seed", "rounds", "budget", "used", "price", "welfare", "revenue"}
@@ -38,7 +37,21 @@ def quick(walras: Walras, models: Path, lines: Path, no_pictures: None) -> Walra
     """`walras run` on the tiny encoder and a dozen lines, with `--json`; the result and the folder."""
 
     def run(*options: object) -> tuple[dict[str, Any], Path]:
-        base = ("--model", models / "bert", "--task", "text", "--data", lines, "--rounds", 2, "--out", "r", "--json")
+        base = (
+            "--model",
+            models / "bert",
+            "--task",
+            "text",
+            "--data",
+            lines,
+            "--rounds",
+            2,
+            "--out",
+            "r",
+            "--json",
+            "--recipe",
+            "none",
+        )
         answer = walras("run", *base, *options)
         assert (answer.code, answer.err) == (0, "")
         return json.loads(answer.out), Path("r")
@@ -48,7 +61,8 @@ def quick(walras: Walras, models: Path, lines: Path, no_pictures: None) -> Walra
 
 def test_built_in_pairs(walras: Walras, models: Path) -> None:
     """The whole folder, against what it was computed from."""
-    answer = walras("run", "--model", models / "bert", "--out", "r", "--rounds", 3, "--sentences", 64, "--seed", 7)
+    options = ("--rounds", 3, "--sentences", 64, "--seed", 7, "--recipe", "none")
+    answer = walras("run", "--model", models / "bert", "--out", "r", *options)
     assert answer.code == 0, answer.err
     run = Path("r")
     assert {p.name for p in run.iterdir()} == set(PARTS) - {"weights.safetensors"}  # nothing was repaired
@@ -84,7 +98,7 @@ def test_built_in_pairs(walras: Walras, models: Path) -> None:
     assert allocation["gate"].tolist() == final["quantity"].tolist()
     assert allocation["layer"].tolist() == final["layer"].tolist()
     assert allocation["index"].tolist() == final["index"].tolist()
-    assert ["ffn" if k else "head" for k in allocation["kind"]] == final["kind"].tolist()
+    assert [("head", "ffn")[k] for k in allocation["kind"]] == final["kind"].tolist()
     assert 0 < allocation["gate"].sum() < 12
 
     model = AutoModel.from_pretrained(models / "bert", attn_implementation="eager")
@@ -95,9 +109,17 @@ def test_built_in_pairs(walras: Walras, models: Path) -> None:
     assert result["macs"] == pytest.approx(macs(smaller, inventory(smaller), 128).dense)
 
     settings = yaml.safe_load((run / "config.yaml").read_text())
-    assert settings.keys() == RunConfig.__dataclass_fields__.keys()
-    assert (settings["budget"], settings["seed"], settings["task"]) == (0.5, 7, "pairs")
-    for shown in ("ShadowPrice", "spearman", f"{result['price']:.3g}", f"{result['metric']['dense']:.3f}", "r/report"):
+    assert settings.keys() == {"recipe", "seed", "subject", "market"}
+    assert (settings["market"]["budget"], settings["seed"]) == ({"macs": 0.5}, 7)
+    assert settings["subject"]["task"] == "pairs"
+    for shown in (
+        "ShadowPrice",
+        "spearman",
+        f"{result['price']:.3g}",
+        f"{result['metric']['dense']:.3f}",
+        "r/report",
+        "of the MACs",
+    ):
         assert shown in answer.out
 
     again = walras("run", "--config", run / "config.yaml", "--out", "again", "--json")
@@ -123,7 +145,7 @@ def test_json_is_the_result(quick: Walras) -> None:
 
 def test_options_go_before_the_config_file(quick: Walras, tmp_path: Path) -> None:
     settings = tmp_path / "settings.yaml"
-    settings.write_text("budget: 0.75\nseed: 3\nprice: null\nvaluation: random\n")
+    settings.write_text("budget: 0.75\nseed: 3\nprice: null\nmarket:\n  valuation: random\n")
     printed, run = quick("--config", settings, "--seed", 4)
     assert (printed["budget"], printed["seed"], printed["valuation"]) == (0.75, 4, "random")
     assert yaml.safe_load((run / "config.yaml").read_text())["seed"] == 4
@@ -187,7 +209,7 @@ def test_blocks_of_neurons(quick: Walras, block: int, units: int) -> None:
 
 def test_a_tax(quick: Walras) -> None:
     untaxed, _ = quick("--rounds", 1)
-    taxed, _ = quick("--rounds", 1, "--mechanism", "PostedPrice", "--price", 2 * untaxed["price"], "--overwrite")
+    taxed, _ = quick("--rounds", 1, "--mechanism", f"PostedPrice:price={2 * untaxed['price']!r}", "--overwrite")
     assert taxed["price"] == 2 * untaxed["price"]
     assert taxed["status"] == "slack"
     assert taxed["used"] < untaxed["used"]
@@ -204,7 +226,20 @@ def test_the_whole_model_may_be_bought(quick: Walras) -> None:
 
 def test_decoder_on_text(walras: Walras, models: Path, lines: Path, no_pictures: None) -> None:
     answer = walras(
-        "run", "--model", models / "gpt2", "--task", "text", "--data", lines, "--out", "r", "--json", "--length", 64
+        "run",
+        "--model",
+        models / "gpt2",
+        "--task",
+        "text",
+        "--data",
+        lines,
+        "--out",
+        "r",
+        "--json",
+        "--length",
+        64,
+        "--recipe",
+        "none",
     )
     assert answer.code == 0, answer.err
     printed = json.loads(answer.out)
@@ -215,10 +250,22 @@ def test_decoder_on_text(walras: Walras, models: Path, lines: Path, no_pictures:
 
 def test_similarity_from_a_glue_folder(walras: Walras, models: Path, glue: Path, no_pictures: None) -> None:
     values = []
-    for more in ((), ("--label-free",)):
+    for more in (("--labels",), ("--label-free",)):
         out = "-".join(("r", *more))
         answer = walras(
-            "run", "--model", models / "bert", "--task", "STSB", "--data", glue, "--out", out, "--json", *more
+            "run",
+            "--model",
+            models / "bert",
+            "--task",
+            "STSB",
+            "--data",
+            glue,
+            "--out",
+            out,
+            "--json",
+            *more,
+            "--recipe",
+            "none",
         )
         assert answer.code == 0, answer.err
         printed = json.loads(answer.out)
@@ -231,7 +278,19 @@ def test_classification_with_and_without_labels(walras: Walras, models: Path, gl
     values = []
     for more in (("--labels",), ("--label-free",)):
         answer = walras(
-            "run", "--model", models / "classifier", "--task", "sst2", "--data", glue, "--out", more[0], "--json", *more
+            "run",
+            "--model",
+            models / "classifier",
+            "--task",
+            "sst2",
+            "--data",
+            glue,
+            "--out",
+            more[0],
+            "--json",
+            *more,
+            "--recipe",
+            "none",
         )
         assert answer.code == 0, answer.err
         metric = json.loads(answer.out)["metric"]
@@ -250,7 +309,9 @@ def test_classification_by_a_decoder_without_a_padding_token(
     tokenizer = AutoTokenizer.from_pretrained(models / "gpt2")
     tokenizer.pad_token, tokenizer.eos_token = None, "[SEP]"
     tokenizer.save_pretrained(tmp_path / "g")
-    answer = walras("run", "--model", tmp_path / "g", "--task", "sst2", "--data", glue, "--out", "r")
+    answer = walras(
+        "run", "--model", tmp_path / "g", "--task", "sst2", "--data", glue, "--out", "r", "--recipe", "none"
+    )
     assert answer.code == 0, answer.err
 
 
@@ -277,13 +338,13 @@ def test_without_a_folder_of_ones_own_a_new_one_is_made(walras: Walras, models: 
         lines,
         "--rounds",
         1,
-        "--valuation",
+        "--recipe",
         "random",
     )
     for _ in range(2):
         assert walras(*base).code == 0
     found = sorted(p.name for p in Path("runs").iterdir())
-    assert found == [f"text-ShadowPrice-random-0.5-seed0{again}" for again in ("", "-1")]
+    assert found == [f"text-random-0.5-seed0{again}" for again in ("", "-1")]
 
 
 def test_trace_tells_the_same_on_screen_and_as_json(quick: Walras, walras: Walras) -> None:
@@ -291,9 +352,10 @@ def test_trace_tells_the_same_on_screen_and_as_json(quick: Walras, walras: Walra
     told = json.loads(walras("trace", run, "--json", "--top", 3).out)
     assert [r["round"] for r in told["rounds"]] == [1, 2, 3]
     last = told["rounds"][-1]
-    for name in ("used", "price", "welfare", "revenue", "heads", "ffn"):
+    for name in ("used", "price", "welfare", "revenue"):
         assert last[name] == pytest.approx(printed[name]), name
-    assert len(told["winners"]) == printed["heads"] + printed["ffn"]
+    assert {"head": last["heads"], "ffn": last["ffn"]} == printed["kept"]
+    assert len(told["winners"]) == sum(printed["kept"].values())
     assert len(told["winners"]) + len(told["leavers"]) == 12
     assert {unit["left"] for unit in told["leavers"]} <= {1, 2, 3}
     assert len(told["most_valued"]) == len(told["least_valued"]) == 3
@@ -316,17 +378,27 @@ def test_check_passes_the_rules_of_the_house(walras: Walras, name: str) -> None:
     assert len(checks) == 3 + len(MECHANISMS[name].guarantees)
 
 
-def test_list_has_everything(walras: Walras) -> None:
-    answer = walras("list")
-    found = json.loads(walras("list", "--json").out)
-    lists: dict[str, Iterable[str]] = {
-        "mechanisms": MECHANISMS,
-        "valuations": VALUATIONS,
-        "tasks": TASKS,
-        "architectures": ARCHITECTURES,
-    }
-    assert found.keys() >= lists.keys() | {"strategies", "schedules"}
-    for kind, names in lists.items():
-        assert found[kind].keys() == set(names)
-        assert all(name in answer.out for name in names)
-    assert all(about for kind in found.keys() - {"architectures"} for about in found[kind].values())
+@pytest.mark.parametrize("kind", KINDS)
+def test_list_has_every_kind_with_whole_sentences(walras: Walras, kind: str) -> None:
+    answer = walras("list", kind)
+    assert answer.code == 0, answer.err
+    (found,) = json.loads(walras("list", kind, "--json").out).values()
+    assert found.keys() == set(registry(kind))
+    assert found
+    if kind != "family":
+        assert all(entry["about"].endswith(".") and " " in entry["about"] for entry in found.values()), found
+    shown = answer.out.replace("\n", "")
+    assert all(name.split("-")[0] in shown for name in found)
+
+
+def test_list_shows_parameters_with_their_defaults(walras: Walras) -> None:
+    answer = walras("list", "strategies")
+    assert "rate=0.3" in answer.out
+    assert "unknown list 'mechanismus'" in walras("list", "mechanismus").error
+    assert all(name in walras("list").out for name in MECHANISMS)
+
+
+def test_the_version(walras: Walras) -> None:
+    import walras as package
+
+    assert walras("--version").out == f"walras {package.__version__}\n"

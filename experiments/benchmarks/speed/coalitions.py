@@ -18,11 +18,10 @@ import typer
 from walras.agents import Calibration, Shapley
 from walras.agents.calibration.coalitions import ROWS, coalition_losses
 from walras.experiments.cli.screen import output
-from walras.experiments.config import RunConfig
-from walras.experiments.floor import Floor
-from walras.experiments.run import find_task
 from walras.experiments.store.run_folder import write_whole
-from walras.models.loading import load
+from walras.experiments.tasks import TASKS
+from walras.models import inventory, macs
+from walras.models.loading import DEFAULT_MODEL, load
 from walras.models.resources.timing import interleaved
 
 SENTENCES = (2, 8, 32, 128)
@@ -31,24 +30,25 @@ COALITIONS = 64
 
 def main(
     data: Annotated[str, typer.Option(help="Folder in the GLUE layout.")],
-    model: Annotated[str, typer.Option(help="Folder or hub id.")] = RunConfig().model,
+    model: Annotated[str, typer.Option(help="Folder or hub id.")] = DEFAULT_MODEL,
     repeats: Annotated[int, typer.Option(help="Timed passes of each kind.", min=1)] = 3,
     permutations: Annotated[int, typer.Option(help="Orders of the Shapley value; 0: none.", min=0)] = 4,
     out: Annotated[Path, typer.Option(help="Folder of coalitions.csv.")] = Path("runs"),
 ) -> None:
     """Time, print, write."""
-    task = find_task("stsb", data)
+    task = TASKS.make("stsb", data=data)
     network, tokenizer = load(model, task.head, device="cpu")
-    floor = Floor.of(network, 32, 128)
-    heads = torch.from_numpy(floor.units.kind == "head")
-    gates = torch.ones(COALITIONS, len(floor.units))
+    units = inventory(network)
+    share = macs(network, units, 128).share
+    heads = torch.from_numpy(units.kind == "head")
+    gates = torch.ones(COALITIONS, len(units))
     gates[:, heads] = torch.randint(
         0, 2, (COALITIONS, int(heads.sum())), generator=torch.Generator().manual_seed(0)
     ).float()
     rows = []
     for sentences in SENTENCES:
         batches = task.calibration(tokenizer, sentences=sentences, seed=0, batch_size=32, length=128)
-        calibration = Calibration(network, floor.units, task.objective(network, False), batches, floor.macs.share)
+        calibration = Calibration(network, units, task.objective(network, False), batches, share)
         ways = [partial(coalition_losses, calibration, gates, most) for most in (1, ROWS)]
         alone, together = interleaved(ways, repeats)
         rows.append(
@@ -62,7 +62,7 @@ def main(
     output().print(table.to_string(index=False))
     if permutations:
         found = Shapley(permutations, antithetic=False).estimate(
-            calibration, torch.ones(len(floor.units)), torch.Generator().manual_seed(0), heads
+            calibration, torch.ones(len(units)), torch.Generator().manual_seed(0), heads
         )
         output().print(
             f"{permutations} orders of 72 heads: {found.coalitions:,} coalitions, largest value "

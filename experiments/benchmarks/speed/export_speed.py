@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from walras.errors import InputError, WalrasError
 from walras.experiments.cli.screen import fail, output
 from walras.experiments.export import read_run, small_model, write
-from walras.experiments.run import parameters
+from walras.experiments.pipeline import parameters
 from walras.models import inventory, macs
 from walras.models.export.reloading import load_model as reload
 from walras.models.export.reloading import read_export
@@ -84,7 +84,7 @@ def pair(folder: Path, model: str | None) -> Pair:
         with tempfile.TemporaryDirectory() as scratch:
             place = Path(scratch) / "small"
             write(dense, small, tokenizer, place, summary, onnx=False, overwrite=False)
-            return Pair(dense, reload(place), config.model, (place / WEIGHTS).stat().st_size)
+            return Pair(dense, reload(place), config.subject.model, (place / WEIGHTS).stat().st_size)
     names = [str(name) for name in read_export(folder)["architectures"]]
     if model is None:
         raise InputError(f"export {str(folder)!r} does not hold the dense model: give it with --model")

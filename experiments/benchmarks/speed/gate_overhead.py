@@ -31,7 +31,7 @@ def contexts(model: nn.Module, rows: int) -> dict[str, Context]:
     """The passes that are compared: twice without gates, then one gate a unit, and each row's own gates."""
     found: dict[str, Context] = {"without gates": nullcontext, "without gates again": nullcontext}
     for block in BLOCKS:
-        units = inventory(model, block)
+        units = inventory(model, block=block)
         ones = torch.ones(len(units), device=next(model.parameters()).device)
         own = ones.expand(rows, -1).contiguous()
         found[f"gates, block {block}"] = partial(gated, model, units, ones)

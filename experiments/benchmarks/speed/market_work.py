@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, final
 
@@ -17,13 +18,12 @@ import torch
 from torch import Tensor
 
 from walras.agents import Calibration, Fisher, Valuation
-from walras.experiments.budgets import Budgets
-from walras.experiments.floor import Floor
 from walras.experiments.tasks.similarity import pairs
-from walras.market import ComputeMarket, TraceWriter, Turn
+from walras.market import ComputeMarket, Probes, TraceWriter, Turn, budget_path
 from walras.market.ledger import Column
 from walras.market.phases.value import true_values
 from walras.mechanisms import Mechanism, PostedPrice, ShadowPrice, UniformPriceAuction
+from walras.models import inventory, macs
 from walras.models.loading import DEFAULT_MODEL, Loaded, load
 
 RULES: tuple[type[Mechanism], ...] = (ShadowPrice, UniformPriceAuction, PostedPrice)
@@ -48,17 +48,24 @@ class Known(Valuation):
 def markets(loaded: Loaded, block: int, folder: Path) -> dict[str, ComputeMarket]:
     """A market of each rule on one network, all with the same data."""
     model, tokenizer = loaded
-    task, floor = pairs(), Floor.of(model, block, LENGTH)
+    task, units = pairs(), inventory(model, block=block)
+    counted = macs(model, units, LENGTH)
     batches = task.calibration(tokenizer, sentences=SENTENCES, seed=0, batch_size=BATCH, length=LENGTH)
     objective = task.objective(model, label_free=False)
-    return {
-        rule.__name__: floor.market(
-            objective, batches, Fisher(), rule(),
-            budgets=Budgets((floor.macs,), (BUDGET,)), rounds=ROUNDS, schedule="geometric",
-            record=TraceWriter(folder / rule.__name__),
-        )
-        for rule in RULES
-    }  # fmt: skip
+    calibration = Calibration(model, units, objective, batches, counted.share)
+    found = {}
+    for rule in RULES:
+        path, phases = budget_path(BUDGET, ROUNDS, "geometric"), [Probes()]
+        market = ComputeMarket(calibration, Fisher(), rule(), path, resources=[counted], phases=phases)
+        market.on("played", partial(_write, TraceWriter(folder / rule.__name__)))
+        found[rule.__name__] = market
+    return found
+
+
+def _write(trace: TraceWriter, market: ComputeMarket, turn: Turn) -> None:
+    """The round's part of the trace."""
+    del turn
+    trace(market)
 
 
 def work(market: ComputeMarket, value: Column) -> float:

@@ -15,18 +15,17 @@ from typing import Annotated
 import pandas as pd
 import torch
 import typer
-from torch import nn
+from torch import Tensor, nn
 
 from walras.experiments.cli.screen import output
-from walras.experiments.floor import Floor
-from walras.experiments.run import find_task
 from walras.experiments.store.run_folder import write_whole
+from walras.experiments.tasks import TASKS
 from walras.experiments.training.config import TrainConfig
-from walras.experiments.training.economy import Economy
-from walras.experiments.training.rows import Batches, split
+from walras.experiments.training.loop.economy import Economy
+from walras.experiments.training.loop.rows import Batches, split
 from walras.experiments.training.stage import TrainPlan
 from walras.market.pricing import Cleared
-from walras.models import gated
+from walras.models import Inventory, gated, inventory, macs
 from walras.models.loading import load
 from walras.models.objective import Batch, Objective
 from walras.models.resources.timing import interleaved
@@ -41,16 +40,18 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder of training_overhead.csv.")] = Path("runs"),
 ) -> None:
     """Print and write the ratios."""
-    found = find_task(task, data)
-    model, tokenizer = load(TrainConfig().model, found.head, device="cpu", classes=found.labels())
+    found = TASKS.make(task, data=data)
+    model, tokenizer = load(TrainConfig().subject.model, found.head, device="cpu", classes=found.labels())
     learning = split(found.prepared(tokenizer, 128), 0.1, None, 0)
     batches = Batches(learning, tokenizer, 32, 128, 0)
     batch, objective = batches.at(batches.epoch // 2), found.objective(model, False)
-    floor = Floor.of(model, 32, 128)
-    steps = [partial(_step, model, objective, batch, None, floor)] * 2
+    units = inventory(model)
+    share = torch.from_numpy(macs(model, units, 128).share)
+    steps = [partial(_step, model, objective, batch, None, units)] * 2
     for name in PRICED:
         settings = {"task": task, "data": data, "pricing": name, **({"price": 0.1} if name == "tax" else {})}
-        steps.append(partial(_step, model, objective, batch, economy_of(TrainConfig.of(settings), floor), floor))
+        economy = economy_of(TrainConfig.parse(settings), units, share)
+        steps.append(partial(_step, model, objective, batch, economy, units))
     times = interleaved(steps, repeats)
     rows = [
         {"step": name, "seconds": seconds, "ratio": seconds / times[0]}
@@ -61,18 +62,18 @@ def main(
     output().print(table.to_string(index=False))
 
 
-def economy_of(config: TrainConfig, floor: Floor) -> Economy:
+def economy_of(config: TrainConfig, units: Inventory, share: Tensor) -> Economy:
     """Gates and their pricing; values, which a market that clears asks for, are drawn by lot."""
-    pricing = TrainPlan.of(config).pricing(0.02)
+    pricing = TrainPlan.from_config(config).pricing(0.02)
     assert pricing is not None
-    economy = Economy.of(floor.units, torch.from_numpy(floor.macs.share), pricing, "both", None)
+    economy = Economy.start(units, share, pricing)
     if isinstance(pricing, Cleared):
-        economy.clear(torch.rand(len(floor.units), generator=torch.Generator().manual_seed(0)))
+        economy.clear(torch.rand(len(units), generator=torch.Generator().manual_seed(0)))
     return economy
 
 
 @torch.enable_grad()
-def _step(model: nn.Module, objective: Objective, batch: Batch, economy: Economy | None, floor: Floor) -> None:
+def _step(model: nn.Module, objective: Objective, batch: Batch, economy: Economy | None, units: Inventory) -> None:
     """A step of AdamW with a rate of 0, so that every step finds the same network."""
     generator = torch.Generator().manual_seed(0)
     parameters = [*model.parameters(), *(economy.gates.parameters() if economy else ())]
@@ -80,7 +81,7 @@ def _step(model: nn.Module, objective: Objective, batch: Batch, economy: Economy
     priced = economy.step(0.5) if economy else None
     gates: AbstractContextManager[object] = nullcontext()
     if economy is not None and priced is not None:
-        gates = gated(model.train(), floor.units, economy.gates.sample(priced.logits, generator))
+        gates = gated(model.train(), units, economy.gates.sample(priced.logits, generator))
     with gates:
         loss = objective(model.train(), batch, generator)
     if economy is not None and priced is not None:

@@ -45,8 +45,8 @@ def test_tensors_are_where_the_cost_is(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_it_begins_as_stiff_as_ours(models: Path, glue: Path) -> None:
     settings = {"model": str(models / "bert"), "task": "sst2", "data": str(glue), "budget": 0.5}
-    ours = TrainPlan.of(TrainConfig.of({**settings, "pricing": "dual-ascent"})).pricing(0.7)
-    peer = TrainPlan.of(TrainConfig.of({**settings, "pricing": f"{FILE}:CooperPricing"})).pricing(0.7)
+    ours = TrainPlan.from_config(TrainConfig.of({**settings, "pricing": "dual-ascent"})).pricing(0.7)
+    peer = TrainPlan.from_config(TrainConfig.of({**settings, "pricing": f"{FILE}:CooperPricing"})).pricing(0.7)
     assert ours is not None
     assert peer is not None
     cost = torch.tensor(0.9, dtype=torch.float64)

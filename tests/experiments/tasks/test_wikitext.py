@@ -12,7 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, BertConfig, BertForMaskedLM
 
 from walras.errors import InputError
-from walras.experiments.run import find_task
+from walras.experiments.tasks import TASKS
 from walras.experiments.tasks.losses import NextTokens, OwnPredictions
 from walras.experiments.tasks.perplexity import likelihood, windows
 from walras.experiments.tasks.wikitext import Wikitext, wikitext
@@ -45,7 +45,7 @@ def tokenizer(models: Path) -> Any:
 
 
 def task(data: Path, settings: str = "") -> Wikitext:
-    found = find_task(f"wikitext2:{settings}" if settings else "wikitext2", str(data))
+    found = TASKS.make(f"wikitext2:{settings}" if settings else "wikitext2", data=str(data))
     assert isinstance(found, Wikitext)
     return found
 

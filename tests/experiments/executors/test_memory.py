@@ -8,7 +8,7 @@ import pytest
 
 STEPS = """
 import resource, sys
-from walras.experiments.memory import keep_freed_memory
+from walras.experiments.executors.memory import keep_freed_memory
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
 def step():
