@@ -7,42 +7,44 @@ import numpy as np
 import torch
 
 from walras.agents import Calibration, pairwise
-from walras.errors import InputError, UnknownNameError
-from walras.experiments.config import RunConfig
-from walras.experiments.floor import Floor
-from walras.experiments.run import Progress, find_task
+from walras.errors import InputError
+from walras.experiments.progress import Progress
+from walras.experiments.spec import RunSpec
+from walras.experiments.subject import Subject
 from walras.market.graph import interaction_graph
-from walras.models.loading import load
+from walras.models import inventory, macs
 
 
 def strongest_interactions(
-    config: RunConfig, kind: str, layers: Sequence[int] | None, strongest: int, progress: Progress
+    spec: RunSpec, layers: Sequence[int] | None, strongest: int, progress: Progress
 ) -> tuple[nx.Graph, str]:
-    """The strongest ties between units of a kind, in some layers or all, and the unit that they are counted in.
+    """The strongest ties between units, in some layers or all, and the unit of measure in which they are counted.
+
+    Args:
+        spec: network, task, kinds of units (heads by default) and sentences; the rest of the market does not count.
+        layers: to look at; None: all.
+        strongest: ties, at most.
+        progress: is told how much there is to do.
 
     Raises:
         InputError, UnknownNameError: wrong settings, a layer that there is not, fewer than two units.
     """
-    if kind not in ("head", "ffn"):
-        raise UnknownNameError("kind of unit", kind, ("head", "ffn"))
-    task = find_task(config.task, config.data)
-    model, tokenizer = load(config.model, task.head, device=config.device, trust_remote_code=config.trust_remote_code)
-    floor = Floor.of(model, config.block, config.length)
-    known = sorted(set(floor.units.layer.tolist()))
+    market = spec.market
+    subject = Subject.load(spec.subject, progress, measured=False)
+    units = inventory(subject.model, market.units or ("head",), market.block)
+    known = sorted(set(units.layer.tolist()))
     odd = [layer for layer in layers or () if layer not in known]
     if odd:
-        raise InputError(f"layer {odd[0]} is not there; the network has layers 0 to {known[-1]}")
-    chosen = (floor.units.kind == kind) & np.isin(floor.units.layer, known if layers is None else list(layers))
-    units = np.flatnonzero(chosen).tolist()
-    if len(units) < 2:
-        raise InputError(f"{len(units)} units of kind {kind} are chosen; ties need at least two")
-    batches = task.calibration(
-        tokenizer, sentences=config.sentences, seed=config.seed, batch_size=config.batch_size, length=config.length
-    )
-    progress.add_task(f"{len(units) * (len(units) + 1) // 2} coalitions of {len(units)} units", total=None)
-    objective = task.objective(model, config.label_free)
-    calibration = Calibration(model, floor.units, objective, batches, floor.macs.share)
-    gates = torch.ones(len(floor.units), device=next(model.parameters()).device)
-    matrix = pairwise(calibration, gates, units).numpy()
+        raise InputError(f"layer {odd[0]} is not there; the network has layers {known[0]} to {known[-1]}")
+    chosen = np.flatnonzero(np.isin(units.layer, known if layers is None else list(layers))).tolist()
+    if len(chosen) < 2:
+        kinds = " and ".join(units.kinds)
+        raise InputError(f"{len(chosen)} units of kind {kinds} are chosen; ties need at least two")
+    progress.add_task(f"{len(chosen) * (len(chosen) + 1) // 2} coalitions of {len(chosen)} units", total=None)
+    objective = subject.data.objective(subject.model, market.label_free)
+    batches, cost = subject.data.batches(market.sentences, spec.seed), macs(subject.model, units, subject.length).share
+    calibration = Calibration(subject.model, units, objective, batches, cost)
+    gates = torch.ones(len(units), device=next(subject.model.parameters()).device)
+    matrix = pairwise(calibration, gates, chosen).numpy()
     unit = objective.unit if objective.trains else "nats"
-    return interaction_graph(floor.units, matrix, units, strongest), unit
+    return interaction_graph(units, matrix, chosen, strongest), unit

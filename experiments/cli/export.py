@@ -16,7 +16,12 @@ def export(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the export that --out holds.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
-    """Write the smaller model of a run: weights, configuration, tokenizer and model card, loaded in one call."""
+    """Write the smaller model of a run: weights, configuration, tokenizer and model card, loaded in one call.
+
+    walras export runs/half --out small
+
+    walras export runs/half --out small --onnx --overwrite
+    """
     from walras.experiments.export import export_run
 
     try:
@@ -33,4 +38,6 @@ def export(
         told += f"; model.onnx differs from the model by {figures['onnx_difference']:.1g} at most"
     console = output()
     console.print(f"{out}: {figures['class']}, {told}", soft_wrap=True)
-    console.print(f'Reload: walras.load_model("{out}"), or from_pretrained("{out}", trust_remote_code=True)', soft_wrap=True)
+    console.print(
+        f'Reload: walras.load_model("{out}"), or from_pretrained("{out}", trust_remote_code=True)', soft_wrap=True
+    )

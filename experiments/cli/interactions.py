@@ -6,29 +6,30 @@ from typing import Annotated, Any
 
 import typer
 
-from walras.experiments.cli.options import option
+from walras.experiments.cli.options import with_settings
 from walras.experiments.cli.screen import output, progress_bar
-from walras.experiments.config import RunConfig, read_config
+from walras.experiments.spec import RunSpec
+
+SENTENCES, KIND = 64, "head"
+_SETTINGS = ("model", "task", "data", "length", "batch_size", "device", "trust_remote_code", "block", "label_free",
+             "sentences", "seed")  # fmt: skip
 
 
+@with_settings(RunSpec, only=_SETTINGS, defaults={"sentences": SENTENCES})
 def interactions(
+    given: dict[str, Any],
     out: Annotated[Path, typer.Option(help="Folder for interactions.graphml and interactions.png.")],
-    kind: Annotated[str, typer.Option(help="Units to look at: head or ffn.")] = "head",
+    kind: Annotated[str | None, typer.Option(help="Kind of units to look at. [default: head]")] = None,
     layers: Annotated[list[int] | None, typer.Option(help="Layers to look at. [default: all]")] = None,
     strongest: Annotated[int, typer.Option(help="Edges that are drawn and written.", min=1)] = 50,
-    model: Annotated[str | None, option("model")] = None,
-    task: Annotated[str | None, option("task")] = None,
-    data: Annotated[str | None, option("data")] = None,
-    sentences: Annotated[int | None, option("sentences")] = None,
-    block: Annotated[int | None, option("block")] = None,
-    length: Annotated[int | None, option("length")] = None,
-    batch_size: Annotated[int | None, option("batch_size")] = None,
-    seed: Annotated[int | None, option("seed")] = None,
-    device: Annotated[str | None, option("device")] = None,
-    config: Annotated[Path | None, typer.Option(help="YAML file with any of these settings.")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file with any settings of a run.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the edges as JSON.")] = False,
 ) -> None:
     """Measure what every two units are worth together beyond what each is worth alone, and draw the strongest ties.
+
+    walras interactions --task stsb --data glue --layers 4 --out ties
+
+    walras interactions --kind ffn --block 128 --strongest 20 --out ties
 
     The work is k (k + 1) / 2 forward passes over the sentences for k units: 64 sentences are a good beginning.
     """
@@ -39,10 +40,10 @@ def interactions(
     from walras.market.graph import write_graph
 
     check_place(out)
-    given: dict[str, Any] = option.given(locals())
-    settings = RunConfig(**{"sentences": 64, **(read_config(config) if config else {}), **given})
+    given = {**given, "units": (kind or KIND,), "recipe": "none"}
+    spec = RunSpec.parse({"sentences": SENTENCES, **given}) if config is None else RunSpec.read(config, given)
     with progress_bar(not as_json) as progress:
-        graph, unit = strongest_interactions(settings, kind, layers, strongest, progress)
+        graph, unit = strongest_interactions(spec, layers, strongest, progress)
     out.mkdir(parents=True, exist_ok=True)
     write_graph(graph, out / "interactions.graphml")
     write_whole(out / "interactions.png", png(drawn(graph, unit)))

@@ -56,13 +56,16 @@ class Answer:
 
     @property
     def error(self) -> str:
-        """The message of an error: exit code 2 and one line on standard error, nothing on standard output."""
+        """The message of an error: exit code 2, one line that ends standard error, nothing on standard output.
+
+        Lines of progress may come before it.
+        """
         assert self.code == 2, (self.code, self.out, self.err)
         assert self.out == ""
-        lines = self.err.splitlines()
-        assert len(lines) == 1, self.err
-        assert lines[0].startswith("Error: ")
-        return lines[0].removeprefix("Error: ")
+        *before, last = self.err.splitlines()
+        assert not any(line.startswith(("Error", "Traceback")) for line in before), self.err
+        assert last.startswith("Error: "), self.err
+        return last.removeprefix("Error: ")
 
 
 Command = Callable[..., Answer]
