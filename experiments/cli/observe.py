@@ -20,6 +20,9 @@ def observe(
     out: Annotated[Path | None, typer.Option(help="Folder. [default: a new one under runs/]")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the observation that --out holds.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted observation.")] = False,
+    executor: Annotated[
+        str, typer.Option(help="Where evaluations run: serial, processes, dask, mpi; each loads the network.")
+    ] = "serial",
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Ration attention in some layers, by several budgets, and measure what all layers do about it.
@@ -40,9 +43,9 @@ def observe(
 
     try:
         with progress_bar(not as_json) as progress:
-            found = run(settings, place, overwrite, progress, resume=resume)
+            found = run(settings, place, overwrite, progress, resume=resume, executor=executor)
     except KeyboardInterrupt:
-        begun = (place / EVALUATIONS).is_file()
+        begun = (place / EVALUATIONS).is_dir()
         interrupted(f"the same command with --out {place} --resume goes on from there" if begun else "")
     if as_json:
         print(json.dumps(found.summary.as_dict(), indent=2))

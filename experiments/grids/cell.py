@@ -1,14 +1,12 @@
 """A cell of a grid: its labels, its settings, and the name under which it is kept."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field
 from functools import cached_property
-from hashlib import sha256
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, final
 
 from walras.errors import InputError
-from walras.experiments.grids.sources import canonical
+from walras.experiments.grids.sources import content_key
 
 BUDGET, SEED = "budget", "seed"
 
@@ -43,7 +41,7 @@ class Cell(Generic[S]):
         Raises:
             InputError: a user's file that cannot be read.
         """
-        return self._hashed()
+        return content_key(self.settings)
 
     def check_sources(self) -> None:
         """Refuse to run what the key no longer stands for.
@@ -51,7 +49,7 @@ class Cell(Generic[S]):
         Raises:
             InputError: a user's file has been edited since the key was made.
         """
-        if self._hashed() != self.key:
+        if content_key(self.settings) != self.key:
             raise InputError(f"a file that {self} names was edited while the grid was running; start it again")
 
     def __getitem__(self, axis: str) -> Any:
@@ -62,10 +60,6 @@ class Cell(Generic[S]):
         own = [told(axis, label) for axis, label in self.labels.items() if axis != BUDGET]
         at = f"{', '.join(own) or 'run'} at {shown(self.labels[BUDGET])}" if BUDGET in self.labels else ", ".join(own)
         return f"{at}, seed {self.seed}"
-
-    def _hashed(self) -> str:
-        text = json.dumps(canonical(self.settings), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-        return sha256(text.encode("ascii")).hexdigest()[:16]
 
 
 def shown(label: Any) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import final
 
 from walras.experiments.grids.cell import Cell
+from walras.experiments.grids.sources import content_key
 from walras.experiments.pipeline import run_plan
 from walras.experiments.plan import Plan
 from walras.experiments.spec import RunSpec, SubjectSpec
@@ -34,11 +35,12 @@ def subject_of(spec: SubjectSpec) -> Subject:
     Cells come ordered by these settings, so that a process loads each network once.
     """
     try:
-        return _kept(spec)
+        return _loaded(spec, content_key(spec))
     except TypeError:  # a task object that cannot be hashed
         return Subject.load(spec)
 
 
 @lru_cache(maxsize=1)
-def _kept(spec: SubjectSpec) -> Subject:
+def _loaded(spec: SubjectSpec, content: str) -> Subject:
+    del content  # of a user's file with the task: an edited one is another task
     return Subject.load(spec)

@@ -1,6 +1,7 @@
 """Settings as plain data that stands for all a result depends on: names, numbers, and the source of user code."""
 
 import inspect
+import json
 import pickle
 import re
 from collections.abc import Mapping
@@ -29,6 +30,12 @@ def canonical(settings: Any) -> dict[str, Any]:
         else _value(getattr(settings, one.name), one.metadata.get("registry") or "")
         for one in fields(settings)
     }
+
+
+def content_key(settings: Any) -> str:
+    """A hash of settings and of the user's files and objects that they name."""
+    text = json.dumps(canonical(settings), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return sha256(text.encode("ascii")).hexdigest()[:16]
 
 
 def without_places(text: str) -> str:

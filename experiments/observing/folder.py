@@ -1,6 +1,7 @@
 """The folder of an observation. `result.json` comes last, and its presence means finished."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, final
@@ -11,16 +12,16 @@ from walras.experiments.settings import leaf_values
 from walras.experiments.store.run_folder import check_same, names_in, write_whole
 
 PICTURES = ("frontier", "inequality", "heatmaps")
-EVALUATIONS = "evaluations.json"
+EVALUATIONS = "evaluations"
 PARTS = (
-    "config.yaml", "observe.parquet", "layers.parquet", "report.html", "result.json", EVALUATIONS,
+    "config.yaml", "observe.parquet", "layers.parquet", "report.html", "result.json", EVALUATIONS, "evaluations.json",
     *(f"{n}.png" for n in PICTURES),
 )  # fmt: skip
 
 
 @final
 class ObserveFolder:
-    """Where an observation is kept. Nothing is created, and nothing old removed, before the first evaluation is done.
+    """Where an observation is kept. Nothing is created, and nothing old removed, before the network is loaded.
 
     Raises:
         InputError: the folder holds something else, or an observation that is neither to be replaced nor to be resumed;
@@ -41,20 +42,17 @@ class ObserveFolder:
                 f"--out {str(path)!r} holds another observation; use --overwrite to replace it, or --resume to go on"
             )
 
-    def evaluations(self) -> dict[str, Any]:
-        """What has been evaluated of an observation that goes on."""
-        file = self.path / EVALUATIONS
-        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if self._begun and file.is_file() else {}
-        return found
-
-    def keep(self, evaluations: Mapping[str, Any]) -> None:
-        """Write all evaluations so far; what an earlier observation left is removed first."""
+    def begin(self) -> Path:
+        """Write the settings, and remove what an earlier observation left; where evaluations are kept, comes back."""
         if not self._begun:
             self._begun = True
             for place in self.path.iterdir() if self.path.is_dir() else ():
-                place.unlink()
+                if place.is_dir():
+                    shutil.rmtree(place)
+                else:
+                    place.unlink()
             self.write("config.yaml", self.config.as_yaml())
-        self.write(EVALUATIONS, json.dumps(evaluations))
+        return self.path / EVALUATIONS
 
     def write(self, name: str, content: str | bytes) -> None:
         """Write a file whole or not at all."""
@@ -63,4 +61,4 @@ class ObserveFolder:
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Write the result; the observation is finished."""
         self.write("result.json", json.dumps(result, indent=2) + "\n")
-        (self.path / EVALUATIONS).unlink(missing_ok=True)
+        shutil.rmtree(self.path / EVALUATIONS, ignore_errors=True)

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 from walras.experiments.observing.attention_rules import NO_MORE_KEYS
 from walras.experiments.observing.budgeted_rule import BudgetedRule
-from walras.experiments.observing.sweep import ELIMINATION, NONE, Observation
+from walras.experiments.observing.evaluation import ELIMINATION, NONE
+from walras.experiments.observing.sweep import Observation
 
 
 def is_inactive(o: Observation) -> bool:

@@ -1,26 +1,32 @@
 """The main job: a sweep of scarce attention over one model and one task, from settings to a folder."""
 
-import math
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, final
 
 import pandas as pd
 
+from walras.experiments.executors import ExecutorSource
 from walras.experiments.observing.config import ObserveConfig
-from walras.experiments.observing.evaluations import Evaluations
 from walras.experiments.observing.examples import TOKENS, ExampleHead, examples
 from walras.experiments.observing.folder import ObserveFolder
 from walras.experiments.observing.inactive import warnings
+from walras.experiments.observing.layers import constrained_layers
+from walras.experiments.observing.network import ObservedNetwork, load_observed
 from walras.experiments.observing.report import write_report
 from walras.experiments.observing.rules import rules_at_budget
-from walras.experiments.observing.sweep import Observation, ObservedNetwork, Sweep
+from walras.experiments.observing.sweep import Observation, grid_of_evaluations, observations
 from walras.experiments.observing.tables import layer_table, observation_table, shown
 from walras.experiments.progress import Progress, Silent
+from walras.experiments.store.grid_folder import GridFolder
 from walras.experiments.store.run_folder import write_table
-from walras.experiments.subject import Subject, find_task
+from walras.experiments.subject_data import TaskData
+from walras.models.attention.token_elimination import can_eliminate
 
 
 @final
@@ -80,10 +86,12 @@ def observe(
     progress: Progress | None = None,
     *,
     resume: bool = False,
+    executor: Executor | ExecutorSource | str | None = "serial",
 ) -> ObserveResult:
     """Sweep budgets and controls; write the folder `out` where one is given.
 
     With `resume` evaluations that the folder holds of an interrupted sweep with the same settings are not run again.
+    They run on the `executor`, by default one after the other in this process.
 
     Raises:
         InputError: bad settings or data, before a network is loaded or a file written; a layer that the network has
@@ -93,20 +101,23 @@ def observe(
     config = config if isinstance(config, ObserveConfig) else ObserveConfig.parse(config)
     progress = progress or Silent()
     folder = None if out is None else ObserveFolder(out, config, overwrite, resume)
-    task = find_task(config.subject)
-    task = task if config.limit is None else task.first(config.limit)
-    subject = Subject.load(config.subject, progress, task, measured=False)
-    batches = subject.data.batches(config.sentences, config.seed)
-    sweep = Sweep(config, ObservedNetwork(subject), batches, Evaluations(folder))
-    found = _observations(sweep, progress)
-    pattern, layers = next(iter(sweep.patterns.items()))
-    budget = pictured_budget(config)
-    made = rules_at_budget(config.scarcity.made, budget, subject.model, batches, layers, sweep.network.layers)
-    pictured = examples(subject.model, subject.tokenizer, task, made.rules, layers[-1], subject.length)
+    step = progress.add_task("Loading the model", total=1)
+    network = load_observed(config)
+    progress.update(step, completed=1)
+    patterns = {pattern: constrained_layers(pattern, network.layers) for pattern in config.scarcity.constrain}
+    grid = grid_of_evaluations(config, can_eliminate(network.model))
+    with TemporaryDirectory() if folder is None else nullcontext(folder.begin()) as place:
+        found = observations(grid, GridFolder(place), patterns, executor, progress)
+    pattern, layers = next(iter(patterns.items()))
+    budget, data = pictured_budget(config), network.subject.data
+    assert isinstance(data, TaskData)
+    task = data.task
+    made = rules_at_budget(config.scarcity.made, budget, network.model, network.batches, layers, network.layers)
+    pictured = examples(network.model, network.subject.tokenizer, task, made.rules, layers[-1], network.subject.length)
     table, warned = observation_table(found, task.metric), tuple(warnings(found, config.scarcity.made))
     summary = replace(
-        _summary(sweep, found), examples_at={"constrain": pattern, "budget": budget}, warnings=[*warned],
-        rows=shown(table), seconds=round(time.monotonic() - started, 2),
+        _summary(config, network, patterns, found), examples_at={"constrain": pattern, "budget": budget},
+        warnings=[*warned], rows=shown(table), seconds=round(time.monotonic() - started, 2),
     )  # fmt: skip
     result = ObserveResult(table, layer_table(found), pictured, warned, summary)
     if folder is not None:
@@ -117,27 +128,18 @@ def observe(
     return result
 
 
-def _observations(sweep: Sweep, progress: Progress) -> list[Observation]:
-    """All observations of a sweep, each told as it comes."""
-    bar = progress.add_task("Unconstrained", total=len(sweep))
-    metric, found = sweep.network.subject.data.metric, list[Observation]()
-    for observations in sweep:
-        found += observations
-        last = observations[-1]
-        told = f"{last.rule} {last.budget:g}, {last.control}" if math.isfinite(last.budget) else last.control
-        progress.update(bar, advance=1, description=f"{told}: {metric} {last.value:.3f}")
-    return found
-
-
-def _summary(sweep: Sweep, found: Sequence[Observation]) -> ObserveSummary:
+def _summary(
+    config: ObserveConfig, network: ObservedNetwork, patterns: Mapping[str, tuple[int, ...]],
+    found: Sequence[Observation],
+) -> ObserveSummary:  # fmt: skip
     """What does not take the table."""
-    config, subject, first = sweep.config, sweep.network.subject, found[0]
+    subject, first = network.subject, found[0]
     scarcity, data = config.scarcity, subject.data
     return ObserveSummary(
         rule=scarcity.rule_text, unit=scarcity.made.unit, budgets=[*scarcity.budgets], task=data.name,
         model=config.subject.model, seed=config.seed, length=subject.length, limit=config.limit,
-        constrain={name: [*layers] for name, layers in sweep.patterns.items()}, controls=[*scarcity.controls],
-        layers=sweep.network.layers, sequences=first.tally.sequences, most_keys=first.tally.most_keys,
+        constrain={name: [*layers] for name, layers in patterns.items()}, controls=[*scarcity.controls],
+        layers=network.layers, sequences=first.tally.sequences, most_keys=first.tally.most_keys,
         metric={"name": data.metric, "dense": first.dense, "higher_is_better": data.higher_is_better},
         protocol=data.protocol(), examples_at={}, warnings=[], rows=[], seconds=0.0,
     )  # fmt: skip

@@ -8,8 +8,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from walras.experiments.observing.evaluation import ELIMINATION
 from walras.experiments.observing.examples import ExampleHead
-from walras.experiments.observing.sweep import ELIMINATION
 from walras.experiments.reports.plots import BLUE, GREY, ORANGE, plain
 
 GREEN, PURPLE = "#009E73", "#CC79A7"  # of Okabe and Ito's palette too

@@ -1,32 +1,24 @@
-"""The settings of a sweep, one evaluation of the task each, and what attention did meanwhile."""
+"""All settings and controls of an observation, one evaluation of the task each, and what came of them."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, final
 
-import torch
-from torch import nn
-
-from walras.errors import InputError
+from walras.errors import WalrasError
+from walras.experiments.grids.axes import Reference
+from walras.experiments.grids.cell import BUDGET, Cell
+from walras.experiments.grids.grid import Grid
+from walras.experiments.grids.runner import reason, run_cells, unfinished
 from walras.experiments.observing.config import UNCONSTRAINED, ObserveConfig
-from walras.experiments.observing.evaluations import Evaluation, Evaluations
-from walras.experiments.observing.layers import RANDOM_KEYS, RANDOM_WEIGHTS, constrained_layers
-from walras.experiments.observing.rules import Rules, random_key_rules, rules_at_budget
+from walras.experiments.observing.evaluation import ELIMINATION, NONE, Evaluation, ObserveExperiment
+from walras.experiments.observing.layers import RANDOM_KEYS, RANDOM_WEIGHTS
+from walras.experiments.observing.network import ObservedNetwork, load_observed
 from walras.experiments.observing.tally import Tally
-from walras.experiments.subject import Subject
-from walras.experiments.subject_data import TaskData
-from walras.models import inventory
-from walras.models.architectures import layer_paths, transformer
-from walras.models.attention import attention_market
-from walras.models.attention.token_elimination import can_eliminate, token_elimination
-from walras.models.objective import Batch
+from walras.experiments.progress import Progress
+from walras.experiments.store.grid_folder import GridFolder
+from walras.experiments.store.run_folder import read_result
 from walras.models.resources.layer_costs import LayerMacs
-
-ELIMINATION = "token-elimination"
-NONE = "none"
 
 
 @final
@@ -61,131 +53,90 @@ class Observation:
         return tuple(layer for layer in range(len(self.tally.rows)) if layer not in self.layers)
 
 
-@final
-@dataclass(frozen=True)
-class ObservedNetwork:
-    """A network that is observed, and what its layers compute.
+def grid_of_evaluations(config: ObserveConfig, can_eliminate: bool) -> Grid[Evaluation]:
+    """All evaluations in order: the unconstrained network, budgets with their controls, and the same untrained.
+
+    Args:
+        config: the settings.
+        can_eliminate: whether tokens can leave the network.
+    """
+    scarcity = config.scarcity
+    counted = scarcity.made.counts_keys
+    drawn = RANDOM_KEYS in scarcity.controls and counted
+    cells = [_cell(config)]
+    for pattern in scarcity.constrain:
+        for budget in scarcity.budgets:
+            cells.append(_cell(config, pattern, scarcity.rule_text, budget))
+            cells += [_cell(config, pattern, scarcity.rule_text, budget, RANDOM_KEYS)] if drawn else []
+    if scarcity.eliminate and counted and can_eliminate:
+        stay = dict.fromkeys(float(max(round(budget), 1)) for budget in scarcity.budgets)
+        cells += [_cell(config, "tokens", ELIMINATION, k) for k in stay]
+    if RANDOM_WEIGHTS in scarcity.controls:
+        cells.append(_cell(config, control=RANDOM_WEIGHTS))
+        for pattern in scarcity.constrain:
+            cells += [_cell(config, pattern, scarcity.rule_text, b, RANDOM_WEIGHTS) for b in scarcity.budgets]
+    return Grid(ObserveExperiment(), cells, Reference("control", NONE))
+
+
+def observations(
+    grid: Grid[Evaluation],
+    folder: GridFolder,
+    patterns: Mapping[str, tuple[int, ...]],
+    executor: Any,
+    progress: Progress,
+) -> list[Observation]:
+    """Run what has not been evaluated; the unconstrained network is an observation of every pattern.
+
+    Args:
+        grid: the evaluations.
+        folder: where they are kept.
+        patterns: constrained layers by pattern.
+        executor: where they run.
+        progress: is told of each.
 
     Raises:
-        InputError: a layer without attention heads.
+        WalrasError: an evaluation failed; the others are kept.
     """
-
-    subject: Subject
-    costs: LayerMacs = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        with_heads = {site.layer for site in inventory(self.model, ("head",)).sites}
-        if missing := sorted(set(range(self.layers)) - with_heads):
-            raise InputError(
-                f"layer {missing[0]} of the model has no attention head left; nothing can be observed there"
-            )
-        object.__setattr__(self, "costs", LayerMacs.from_model(self.model))
-
-    @property
-    def model(self) -> nn.Module:
-        """The network."""
-        return self.subject.model
-
-    @property
-    def layers(self) -> int:
-        """How many it has."""
-        return len(layer_paths(self.model))
-
-    def untrained(self, seed: int) -> "ObservedNetwork":
-        """The same architecture with the weights that it would be trained from, on the same data."""
-        model, data = untrained(self.model, seed), self.subject.data
-        assert isinstance(data, TaskData)
-        rows, length = data.sizes["batch_size"], self.subject.length
-        own = TaskData.from_task(data.task, model, self.subject.tokenizer, batch_size=rows, length=length)
-        return ObservedNetwork(replace(self.subject, model=model, data=own))
-
-    def under(self, rules: Rules) -> Evaluation:
-        """The metric under rules, one per layer, and the tally."""
-        tally = Tally(self.layers, [layer for layer, rule in enumerate(rules) if rule is not None])
-        return self._evaluated(attention_market(self.model, rules, tally)), tally
-
-    def eliminating(self, k: int) -> Evaluation:
-        """The metric where k tokens stay, and the tally."""
-        tally = Tally(self.layers, ())
-        return self._evaluated(token_elimination(self.model, k, tally)), tally
-
-    def _evaluated(self, scarcity: AbstractContextManager[None]) -> float:
-        with scarcity:
-            return self.subject.data.evaluate(self.model)
+    run_cells(grid, folder, unfinished(grid, folder), executor, progress)
+    failed = unfinished(grid, folder)
+    if failed:
+        kind, _, why = reason(folder.failure(failed[0]).read_text(encoding="utf-8")).partition(": ")
+        told = why if kind.endswith("Error") and why else kind
+        raise WalrasError(f"{len(failed)} of {len(grid.cells)} evaluations failed; the first, {failed[0]}: {told}")
+    found: list[Observation] = []
+    dense: dict[bool, float] = {}
+    for cell in grid.cells:
+        row = grid.experiment.row(cell, read_result(folder.place(cell)), {})
+        if cell.settings.budget is None:
+            dense[cell.settings.random_weights] = row["value"]
+        network = load_observed(cell.settings.config, cell.settings.random_weights)
+        found += _observed(cell.settings, row, dense[cell.settings.random_weights], network, patterns)
+    return found
 
 
-@final
-@dataclass(frozen=True)
-class Sweep:
-    """All settings and controls of a configuration, on one network."""
-
-    config: ObserveConfig
-    network: ObservedNetwork
-    batches: Sequence[Batch]  # on which a rule's setting is found
-    evaluations: Evaluations = field(default_factory=Evaluations)
-    patterns: dict[str, tuple[int, ...]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        constrain = self.config.scarcity.constrain
-        found = {pattern: constrained_layers(pattern, self.network.layers) for pattern in constrain}
-        object.__setattr__(self, "patterns", found)
-
-    def __len__(self) -> int:
-        """How many evaluations it takes."""
-        settings = len(self.config.scarcity.budgets) * len(self.patterns)
-        own = 1 + settings * (2 if self._drawn else 1) + len(self._eliminated)
-        return own + (1 + settings if RANDOM_WEIGHTS in self.config.scarcity.controls else 0)
-
-    def __iter__(self) -> Iterator[list[Observation]]:
-        """One evaluation at a time; the unconstrained one is an observation of every pattern."""
-        yield from self._observed(self.network, UNCONSTRAINED, NONE)
-        if RANDOM_WEIGHTS in self.config.scarcity.controls:
-            yield from self._observed(self.network.untrained(self.config.seed), RANDOM_WEIGHTS, RANDOM_WEIGHTS)
-
-    def _observed(self, network: ObservedNetwork, baseline: str, control: str) -> Iterator[list[Observation]]:
-        scarcity, layers, seed = self.config.scarcity, network.layers, self.config.seed
-        rule = scarcity.rule_text
-        dense, tally = self.evaluations(baseline, partial(network.under, [None] * layers))
-
-        def seen(
-            pattern: str, rule: str, budget: float, control: str, run: Callable[[], Evaluation], slack: bool = False
-        ) -> list[Observation]:
-            chosen = self.patterns.get(pattern, tuple(range(1, layers)))
-            value, did = self.evaluations(f"{pattern}: {rule} {budget!r}, {control}", run)
-            return [Observation(pattern, chosen, rule, budget, control, value, dense, did, network.costs, slack)]
-
-        yield [
-            Observation(pattern, chosen, NONE, math.nan, baseline, dense, dense, tally, network.costs)
-            for pattern, chosen in self.patterns.items()
+def _observed(
+    made: Evaluation, row: Mapping[str, Any], dense: float, network: ObservedNetwork,
+    patterns: Mapping[str, tuple[int, ...]],
+) -> Sequence[Observation]:  # fmt: skip
+    tally = Tally.from_state(row["tally"])
+    if made.budget is None:
+        control = RANDOM_WEIGHTS if made.random_weights else UNCONSTRAINED
+        return [
+            Observation(pattern, layers, NONE, math.nan, control, dense, dense, tally, network.costs)
+            for pattern, layers in patterns.items()
         ]
-        for pattern, chosen in self.patterns.items():
-            for budget in scarcity.budgets:
-                found = rules_at_budget(scarcity.made, budget, network.model, self.batches, chosen, layers)
-                yield seen(pattern, rule, budget, control, partial(network.under, found.rules), found.slack)
-                if control == NONE and self._drawn:
-                    rules = random_key_rules(max(round(budget), 1), seed, chosen, layers)
-                    yield seen(pattern, rule, budget, RANDOM_KEYS, partial(network.under, rules))
-        for k in self._eliminated if control == NONE else ():
-            yield seen("tokens", ELIMINATION, float(k), control, partial(network.eliminating, k))
-
-    @property
-    def _drawn(self) -> bool:
-        return RANDOM_KEYS in self.config.scarcity.controls and self.config.scarcity.made.counts_keys
-
-    @property
-    def _eliminated(self) -> tuple[int, ...]:
-        """Numbers of tokens that stay, in the order of the budgets."""
-        scarcity = self.config.scarcity
-        if not (scarcity.eliminate and scarcity.made.counts_keys and can_eliminate(self.network.model)):
-            return ()
-        return tuple(dict.fromkeys(max(round(budget), 1) for budget in scarcity.budgets))
+    layers = patterns.get(made.constrain, tuple(range(1, network.layers)))
+    return [
+        Observation(
+            made.constrain, layers, made.rule, made.budget, made.control, row["value"], dense, tally, network.costs,
+            row["slack"],
+        )
+    ]  # fmt: skip
 
 
-def untrained(model: nn.Module, seed: int) -> nn.Module:
-    """The same architecture with the weights that it would be trained from, on the same device."""
-    source = transformer(model)
-    place = next(source.parameters())
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        fresh: nn.Module = type(source)(source.config)
-    return fresh.to(place).eval()
+def _cell(
+    config: ObserveConfig, constrain: str = "", rule: str = NONE, budget: float | None = None, control: str = NONE
+) -> Cell[Evaluation]:
+    settings = Evaluation(config, constrain, rule, budget, control)
+    what = {"constrain": constrain or "no layer", "rule": rule, "control": control}
+    return Cell({**what, BUDGET: "all keys" if budget is None else budget}, config.seed, settings)

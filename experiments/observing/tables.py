@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from walras.experiments.observing.evaluation import ELIMINATION
 from walras.experiments.observing.inactive import is_inactive
-from walras.experiments.observing.sweep import ELIMINATION, Observation
+from walras.experiments.observing.sweep import Observation
 from walras.experiments.observing.tally import STATISTICS
 from walras.models.resources.macs import PARTS
 

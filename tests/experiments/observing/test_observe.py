@@ -13,8 +13,8 @@ import yaml
 
 from walras.errors import InputError
 from walras.experiments.observing.config import ObserveConfig
+from walras.experiments.observing.network import ObservedNetwork, untrained
 from walras.experiments.observing.observe import ObserveResult, observe
-from walras.experiments.observing.sweep import ObservedNetwork, untrained
 from walras.experiments.spec import SubjectSpec
 from walras.experiments.subject import Subject, find_task
 from walras.models import inventory, macs
@@ -93,7 +93,7 @@ def test_constrained_and_unconstrained_layers(found: ObserveResult) -> None:
 
 def test_only_layers_with_a_rule_are_taken_for_constrained(settings: dict[str, Any]) -> None:
     spec = SubjectSpec(model=settings["model"], task="stsb", data=settings["data"], device="cpu", batch_size=5)
-    network = ObservedNetwork(Subject.load(spec, measured=False))
+    network = ObservedNetwork(Subject.load(spec, measured=False), [])
     assert network.under([None, TopKeys(2)])[1].constrained == {1}
 
 
@@ -311,7 +311,7 @@ def test_an_interrupted_sweep_goes_on(
     stopped = walras("observe", "--config", file, "--out", "o")
     assert stopped.code == 130
     assert "--out o --resume goes on from there" in stopped.err
-    assert {p.name for p in Path("o").iterdir()} == {"config.yaml", "evaluations.json"}
+    assert {p.name for p in Path("o").iterdir()} == {"config.yaml", "evaluations"}
     assert "--resume to go on" in walras("observe", "--config", file, "--out", "o").error
     other = walras("observe", "--config", file, "--limit", "3", "--out", "o", "--resume").error
     assert "begun with limit = 4, now it is 3" in other
@@ -322,7 +322,7 @@ def test_an_interrupted_sweep_goes_on(
     for name in ("observe", "layers"):
         pd.testing.assert_frame_equal(pd.read_parquet(f"o/{name}.parquet"), pd.read_parquet(f"whole/{name}.parquet"))
     assert len(whole.table) == done[0]
-    assert not Path("o/evaluations.json").exists()
+    assert not Path("o/evaluations").exists()
     assert "nothing to resume" in walras("observe", "--config", file, "--out", "o", "--resume").error
     assert "--resume needs the folder" in walras("observe", "--config", file, "--resume").error
 
