@@ -22,7 +22,7 @@ def converted(given: Mapping[str, Any]) -> dict[str, Any]:
     if given.get("price") is not None:
         mechanism = str(found.get("mechanism", "PostedPrice"))
         mark = "," if "=" in mechanism else ":"
-        found["mechanism"] = f"{mechanism}{mark}price={given['price']!r}"
+        found["mechanism"] = f"{mechanism}{mark}price={given['price']}"
     phases = [phase for name, phase in _PHASES.items() if given.get(name)]
     if phases and found.get("phases"):
         raise InputError(f"phases is {found['phases']!r} beside {', '.join(n for n in _PHASES if given.get(n))}")

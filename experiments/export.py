@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
@@ -15,7 +15,7 @@ from walras.experiments.pipeline import parameters
 from walras.experiments.progress import Progress, Silent
 from walras.experiments.reports.model_card import model_card
 from walras.experiments.spec import RunSpec
-from walras.experiments.store.run_folder import read_allocation, read_result
+from walras.experiments.store.run_folder import read_allocation, read_result, read_units
 from walras.experiments.subject import OWN, find_task
 from walras.models import Inventory, compact, inventory
 from walras.models.export.checkpoints import auto_class, check_target, per_layer, save
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from walras.experiments.outcome import Outcome
 
 _NEEDED = ("model", "task", "metric", "budget", "used", "macs", "dense_macs", "length")
-_EARLIER_KINDS = "head,ffn"  # of an allocation that does not say what its kinds are
 _OWN_DATA = "own data"  # the task of earlier runs that were made from Python
 
 
@@ -143,10 +142,7 @@ def _allocation(run: str | Path) -> tuple[int, list[str], dict[str, Any]]:
     """FFN neurons per unit, names of the kinds of units, and the columns of a run's allocation."""
     file = Path(run) / "allocation.safetensors"
     try:
-        with safe_open(file, "np") as opened:
-            metadata = opened.metadata() or {}
-        kinds = metadata.get("kinds", _EARLIER_KINDS).split(",")
-        return int(metadata["block"]), kinds, read_allocation(run)
+        return *read_units(run), read_allocation(run)
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise InputError(f"cannot read {file}: {error!r}; it is no allocation of a run") from error
 

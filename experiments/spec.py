@@ -182,7 +182,9 @@ class RunSpec:
         Raises:
             InputError, UnknownNameError: as `parse`, or a file that cannot be read.
         """
-        return RunSpec.parse({**flat(converted(read_settings(path)), RunSpec), **flat(converted(given), RunSpec)})
+        written = flat(converted(read_settings(path)), RunSpec)
+        RunSpec.parse(written)  # whatever is wrong in it is told, whether it counts in the end or not
+        return RunSpec.parse({**written, **flat(converted(given), RunSpec)})
 
     def with_values(self, **values: Any) -> "RunSpec":
         """The same with other values of some fields; the recipe's name stays, and adds nothing any more."""

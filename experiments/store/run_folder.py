@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import safetensors.torch
 from numpy.typing import NDArray
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
@@ -104,7 +105,8 @@ def write_allocation(
 ) -> None:
     """Write gates [n] and which unit each belongs to; its kind by its place in `kinds`, which stand in the file."""
     with whole_file(folder / "allocation.safetensors") as partial:
-        told = {"block": str(block), "kinds": ",".join(kinds)}
+        # One entry alone: safetensors writes several in any order, and the same run gives the same bytes.
+        told = {"units": json.dumps({"block": block, "kinds": [*kinds]})}
         save_file({k: np.ascontiguousarray(v) for k, v in columns.items()}, partial, metadata=told)
 
 
@@ -180,3 +182,17 @@ def read_allocation(path: str | Path) -> dict[str, NDArray[Any]]:
     """Gates [n] of a run and the kind (its place among the kinds of the run), layer and index of each unit."""
     found: dict[str, NDArray[Any]] = load_file(Path(path) / "allocation.safetensors")
     return found
+
+
+def read_units(path: str | Path) -> tuple[int, list[str]]:
+    """FFN neurons per unit, and the kinds of units in a run's allocation; as earlier versions wrote them, too.
+
+    Raises:
+        OSError, SafetensorError, KeyError, ValueError: the file is missing, or no allocation of a run.
+    """
+    with safe_open(Path(path) / "allocation.safetensors", "np") as opened:
+        metadata = opened.metadata() or {}
+    if "units" not in metadata:
+        return int(metadata["block"]), ["head", "ffn"]
+    told = json.loads(metadata["units"])
+    return int(told["block"]), [str(kind) for kind in told["kinds"]]

@@ -137,17 +137,17 @@ def test_more_than_the_supply_ends_the_run(run: Walras, tmp_path: Path) -> None:
         (
             "import nothing_like_it\nclass Mine: ...",
             "own.py:Mine",
-            r"not import: ModuleNotFoundError: .*nothing_like_it",
+            r"not import.*: ModuleNotFoundError: .*nothing_like_it",
         ),
         ("class Mine(:", "own.py:Mine", r"does not import: SyntaxError: invalid syntax"),
-        ("raise SystemExit(0)", "own.py:Mine", r"does not import: SystemExit: 0"),
-        ("raise ValueError('a\\nb')", "own.py:Mine", r"does not import: ValueError: a b$"),
+        ("raise SystemExit(0)", "own.py:Mine", r"does not import.*: SystemExit: 0"),
+        ("raise ValueError('a\\nb')", "own.py:Mine", r"does not import.*: ValueError: a b$"),
         (
             "class Mine(BASE): ...",
             "own.py:Mien",
             r"unknown \w+ in .*own\.py 'Mien'\. Did you mean 'Mine'\? Known: Mine\.",
         ),
-        ("class Mine(BASE): ...", "own.py", r"which class of .*own\.py\? Write .*own\.py:Mine$"),
+        ("class Mine(BASE): ...", "own.py", r"which \w+ of .*own\.py\? Write .*own\.py:Mine$"),
         ("x = 1", "own.py:Mine", r"own\.py defines no subclass of walras\.\w+\.\S+$"),
         ("class Mine: ...", "own.py:Mine", r"own\.py:Mine is no \w+: it must be a subclass of walras\.\S+"),
         ("class Mine(BASE): ...", "own.py:Mine", r"own\.py:Mine is abstract: it has to define \w+"),
@@ -186,7 +186,7 @@ def test_what_a_class_must_state(walras: Walras, tmp_path: Path, kind: str, body
 
 def test_data_for_a_task_that_takes_none(run: Walras, tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(f"{RULE}class Mine(Task):\n pool = objective = evaluate = batch = 0")
-    assert run("--task", f"{tmp_path}/own.py:Mine").error == "task Mine takes no data; it takes nothing"
+    assert run("--task", f"{tmp_path}/own.py:Mine").error.endswith("own.py:Mine takes no data; it takes nothing")
 
 
 @pytest.mark.parametrize(
