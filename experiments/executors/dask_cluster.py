@@ -11,6 +11,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from walras.errors import ExecutorError, InputError
+from walras.experiments.executors.sealed_call import submit_sealed
 from walras.experiments.executors.source import ExecutorSource, check_workers, require
 from walras.experiments.executors.worker import ONE_THREAD, cores
 
@@ -186,12 +187,11 @@ class DaskExecutor(Executor):
 
     def __init__(self, client: "Client") -> None:
         self.client = client
-        self._executor = client.get_executor(pure=False)
+        self._executor: Executor = client.get_executor(pure=False)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
         """The future of `fn(*args, **kwargs)` on the cluster."""
-        future: Future[Any] = self._executor.submit(fn, *args, **kwargs)
-        return future
+        return submit_sealed(self._executor, fn, args, kwargs)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more calls. With `cancel_futures`, those that run are ended with their workers, which start anew."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, final
 from weakref import WeakSet
 
+from walras.experiments.executors.sealed_call import submit_sealed
 from walras.experiments.executors.source import ExecutorSource
 
 
@@ -45,7 +46,10 @@ class LentExecutor(Executor):
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
         """The other executor's future."""
-        future = self._executor.submit(fn, *args, **kwargs)
+        if type(self._executor).__module__.startswith("distributed."):
+            future = submit_sealed(self._executor, fn, args, kwargs)
+        else:
+            future = self._executor.submit(fn, *args, **kwargs)
         self._futures.add(future)
         return future
 
