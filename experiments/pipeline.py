@@ -13,6 +13,7 @@ from typing import Any, final
 from torch import nn
 
 from walras.agents import Calibration, UnitAgent
+from walras.experiments.forward_times import forward_times
 from walras.experiments.outcome import Metric, Outcome, Summary, Timing, allocation_columns
 from walras.experiments.plan import Plan
 from walras.experiments.progress import Progress, Silent
@@ -26,8 +27,6 @@ from walras.market import ComputeMarket, Probes, RepairWeights, Shock, TraceWrit
 from walras.models import compact
 from walras.models.objective import Batch
 from walras.models.repair.repair import repairable_copy
-from walras.models.resources.latency_setting import sample_batch
-from walras.models.resources.timing import interleaved
 
 TIMED = {1: 20, 32: 5}
 """Sequences of a batch that is timed: passes, of which the shortest counts."""
@@ -151,13 +150,7 @@ def conclude(
 def time_pair(subject: Subject, outcome: Outcome, progress: Progress) -> dict[str, Timing]:
     """Milliseconds of a forward pass through the dense and the smaller network, by sequences in a batch."""
     progress.add_task("Timing the smaller model", total=None)
-    found = {}
-    for rows, repeats in TIMED.items():
-        batch = sample_batch(subject.model, rows, subject.length)
-        small = outcome.compact()
-        times = interleaved([partial(subject.model, **batch), partial(small, **batch)], repeats)
-        found[str(rows)] = Timing(1e3 * times[0], 1e3 * times[1])
-    return found
+    return forward_times(subject.model, outcome.compact(), subject.length, TIMED)
 
 
 def write(outcome: Outcome, folder: RunFolder, block: int) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any, final
 
 from torch import Tensor, nn
@@ -14,13 +13,9 @@ from walras.experiments.training.stage import TrainStage
 from walras.experiments.unit_costs import UnitCosts
 from walras.market.pricing import Cleared
 from walras.models import inventory, macs
-from walras.models.resources.latency_setting import sample_batch
-from walras.models.resources.timing import interleaved
 
 if TYPE_CHECKING:
     from walras.experiments.training.start import Start
-
-LATENCY = {1: 8, 32: 3}  # sequences of a forward pass: repeats
 
 
 @final
@@ -111,13 +106,3 @@ def _rounds(trainer: Trainer) -> int:
     """Rounds of a market that clears, or the one in which units settle."""
     economy = trainer.economy
     return economy.pricing.played if economy and isinstance(economy.pricing, Cleared) else 1
-
-
-def latency(dense: nn.Module, small: nn.Module, length: int) -> dict[str, Timing]:
-    """Milliseconds of a forward pass by sequences in it, of the dense and the smaller model, called in turn."""
-    found = {}
-    for rows, repeats in LATENCY.items():
-        batch = sample_batch(dense, rows, length)
-        times = interleaved([partial(dense.eval(), **batch), partial(small, **batch)], repeats)
-        found[str(rows)] = Timing(1e3 * times[0], 1e3 * times[1])
-    return found

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from walras.agents import Calibration
 from walras.errors import InputError
+from walras.experiments.forward_times import forward_times
 from walras.experiments.progress import Progress, Silent
 from walras.experiments.setting_names import NONE
 from walras.experiments.subject import Subject
@@ -23,15 +24,17 @@ from walras.experiments.training.loop.state import resume as resume_from_checkpo
 from walras.experiments.training.loop.trainer import Trainer
 from walras.experiments.training.stage import TrainPlan, TrainStage, task_data
 from walras.experiments.training.start import Start, starting_network
-from walras.experiments.training.summary import TrainSummary, latency, summarised
+from walras.experiments.training.summary import TrainSummary, summarised
 from walras.experiments.training.writing import write_run
 from walras.experiments.unit_costs import UnitCosts
-from walras.models import Inventory
+from walras.models import Inventory, UnitKind
 from walras.models.objective import Objective
 from walras.models.resources.activation_cost import ActivationCost
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+
+TIMED = {1: 8, 32: 3}  # sequences of a forward pass: repeats
 
 
 @final
@@ -101,7 +104,7 @@ def train(
     summary = summarised(trainer, stage, costs, small, keep, start)
     accelerator.wait_for_everyone()  # else others would compute while forward passes are timed
     if accelerator.is_main_process:
-        summary = replace(summary, latency_ms=latency(stage.subject.model, small, stage.subject.length))
+        summary = replace(summary, latency_ms=forward_times(stage.subject.model, small, stage.subject.length, TIMED))
     steps, evaluations = pd.DataFrame(trainer.state.log), pd.DataFrame(trainer.state.evaluations)
     result = TrainResult(small, stage.subject.tokenizer, costs.units, keep, steps, evaluations, summary)
     if folder is not None and accelerator.is_main_process:
@@ -142,6 +145,8 @@ def _economy(plan: TrainPlan, calibration: Calibration, loss: float, device: tor
     """Gates and their price before the first step; `loss` scales it."""
     config, units, pricing = plan.config, calibration.inventory, plan.pricing(loss)
     assert pricing is not None
+    if config.economy.cost == "macs":
+        _check_foldable(units)
     share = torch.from_numpy(calibration.cost).to(device)
     value = None
     if config.economy.init_gates_by_value and config.economy.cost == "macs":
@@ -160,6 +165,20 @@ def _activations(config: TrainConfig, units: Inventory) -> ActivationCost | None
         return None
     parts = {"heads": prices.kind != "ffn", "ffn": prices.kind != "head"}
     return ActivationCost(units, prices.cost == "invariant", **parts)
+
+
+def _check_foldable(units: Inventory) -> None:
+    """Refuse gates that could not be written into weights once units settle.
+
+    Raises:
+        InputError: as said.
+    """
+    for kind in units.unit_kinds:
+        if type(kind).fold is UnitKind.fold:
+            raise InputError(
+                f"units of kind {kind.name} cannot be priced during training: their gates cannot be written into "
+                "weights; use --recipe, or other --units"
+            )
 
 
 def _check_reach(config: TrainConfig, economy: Economy) -> None:

@@ -45,8 +45,8 @@ def test_tensors_are_where_the_cost_is(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_it_begins_as_stiff_as_ours(models: Path, glue: Path) -> None:
     settings = {"model": str(models / "bert"), "task": "sst2", "data": str(glue), "budget": 0.5}
-    ours = TrainPlan.from_config(TrainConfig.of({**settings, "pricing": "dual-ascent"})).pricing(0.7)
-    peer = TrainPlan.from_config(TrainConfig.of({**settings, "pricing": f"{FILE}:CooperPricing"})).pricing(0.7)
+    ours = TrainPlan.from_config(TrainConfig.parse({**settings, "pricing": "dual-ascent"})).pricing(0.7)
+    peer = TrainPlan.from_config(TrainConfig.parse({**settings, "pricing": f"{FILE}:CooperPricing"})).pricing(0.7)
     assert ours is not None
     assert peer is not None
     cost = torch.tensor(0.9, dtype=torch.float64)
@@ -57,6 +57,6 @@ def test_it_begins_as_stiff_as_ours(models: Path, glue: Path) -> None:
 def test_a_run(models: Path, glue: Path) -> None:
     settings = {"model": str(models / "bert"), "task": "sst2", "data": str(glue), "pricing": f"{FILE}:CooperPricing"}
     config = {"device": "cpu", "batch_size": 4, "held_out": 0.0, "epochs": 4, "block": 16, "length": 16, "sentences": 8}
-    found = train(TrainConfig.of({**settings, **config, "budget": 0.5}))
-    assert found.summary["used"] <= 0.5
-    assert found.summary["price"] > 0
+    found = train(TrainConfig.parse({**settings, **config, "budget": 0.5}))
+    assert found.summary.used <= 0.5
+    assert (found.summary.price or 0.0) > 0

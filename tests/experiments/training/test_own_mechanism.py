@@ -9,8 +9,8 @@ import torch
 
 from walras.errors import InputError
 from walras.experiments.training.config import TrainConfig
-from walras.experiments.training.train import train
 from walras.experiments.training.loop.trainer import Trainer
+from walras.experiments.training.train import train
 from walras.market.pricing import Cleared
 
 Make = Callable[..., TrainConfig]

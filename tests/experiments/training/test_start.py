@@ -20,8 +20,8 @@ from walras.experiments.tasks.losses import (
 from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.estimate import hours
 from walras.experiments.training.loop.processes import accelerator_of
-from walras.experiments.training.train import train
 from walras.experiments.training.loop.trainer import Trainer
+from walras.experiments.training.train import train
 
 Make = Callable[..., TrainConfig]
 

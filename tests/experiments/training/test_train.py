@@ -13,8 +13,8 @@ from torch import Tensor, nn
 import walras
 from walras.errors import InputError, TrainingError
 from walras.experiments.training.config import TrainConfig
-from walras.experiments.training.train import train
 from walras.experiments.training.loop.trainer import Trainer
+from walras.experiments.training.train import train
 
 Make = Callable[..., TrainConfig]
 PRICINGS = ["shadow-price", "dual-ascent", "cleared"]
@@ -49,7 +49,7 @@ def test_the_folder_of_a_run(settings: Make, tmp_path: Path) -> None:
     steps = pd.read_parquet(tmp_path / "run" / "steps.parquet")
     assert len(steps) == result["steps"] == 12
     assert steps["cost"].iloc[0] > steps["cost"].dropna().iloc[-1]
-    exported = walras.load(str(tmp_path / "run" / "model"))
+    exported = walras.load_model(str(tmp_path / "run" / "model"))
     assert same(exported, found.model)
 
 

@@ -19,8 +19,8 @@ OPTIONS = (
 SCRIPT = """
 import sys
 from walras.experiments.training import train
-latency = train.latency
-train.latency = lambda *given: print("timing", file=sys.stderr) or latency(*given)
+latency = train.forward_times
+train.forward_times = lambda *given: print("timing", file=sys.stderr) or latency(*given)
 from walras.experiments.cli.main import main
 main()
 """

@@ -8,8 +8,8 @@ import torch
 
 from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.loop.economy import OPEN, SPREAD
-from walras.experiments.training.stage import STIFF
 from walras.experiments.training.loop.rates import gates_factor
+from walras.experiments.training.stage import STIFF
 from walras.market.pricing import DualAscent
 from walras.models.units.hard_concrete import HardConcrete
 
