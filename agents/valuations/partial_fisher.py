@@ -76,9 +76,11 @@ class PartialFisher(Valuation):
     def _residuals(self, calibration: Calibration, gates: Tensor) -> dict[int, "_Residuals"]:
         """Step 1 for each sub-layer that has units to value, by the sub-layer's number."""
         moments, found = _moments(calibration, gates), {}
+        dtype = next(calibration.model.parameters()).dtype
         for place in list(moments):
             site = calibration.inventory.sites[place]
-            found[place] = _Residuals.from_moment(site, moments.pop(place), gates[site.units] != 0, self.ridge)
+            there = gates[site.units] != 0
+            found[place] = _Residuals.from_moment(site, moments.pop(place), there, self.ridge, dtype)
         return found
 
 
@@ -90,21 +92,21 @@ class _Residuals:
     site: Site
     features: Tensor  # LongTensor [k] of the units that are there
     owner: Tensor  # LongTensor [k], the unit of the sub-layer that owns each of them
-    weight: Tensor  # Q [k, k] in float64
+    weight: Tensor  # Q [k, k], rounded to the network's precision
 
     @staticmethod
-    def from_moment(site: Site, moment: Tensor, there: Tensor, ridge: float) -> "_Residuals":
+    def from_moment(site: Site, moment: Tensor, there: Tensor, ridge: float, dtype: torch.dtype) -> "_Residuals":
         """From second moments [width, width] in float64 of all features, and bool [units of the sub-layer]."""
         owner = site.owner.to(moment.device)
         features = there[owner].nonzero().flatten()
         owner = owner[features]
         if len(features) == 0:
-            return _Residuals(site, features, owner, moment[:0, :0])
+            return _Residuals(site, features, owner, moment[:0, :0].to(dtype))
         kept = moment[features][:, features]
         strength = (ridge * kept.diagonal().mean()).clamp(min=torch.finfo(kept.dtype).tiny)
         kept.diagonal().add_(strength)
         precision = torch.linalg.inv(kept)
-        return _Residuals(site, features, owner, scaled_by_unit(precision, owner))
+        return _Residuals(site, features, owner, scaled_by_unit(precision, owner).to(dtype))
 
     def effects(self, x: Tensor, slope: Tensor, samples: int) -> Tensor:
         """Step 2: J [samples, units of the sub-layer] from x and dL/dx, both [..., width]; 0 for units that left."""
