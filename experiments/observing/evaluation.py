@@ -45,7 +45,8 @@ class Evaluation:
     def as_yaml(self) -> str:
         """The settings as a file."""
         own = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "config"}
-        return yaml.safe_dump({**own, "config": yaml.safe_load(self.config.as_yaml())}, sort_keys=False, allow_unicode=True)
+        tree = {**own, "config": yaml.safe_load(self.config.as_yaml())}
+        return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
 
     @property
     def random_weights(self) -> bool:
