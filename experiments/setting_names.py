@@ -51,8 +51,8 @@ def _canonical(one: "Field[Any]", value: Any) -> Any:
 
 
 def _canonical_item(kind: str, value: Any) -> Any:
-    if (isinstance(value, str) and normalised(value) == NO_RECIPE) or (value is None and kind == "repair"):
-        return NO_RECIPE
+    if (isinstance(value, str) and normalised(value) == NONE) or (value is None and kind == "repair"):
+        return NONE
     if value is None:
         return registry(kind).make(value)  # which refuses it, and says what it may be
     return registry(kind).spelled(value) if isinstance(value, (str, Mapping)) else value
