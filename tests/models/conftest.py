@@ -115,6 +115,7 @@ def build(family: str, attention: str = "eager", dtype: torch.dtype = torch.floa
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test that asks for `family` runs for every dense row, with `attention` under all that the row's models have.
 
+    With `kernel` in the place of `attention`, what is not the first of these runs nightly only.
     One that asks for `moe` runs for every row with a mixture of experts, one that asks for `decoder` for the dense
     families that generate text.
     """
@@ -124,6 +125,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         if {fixture, "attention"} <= asked:
             pairs = [(name, kind) for name in families for kind in RECIPES[name].attentions]
             metafunc.parametrize((fixture, "attention"), pairs)
+        elif {fixture, "kernel"} <= asked:
+            marks = {True: pytest.mark.nightly, False: ()}
+            cases = [
+                pytest.param(name, kind, marks=marks[place > 0])
+                for name in families
+                for place, kind in enumerate(RECIPES[name].attentions)
+            ]
+            metafunc.parametrize((fixture, "kernel"), cases)
         elif fixture in asked:
             metafunc.parametrize(fixture, families)
     if "decoder" in asked:

@@ -37,8 +37,8 @@ class Runs:
         return found
 
 
-def test_what_begins_at_a_layer_ends_as_the_whole_does(family: str, attention: str, tiny: Any) -> None:
-    tested = tiny(family, attention)
+def test_what_begins_at_a_layer_ends_as_the_whole_does(family: str, kernel: str, tiny: Any) -> None:
+    tested = tiny(family, kernel)
     units, halves = inventory(tested.model, block=8), _halves(tested.batch)
     gates = torch.rand(len(units), generator=torch.Generator().manual_seed(0))
     with gated(tested.model, units, gates), torch.no_grad(), LayerwiseRunner(tested.model, halves) as runner:
@@ -136,8 +136,8 @@ def test_files_are_gone_with_whoever_needs_them(
             runner.advance_to(1)
 
 
-def test_features_and_outputs_are_those_of_a_whole_pass(family: str, attention: str, tiny: Any) -> None:
-    tested = tiny(family, attention)
+def test_features_and_outputs_are_those_of_a_whole_pass(family: str, kernel: str, tiny: Any) -> None:
+    tested = tiny(family, kernel)
     units = inventory(tested.model, block=8)
     gates = torch.rand(len(units), generator=torch.Generator().manual_seed(0))
     seen: dict[str, tuple[Tensor, Tensor]] = {}

@@ -51,7 +51,7 @@ def _expected(tested: Any, costs: Usage, keep: NDArray[np.bool_]) -> dict[str, f
     return result
 
 
-@pytest.mark.parametrize("block", [1, 8])
+@pytest.mark.parametrize("block", [pytest.param(1, marks=pytest.mark.nightly), 8])
 def test_equal_to_the_flop_counter_by_part(family: str, block: int, tiny: Any) -> None:
     tested = tiny(family)
     units = inventory(tested.model, block=block)

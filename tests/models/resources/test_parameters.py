@@ -13,7 +13,7 @@ def _count(model: Any) -> int:
     return sum(p.numel() for p in model.parameters())
 
 
-@pytest.mark.parametrize("block", [1, 7])
+@pytest.mark.parametrize("block", [pytest.param(1, marks=pytest.mark.nightly), 7])
 def test_equal_to_what_compaction_removes(family: str, block: int, tiny: Any) -> None:
     model = tiny(family).model
     units = inventory(model, block=block)

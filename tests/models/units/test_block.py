@@ -24,14 +24,16 @@ from walras.models.units.weights import fold, output_weights
 FAMILIES = [*ARCHITECTURES]
 PAIRS = [(name, kind) for name in FAMILIES for kind in ("eager", "sdpa") if (name, kind) != ("mpnet", "sdpa")]
 each_family = pytest.mark.parametrize("name", FAMILIES)
+short_and_long = pytest.mark.parametrize("long", [False, pytest.param(True, marks=pytest.mark.nightly)])
 each_pair = pytest.mark.parametrize(("name", "attention"), PAIRS)
 
 
-def masks(units: Inventory) -> list[NDArray[np.bool_]]:
-    """Each sub-layer of a layer gone, all attention gone, all else gone, and nothing left at all."""
-    lone = [np.arange(len(units)) != unit for unit in range(0, len(units), 3)]
+def masks(units: Inventory, long: bool = False) -> list[NDArray[np.bool_]]:
+    """A layer without attention, one with nothing else and one whole; nothing at all; `long`: single sub-layers too."""
     attention = np.array([units.name(unit).endswith("attention") for unit in range(len(units))])
-    return [*lone, ~attention, attention, np.zeros(len(units), dtype=bool)]
+    mixed = np.where(units.layer == 0, ~attention, (units.layer == 2) | attention)
+    lone = [np.arange(len(units)) != unit for unit in range(len(units))] if long else []
+    return [mixed, *lone, np.zeros(len(units), dtype=bool)]
 
 
 def test_names_and_columns(tiny: Any) -> None:
@@ -70,12 +72,13 @@ def test_gates_of_one_are_bit_equal(name: str, attention: str, tiny: Any) -> Non
                 assert torch.equal(tested.logits(), dense)
 
 
+@short_and_long
 @each_pair
-def test_gates_of_zero_are_slicing(name: str, attention: str, tiny: Any) -> None:
+def test_gates_of_zero_are_slicing(name: str, attention: str, long: bool, tiny: Any) -> None:
     tested = tiny(name, attention)
     units = inventory(tested.model, ["block"])
     with torch.no_grad():
-        for keep in masks(units):
+        for keep in masks(units, long):
             with gated(tested.model, units, torch.from_numpy(keep).float()):
                 zeroed = tested.logits()
             torch.testing.assert_close(tested.logits(compact(tested.model, units, keep)), zeroed, rtol=0, atol=1e-5)
@@ -114,8 +117,9 @@ def counted(tested: Any, model: Any) -> float:
     return (total - sum(sum(counts.get(f"{path}.mlp.shared_expert_gate", {}).values()) for path in paths)) / 2
 
 
+@short_and_long
 @each_family
-def test_costs_are_those_of_the_flop_counter_and_the_state_dict(name: str, tiny: Any) -> None:
+def test_costs_are_those_of_the_flop_counter_and_the_state_dict(name: str, long: bool, tiny: Any) -> None:
     tested = tiny(name)
     units = inventory(tested.model, ["block"])
     fine = inventory(tested.model)
@@ -124,7 +128,7 @@ def test_costs_are_those_of_the_flop_counter_and_the_state_dict(name: str, tiny:
     assert compute.dense == macs(tested.model, fine, tested.length).dense
     assert compute.parts.keys() == macs(tested.model, fine, tested.length).parts.keys()
     assert counted(tested, tested.model) == pytest.approx(compute.dense, rel=1e-9)
-    for keep in masks(units):
+    for keep in masks(units, long):
         small = compact(tested.model, units, keep)
         assert counted(tested, small) == pytest.approx(compute.used(keep), rel=1e-9)
         for resource, size in zip(resources, (lambda t: t.numel(), lambda t: t.nbytes), strict=True):
@@ -132,15 +136,18 @@ def test_costs_are_those_of_the_flop_counter_and_the_state_dict(name: str, tiny:
             assert resource.dense - resource.used(keep) == before - after
 
 
+@short_and_long
 @each_pair
-def test_what_is_reloaded_gives_the_same_logits(name: str, attention: str, tiny: Any, tmp_path: Path) -> None:
+def test_what_is_reloaded_gives_the_same_logits(
+    name: str, attention: str, long: bool, tiny: Any, tmp_path: Path
+) -> None:
     tested = tiny(name, attention)
     units = inventory(tested.model, ["block"])
     options = {"attn_implementation": attention}
     if ARCHITECTURES[name].mixture is not None:
         options["experts_implementation"] = "eager"  # as the tiny models are made; from_pretrained takes another
     with torch.no_grad():
-        for keep in masks(units)[:-3:2] + masks(units)[-1:]:
+        for keep in masks(units, long)[1 if long else 0 :: 2]:
             small = compact(tested.model, units, keep)
             save(small, None, tmp_path / "small", overwrite=True)
             again = load_model(tmp_path / "small", **options)

@@ -8,6 +8,10 @@ from walras.errors import InputError
 from walras.models import attach, compact, gated, inventory
 
 
+def nightly(*values: Any) -> Any:
+    return pytest.param(*values, marks=pytest.mark.nightly)
+
+
 def _hooks(model: nn.Module) -> int:
     return sum(len(module._forward_pre_hooks) for module in model.modules())
 
@@ -16,7 +20,7 @@ def _random_gates(*shape: int) -> Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64) * 1.5
 
 
-@pytest.mark.parametrize("block", [1, 7, 32])
+@pytest.mark.parametrize("block", [nightly(1), 7, nightly(32)])
 def test_ones_leave_the_logits_exactly_equal(family: str, attention: str, block: int, tiny: Any) -> None:
     tested = tiny(family, attention)
     units = inventory(tested.model, block=block)
@@ -31,8 +35,8 @@ def test_ones_leave_the_logits_exactly_equal(family: str, attention: str, block:
                 assert torch.equal(tested.logits(), dense)
 
 
-def test_gradients_reach_every_gate_and_are_right(family: str, attention: str, tiny: Any) -> None:
-    tested = tiny(family, attention, torch.float64)
+def test_gradients_reach_every_gate_and_are_right(family: str, kernel: str, tiny: Any) -> None:
+    tested = tiny(family, kernel, torch.float64)
     units = inventory(tested.model, block=8)
     gates = _random_gates(len(units)).requires_grad_()
 
@@ -53,8 +57,8 @@ def test_gradients_reach_every_gate_and_are_right(family: str, attention: str, t
             torch.testing.assert_close(measured, slope[unit], rtol=0.01, atol=1e-3 * float(slope.abs().max()))
 
 
-def test_the_same_with_gradients_and_without(family: str, attention: str, tiny: Any) -> None:
-    tested = tiny(family, attention)
+def test_the_same_with_gradients_and_without(family: str, kernel: str, tiny: Any) -> None:
+    tested = tiny(family, kernel)
     units = inventory(tested.model, block=8)
     for gates in (_random_gates(len(units)), _random_gates(4, len(units))):
         with gated(tested.model, units, gates):
@@ -63,9 +67,9 @@ def test_the_same_with_gradients_and_without(family: str, attention: str, tiny: 
                 assert torch.equal(tested.logits(), with_gradients)
 
 
-@pytest.mark.parametrize("rows", [1, 2])
-def test_gates_of_their_own_equal_a_loop_over_samples(family: str, attention: str, rows: int, tiny: Any) -> None:
-    tested = tiny(family, attention, torch.float64)
+@pytest.mark.parametrize("rows", [nightly(1), 2])
+def test_gates_of_their_own_equal_a_loop_over_samples(family: str, kernel: str, rows: int, tiny: Any) -> None:
+    tested = tiny(family, kernel, torch.float64)
     units = inventory(tested.model, block=7)
     gates = _random_gates(4 // rows, len(units)).requires_grad_()
     with gated(tested.model, units, gates, rows):

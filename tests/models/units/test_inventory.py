@@ -28,7 +28,7 @@ def test_a_head_unit_of_grouped_queries_is_the_group(tiny: Any) -> None:
     assert units.width[:4].tolist() == [8, 8, 8, 40]
 
 
-@pytest.mark.parametrize("block", [1, 7, 32, 100])
+@pytest.mark.parametrize("block", [1, 7, pytest.param(32, marks=pytest.mark.nightly), 100])
 def test_columns_agree_with_sites(family: str, block: int, tiny: Any) -> None:
     units = inventory(tiny(family).model, block=block)
     order = list(zip(units.layer, units.kind != "head", units.index, strict=True))
