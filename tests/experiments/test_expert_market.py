@@ -1,0 +1,142 @@
+"""Whole markets on a mixture of experts: from Python, from the command line, and out of the folder that is exported."""
+
+import json
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from transformers import BertTokenizer, MixtralConfig, MixtralForCausalLM
+
+import walras as library
+from walras.errors import InputError, RequirementError
+from walras.market.supply import Supply
+from walras.mechanisms import IndivisibleBids, ShadowPrice
+from walras.models import inventory, macs
+
+EXPERTS = 4
+
+
+@pytest.fixture(scope="module")
+def mixture(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a Mixtral of two layers: 2 groups of heads and 4 experts each, 2 of them for each token."""
+    folder = tmp_path_factory.mktemp("mixture")
+    tokenizer = BertTokenizer.from_pretrained(models / "gpt2")
+    config = MixtralConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, num_local_experts=EXPERTS, num_experts_per_tok=2, max_position_embeddings=128,
+        bos_token_id=2, eos_token_id=3, pad_token_id=0,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = MixtralForCausalLM(config)
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.ndim > 1:
+                weight.copy_(torch.randn(weight.shape) * weight.shape[-1] ** -0.5)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def loaded(mixture: Path) -> tuple[Any, Any]:
+    model = MixtralForCausalLM.from_pretrained(mixture, experts_implementation="eager").eval()
+    return model, BertTokenizer.from_pretrained(mixture)
+
+
+TEXTS = ["The cat sat on the mat.", "A dog ran in the house!", "The man played the guitar.", "A woman ate an apple."]
+
+
+def test_from_python_with_texts(loaded: tuple[Any, Any]) -> None:
+    model, tokenizer = loaded
+    outcome = library.run(model, tokenizer, TEXTS, budget="bytes=0.6", length=32)  # recipe walras, repair included
+    assert outcome.summary.kept.keys() == {"head", "expert"}
+    budget = outcome.summary.budgets["bytes"]
+    assert budget.absolute <= 0.6 * budget.dense
+    small = outcome.compact()
+    gone = sum(p.numel() for p in model.parameters()) - sum(p.numel() for p in small.parameters())
+    assert 4 * gone == budget.dense - budget.absolute
+    assert np.isfinite(outcome.summary.metric.value)
+
+
+def test_a_mac_budget_is_cleared_by_rules_for_chains_and_refused_to_others(loaded: tuple[Any, Any]) -> None:
+    model, tokenizer = loaded
+    given: dict[str, Any] = {"recipe": "none", "valuation": "magnitude", "length": 32, "units": ["expert"]}
+    outcome = library.run(model, tokenizer, TEXTS, budget=0.8, **given)
+    budget = outcome.summary.budgets["macs"]
+    assert budget.absolute <= 0.8 * budget.dense
+    assert budget.absolute == macs(outcome.compact(), inventory(outcome.compact()), 32).dense
+    message = "VCG cannot clear a budget in macs of this network: what a unit of kind 'expert' adds depends on how many"
+    with pytest.raises(RequirementError, match=f"{message}.*ShadowPrice.*of bytes and parameters"):
+        library.run(model, tokenizer, TEXTS, budget=0.8, mechanism="VCG", **given)
+    library.run(model, tokenizer, TEXTS, budget="bytes=0.8", mechanism="VCG", **given)
+
+
+@pytest.mark.parametrize("budget", [0.9, 0.75, 0.5])
+def test_the_shadow_price_finds_the_best_set_of_experts(budget: float, loaded: tuple[Any, Any]) -> None:
+    """The best of all numbers of experts per layer, since within a layer those worth most are kept."""
+    model, _ = loaded
+    units = inventory(model, ["expert"])
+    use = macs(model, units, 32)
+    value = np.random.default_rng(1).lognormal(size=len(units))
+    offer = Supply((use,)).offer([budget], value, np.ones(len(units), dtype=bool), np.zeros(len(units)))
+    found = ShadowPrice()(IndivisibleBids(torch.from_numpy(value), offer.before), offer.supply, offer.cost)
+    keep = found.quantity.numpy() > 0
+    assert use.used(keep) <= budget * use.dense
+    best = 0.0
+    for counts in product(range(EXPERTS + 1), repeat=2):
+        chosen = np.zeros(len(units), dtype=bool)
+        for site, count in zip(units.sites, counts, strict=True):
+            chosen[site.units.start + np.argsort(-value[site.units])[:count]] = True
+        if use.used(chosen) <= budget * use.dense:
+            best = max(best, float(value[chosen].sum()))
+    assert float(value[keep].sum()) == pytest.approx(best)
+
+
+def test_valuations_that_look_at_features_say_which_do_not(loaded: tuple[Any, Any]) -> None:
+    model, tokenizer = loaded
+    with pytest.raises(InputError, match=r"experts have no features .* valuations without: fisher, partial-fisher"):
+        library.run(model, tokenizer, TEXTS, budget="bytes=0.6", recipe="k-prune", length=32)
+
+
+@pytest.mark.parametrize("valuation", ["fisher", "gradient", "random", "leave-one-out", "partial-fisher"])
+def test_valuations_of_experts(valuation: str, loaded: tuple[Any, Any]) -> None:
+    model, tokenizer = loaded
+    market = library.open_market(
+        model, tokenizer, TEXTS, budget="bytes=0.6", recipe="none", valuation=valuation, length=32
+    )
+    market.step()
+    experts = market.ledger.kind == "expert"
+    assert bool((market.ledger.value[experts] >= 0).all())
+    assert bool((market.ledger.value[experts] > 0).any())
+    assert {type(agent).__name__ for agent in market.agents} == {"HeadAgent", "ExpertAgent"}
+
+
+def test_from_the_command_line_to_a_folder_that_transformers_loads(
+    walras: Any, mixture: Path, lines: Path, no_pictures: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
+    monkeypatch.syspath_prepend(str(tmp_path / "modules"))
+    run = ("run", "--model", mixture, "--task", "text", "--data", lines, "--length", 32)
+    answer = walras(*run, "--budget", "bytes=0.6", "--out", "market")
+    assert answer.code == 0, answer.err
+    assert json.loads(Path("market/result.json").read_text())["kept"]["expert"] < 2 * EXPERTS
+    answer = walras("export", "market", "--out", "small")
+    assert answer.code == 0, answer.err
+    causal: Any = transformers.AutoModelForCausalLM
+    theirs = causal.from_pretrained("small", trust_remote_code=True).eval()
+    told = [theirs.config.per_layer_config[i].experts for i in range(2)]
+    assert sum(told) == json.loads(Path("market/result.json").read_text())["kept"]["expert"]
+    ids = torch.arange(4, 20).unsqueeze(0)
+    with torch.no_grad():
+        assert torch.equal(theirs(ids).logits, library.load_model("small")(ids).logits)
+
+
+def test_an_expert_market_on_a_dense_network_is_refused(walras: Any, models: Path, lines: Path) -> None:
+    run = ("run", "--model", models / "gpt2", "--task", "text", "--data", lines, "--length", 32)
+    answer = walras(*run, "--budget", "0.6", "--units", "expert", "--out", "market")
+    assert "GPT2LMHeadModel has no units of kind 'expert'; it has: head, ffn" in answer.error
+    assert not Path("market/result.json").exists()
