@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from walras.experiments.outcome import Outcome
 from walras.experiments.tasks.pairs.pairs_file import read_pairs
 from walras.market import ComputeMarket
 from walras.mechanisms import MECHANISMS
@@ -43,7 +44,7 @@ def own_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("own_text")
 def test_python_and_notebook(capsys: pytest.CaptureFixture[str]) -> None:
-    text = block("walras.run(")
+    text = block("model, tokenizer = AutoModel")
     assert code_lines(text) <= 10
     scope: dict[str, object] = {}
     exec(text.replace(DEFAULT_MODEL, find(DEFAULT_MODEL)), scope)
@@ -64,6 +65,18 @@ def test_python_and_notebook(capsys: pytest.CaptureFixture[str]) -> None:
     assert (books.report[~heads & present] == books.value[~heads & present]).all()
     assert (heads & present).any()
     assert (~heads & present).any()
+
+    own = block("class KeepBest")
+    assert code_lines(own) <= 15
+    capsys.readouterr()
+    exec(own, scope)
+    result = scope["result"]
+    assert isinstance(result, Outcome)
+    told = capsys.readouterr().out
+    assert all(f"round {t}: " in told for t in range(1, result.market.round + 1))
+    books = result.market.ledger
+    assert all(books.quantity[books.layer == layer].any() for layer in set(books.layer.tolist()))
+    assert (result.rounds["kept"] >= 0).all()
 
 
 def test_no_placeholder_is_left() -> None:
