@@ -29,7 +29,7 @@ class Distillation(Objective):
     the mean-pooled embeddings, times 20, to the batch's other texts (the in-batch softmax of van den Oord et
     al. 2018, arXiv 1807.03748). These others stand still, so that rows do not touch each other.
 
-    `of` runs the dense network once, on one batch, and must be called where no gates are attached to it.
+    `from_dense` runs the dense network once, on one batch, and must be called where no gates are attached to it.
     """
 
     target: Tensor  # the dense network's log-probabilities, or its only output
@@ -40,7 +40,7 @@ class Distillation(Objective):
 
     @staticmethod
     @torch.no_grad()
-    def of(dense: nn.Module, batch: Batch, rows: int = 1, temperature: float = 2.0) -> "Distillation":
+    def from_dense(dense: nn.Module, batch: Batch, rows: int = 1, temperature: float = 2.0) -> "Distillation":
         """The objective that has its minimum 0 at what `dense` predicts of `batch`.
 
         Raises:

@@ -87,7 +87,7 @@ class Calibration:
         if key in self._targets:
             return self._targets[key]
         with at_rest(self.dense):
-            found = Distillation.of(self.dense, batch, self.objective.rows, temperature)
+            found = Distillation.from_dense(self.dense, batch, self.objective.rows, temperature)
         if sum(kept.target.numel() for kept in (*self._targets.values(), found)) <= MAX_KEPT_PREDICTIONS:
             self._targets[key] = found
         return found

@@ -36,7 +36,7 @@ def divergence(p: list[float], q: list[float], temperature: float) -> float:
 
 
 def measured(dense: nn.Module, now: nn.Module, batch: dict[str, Tensor], rows: int = 1, temperature: float = 2) -> Any:
-    return Distillation.of(dense, batch, rows, temperature)(now, batch, NOBODY)
+    return Distillation.from_dense(dense, batch, rows, temperature)(now, batch, NOBODY)
 
 
 def double(rows: Any) -> Tensor:
@@ -99,7 +99,7 @@ def test_no_divergence_from_itself_and_none_to_first_order(name: str, tiny: Any)
     model = tested.model.base_model if name == "embeddings" else tested.model
     units = inventory(model, block=8)
     gates = torch.ones(len(units), dtype=torch.float64, requires_grad=True)
-    objective = Distillation.of(model, tested.batch)
+    objective = Distillation.from_dense(model, tested.batch)
     with gated(model, units, gates):
         same = objective(model, tested.batch, NOBODY)
     (slope,) = torch.autograd.grad(same, gates)
@@ -119,7 +119,7 @@ def test_rows_do_not_touch_each_other(tiny: Any) -> None:
     tested = tiny("bert", dtype=torch.float64)
     model = tested.model.base_model
     units = inventory(model, block=8)
-    objective = Distillation.of(model, tested.batch)
+    objective = Distillation.from_dense(model, tested.batch)
     torch.manual_seed(1)
     gates = torch.rand(4, len(units), dtype=torch.float64).requires_grad_()
     with torch.no_grad():
@@ -141,8 +141,8 @@ def test_bad_input() -> None:
     network = Says(logits=double(P))
     for temperature in (0.0, -1.0, math.nan, math.inf):
         with pytest.raises(InputError, match=f"temperature is {temperature}; it must be a number above 0"):
-            Distillation.of(network, BATCH, temperature=temperature)
+            Distillation.from_dense(network, BATCH, temperature=temperature)
     with pytest.raises(InputError, match="Says gives neither logits nor last_hidden_state"):
-        Distillation.of(Says(pooler_output=double(P)), BATCH)
+        Distillation.from_dense(Says(pooler_output=double(P)), BATCH)
     with pytest.raises(InputError, match=r"shape \(1, 3\) on a batch whose target has \(2, 3\)"):
-        Distillation.of(network, BATCH)(Says(logits=double(P[:1])), BATCH, NOBODY)
+        Distillation.from_dense(network, BATCH)(Says(logits=double(P[:1])), BATCH, NOBODY)

@@ -200,7 +200,7 @@ class Trainer:
         """The weighted divergence from the dense network's predictions, where that is wanted."""
         if self.teacher is None:
             return 0.0
-        dense = Distillation.of(self.teacher, batch, self.objective.rows)
+        dense = Distillation.from_dense(self.teacher, batch, self.objective.rows)
         return self.config.optimiser.distil * dense(self.model, batch, generator)
 
     def _average(self) -> None:

@@ -45,7 +45,7 @@ def test_gradients_above_a_layer_are_those_of_the_whole(network: Any, generator:
     """Under gates of all kinds, below and above, for an objective that runs the network on the batch."""
     calibration, gates = network.calibration(NO_LOSS), network.gates
     gates[[0, -1]] = 0
-    objective = Distillation.of(network.model, network.batches[1])
+    objective = Distillation.from_dense(network.model, network.batches[1])
     whole = calibration.gradients(network.model, objective, 1, gates, generator)
     above = network.units.layer >= 1
     runs = _runs(network.model, 0)

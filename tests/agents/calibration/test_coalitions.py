@@ -112,7 +112,7 @@ def test_without_labels_it_is_the_divergence_from_the_dense_network() -> None:
     found = coalition_losses(calibration, gates)
     assert found[0].item() == pytest.approx(0, abs=1e-12)
     assert (found[1:] > 0).all()
-    targets = [Distillation.of(model, b) for b in calibration.batches]
+    targets = [Distillation.from_dense(model, b) for b in calibration.batches]
     with torch.no_grad(), gated(model, calibration.inventory, gates[2]):
         by_hand = [float(t(model, b, RANDOM())) for t, b in zip(targets, calibration.batches, strict=True)]
     assert found[2].item() == pytest.approx((4 * by_hand[0] + 6 * by_hand[1]) / 10)
