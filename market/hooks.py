@@ -1,4 +1,4 @@
-"""Functions of anybody's that are called before and after the phases of a round."""
+"""Hooks: functions of the user's that are called before and after the phases of a round."""
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext

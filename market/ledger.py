@@ -78,7 +78,7 @@ class Ledger:
         payment: Column,
         trading: NDArray[np.bool_] | bool = True,
     ) -> None:
-        """Book a cleared round: the treasury pays those who traded their service's value and takes their payment."""
+        """Book a cleared round: the treasury pays each unit that traded its service's value and takes its payment."""
         income = np.where(trading, self.value * quantity, 0.0)
         net = self._quanta(income) - self._quanta(payment)
         self._wealth = _compact(self._wealth + net)

@@ -1,4 +1,4 @@
-"""What a round came to: the row of the table of rounds."""
+"""The result of a round: its row in the table of rounds."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
@@ -20,7 +20,7 @@ ROUNDING = 1e-6
 @final
 @dataclass(frozen=True)
 class Round:
-    """What a round came to. Money is in the valuation's unit, compute in shares of the dense network's."""
+    """The result of a round. Money is in the valuation's unit, compute in shares of the dense network's."""
 
     round: int  # counted from 1
     budget: float
@@ -35,7 +35,7 @@ class Round:
     status: str
     residual: float  # excess demand at the price
     shock: str = ""  # what struck before it
-    figures: Mapping[str, float] = field(default_factory=dict)  # of further resources, local markets and own phases
+    figures: Mapping[str, float] = field(default_factory=dict)  # of extra resources, local markets and own phases
 
     @staticmethod
     def from_turn(market: "ComputeMarket", turn: "Turn") -> "Round":
@@ -48,7 +48,7 @@ class Round:
         ]
         prices, residuals = supply.prices(clearing.price), supply.residuals(clearing.residual)
         columns = {"budget": turn.session.budgets, "used": used, "price": prices, "residual": residuals}
-        further = {
+        extra = {
             f"{resource.name}_{name}": float(column[k])
             for k, resource in enumerate(supply.resources[1:], 1)
             for name, column in columns.items()
@@ -59,7 +59,7 @@ class Round:
             funded=market.calibration.inventory.counts(funded),
             left=int((was & ~funded).sum()), entered=int((funded & ~was).sum()),
             status=clearing.word, residual=residuals[0], shock="; ".join(shock.told for shock in turn.shocks),
-            figures={**further, **_local_prices(supply.markets, clearing), **turn.figures},
+            figures={**extra, **_local_prices(supply.markets, clearing), **turn.figures},
         )  # fmt: skip
 
     @property

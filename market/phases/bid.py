@@ -1,4 +1,4 @@
-"""What is bid for units in a round."""
+"""Strategies and agents report what their units are worth to them."""
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, final

@@ -1,4 +1,4 @@
-"""The rule clears the reports of a round."""
+"""The mechanism clears the reports of a round."""
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, final

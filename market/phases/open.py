@@ -1,4 +1,4 @@
-"""The first phase of a round: shocks strike, and it is settled who trades."""
+"""The first phase of a round: shocks strike, and the units that trade are chosen."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, final

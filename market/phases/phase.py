@@ -50,7 +50,7 @@ class Turn:
         offer: costs and supplies that the rule was given; None before the market has been cleared.
         clearing: what the rule answered, one entry per bidder; None before the market has been cleared.
         deviation_gain: the largest gain from misreporting that was found; NaN where none was sought.
-        figures: further columns of the table of rounds, which phases before `settle` may add to.
+        figures: extra columns of the table of rounds, which phases before `settle` may add to.
     """
 
     number: int

@@ -1,4 +1,4 @@
-"""What is left of the network is repaired at the end of every round."""
+"""The weights of the units that stay are repaired at the end of every round."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, final

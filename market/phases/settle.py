@@ -1,4 +1,4 @@
-"""The outcome of a round is booked."""
+"""The ledger books the outcome of a round."""
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, final

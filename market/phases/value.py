@@ -1,4 +1,4 @@
-"""What units are worth in a round."""
+"""The valuation says what units are worth in a round."""
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, final

@@ -50,6 +50,7 @@ def arguments(runs: Iterable[tuple[Path, int]]) -> list[str]:
     return [str(a) for run in runs for a in run]
 
 
+@pytest.mark.nightly  # another process imports everything anew
 def test_same_seed_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second, other = (tmp_path / name for name in ("first", "second", "other"))
     process = start(12345, (other, 2), (second, 1))
