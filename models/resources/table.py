@@ -6,6 +6,6 @@ from walras.models.resources.parameters import Bytes, Parameters
 from walras.models.resources.resource import Resource
 from walras.registry import Registry
 
-RESOURCES: Registry[Resource] = Registry("resource", Resource, texts=("name", "unit"))  # type: ignore[type-abstract]
+RESOURCES: Registry[Resource] = Registry("resource", Resource, texts=("name", "unit"))
 for _resource in (Macs, Parameters, Bytes, Latency):
     RESOURCES.add(_resource)

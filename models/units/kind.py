@@ -55,6 +55,9 @@ class UnitKind(ABC):
     name: ClassVar[str]
     """Value of the inventory's column `kind`, such as "head"."""
 
+    plural: ClassVar[str] = ""
+    """Several of them, as a table calls the column that counts them: "heads"; the name and an s where it is empty."""
+
     letter: ClassVar[str] = ""
     """Stands before the index in a unit's name: with "H", unit 7 of layer 3 is `L3.H7`."""
 
