@@ -80,6 +80,7 @@ def test_from_a_folder_and_saved_again(moe: str, tiny: Any, tmp_path: Path) -> N
         assert torch.equal(tested.logits(load_model(tmp_path / "third", **options)), twice)
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("experts", ["batched_mm", "grouped_mm"])
 def test_however_experts_are_computed(moe: str, experts: str, tiny: Any, tmp_path: Path) -> None:
     tested = tiny(moe, experts=experts)

@@ -13,7 +13,8 @@ from walras.models.units.expert import Experts
 from walras.models.units.weights import fold, output_weights
 
 Keep = NDArray[np.bool_]
-EVERYWHERE = ["eager", "batched_mm", "grouped_mm"]  # transformers' ways to compute experts
+OTHERS = [pytest.param(name, marks=pytest.mark.nightly) for name in ("batched_mm", "grouped_mm")]
+EVERYWHERE = ["eager", *OTHERS]  # transformers' ways to compute experts
 
 
 def masks(units: Inventory) -> list[Keep]:
@@ -110,7 +111,7 @@ def test_zeros_equal_slicing(moe: str, attention: str, tiny: Any) -> None:
     _assert_equal_to_sliced(tiny(moe, attention, torch.float64), 1e-6, slice(None))
 
 
-@pytest.mark.parametrize("experts", ["batched_mm", "grouped_mm"])
+@pytest.mark.parametrize("experts", OTHERS)
 def test_zeros_equal_slicing_however_experts_are_computed(moe: str, experts: str, tiny: Any) -> None:
     # float32: a few roundings of logits of about 4; grouped_mm takes no float64
     _assert_equal_to_sliced(tiny(moe, experts=experts), 1e-5, slice(1, 3))
@@ -263,6 +264,7 @@ def test_small_weights_load_into_a_skeleton_and_train(moe: str, tiny: Any) -> No
         assert all(bool(torch.isfinite(p.grad).all()) for p in skeleton.parameters() if p.grad is not None)
 
 
+@pytest.mark.nightly
 def test_generation_with_a_cache(moe: str, tiny: Any) -> None:
     tested = tiny(moe)
     units = inventory(tested.model, block=8)
