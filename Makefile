@@ -7,6 +7,7 @@ FITS := (3, 11) <= sys.version_info[:2] <= (3, 14)
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
   $$name -c 'import sys; sys.exit(not $(FITS))' 2>/dev/null && echo $$name && exit; done; echo python3)
 ARGS :=
+TESTED := demo,dev,train,cluster,onnx,peers
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 PIP := .venv/bin/python -m pip install -qq -c constraints.txt
 
@@ -54,10 +55,10 @@ demo: .venv/installed  ## the market on a real transformer: three rules, two bud
 	@.venv/bin/python -m walras.experiments.cli.demo $(ARGS)
 
 # pytest by its own name: `python -m pytest` would put this folder on the path and let a stray `import agents` succeed.
-test: .venv/installed  ## all tests, a worker a core; WALRAS_DATA=folder adds those on real data
+test: .venv/tested  ## all tests, a worker a core; WALRAS_DATA=folder adds those on real data
 	@OMP_NUM_THREADS=1 .venv/bin/pytest $$(.venv/bin/python -c "$$WORKERS") $(ARGS)
 
-check: .venv/installed  ## lint, format and types
+check: .venv/tested  ## lint, format and types
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy -p walras
@@ -92,17 +93,24 @@ endif
 	else \
 	  echo "Installing PyTorch as pip is set up (2.7 GB from PyPI): $(CPU_INDEX) does not answer"; \
 	fi; $(PIP) $$index torch
-	@echo "Installing the other packages of constraints.txt (0.3 GB)"
+	@echo "Installing the other packages (0.2 GB)"
 	@$(PIP) setuptools
-	@$(PIP) --no-build-isolation -e '.[demo,dev,train,cluster]'
+	@$(PIP) --no-build-isolation -e '.[demo]'
 	@rm .venv/unfinished && echo "$(CURDIR)" > .venv/installed
+
+# Whatever tests and checks need besides, so that nothing is skipped for a missing package.
+.venv/tested: .venv/installed
+	@echo "Installing what the tests need (0.4 GB)"
+	@echo $$PPID > .venv/unfinished && rm -f .venv/tested
+	@$(PIP) --no-build-isolation -e '.[$(TESTED)]'
+	@rm .venv/unfinished && touch .venv/tested
 
 constraints:  ## rewrite constraints.txt: the newest versions that pyproject.toml allows on Python 3.11
 	@"$(PYTHON)" -c "import sys; sys.exit(sys.version_info[:2] != (3, 11) and 'make constraints needs Python 3.11, \
 	the oldest that walras runs on: make constraints PYTHON=python3.11')"
 	@rm -rf build/constraints && "$(PYTHON)" -m venv build/constraints
 	@build/constraints/bin/python -m pip install -qq --upgrade setuptools
-	@build/constraints/bin/python -m pip install -qq --no-build-isolation -e '.[demo,dev,train,cluster]' "$$(grep '^torch==' constraints.txt)"
+	@build/constraints/bin/python -m pip install -qq --no-build-isolation -e '.[$(TESTED)]' "$$(grep '^torch==' constraints.txt)"
 	@grep '^#' constraints.txt > build/constraints.txt
 	@build/constraints/bin/python -m pip freeze --all --exclude-editable --exclude pip \
 	  | sed -E '/^(nvidia-|cuda-|triton==)/d; s/^(torch==[^+]*)\+.*/\1/' >> build/constraints.txt

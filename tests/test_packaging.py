@@ -1,6 +1,7 @@
 """What is installed is what is in the checkout: wheels hold every package with its data, and constraints.txt pins
 every dependency. The two builds take about 4 s each."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 SETUPTOOLS: dict[str, Any] = PROJECT["tool"]["setuptools"]
 FOLDERS: dict[str, str] = SETUPTOOLS["package-dir"]
+TESTED = re.findall(r"^TESTED := (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)[0].split(",")
 SCRATCH = shutil.ignore_patterns("__pycache__", ".*")
 MUST_SHIP = {
     "walras/py.typed",
@@ -93,7 +95,8 @@ def constraints() -> dict[str, str]:
 def direct_dependencies() -> list[Requirement]:
     """What pyproject.toml asks for, with the extras that `make` installs."""
     extras = PROJECT["project"]["optional-dependencies"]
-    return [Requirement(line) for line in PROJECT["project"]["dependencies"] + extras["demo"] + extras["dev"]]
+    lines = [line for extra in TESTED for line in extras[extra]]
+    return [Requirement(line) for line in PROJECT["project"]["dependencies"] + lines]
 
 
 def test_every_package_on_disk_is_listed_and_every_listed_one_exists() -> None:
