@@ -1,5 +1,6 @@
 """Training runs on the tiny models, short enough for a test."""
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,13 @@ from typing import Any
 import pytest
 
 from walras.experiments.training.config import TrainConfig
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Collecting garbage and timing forward passes take half of a training as short as this."""
+    monkeypatch.setattr(gc, "collect", lambda *_: 0)
+    monkeypatch.setattr("walras.experiments.training.train.TIMED", {1: 1, 32: 1})
 
 
 @pytest.fixture

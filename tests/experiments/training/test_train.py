@@ -96,6 +96,7 @@ def test_a_recipe_removes_units_before_training(settings: Make) -> None:
     assert "cost" not in found.steps
 
 
+@pytest.mark.nightly
 def test_the_result_names_what_cleared(settings: Make) -> None:
     """A recipe has its own mechanism, valuation and rounds; a market has played its rounds, whatever its spelling."""
     names = ("mechanism", "valuation", "rounds")
@@ -108,6 +109,7 @@ def test_the_result_names_what_cleared(settings: Make) -> None:
     assert train(settings(rounds=3)).summary.rounds == 1
 
 
+@pytest.mark.nightly
 def test_taxes_from_nothing_to_much_make_a_falling_cost(settings: Make) -> None:
     used = [
         train(settings(pricing="tax", price=price, epochs=8, gate_logit_range=60.0)).steps["cost"].dropna().iloc[-1]
@@ -125,8 +127,17 @@ def test_what_is_not_taxed_stays(settings: Make, taxed: str) -> None:
     assert not bool(found.keep.all())
 
 
-@pytest.mark.parametrize("pricing", PRICINGS)
-@pytest.mark.parametrize("stop", [1, 2, 4])  # before units settle, in a step in which a market cleared, after
+LONG = pytest.mark.nightly
+
+
+@pytest.mark.parametrize(
+    ("pricing", "stop"),  # before units settle, in a step in which a market cleared, after
+    [
+        ("shadow-price", 1), ("cleared", 2), ("dual-ascent", 4),
+        *(pytest.param(p, s, marks=LONG) for p, s in (("shadow-price", 2), ("shadow-price", 4), ("cleared", 1))),
+        *(pytest.param(p, s, marks=LONG) for p, s in (("cleared", 4), ("dual-ascent", 1), ("dual-ascent", 2))),
+    ],
+)  # fmt: skip
 def test_killed_and_resumed_is_bit_identical(
     settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pricing: str, stop: int
 ) -> None:
@@ -156,6 +167,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(settings: Mak
     assert not same(first.model, other.model)
 
 
+@pytest.mark.nightly
 def test_the_literal_tax_on_attention_changes_nothing(settings: Make) -> None:
     """D2 by experiment: the weights of a price of 0 but for rounding, which Adam enlarges where slopes are almost 0.
 
@@ -170,6 +182,7 @@ def test_the_literal_tax_on_attention_changes_nothing(settings: Make) -> None:
     assert furthest(free, ffn) > 2e-4
 
 
+@pytest.mark.nightly
 def test_distillation_moves_towards_the_dense_model(settings: Make) -> None:
     plain, distilled = train(settings()), train(settings(distil=10.0))
     assert not same(plain.model, distilled.model)
@@ -194,6 +207,7 @@ def test_a_loss_that_is_no_number_stops_at_the_last_good_checkpoint(
     assert not (tmp_path / "run" / "result.json").exists()
 
 
+@pytest.mark.nightly
 def test_weights_ruined_by_a_step_never_become_the_last_good_checkpoint(settings: Make, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"at step 1 of 6; no checkpoint had been written"):
         train(settings(save_every=1, rate=1e30, warmup=0.0), tmp_path / "run")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
@@ -26,6 +27,7 @@ main()
 """
 
 
+@pytest.mark.nightly
 def test_two_processes(models: Path, glue: Path, tmp_path: Path) -> None:
     model = tmp_path / "bert"
     shutil.copytree(models / "bert", model)
