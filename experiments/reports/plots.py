@@ -1,7 +1,7 @@
 """Pictures of a run: labelled axes with units, told apart by shape and hatching as well as by colour."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import cycle
 from typing import Any
 
@@ -47,11 +47,12 @@ def price_path(rounds: pd.DataFrame, unit: str) -> Figure:
 
 
 def allocation(trace: pd.DataFrame) -> Figure:
-    """Which heads and FFN blocks of every layer stay: filled cells; cells with a cross go."""
+    """Which units of every layer stay, one panel per kind: filled cells; cells with a cross leave."""
     last = trace[trace["round"] == trace["round"].max()]
-    layers = last["layer"].max() + 1
-    figure, (heads, ffn) = _panels(7.5, 0.34 * layers + 1.6)
-    for axes, kind, title in ((heads, "head", "attention heads"), (ffn, "ffn", "FFN blocks")):
+    layers, kinds = last["layer"].max() + 1, list(dict.fromkeys(last["kind"]))
+    figure, panels = _panels(7.5, 0.34 * layers + 1.6, kinds)
+    for axes, kind in zip(panels, kinds, strict=True):
+        title = titles(kind)
         rows = last[last["kind"] == kind]
         cells = rows.pivot_table(index="layer", columns="index", values="quantity")
         most = int(rows["index"].max()) + 1 if len(rows) else 1
@@ -69,16 +70,16 @@ def allocation(trace: pd.DataFrame) -> Figure:
         axes.grid(which="minor", color="white", linewidth=min(1.0, size / 5))
         axes.tick_params(which="minor", length=0)
         axes.set_yticks(range(grid.shape[0]))
-    heads.set_ylabel("layer")
+    panels[0].set_ylabel("layer")
     return figure
 
 
 def survival(shares: pd.DataFrame) -> Figure:
-    """Share of heads and FFN blocks that are funded, by round."""
+    """Share of the units of each kind that are funded, by round."""
     figure, axes = _figure(6, 3.2)
-    for kind, style, colour, name in (("head", "o-", BLUE, "attention heads"), ("ffn", "s--", ORANGE, "FFN blocks")):
+    for kind, (style, colour) in zip(dict.fromkeys(shares["kind"]), cycle(_LINES)):
         part = shares[shares["kind"] == kind]
-        axes.plot(part["round"], part["funded"], style, color=colour, label=name)
+        axes.plot(part["round"], part["funded"], style, color=colour, label=titles(kind))
     axes.set_xlabel("round")
     axes.set_ylabel("funded [share of the units]")
     axes.set_ylim(0, 1.05)
@@ -121,23 +122,24 @@ def lorenz(curves: pd.DataFrame) -> Figure:
 def two_allocations(both: pd.DataFrame, first: str, second: str) -> Figure:
     """Where two runs differ: units that only one of them keeps stand out by shape and colour."""
     layers = both["layer"].max() + 1
-    figure, panels = _panels(7.5, 0.34 * layers + 2.0)
+    kinds = list(dict.fromkeys(both["kind"]))
+    figure, panels = _panels(7.5, 0.34 * layers + 2.0, kinds)
     looks = (
         ("both", "s", GREY, "both keep it"), ("first only", "^", BLUE, f"only {first}"),
         ("second only", "v", ORANGE, f"only {second}"), ("neither", ".", "#dddddd", "neither"),
     )  # fmt: skip
-    for axes, kind, title in zip(panels, ("head", "ffn"), ("attention heads", "FFN blocks"), strict=True):
+    for axes, kind in zip(panels, kinds, strict=True):
         rows = both[both["kind"] == kind]
         for funded, marker, colour, label in looks:
             part = rows[rows["funded"] == funded]
             axes.plot(part["index"], part["layer"], marker, color=colour, markersize=4, linestyle="none", label=label)
-        axes.set_title(title, fontsize=10)
+        axes.set_title(titles(kind), fontsize=10)
         axes.set_xlabel("index in the layer")
         axes.set_yticks(range(layers))
         axes.invert_yaxis()
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     panels[0].set_ylabel("layer")
-    figure.legend(*panels[1].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+    figure.legend(*panels[-1].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
     return figure
 
 
@@ -231,7 +233,18 @@ def _figure(width: float, height: float) -> tuple[Figure, Any]:
     return figure, figure.add_subplot()
 
 
-def _panels(width: float, height: float) -> tuple[Figure, NDArray[Any]]:
+def titles(kind: str) -> str:
+    """What units of a kind are called above a panel."""
+    return _TITLES.get(kind, f"units of kind {plain(kind)}")
+
+
+_TITLES = {"head": "attention heads", "ffn": "FFN blocks", "expert": "experts", "block": "sub-layers"}
+_NARROW = ("head", "expert", "block")  # kinds of which a layer has few
+_LINES = (("o-", BLUE), ("s--", ORANGE), ("^:", GREY))
+
+
+def _panels(width: float, height: float, kinds: Sequence[str]) -> tuple[Figure, NDArray[Any]]:
     figure = Figure(figsize=(width, height), layout="constrained")
-    panels: NDArray[Any] = figure.subplots(1, 2, width_ratios=[1, 2])
+    ratios = [1 if kind in _NARROW else 2 for kind in kinds]
+    panels: NDArray[Any] = figure.subplots(1, len(kinds), width_ratios=ratios, squeeze=False)[0]
     return figure, panels

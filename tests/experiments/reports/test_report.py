@@ -4,6 +4,7 @@ import struct
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import matplotlib
@@ -68,11 +69,13 @@ class Outcome:
         self.rounds = pd.DataFrame(
             {"round": [1, 2], "budget": [0.7, 0.5], "price": [0.0, 1.23456789], "status": ["a", "b"]}
         )
-        self.summary = {
+        self.figures = {
+            "kept": {"head": 4, "ffn": 2}, "parameters": 5, "dense_parameters": 9, "bytes": 2e6, "dense_bytes": 4e6,
             "mechanism": NAME, "valuation": "<v>", "task": "<t>", "model": "<m>", "unit": "$ and <u>$", "units": 12,
             "rounds": 2, "length": 128, "budget": 0.5, "used": 0.49, "macs": 1e6, "price": 1.0, "welfare": 2.0,
             "revenue": 1.0, "status": "cleared", "metric": {"name": "50 $ <k>", "dense": 0.9, "value": 0.8},
         }  # fmt: skip
+        self.summary = SimpleNamespace(as_dict=lambda: self.figures)
 
 
 def test_page_and_pictures(trace: pd.DataFrame, tmp_path: Path) -> None:
@@ -115,7 +118,7 @@ def test_figures_say_what_they_show(trace: pd.DataFrame) -> None:
     assert (bids.get_xlabel(), bids.get_ylabel()) == ("value [nats]", "bid [nats]")
     won, lost, *_ = bids.get_lines()
     assert len(won.get_xdata()) + len(lost.get_xdata()) == 12  # type: ignore[arg-type]
-    (frontier,) = plots.frontier(outcome.summary).axes
+    (frontier,) = plots.frontier(outcome.figures).axes
     assert [line.get_ydata()[0] for line in frontier.get_lines()] == [0.9, 0.8]  # type: ignore[index]
     legend = frontier.get_legend()
     assert legend is not None

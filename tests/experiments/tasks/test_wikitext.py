@@ -217,7 +217,7 @@ def test_comparison_tells_the_direction(walras: Walras, models: Path, data: Path
         ("stride=0", "stride is 0; it must be a whole number of at least 1"),
         ("tokens=1", "tokens is 1; it must be a whole number of at least 2"),
         ("tokens=few", "tokens of task wikitext2 is 'few'; it must be of type int"),
-        ("strid=8", r"unknown setting of task wikitext2 'strid'\. Did you mean 'stride'\? Known: bos, split, stride"),
+        ("strid=8", r"unknown parameter of task wikitext2 'strid'\. Did you mean 'stride'\? Known: bos, .*stride"),
         ("split=train", "unknown split to evaluate on 'train'"),
         ("bos=<s>", r"unknown token for the beginning of a text, bos, '<s>'\. Known: .*\[CLS\]"),
     ],
@@ -234,10 +234,10 @@ def test_a_stride_is_checked_before_a_network_is_loaded(walras: Walras, data: Pa
 
 
 def test_they_are_listed(walras: Walras) -> None:
-    listed = json.loads(walras("list", "--json").out)["tasks"]
-    assert listed["wikitext103-raw"] == "wikitext-103-raw, by perplexity"
-    assert listed["mrpc"] == "MRPC of GLUE, by f1"
-    assert listed["text"].startswith("Any text file")
+    listed = json.loads(walras("list", "--json").out)["task"]
+    assert listed["wikitext103-raw"]["about"] == "wikitext-103-raw, by perplexity."
+    assert listed["mrpc"]["about"] == "MRPC of GLUE, by f1."
+    assert listed["text"]["about"].startswith("Any text file")
 
 
 def test_encoders_are_refused_by_name(walras: Walras, models: Path, data: Path, tmp_path: Path) -> None:
