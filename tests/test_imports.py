@@ -150,7 +150,8 @@ def allocate(folder: Path, *options: str) -> set[str]:
     (folder / "q.jsonl").write_text("".join(f'{{"id": {i}, "threshold": {100 * i}}}\n' for i in rows))
     (folder / "q.csv").write_text("id,threshold\n" + "".join(f"{i},{100 * i}\n" for i in rows))
     code = "from walras.experiments.cli.main import main\n" + "".join(
-        f"sys.argv = {['walras', 'allocate', str(folder / name), '--budget', '900', '--out', str(folder / out), *options]}\n"
+        f"sys.argv = {['walras', 'allocate', str(folder / name), '--budget', '900', '--out', str(folder / out)]}\n"
+        f"sys.argv += {[*options]}\n"
         "try:\n    main()\nexcept SystemExit as stop:\n    assert not stop.code, stop.code\n"
         for name, out in (("q.jsonl", "g.csv"), ("q.csv", "g.jsonl"))
     )

@@ -134,7 +134,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "vocab_size": len(WORDS), "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
         "intermediate_size": 32, "max_position_embeddings": 64,
     }  # fmt: skip
-    ErnieModel(ErnieConfig(**sizes)).save_pretrained(folder)
+    ErnieModel(ErnieConfig.from_dict(sizes)).save_pretrained(folder)
     BertTokenizer(vocab={word: i for i, word in enumerate(WORDS)}).save_pretrained(folder)
     return folder
 

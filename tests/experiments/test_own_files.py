@@ -73,8 +73,7 @@ def run(walras: Walras, models: Path, lines: Path, no_pictures: None) -> Walras:
 
     def start(*options: object) -> Any:
         base = ("--model", models / "bert", "--task", "text", "--data", lines, "--rounds", 2, "--out", "r", "--json")
-        base = (*base, "--recipe", "none")
-        return walras("run", *base, *options)
+        return walras("run", *base, "--recipe", "none", *options)
 
     return start
 

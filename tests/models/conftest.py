@@ -126,7 +126,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             pairs = [(name, kind) for name in families for kind in RECIPES[name].attentions]
             metafunc.parametrize((fixture, "attention"), pairs)
         elif {fixture, "kernel"} <= asked:
-            marks = {True: pytest.mark.nightly, False: ()}
+            marks: dict[bool, Any] = {True: pytest.mark.nightly, False: ()}
             cases = [
                 pytest.param(name, kind, marks=marks[place > 0])
                 for name in families

@@ -35,7 +35,7 @@ class NeedsPrice(Rule):
 
 @pytest.fixture
 def rules() -> Registry[Rule]:
-    registry = Registry("rule", Rule)
+    registry: Registry[Rule] = Registry("rule", Rule)
     registry.add(FirstCome)
     registry.add(NeedsPrice, "needs-price")
     return registry

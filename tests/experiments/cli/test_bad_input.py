@@ -18,8 +18,7 @@ def refused(walras: Walras, models: Path, lines: Path) -> Callable[..., str]:
 
     def run(*options: object) -> str:
         base = ("--model", models / "bert", "--task", "text", "--data", lines, "--rounds", 2, "--out", "r")
-        base = (*base, "--recipe", "none")
-        message: str = walras("run", *base, *options).error
+        message: str = walras("run", *base, "--recipe", "none", *options).error
         assert list(Path().iterdir()) == []
         return message
 

@@ -1,5 +1,7 @@
 """A comparison on a Dask cluster that loses a worker and its scheduler: the same table as from one process."""
 
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -56,20 +58,24 @@ def test_a_worker_and_the_scheduler_are_killed(
     monkeypatch.setenv("SEED", "")  # so that it is as before afterwards
     (tmp_path / "slow.py").write_text(TASK)
     cells = ("--recipe", "random", "--seeds", 3, "--model", models / "bert", "--task", tmp_path / "slow.py:Slow")
-    compare = lambda *more: walras("compare", *cells, "--data", lines, *more)  # noqa: E731  # shorter than a function
+
+    def compare(*more: object) -> Any:
+        return walras("compare", *cells, "--data", lines, *more)
+
     one = compare("--out", "one", "--executor", "serial")
     assert one.code == 0, one.err
     for file in Path().glob("*.pid"):
         file.unlink()
 
     scheduler = cluster.scheduler()
-    workers = {worker.pid: worker for worker in (cluster.worker(), cluster.worker())}
+    for _ in range(2):
+        cluster.worker("--nanny")
     Path("block-1").touch()
 
     def sabotage() -> None:
         """Kill the worker that has the blocked cell; and when the other has it, the scheduler."""
         until(lambda: len(pids("1")) == 1, patience)
-        workers[pids("1")[0]].kill()
+        os.kill(pids("1")[0], signal.SIGKILL)
         until(lambda: len(pids("1")) == 2 and list(Path("many").glob("cells/*/result.json")), patience)
         scheduler.kill()
 
@@ -87,9 +93,9 @@ def test_a_worker_and_the_scheduler_are_killed(
     assert keys[1] not in done
 
     assert "does not answer" in compare("--out", "many", "--executor", cluster.executor).error  # it is still dead
-    until(lambda: gone(pids("1")[1]), patience)  # a worker without a scheduler ends, whatever it is at
+    until(lambda: gone(pids("1")[1]), patience)  # its nanny ends a worker without a scheduler, whatever it is at
     cluster.scheduler()
-    cluster.worker()
+    cluster.worker("--nanny")
     Path("block-1").unlink()
     again = compare("--out", "many", "--executor", cluster.executor)
     assert (again.code, again.out) == (0, one.out.replace("one/", "many/"))

@@ -75,7 +75,7 @@ def test_closing_frees_the_workers(cluster: Cluster, here: Path, patience: float
     cluster.scheduler()
     for _ in range(2):
         cluster.worker("--nanny")
-    with Client(f"tcp://127.0.0.1:{cluster.port}", set_as_default=False) as other:  # type: ignore[no-untyped-call]
+    with Client(f"tcp://127.0.0.1:{cluster.port}", set_as_default=False) as other:
         others = other.submit(walras_test_jobs.job, str(here / "waits-too"))
         until(lambda: pids("waits-too"), patience)
         with closing(outcomes(cluster.executor, walras_test_jobs.job, ["a", "waits", "b"])) as found:
@@ -92,11 +92,16 @@ def test_a_clients_own_executor(cluster: Cluster, here: Path, told: Told, patien
     """The client takes equal calls for one; jobs are done as often as they are asked for."""
     scheduler = cluster.scheduler()
     cluster.worker()
-    with Client(f"tcp://127.0.0.1:{cluster.port}", set_as_default=False, timeout=5) as client:  # type: ignore[no-untyped-call]
+    with Client(f"tcp://127.0.0.1:{cluster.port}", set_as_default=False, timeout=5) as client:
         for _ in range(2):
             assert told(client.get_executor(), "a", "b") == {"a": None, "b": None}
         assert (len(pids("a")), len(pids("b"))) == (2, 2)
-        thread = aside(lambda: (until(lambda: pids("waits"), patience), scheduler.kill()))
+
+        def kill_in_the_middle() -> None:
+            until(lambda: pids("waits"), patience)
+            scheduler.kill()
+
+        thread = aside(kill_in_the_middle)
         with pytest.raises(ExecutorError, match="executor ClientExecutor was lost"):
             told(client.get_executor(), "waits")
         thread.join()
@@ -133,7 +138,7 @@ def test_a_cluster_of_our_own_ends_with_its_parent(here: Path, how: signal.Signa
         "    list(outcomes('dask:workers=1', walras_test_jobs.job, ['waits']))\n"
     )
     (here / "parent.py").write_text(code)
-    line = [sys.executable, here / "parent.py"]
+    line = [sys.executable, str(here / "parent.py")]
     parent = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
     until(lambda: pids("waits"), patience)
     (os.killpg if how == signal.SIGINT else os.kill)(parent.pid, how)

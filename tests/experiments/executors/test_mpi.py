@@ -58,6 +58,7 @@ def test_a_process_that_dies_ends_them_all(mpi: Mpi, here: Path) -> None:
     assert {p.stem for p in here.glob("*.done")} <= {"a"}
 
 
+@pytest.mark.nightly
 def test_errors_end_all_processes(mpi: Mpi, here: Path) -> None:
     done = mpi("-m", "walras", "compare", "--recipe", "none", "--executor", "mpi")
     assert done.returncode == 2

@@ -87,7 +87,7 @@ def test_workers_end_when_their_parent_is_killed(here: Path, patience: float) ->
 def test_a_script_that_starts_itself_again_is_told_why_it_fails(here: Path, patience: float) -> None:
     code = "from walras.experiments.executors import outcomes\nprint(list(outcomes('processes:workers=1', print, 'a')))"
     (here / "parent.py").write_text(code)
-    line = [sys.executable, here / "parent.py"]
+    line = [sys.executable, str(here / "parent.py")]
     answer = subprocess.run(line, stdout=subprocess.PIPE, text=True, timeout=patience, check=False)
     assert "a worker process died before it had begun" in answer.stdout
     assert "__main__" in answer.stdout

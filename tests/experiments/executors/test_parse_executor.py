@@ -111,6 +111,8 @@ def test_one_that_is_not_installed(executor: str, package: str, monkeypatch: pyt
 @pytest.mark.parametrize("answers", [True, False])
 def test_a_scheduler_that_is_not_reached(answers: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody listens at the address; or somebody does, who is no scheduler and never says a word."""
+    import distributed  # noqa: F401  # which takes its time as well, on a busy machine
+
     assert dask_cluster.PATIENCE < 10
     monkeypatch.setattr(dask_cluster, "PATIENCE", 1.0)
     with socket.socket() as port:

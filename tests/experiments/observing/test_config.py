@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from walras.errors import InputError
-from walras.experiments.observing.attention_rules import BUDGETED_RULES
+from walras.experiments.observing.budgeted_rule import BUDGETED_RULES
 from walras.experiments.observing.config import ObserveConfig
 from walras.experiments.observing.layers import PATTERNS, constrained_layers
 

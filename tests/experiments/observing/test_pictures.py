@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from walras.experiments.observing import pictures
-from walras.experiments.observing.examples import TOKENS, Shown
-from walras.experiments.observing.observe import Observed
+from walras.experiments.observing.examples import TOKENS, ExampleHead
+from walras.experiments.observing.observe import ObserveResult
 
 
 def labelled(axes: Any) -> dict[str, Any]:
     return {str(line.get_label()): line for line in axes.get_lines()}
 
 
-def test_frontier(found: Observed) -> None:
+def test_frontier(found: ObserveResult) -> None:
     """A row of panels a pattern; theoretical and measured figures are curves of their own."""
     axes = pictures.frontier(found.table, "top-k", "spearman $").axes
     assert [a.get_title() for a in axes] == [
@@ -34,7 +34,7 @@ def test_frontier(found: Observed) -> None:
     assert not any("measured" in name for name in labelled(axes[3]))
 
 
-def test_inequality_is_a_change_of_the_layers_that_are_free(found: Observed) -> None:
+def test_inequality_is_a_change_of_the_layers_that_are_free(found: ObserveResult) -> None:
     axes = pictures.inequality(found.table, "top-k", "keys a query").axes
     assert [a.get_title() for a in axes[::2]] == [
         "constrained: first-half; shown: unconstrained layers", "constrained: all; shown: constrained layers",
@@ -52,7 +52,7 @@ def test_inequality_is_a_change_of_the_layers_that_are_free(found: Observed) -> 
     assert low > high
 
 
-def test_heads_are_dense_beside_sparse(found: Observed) -> None:
+def test_heads_are_dense_beside_sparse(found: ObserveResult) -> None:
     assert 1 <= len(found.examples) <= 6
     for s in found.examples:
         assert s.layer == 0  # the last one that the first pattern constrains
@@ -73,6 +73,6 @@ def test_heads_are_dense_beside_sparse(found: Observed) -> None:
 
 def test_tokens_with_dollars_are_no_formulas() -> None:
     some = np.eye(2)
-    shown = Shown(("$x$", "b"), 0, 0, some, some)
+    shown = ExampleHead(("$x$", "b"), 0, 0, some, some)
     axes = pictures.heat_maps([shown], "top-k", 1).axes
     assert axes[0].get_xticklabels()[0].get_text() == r"\$x\$"

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from walras.errors import UserCodeError
-from walras.experiments.observing.attention_rules import BUDGETED_RULES
+from walras.experiments.observing.budgeted_rule import BUDGETED_RULES
 from walras.experiments.observing.rules import BudgetRules, random_key_rules, rules_at_budget
 from walras.experiments.observing.tally import Tally
 from walras.experiments.tasks.text import from_texts

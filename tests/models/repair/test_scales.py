@@ -16,8 +16,8 @@ from walras.models.repair import scales as tuning
 from walras.models.repair.layerwise_runner import LayerwiseRunner
 from walras.models.repair.repair import ModelPair
 from walras.models.repair.scales import Scales
-from walras.models.units.inventory import Site
 from walras.models.units.projections import outputs_first
+from walras.models.units.site import Site
 
 Mask = NDArray[np.bool_]
 HEAD = {"bert": 6, "distilbert": 6, "gpt2": 6, "llama": 4}  # features

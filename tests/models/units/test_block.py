@@ -28,6 +28,14 @@ short_and_long = pytest.mark.parametrize("long", [False, pytest.param(True, mark
 each_pair = pytest.mark.parametrize(("name", "attention"), PAIRS)
 
 
+def _elements(tensor: torch.Tensor) -> int:
+    return tensor.numel()
+
+
+def _bytes(tensor: torch.Tensor) -> int:
+    return tensor.nbytes
+
+
 def masks(units: Inventory, long: bool = False) -> list[NDArray[np.bool_]]:
     """A layer without attention, one with nothing else and one whole; nothing at all; `long`: single sub-layers too."""
     attention = np.array([units.name(unit).endswith("attention") for unit in range(len(units))])
@@ -131,7 +139,7 @@ def test_costs_are_those_of_the_flop_counter_and_the_state_dict(name: str, long:
     for keep in masks(units, long):
         small = compact(tested.model, units, keep)
         assert counted(tested, small) == pytest.approx(compute.used(keep), rel=1e-9)
-        for resource, size in zip(resources, (lambda t: t.numel(), lambda t: t.nbytes), strict=True):
+        for resource, size in zip(resources, (_elements, _bytes), strict=True):
             before, after = (sum(size(p) for p in model.parameters()) for model in (tested.model, small))
             assert resource.dense - resource.used(keep) == before - after
 

@@ -112,7 +112,7 @@ def test_bad_names_parameters_and_amounts(tiny: Any) -> None:
         inventory(model, ["ffn:neurons=0"])
     for own, message in ((units.width[:-1] * 1.0, "finite numbers, one per unit"), (-1.0 * units.width, "below 0")):
         with pytest.raises(InputError, match=message):
-            Usage.additive_use("mine", "J", units, own)
+            Usage.additive_use("mine", "J", units, own.astype(np.float64))
 
 
 def test_units_of_some_kinds_only_leave_the_rest_in_place(family: str, tiny: Any) -> None:
