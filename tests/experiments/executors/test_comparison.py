@@ -51,6 +51,7 @@ class Slow(Task):
 """
 
 
+@pytest.mark.nightly
 def test_a_worker_and_the_scheduler_are_killed(
     cluster: Cluster, walras: Callable[..., Any], models: Path, lines: Path, tmp_path: Path, no_pictures: None,
     monkeypatch: pytest.MonkeyPatch, patience: float,
