@@ -60,9 +60,9 @@ def test_a_process_that_dies_ends_them_all(mpi: Mpi, here: Path) -> None:
 
 @pytest.mark.nightly
 def test_errors_end_all_processes(mpi: Mpi, here: Path) -> None:
-    done = mpi("-m", "walras", "compare", "--recipe", "none", "--executor", "mpi")
+    done = mpi("-m", "walras", "compare", "--recipe", "nothing", "--executor", "mpi")
     assert done.returncode == 2
-    assert done.stderr.startswith("Error: unknown recipe 'none'.")
+    assert done.stderr.startswith("Error: unknown recipe 'nothing'.")
 
 
 @pytest.mark.nightly
