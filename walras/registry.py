@@ -166,20 +166,34 @@ class Registry(Mapping[str, Any], Generic[T]):
     def spelled(self, given: Any) -> Any:
         """What a file of settings keeps of `given`: a text with the canonical name, or the name of an object's class.
 
-        Parameters of a text or mapping are kept as they were given; a path stays a path.
+        Parameters are kept in one spelling, those that have their default value left out, so that all ways to name the
+        same entry are written alike; behind a path they stay as they were given.
+
+        Raises:
+            UnknownNameError, InputError: as `make`, but for what only making it would show.
         """
         if isinstance(given, self.base):
             return self._spelled_object(given)
         if isinstance(given, str) and self.read is not None and self.read(given) is not None:
             return given
         name, parameters = self._named(given)
-        head = name if self.own and is_own(name) else self.canonical(name)
+        if self.own and is_own(name):
+            head = name
+        else:
+            head, takes = self.canonical(name), self._taken(name)
+            typed = given_parameters(f"{self.kind} {head}", parameters, takes)
+            parameters = {key: value for key, value in typed.items() if value != takes[key].default}
         told = ",".join(f"{key}={as_text(value)}" for key, value in parameters.items())
         return f"{head}:{told}" if told else head
 
     def describe(self) -> list[Entry]:
         """Every entry with its first sentence, parameters and source."""
         return [self._described(name) for name in self]
+
+    def _taken(self, name: str) -> dict[str, inspect.Parameter]:
+        """What an entry takes; nothing where it is a ready object."""
+        entry = self[name]
+        return {} if isinstance(entry, self.base) else taken_parameters(entry)
 
     def _named(self, given: Any) -> tuple[str, dict[str, Any]]:
         """Name and parameters of a text or mapping."""
@@ -236,9 +250,7 @@ class Registry(Mapping[str, Any], Generic[T]):
         return f"{name or type(made).__name__}" + (f":{','.join(told)}" if told else "")
 
     def _described(self, name: str) -> Entry:
-        entry = self._entries[name]
-        made = isinstance(entry, self.base)
-        takes = {} if made else taken_parameters(entry)
+        entry, takes = self._entries[name], self._taken(name)
         parameters = tuple(
             Parameter(key, _kind(p.annotation), "" if p.default is p.empty else str(p.default))
             for key, p in takes.items()
