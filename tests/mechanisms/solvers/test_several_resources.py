@@ -242,8 +242,8 @@ def test_other_rules_and_bids_are_refused_by_name() -> None:
     [
         ([-1, 2], r"before\[1\] is 2; it must be -1 or a unit from 0 to 1"),
         ([-2, 0], r"before\[0\] is -2"),
-        ([1, 0], "circle of which unit 0"),
-        ([0, -1], "circle of which unit 0"),
+        ([1, 0], "cycle of which unit 0"),
+        ([0, -1], "cycle of which unit 0"),
         ([-1, 0, 0], "unit 0 is before 2 others"),
         ([-1, 0, 1, 1], "unit 1 is before 2 others"),
     ],
