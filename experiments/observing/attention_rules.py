@@ -5,7 +5,8 @@ from typing import ClassVar, final
 
 from torch import Tensor
 
-from walras.experiments.observing.budgeted_rule import BUDGETED_RULES, BudgetedRule, Fit
+from walras.experiments.observing.budgeted_rule import BUDGETED_RULES as BUDGETED_RULES
+from walras.experiments.observing.budgeted_rule import BudgetedRule, Fit
 from walras.models.attention import Entmax, Literal, NullKey, Sparsemax, Threshold, TopKeys
 from walras.models.attention.budget import price_for_mass, price_for_support, temperature_for_support
 
