@@ -301,7 +301,7 @@ def test_sliced_models_and_models_inside_modules(name: str, tiny: Make) -> None:
 
 
 def test_a_row_that_is_wrong_about_the_interface(tiny: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(ARCHITECTURES, "mpnet", replace(ARCHITECTURES["mpnet"], functional=True))
+    monkeypatch.setitem(ARCHITECTURES._entries, "mpnet", replace(ARCHITECTURES["mpnet"], functional=True))
     with pytest.raises(InputError, match="has no attention interface; its row must say functional=False"):
         attention_market(tiny("mpnet").model, Softmax()).__enter__()
 
