@@ -13,7 +13,7 @@ from walras.experiments.outcome import Outcome
 from walras.experiments.pipeline import Extras, open_market_of, run_plan
 from walras.experiments.plan import Plan
 from walras.experiments.progress import Progress
-from walras.experiments.run_settings import RunSettings
+from walras.experiments.settings.keywords import RunSettings
 from walras.experiments.spec import RunSpec
 from walras.experiments.store.run_folder import RunFolder
 from walras.experiments.subject import OWN, Subject, find_task

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, final
 
 from walras.errors import InputError
-from walras.experiments.settings import read_settings
+from walras.experiments.settings.fields import read_settings
 from walras.registry import Registry, normalised
 
 DEFAULT_RECIPE = "walras"

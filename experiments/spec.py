@@ -7,11 +7,10 @@ from functools import cached_property
 from typing import Any, final
 
 from walras.errors import InputError
-from walras.experiments.earlier_settings import converted
 from walras.experiments.recipes import DEFAULT_RECIPE, find_recipe
 from walras.experiments.registries import registry
-from walras.experiments.setting_names import canonical_names, told
-from walras.experiments.settings import (
+from walras.experiments.settings.earlier import converted
+from walras.experiments.settings.fields import (
     as_tree,
     as_yaml,
     flat,
@@ -24,6 +23,7 @@ from walras.experiments.settings import (
     texts,
     whole,
 )
+from walras.experiments.settings.names import canonical_names, told
 
 MACS = "macs"
 

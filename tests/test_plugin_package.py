@@ -172,7 +172,7 @@ def test_checked_by_name(environment: Path) -> None:
 
 
 def test_run_by_name(environment: Path, model: Path, tmp_path: Path) -> None:
-    options = ("--recipe", "none", "--rounds", 1, "--out", tmp_path / "r", "--json", "--block", 8)
+    options = ("--recipe", "none", "--rounds", 1, "--out", tmp_path / "r", "--json", "--block", 8, "--length", 32)
     out = _run(
         environment, "-m", "walras", "run", "--model", model, "--task", "spread:texts=3", "--mechanism", "first_come",
         *options, cwd=tmp_path,

@@ -8,7 +8,7 @@ import typer
 
 from walras.experiments.cli.options import with_settings
 from walras.experiments.cli.screen import interrupted, output, progress_bar
-from walras.experiments.settings import read_settings
+from walras.experiments.settings.fields import read_settings
 from walras.experiments.spec import RunSpec
 
 GRID = "What varies"

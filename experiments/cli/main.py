@@ -1,11 +1,11 @@
 """The command line. Everything heavy is imported inside the commands, so that `walras --help` answers at once."""
 
 import sys
+from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
-import walras
 from walras.errors import WalrasError
 from walras.experiments.cli.allocate import allocate
 from walras.experiments.cli.check import check
@@ -35,18 +35,18 @@ app.command(name="list")(list_)
 
 def _print_version(asked: bool) -> None:
     if asked:
-        print(f"walras {walras.__version__}")
+        print(f"walras {version('walras')}")
         raise typer.Exit
 
 
 @app.callback()
 def _walras(
-    version: Annotated[
+    show_version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Agent-based markets for compute inside real transformers."""
-    del version
+    del show_version
 
 
 def main() -> None:

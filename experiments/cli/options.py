@@ -6,7 +6,7 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from walras.experiments.settings import Leaf, leaves
+from walras.experiments.settings.fields import Leaf, leaves
 
 _PLAIN = (bool, int, float, str)
 

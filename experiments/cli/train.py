@@ -13,7 +13,7 @@ from walras.experiments.cli.options import with_settings
 from walras.experiments.cli.screen import interrupted, output, progress_bar
 from walras.experiments.executors import ExecutorSource, parse_executor
 from walras.experiments.grids.axes import read_vary
-from walras.experiments.settings import number
+from walras.experiments.settings.fields import number
 from walras.experiments.training.config import TrainConfig, read_flat
 
 if TYPE_CHECKING:

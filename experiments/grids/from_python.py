@@ -20,7 +20,7 @@ from walras.experiments.grids.runs import grid_of_runs
 from walras.experiments.grids.statistics import Statistics
 from walras.experiments.grids.table import axes_of
 from walras.experiments.progress import Progress
-from walras.experiments.run_settings import RunSettings
+from walras.experiments.settings.keywords import RunSettings
 from walras.experiments.store.grid_folder import GridFolder
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from walras.experiments.grids.axes import RECIPE
 from walras.experiments.grids.cell import BUDGET
 from walras.experiments.grids.sources import described
-from walras.experiments.settings import leaf_values, leaves
+from walras.experiments.settings.fields import leaf_values, leaves
 from walras.experiments.spec import MACS
 from walras.parameters import typed_value
 

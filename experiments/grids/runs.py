@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, final
 
 from walras.errors import InputError
-from walras.experiments.earlier_settings import converted
 from walras.experiments.grids.axes import RECIPE
 from walras.experiments.grids.cell import BUDGET, SEED, Cell
 from walras.experiments.grids.experiment import Experiment
@@ -14,7 +13,8 @@ from walras.experiments.grids.grid import Grid
 from walras.experiments.grids.nested_settings import label_of, typed
 from walras.experiments.grids.run_cell import RunCell
 from walras.experiments.plan import Plan
-from walras.experiments.settings import flat, leaves
+from walras.experiments.settings.earlier import converted
+from walras.experiments.settings.fields import flat, leaves
 from walras.experiments.spec import MACS, RunSpec, read_budget
 from walras.experiments.subject import find_task
 from walras.models.loading import find, torch_device

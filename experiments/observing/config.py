@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 from walras.errors import InputError, UnknownNameError
 from walras.experiments.observing.layers import CONTROLS, check_pattern
 from walras.experiments.registries import registry
-from walras.experiments.setting_names import canonical_names, told
-from walras.experiments.settings import (
+from walras.experiments.settings.fields import (
     as_tree,
     as_yaml,
     flat,
@@ -21,6 +20,7 @@ from walras.experiments.settings import (
     setting,
     whole,
 )
+from walras.experiments.settings.names import canonical_names, told
 from walras.experiments.spec import SubjectSpec
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from walras.experiments.observing.config import ObserveConfig
 from walras.experiments.observing.layers import RANDOM_KEYS, RANDOM_WEIGHTS, constrained_layers
 from walras.experiments.observing.network import Measured, ObservedNetwork, load_observed
 from walras.experiments.observing.rules import random_key_rules, rules_at_budget
-from walras.experiments.settings import section
+from walras.experiments.settings.fields import section
 from walras.experiments.store.grid_folder import GridFolder
 from walras.experiments.store.run_folder import write_whole
 

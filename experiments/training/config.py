@@ -8,8 +8,7 @@ from typing import Any, final
 
 from walras.errors import InputError, UnknownNameError
 from walras.experiments.recipes import RECIPES, Recipe, find_recipe
-from walras.experiments.setting_names import NONE, canonical_names, told
-from walras.experiments.settings import (
+from walras.experiments.settings.fields import (
     as_tree,
     as_yaml,
     flat,
@@ -20,6 +19,7 @@ from walras.experiments.settings import (
     setting,
     whole,
 )
+from walras.experiments.settings.names import NONE, canonical_names, told
 from walras.experiments.spec import RunSpec, SubjectSpec
 from walras.experiments.training.sections import CLEARED, EconomySpec, OptimiserSpec, RowsSpec, TrainMarketSpec
 

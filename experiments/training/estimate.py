@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from walras.experiments.executors.worker import one_thread
-from walras.experiments.setting_names import NONE
+from walras.experiments.settings.names import NONE
 from walras.experiments.subject import find_task
 from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.loop.rows import Batches, held_out, split

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import final
 
 from walras.errors import InputError
-from walras.experiments.settings import leaf_values
+from walras.experiments.settings.fields import leaf_values
 from walras.experiments.store.run_folder import check_same, names_in, write_whole
 from walras.experiments.training.config import TrainConfig
 

@@ -10,7 +10,7 @@ from walras.experiments.grids.cell import BUDGET, Cell
 from walras.experiments.grids.experiment import Experiment
 from walras.experiments.grids.grid import Grid
 from walras.experiments.grids.nested_settings import label_of, typed
-from walras.experiments.settings import leaves
+from walras.experiments.settings.fields import leaves
 from walras.experiments.store.grid_folder import GridFolder
 from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.stage import TrainPlan

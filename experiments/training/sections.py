@@ -7,7 +7,7 @@ from typing import Any, final
 
 from walras.errors import InputError, UnknownNameError
 from walras.experiments.registries import registry
-from walras.experiments.settings import setting, texts, whole
+from walras.experiments.settings.fields import setting, texts, whole
 from walras.parameters import split_spec
 
 COSTS = ("macs", "literal", "invariant")

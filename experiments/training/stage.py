@@ -11,7 +11,7 @@ from torch import nn
 
 from walras.errors import InputError, UnknownNameError
 from walras.experiments.plan import Plan
-from walras.experiments.setting_names import NONE
+from walras.experiments.settings.names import NONE
 from walras.experiments.spec import SubjectSpec
 from walras.experiments.subject import Subject, check_length, find_task
 from walras.experiments.subject_data import TaskData

@@ -13,7 +13,7 @@ from walras.agents import Calibration
 from walras.errors import InputError
 from walras.experiments.forward_times import forward_times
 from walras.experiments.progress import Progress, Silent
-from walras.experiments.setting_names import NONE
+from walras.experiments.settings.names import NONE
 from walras.experiments.subject import Subject
 from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.folder import TrainFolder

@@ -9,8 +9,8 @@ import yaml
 from walras.errors import InputError, UnknownNameError
 from walras.experiments.plan import Plan
 from walras.experiments.recipes import Recipe
-from walras.experiments.run_settings import RunSettings
-from walras.experiments.settings import leaves
+from walras.experiments.settings.fields import leaves
+from walras.experiments.settings.keywords import RunSettings
 from walras.experiments.spec import RunSpec, read_budget
 from walras.mechanisms import PostedPrice, ShadowPrice
 

@@ -162,6 +162,7 @@ def _mean_keys(settings: dict[str, Any]) -> float:
     return float(sum(n * n for n in lengths) / sum(lengths))
 
 
+@pytest.mark.nightly
 def test_the_same_seed_gives_the_same_table(found: ObserveResult, settings: dict[str, Any]) -> None:
     again = observe(ObserveConfig.parse(settings))
     pd.testing.assert_frame_equal(again.table, found.table, check_exact=True)
@@ -174,9 +175,9 @@ def test_the_same_seed_gives_the_same_table(found: ObserveResult, settings: dict
 @pytest.mark.parametrize(
     ("rule", "budget", "controls"),
     [
-        ("sparsemax", 3.0, {"random-k"}),
+        pytest.param("sparsemax", 3.0, {"random-k"}, marks=pytest.mark.nightly),
         ("entmax", 3.0, {"random-k"}),
-        ("threshold", 3.0, {"random-k"}),
+        pytest.param("threshold", 3.0, {"random-k"}, marks=pytest.mark.nightly),
         ("null-key", 0.5, set()),
     ],
 )
@@ -327,6 +328,7 @@ def test_an_interrupted_sweep_goes_on(
     assert "--resume needs the folder" in walras("observe", "--config", file, "--resume").error
 
 
+@pytest.mark.nightly
 @pytest.mark.usefixtures("no_pictures")
 def test_a_new_folder_each_time(walras: Walras, settings: dict[str, Any], tmp_path: Path) -> None:
     file = tmp_path / "s.yaml"

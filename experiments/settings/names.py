@@ -5,7 +5,7 @@ from dataclasses import Field
 from typing import Any
 
 from walras.experiments.registries import registry
-from walras.experiments.settings import leaves
+from walras.experiments.settings.fields import leaves
 from walras.registry import normalised
 
 NONE = "none"

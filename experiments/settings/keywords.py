@@ -1,6 +1,6 @@
 """Keywords of `walras.run` and its kin, with their types, so that an editor completes them and a type checker checks.
 
-They are the settings of `RunSpec` by their own names; `tests/experiments/test_run_settings.py` holds the two together.
+They are the settings of `RunSpec` by their own names; `tests/experiments/test_spec.py` holds the two together.
 """
 
 from collections.abc import Mapping, Sequence

@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 
 from walras.errors import InputError, UnknownNameError
-from walras.experiments.settings import as_tree, flat, leaves, nested, number, read_settings, section, setting, texts
+from walras.experiments.settings.fields import (
+    as_tree,
+    flat,
+    leaves,
+    nested,
+    number,
+    read_settings,
+    section,
+    setting,
+    texts,
+)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Settings of runs: how fields are read, nested and named, and how earlier versions wrote them."""
