@@ -163,6 +163,7 @@ def test_a_column_is_missing(walras: Walras, write: Any) -> None:
         assert "has no column id" in walras("allocate", write(name, [{"threshold": 5}]), "--budget", 5).error
 
 
+@pytest.mark.nightly
 def test_a_million_rows_are_not_held(tmp_path: Path) -> None:
     """50,000 rows take half of the memory that their text does: numbers are kept, ids are not."""
     import tracemalloc

@@ -97,6 +97,7 @@ def gains(rule: Mechanism, instances: int) -> float:
     return largest
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("rule", [VCG(), VCG(exact=0), UniformPriceAuction()], ids=["exact", "critical", "uniform"])
 def test_no_lie_pays_in_a_thousand_markets(rule: Mechanism) -> None:
     assert gains(rule, 1000) <= 1e-12
@@ -141,6 +142,7 @@ def test_critical_payments_are_the_lowest_bids_that_win(seed: int) -> None:
     assert (payment[~wins] == 0).all()
 
 
+@pytest.mark.nightly
 def test_beyond_so_many_bidders_winners_are_greedy_and_it_says_so() -> None:
     value = torch.rand(40, generator=torch.Generator().manual_seed(1), dtype=DOUBLE)
     bids, cost = IndivisibleBids(value), torch.rand(40, generator=torch.Generator().manual_seed(2), dtype=DOUBLE)
