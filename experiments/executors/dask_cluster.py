@@ -2,18 +2,18 @@
 
 import logging
 import re
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from walras.errors import ExecutorError, InputError
-from walras.experiments.executors.sealed_call import submit_sealed
+from walras.experiments.executors.dask_executor import DaskExecutor
 from walras.experiments.executors.source import ExecutorSource, check_workers, require
-from walras.experiments.executors.worker import ONE_THREAD, cores
+from walras.experiments.executors.worker import ONE_THREAD, cores, restored_environment
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 PATIENCE = 8.0  # seconds in which a scheduler must answer
 SILENCE = "11s"  # after which a machine that says nothing is given up; Dask takes no less
 ADDRESS = re.compile(r"([a-z]+://)?(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):\d+(/\S*)?")  # [PROTOCOL://]HOST:PORT
-KEPT = {"MALLOC_TRIM_THRESHOLD_": str(2**31 - 1), "MALLOC_MMAP_THRESHOLD_": str(2**31 - 1)}  # as keep_freed_memory
+KEPT_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(2**31 - 1), "MALLOC_MMAP_THRESHOLD_": str(2**31 - 1)}
+ENVIRONMENT = {**ONE_THREAD, **KEPT_MEMORY}  # of workers of our own; as enter_worker does to other processes
 LOCAL = {
     "distributed.scheduler.allowed-failures": 0,
     "distributed.scheduler.worker-saturation": 1.0,  # few wait at a worker, which may die
-    "distributed.nanny.pre-spawn-environ": {**ONE_THREAD, **KEPT},
+    "distributed.nanny.pre-spawn-environ": ENVIRONMENT,
 }
 """Settings of Dask for a cluster of our own."""
 
@@ -85,7 +86,7 @@ class Dask(ExecutorSource):
                 yield executor
             finally:
                 if self.address:  # a cluster of our own ends with the context
-                    executor.shutdown(wait=False, cancel_futures=True)
+                    executor.end(PATIENCE)
 
     def may_be_innocent(self, error: BaseException) -> bool:
         """Whether an item was given up because workers died, at which others may have been at work."""
@@ -99,7 +100,7 @@ class Dask(ExecutorSource):
         Raises:
             ExecutorError: it is not.
         """
-        if isinstance(executor, DaskExecutor) and executor.client.status != "running":
+        if isinstance(executor, DaskExecutor) and executor.lost:
             raise ExecutorError(f"{self} was lost; what was finished is kept")
 
     @contextmanager
@@ -158,13 +159,14 @@ def _local_cluster(workers: int) -> Iterator[Any]:
     import dask
     from distributed import LocalCluster
 
-    with dask.config.set(LOCAL):
-        cluster = LocalCluster(
-            n_workers=workers, threads_per_worker=1, memory_limit=None, dashboard_address=None,
-            silence_logs=logging.CRITICAL,
-        )  # fmt: skip
-    with cluster:
-        yield cluster
+    with restored_environment((*ENVIRONMENT, "PYTHONHASHSEED", "__DASK_PARENT_PID")):  # nannies set them here too
+        with dask.config.set(LOCAL):
+            cluster = LocalCluster(
+                n_workers=workers, threads_per_worker=1, memory_limit=None, dashboard_address=None,
+                silence_logs=logging.CRITICAL,
+            )  # fmt: skip
+        with cluster:
+            yield cluster
 
 
 @contextmanager
@@ -179,34 +181,3 @@ def _quiet() -> Iterator[None]:
     finally:
         for handler, level in zip(handlers, levels, strict=True):
             handler.setLevel(level)
-
-
-@final
-class DaskExecutor(Executor):
-    """The executor of a Dask client, which ends even what has begun."""
-
-    def __init__(self, client: "Client") -> None:
-        self.client = client
-        self._executor: Executor = client.get_executor(pure=False)
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
-        """The future of `fn(*args, **kwargs)` on the cluster."""
-        return submit_sealed(self._executor, fn, args, kwargs)
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more calls. With `cancel_futures`, those that run are ended with their workers, which start anew."""
-        busy = self._busy() if cancel_futures else []
-        self._executor.shutdown(wait=wait and not cancel_futures)
-        if busy:
-            with suppress(Exception):  # a worker without a nanny cannot be started anew; it finishes what it is at
-                self.client.restart_workers(busy, timeout=PATIENCE, raise_for_error=False)
-
-    def _busy(self) -> list[str]:
-        """Workers that do nothing but calls of ours."""
-        ours = {key for key, state in self.client.futures.items() if state.status == "pending"}
-        if not ours or self.client.status != "running":
-            return []
-        with suppress(OSError, TimeoutError):
-            processing = self.client.processing()
-            return [worker for worker, keys in processing.items() if keys and ours.issuperset(keys)]
-        return []

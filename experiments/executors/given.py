@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, final
 from weakref import WeakSet
 
-from walras.experiments.executors.sealed_call import submit_sealed
+from walras.errors import ExecutorError
+from walras.experiments.executors.dask_executor import DaskExecutor
 from walras.experiments.executors.source import ExecutorSource
 
 
@@ -29,11 +30,27 @@ class GivenExecutor(ExecutorSource):
     @contextmanager
     def open(self) -> Iterator[Executor]:
         """The executor, as one that is never shut down."""
-        lent = LentExecutor(self.executor)
+        client = getattr(self.executor, "_client", None)  # of the executor of a Dask client
+        lent: Executor = LentExecutor(self.executor)
+        if client is not None:
+            lent = DaskExecutor(client, getattr(self.executor, "_kwargs", None))
         try:
             yield lent
         finally:
-            lent.shutdown(cancel_futures=True)
+            lent.shutdown(wait=False, cancel_futures=True)
+
+    def may_be_innocent(self, error: BaseException) -> bool:
+        """Whether Dask gave an item up because workers died, at which others may have been at work."""
+        return type(error).__name__ == "KilledWorker"
+
+    def watch(self, executor: Executor) -> None:
+        """Look whether a Dask scheduler is there.
+
+        Raises:
+            ExecutorError: it is not.
+        """
+        if isinstance(executor, DaskExecutor) and executor.lost:
+            raise ExecutorError(f"{self} was lost; what was finished is kept")
 
 
 @final
@@ -46,10 +63,7 @@ class LentExecutor(Executor):
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
         """The other executor's future."""
-        if type(self._executor).__module__.startswith("distributed."):
-            future = submit_sealed(self._executor, fn, args, kwargs)
-        else:
-            future = self._executor.submit(fn, *args, **kwargs)
+        future = self._executor.submit(fn, *args, **kwargs)
         self._futures.add(future)
         return future
 

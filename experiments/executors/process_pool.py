@@ -18,7 +18,7 @@ from multiprocessing import get_context, resource_tracker
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar, final
 
-from walras.experiments.executors.worker import ONE_THREAD, enter_worker
+from walras.experiments.executors.worker import ONE_THREAD, enter_worker, restored_environment
 
 R = TypeVar("R")
 _STARTING = threading.Lock()  # the environment is the whole process's: one start at a time changes it
@@ -122,20 +122,15 @@ class _Worker:
 @contextmanager
 def _surroundings() -> Iterator[None]:
     """What a process inherits at its start: one thread for every numerical library, and no ear for Ctrl-C."""
-    before = {name: os.environ.get(name) for name in ONE_THREAD}
-    os.environ.update(ONE_THREAD)
     resource_tracker.ensure_running()  # it would undo the mask if it were started under it
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if hasattr(signal, "pthread_sigmask") else None
     try:
-        yield
+        with restored_environment(ONE_THREAD):
+            os.environ.update(ONE_THREAD)
+            yield
     finally:
         if mask is not None:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def cause_of_death(code: int | None) -> str:
