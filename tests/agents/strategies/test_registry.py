@@ -41,13 +41,13 @@ def test_a_single_strategy(text: str, made: object) -> None:
     ("text", "parts", "shares", "spelled"),
     [
         ("truthful=0.75, shading=0.25", (Truthful(), Shading()), (0.75, 0.25), "truthful=0.75+shading=0.25"),
-        ("Truthful=.8 + Hedge:rate=.1=.2", (Truthful(), Hedge(rate=0.1)), (0.8, 0.2), "truthful=0.8+hedge:rate=.1=0.2"),
-        ("truthful=0.8,hedge:rate=.1=0.2", (Truthful(), Hedge(rate=0.1)), (0.8, 0.2), "truthful=0.8+hedge:rate=.1=0.2"),
+        ("Truthful=.8 + Hedge:rate=.1=.2", (Truthful(), Hedge(rate=0.1)), (0.8, 0.2), "truthful=0.8+hedge:rate=0.1=0.2"),
+        ("truthful=0.8,hedge:rate=.1=0.2", (Truthful(), Hedge(rate=0.1)), (0.8, 0.2), "truthful=0.8+hedge:rate=0.1=0.2"),
         (
             "hedge:rate=1e+1,factors=0/1=0.5+exp3:gamma=.1=5e-1",
             (Hedge((0.0, 1.0), 10.0), EXP3(gamma=0.1)),
             (0.5, 0.5),
-            "hedge:rate=1e+1,factors=0/1=0.5+exp3:gamma=.1=0.5",
+            "hedge:rate=10.0,factors=0.0/1.0=0.5+exp3:gamma=0.1=0.5",
         ),
         ("truthful=1.", (Truthful(),), (1.0,), "truthful=1.0"),
     ],
