@@ -37,12 +37,15 @@ def test_a_single_strategy(text: str, made: object) -> None:
     assert STRATEGIES.make(STRATEGIES.spelled(made)) == made
 
 
+LEARNERS = "truthful=0.8+hedge:rate=0.1=0.2"
+
+
 @pytest.mark.parametrize(
     ("text", "parts", "shares", "spelled"),
     [
         ("truthful=0.75, shading=0.25", (Truthful(), Shading()), (0.75, 0.25), "truthful=0.75+shading=0.25"),
-        ("Truthful=.8 + Hedge:rate=.1=.2", (Truthful(), Hedge(rate=0.1)), (0.8, 0.2), "truthful=0.8+hedge:rate=0.1=0.2"),
-        ("truthful=0.8,hedge:rate=.1=0.2", (Truthful(), Hedge(rate=0.1)), (0.8, 0.2), "truthful=0.8+hedge:rate=0.1=0.2"),
+        ("Truthful=.8 + Hedge:rate=.1=.2", (Truthful(), Hedge(rate=0.1)), (0.8, 0.2), LEARNERS),
+        ("truthful=0.8,hedge:rate=.1=0.2", (Truthful(), Hedge(rate=0.1)), (0.8, 0.2), LEARNERS),
         (
             "hedge:rate=1e+1,factors=0/1=0.5+exp3:gamma=.1=5e-1",
             (Hedge((0.0, 1.0), 10.0), EXP3(gamma=0.1)),
