@@ -23,9 +23,12 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc, whose allocator is told")
 def test_steps_find_the_memory_of_the_step_before() -> None:
-    faults = {
-        how: int(subprocess.run([sys.executable, "-c", STEPS, how], check=True, capture_output=True, text=True).stdout)
-        for how in ("leave", "keep")
-    }
-    assert faults["leave"] > 100
-    assert faults["keep"] < faults["leave"] / 20
+    """The fewest of three: a machine that is short of memory takes pages back in between."""
+
+    def faults(how: str) -> int:
+        line = [sys.executable, "-c", STEPS, how]
+        return min(int(subprocess.run(line, check=True, capture_output=True, text=True).stdout) for _ in range(3))
+
+    leave, keep = faults("leave"), faults("keep")
+    assert leave > 100
+    assert keep < leave / 20
