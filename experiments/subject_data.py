@@ -74,17 +74,17 @@ class TaskData(SubjectData):
         return TaskData(task, tokenizer, reference, sizes, None if loss is None else as_objective(loss))
 
     @property
-    def name(self) -> str:  # type: ignore[override]  # of the task
+    def name(self) -> str:  # type: ignore[override]  # read off the task; elsewhere a field
         """The task's name."""
         return self.task.name
 
     @property
-    def metric(self) -> str:  # type: ignore[override]
+    def metric(self) -> str:  # type: ignore[override]  # read off what it wraps; elsewhere a field
         """The task's metric."""
         return self.task.metric
 
     @property
-    def higher_is_better(self) -> bool:  # type: ignore[override]
+    def higher_is_better(self) -> bool:  # type: ignore[override]  # read off what it wraps; elsewhere a field
         """Its direction."""
         return self.task.higher_is_better
 
@@ -186,7 +186,7 @@ class JudgedData(SubjectData):
     higher_is_better: bool | None = None
 
     @property
-    def name(self) -> str:  # type: ignore[override]
+    def name(self) -> str:  # type: ignore[override]  # read off what it wraps; elsewhere a field
         """That of the data."""
         return self.data.name
 

@@ -26,7 +26,7 @@ class ExecutorSource(ABC):
         """How many items are worked on at once, or None where only the opened executor knows."""
         return None
 
-    def check(self) -> None:  # noqa: B027  # most have nothing to check
+    def check(self) -> None:  # noqa: B027  # may be overridden, need not be: most have nothing to check
         """Find out whether it could be opened, before anything is written.
 
         Raises:
@@ -48,7 +48,7 @@ class ExecutorSource(ABC):
         """
         return False
 
-    def watch(self, executor: Executor) -> None:  # noqa: B027  # most cannot be lost
+    def watch(self, executor: Executor) -> None:  # noqa: B027  # may be overridden, need not be: most cannot be lost
         """Called about once a second while outcomes are waited for.
 
         Raises:

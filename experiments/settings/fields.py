@@ -118,7 +118,7 @@ def nested(values: Mapping[str, Any], kind: type[S]) -> S:
         InputError: a value that the field does not take.
     """
     own: dict[str, Any] = {}
-    for one in fields(kind):  # type: ignore[arg-type]  # a dataclass
+    for one in fields(kind):  # type: ignore[arg-type]  # no bound says "any dataclass"
         inner = one.metadata.get("section")
         if inner is not None:
             names = leaves(inner)
