@@ -37,9 +37,9 @@ def observe(
     task, rule = (Path(str(name).partition(":")[0]).stem for name in (settings.subject.task, settings.scarcity.rule))
     place = out or new_folder(f"observe-{task}-{rule}-seed{settings.seed}")
 
-    from walras.experiments.observing.card import print_observed
     from walras.experiments.observing.folder import EVALUATIONS
     from walras.experiments.observing.observe import observe as run
+    from walras.experiments.observing.reports.card import print_observed
 
     try:
         with progress_bar(not as_json) as progress:

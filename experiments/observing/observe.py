@@ -18,10 +18,10 @@ from walras.experiments.observing.folder import ObserveFolder
 from walras.experiments.observing.inactive import warnings
 from walras.experiments.observing.layers import constrained_layers
 from walras.experiments.observing.network import ObservedNetwork, load_observed
-from walras.experiments.observing.report import write_report
+from walras.experiments.observing.reports.report import write_report
+from walras.experiments.observing.reports.tables import layer_table, observation_table, shown
 from walras.experiments.observing.rules import rules_at_budget
 from walras.experiments.observing.sweep import Observation, grid_of_evaluations, observations
-from walras.experiments.observing.tables import layer_table, observation_table, shown
 from walras.experiments.progress import Progress, Silent
 from walras.experiments.store.grid_folder import GridFolder
 from walras.experiments.store.run_folder import write_table

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from walras.experiments.observing import pictures
 from walras.experiments.observing.examples import TOKENS, ExampleHead
 from walras.experiments.observing.observe import ObserveResult
+from walras.experiments.observing.reports import pictures
 
 
 def labelled(axes: Any) -> dict[str, Any]:

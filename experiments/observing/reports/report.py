@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from walras.experiments.observing import pictures
 from walras.experiments.observing.examples import ExampleHead
 from walras.experiments.observing.folder import ObserveFolder
+from walras.experiments.observing.reports import pictures
 from walras.experiments.reports.metric import titled
 from walras.experiments.reports.pages import write_page
 

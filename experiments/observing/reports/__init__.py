@@ -1,0 +1,1 @@
+"""What an observation looks like: tables, pictures, the page, the terminal."""
