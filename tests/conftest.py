@@ -1,7 +1,7 @@
 """Profiles of Hypothesis and of the suite: HYPOTHESIS_PROFILE chooses one.
 
-`ci` is the default: 50 examples per property, the same in every run, and no test marked `nightly`. `nightly` draws 500
-and runs all tests.
+`ci` is the default: 25 examples per property, the same in every run, the first 20 instances of a test that is
+parametrised by `seed` or `instance`, and no test marked `nightly`. `nightly` draws 500 examples and runs all tests.
 """
 
 import os
@@ -9,9 +9,10 @@ import os
 import pytest
 from hypothesis import settings
 
+DRAWS = 20  # instances per test in the profile `ci`
 NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
 
-settings.register_profile("ci", max_examples=50, derandomize=True, deadline=None)
+settings.register_profile("ci", max_examples=25, derandomize=True, deadline=None)
 settings.register_profile("nightly", max_examples=500, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
@@ -20,6 +21,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave the long half of the suite to the nightly profile."""
     if NIGHTLY:
         return
-    long = [item for item in items if item.get_closest_marker("nightly")]
+    long = [item for item in items if item.get_closest_marker("nightly") or is_further_draw(item)]
     config.hook.pytest_deselected(items=long)
     items[:] = [item for item in items if item not in long]
+
+
+def is_further_draw(item: pytest.Item) -> bool:
+    """Whether a test is one of many random instances, and not one of the first."""
+    values = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    return any(isinstance(values.get(name), int) and values[name] >= DRAWS for name in ("seed", "instance"))

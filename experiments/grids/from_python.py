@@ -98,4 +98,4 @@ def paired_statistics(table: pd.DataFrame, against: str | None = None) -> pd.Dat
         UnknownNameError: the reference is not in the table.
     """
     labels = {name: tuple(table[name].unique().tolist()) for name in axes_of(table)}
-    return Statistics.of(table, find_reference(against, [Axis(n, own, own) for n, own in labels.items()])).frame
+    return Statistics.from_table(table, find_reference(against, [Axis(n, own, own) for n, own in labels.items()])).frame

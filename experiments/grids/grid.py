@@ -28,7 +28,7 @@ class Grid(Generic[S]):
     settings: Mapping[str, Any] = field(default_factory=dict)  # given to all cells
 
     @staticmethod
-    def of(
+    def from_axes(
         experiment: Experiment[S],
         base: Mapping[str, Any],
         axes: Mapping[str, Sequence[Any]],

@@ -115,7 +115,7 @@ def conclude(grid: Grid[S], folder: GridFolder, timed: bool = False) -> GridResu
     folder.write("timings.csv", pd.DataFrame(seconds).to_csv(index=False, float_format="%.6g"))
     statistics = None
     if any(place[grid.against.axis] == grid.against.label for place in places):
-        statistics = Statistics.of(table, grid.against, grid.shared_budgets)
+        statistics = Statistics.from_table(table, grid.against, grid.shared_budgets)
         folder.write("statistics.csv", statistics.frame.to_csv(index=False, float_format="%.8g"))
     about = results[0] if results else {}
     failed = [cell for cell in grid.cells if cell not in done]

@@ -91,7 +91,7 @@ def grid_of_runs(
     if not [name for name in vary if name != BUDGET] and len(budgets) < 2:
         raise InputError("nothing varies; name recipes or a setting: --recipe walras, --vary mechanism=ShadowPrice,VCG")
     axes = {name: values for name, values in vary.items() if name != BUDGET} | {BUDGET: _falling(budgets)}
-    return Grid.of(RunExperiment(), base, axes, seeds, against)
+    return Grid.from_axes(RunExperiment(), base, axes, seeds, against)
 
 
 def _falling(budgets: Any) -> Any:

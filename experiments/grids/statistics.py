@@ -35,7 +35,7 @@ class Interval:
     count: int
 
     @staticmethod
-    def of(sample: ArrayLike) -> "Interval | None":
+    def from_sample(sample: ArrayLike) -> "Interval | None":
         """Student's interval of a sample [n]; None of an empty one."""
         x = np.asarray(sample, dtype=np.float64)
         if len(x) == 0:
@@ -104,7 +104,7 @@ class Statistics:
     left_out: Sequence[Any] = ()  # budgets that do not count in the mean over all
 
     @staticmethod
-    def of(table: pd.DataFrame, against: Reference, shared: Collection[Any] | None = None) -> "Statistics":
+    def from_table(table: pd.DataFrame, against: Reference, shared: Collection[Any] | None = None) -> "Statistics":
         """Statistics of a table whose columns before `seed` are its axes; labels in its order.
 
         Cells that are missing (failed, say) leave their seed out where they would count: out of the mean and interval
@@ -134,13 +134,13 @@ class Statistics:
             for combination in product(*labels.values()):
                 own = dict(zip(labels, combination, strict=True))
                 counted = {BUDGET: among if budget is None else [budget]} if budgets else {}
-                value = samples.of({**{name: [label] for name, label in own.items()}, **counted})
+                value = samples.mean_over({**{name: [label] for name, label in own.items()}, **counted})
                 place = {name: own.get(name, budget) for name in axes_of(table)}
                 apart = None
                 if place[against.axis] != against.label:
                     reference = {name: [label] for name, label in own.items()} | counted
-                    apart = Interval.of((value - samples.of({**reference, against.axis: [against.label]})).dropna())
-                rows.append(Statistic(place, Interval.of(value.dropna()), apart))
+                    apart = Interval.from_sample((value - samples.mean_over({**reference, against.axis: [against.label]})).dropna())
+                rows.append(Statistic(place, Interval.from_sample(value.dropna()), apart))
         return Statistics(against, rows, [budget for budget in budgets if budget not in among])
 
     @property
@@ -203,7 +203,7 @@ class _Samples:
             *labels, seed, value = row
             self._by_cell.setdefault(tuple(labels), {})[seed] = value
 
-    def of(self, labels: Mapping[str, Sequence[Any]]) -> "pd.Series[float]":
+    def mean_over(self, labels: Mapping[str, Sequence[Any]]) -> "pd.Series[float]":
         """Mean [seeds] over the combinations of these labels; NaN where one of them is missing."""
         columns = [
             [self._by_cell.get(place, {}).get(seed, np.nan) for seed in self.seeds]

@@ -115,7 +115,7 @@ def grid_of_trainings(
     base = {name: value for name, value in settings.items() if name != "seed"}
     axes = {name: values for name, values in vary.items() if name != BUDGET}
     axes[BUDGET] = vary.get(BUDGET) or [base.pop(BUDGET, TrainConfig().budget)]
-    made = Grid.of(TrainExperiment(), base, axes, seeds, first_seed=first)
+    made = Grid.from_axes(TrainExperiment(), base, axes, seeds, first_seed=first)
     return chosen_trainings([_named(cell) for cell in made.cells], against)
 
 

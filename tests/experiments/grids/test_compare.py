@@ -118,7 +118,7 @@ def test_a_row_per_cell(compare: Walras) -> None:
     assert pids == [str(os.getpid())]  # eight cells, one loaded network and one dense metric
 
     told = json.loads(answer.out)
-    statistics = Statistics.of(table, Reference("recipe", "magnitude"))
+    statistics = Statistics.from_table(table, Reference("recipe", "magnitude"))
     assert told["rows"] == [{**row, "latency_ms": None} for row in table.to_dict("records")]
     assert told["statistics"] == [row.row() for row in statistics.rows]
     assert (told["against"], told["comparisons"], told["failed"]) == ("magnitude", 3, [])

@@ -18,7 +18,7 @@ AXES: dict[str, list[Any]] = {"rule": ["a", "b"], "budget": [0.75, 0.5]}
 
 
 def test_all_combinations_in_order(toys: Any) -> None:
-    grid = Grid.of(toys, {"gain": 2}, AXES, 2)
+    grid = Grid.from_axes(toys, {"gain": 2}, AXES, 2)
     assert [(c["rule"], c["budget"], c.seed) for c in grid.cells] == [
         (rule, budget, seed) for rule in "ab" for budget in (0.75, 0.5) for seed in (0, 1)
     ]
@@ -30,12 +30,12 @@ def test_all_combinations_in_order(toys: Any) -> None:
 
 
 def test_labels_that_do_not_speak_for_themselves_are_told_with_their_axis(toys: Any) -> None:
-    grid = Grid.of(toys, {}, {"on": [True, False], "gain": ["1.5"]}, 1, first_seed=3)
+    grid = Grid.from_axes(toys, {}, {"on": [True, False], "gain": ["1.5"]}, 1, first_seed=3)
     assert [str(c) for c in grid.cells] == ["on=True, gain=1.5, seed 3", "on=False, gain=1.5, seed 3"]
 
 
 def test_one_value_is_taken_and_said(toys: Any) -> None:
-    grid = Grid.of(toys, {}, {"rule": ["a"], "budget": [0.5]}, 2)
+    grid = Grid.from_axes(toys, {}, {"rule": ["a"], "budget": [0.5]}, 2)
     assert grid.notes == ("rule has one value, a: nothing is compared along it",)
 
 
@@ -44,21 +44,21 @@ def test_objects_of_one_class_are_told_apart(toys: Any) -> None:
         def __init__(self, rate: float) -> None:
             self.rate = rate
 
-    grid = Grid.of(toys, {}, {"rule": [Rule(1.0), Rule(2.0)]}, 1)
+    grid = Grid.from_axes(toys, {}, {"rule": [Rule(1.0), Rule(2.0)]}, 1)
     assert grid.axes["rule"] == ("Rule", "Rule #2")
     assert len({c.key for c in grid.cells}) == 2
 
 
 def test_budgets_that_not_every_combination_has(toys: Any) -> None:
-    cells = [c for c in Grid.of(toys, {}, AXES, 1).cells if (c["rule"], c["budget"]) != ("b", 0.75)]
+    cells = [c for c in Grid.from_axes(toys, {}, AXES, 1).cells if (c["rule"], c["budget"]) != ("b", 0.75)]
     assert Grid(toys, cells, Reference("rule", "a")).shared_budgets == (0.5,)
 
 
 def test_the_grid_as_a_file(toys: Any) -> None:
-    told = yaml.safe_load(Grid.of(toys, {"gain": 2}, AXES, 1, "b").as_yaml())
+    told = yaml.safe_load(Grid.from_axes(toys, {"gain": 2}, AXES, 1, "b").as_yaml())
     assert told["axes"] == {"rule": ["a", "b"], "budget": [0.75, 0.5]}
     assert (told["seeds"], told["against"], told["settings"]) == ([0], {"rule": "b"}, {"gain": 2})
-    first = Grid.of(toys, {"gain": 2}, AXES, 1).cells[0]
+    first = Grid.from_axes(toys, {"gain": 2}, AXES, 1).cells[0]
     assert told["cells"][0] == {"rule": "a", "budget": 0.75, "seed": 0, "cell": first.key}
 
 
@@ -70,14 +70,14 @@ def test_what_is_refused(toys: Any) -> None:
         ({"seed": [1, 2]}, "seed is no axis"),
     ):
         with pytest.raises(InputError, match=message):
-            Grid.of(toys, {}, axes, 1)
+            Grid.from_axes(toys, {}, axes, 1)
     with pytest.raises(UnknownNameError, match=r"unknown axis 'gian'\. Did you mean 'gain'"):
-        Grid.of(toys, {}, {"gian": [1]}, 1)
+        Grid.from_axes(toys, {}, {"gian": [1]}, 1)
     with pytest.raises(UnknownNameError, match="unknown setting 'hue'"):
-        Grid.of(toys, {"hue": 1}, AXES, 1)
+        Grid.from_axes(toys, {"hue": 1}, AXES, 1)
     for seeds in (0, -1, 1.5, True):
         with pytest.raises(InputError, match="seeds is"):
-            Grid.of(toys, {}, AXES, seeds)  # type: ignore[arg-type]  # on purpose
+            Grid.from_axes(toys, {}, AXES, seeds)  # type: ignore[arg-type]  # on purpose
 
 
 def test_another_process_with_another_hash_seed_gives_the_same_key() -> None:
@@ -98,7 +98,7 @@ def test_another_process_with_another_hash_seed_gives_the_same_key() -> None:
 
 def test_an_edited_file_is_noticed_before_a_cell_runs(toys: Any, here: Path) -> None:
     (here / "rule.py").write_text("a = 1\n", encoding="utf-8")
-    cell: Cell[Any] = Grid.of(toys, {}, {"rule": ["rule.py:A"]}, 1).cells[0]
+    cell: Cell[Any] = Grid.from_axes(toys, {}, {"rule": ["rule.py:A"]}, 1).cells[0]
     assert cell.key
     cell.check_sources()
     (here / "rule.py").write_text("a = 2\n", encoding="utf-8")

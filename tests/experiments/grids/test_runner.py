@@ -21,7 +21,7 @@ AXES: dict[str, list[Any]] = {"rule": ["a", "b"], "budget": [0.75, 0.5]}
 
 
 def grid(toys: Any, seeds: int = 2, **axes: list[Any]) -> Grid[Any]:
-    return Grid.of(toys, {"gain": 1}, {**AXES, **axes}, seeds)
+    return Grid.from_axes(toys, {"gain": 1}, {**AXES, **axes}, seeds)
 
 
 def lines() -> tuple[LineProgress, io.StringIO]:
@@ -53,7 +53,7 @@ def test_a_row_per_cell_and_a_line_per_step(toys: Any, here: Path, begun: Callab
 
 
 def test_cells_that_share_a_network_run_one_after_the_other(toys: Any, here: Path) -> None:
-    made = Grid.of(toys, {}, {"budget": [0.75, 0.5], "rule": ["a", "b"]}, 1)
+    made = Grid.from_axes(toys, {}, {"budget": [0.75, 0.5], "rule": ["a", "b"]}, 1)
     assert [cell["rule"] for cell in unfinished(made, GridFolder("o"))] == ["a", "a", "b", "b"]
 
 
@@ -166,7 +166,7 @@ def test_one_value_is_said(toys: Any, here: Path) -> None:
 
 def test_statistics_along_several_axes_by_hand(toys: Any, here: Path) -> None:
     """Gain 3 instead of 1 adds 2 to every value, whatever the rule and the budget."""
-    made = Grid.of(toys, {}, {"gain": [1, 3], "rule": ["a", "b"], "budget": [0.75, 0.5]}, 2, "gain=1")
+    made = Grid.from_axes(toys, {}, {"gain": [1, 3], "rule": ["a", "b"], "budget": [0.75, 0.5]}, 2, "gain=1")
     found = run_grid(made, GridFolder("o"), "serial").statistics
     assert found is not None
     for rule in "ab":

@@ -23,8 +23,8 @@ class Statistics:
     """Statistics along recipes."""
 
     @staticmethod
-    def of(table: pd.DataFrame, against: str) -> AnyStatistics:
-        return AnyStatistics.of(table, Reference("recipe", against))
+    def from_table(table: pd.DataFrame, against: str) -> AnyStatistics:
+        return AnyStatistics.from_table(table, Reference("recipe", against))
 
 
 def table(values: dict[tuple[str, float], list[float]]) -> pd.DataFrame:
@@ -46,20 +46,20 @@ def random() -> pd.DataFrame:
 
 def test_intervals_by_hand() -> None:
     """[1, 2, 3]: mean 2, deviation 1, and Student's quantile 4.302653 of two degrees of freedom."""
-    found = Interval.of([1, 2, 3])
+    found = Interval.from_sample([1, 2, 3])
     assert found is not None
     assert (found.mean, found.count) == (2, 3)
     assert (found.low, found.high) == pytest.approx((2 - 4.302653 / 3**0.5, 2 + 4.302653 / 3**0.5), rel=1e-6)
     assert str(found) == "2.0000 ± 2.4841"
-    assert Interval.of([7]) == Interval(7, None, None, 1)
-    assert str(Interval.of([7])) == "7.0000"
-    assert Interval.of([0.1] * 2) == Interval(0.1, 0.1, 0.1, 2)
-    assert Interval.of([]) is None
+    assert Interval.from_sample([7]) == Interval(7, None, None, 1)
+    assert str(Interval.from_sample([7])) == "7.0000"
+    assert Interval.from_sample([0.1] * 2) == Interval(0.1, 0.1, 0.1, 2)
+    assert Interval.from_sample([]) is None
 
 
 def test_differences_by_hand() -> None:
     """Values 4, 6 against 1, 5: differences 3 and 1, mean 2, deviation 2 ** 0.5, and t(1) = 12.7062."""
-    found = Statistics.of(table({("a", 0.5): [4, 6], ("ours", 0.5): [1, 5]}), "ours")
+    found = Statistics.from_table(table({("a", 0.5): [4, 6], ("ours", 0.5): [1, 5]}), "ours")
     difference = found.at("a", 0.5).difference
     assert difference is not None
     assert (difference.low, difference.mean, difference.high) == pytest.approx((2 - 12.7062, 2, 2 + 12.7062), rel=1e-5)
@@ -67,7 +67,7 @@ def test_differences_by_hand() -> None:
 
 
 def test_intervals_are_those_of_scipy(random: pd.DataFrame) -> None:
-    found = Statistics.of(random, "ours")
+    found = Statistics.from_table(random, "ours")
     values = {key: group["value"].to_numpy() for key, group in random.groupby(["recipe", "budget"])}
     for recipe, budget in product(("a", "b", "ours"), (0.75, 0.5, 0.4)):
         here = found.at(recipe, budget)
@@ -81,7 +81,7 @@ def test_intervals_are_those_of_scipy(random: pd.DataFrame) -> None:
 
 
 def test_over_all_budgets_a_seed_counts_once(random: pd.DataFrame) -> None:
-    found = Statistics.of(random, "ours").at("a", None)
+    found = Statistics.from_table(random, "ours").at("a", None)
     means = random.groupby(["recipe", "seed"])["value"].mean()
     paired = ttest_rel(means["a"], means["ours"]).confidence_interval(0.95)
     assert found.value is not None
@@ -93,45 +93,45 @@ def test_over_all_budgets_a_seed_counts_once(random: pd.DataFrame) -> None:
 
 def test_pairing_takes_out_what_a_draw_does_to_all() -> None:
     shared = np.array([0.0, 0.1, -0.1, 0.2])
-    found = Statistics.of(table({("a", 0.5): [*(0.7 + shared)], ("ours", 0.5): [*(0.8 + shared)]}), "ours").at("a", 0.5)
+    found = Statistics.from_table(table({("a", 0.5): [*(0.7 + shared)], ("ours", 0.5): [*(0.8 + shared)]}), "ours").at("a", 0.5)
     assert found.difference is not None
     assert (found.difference.low, found.difference.high) == pytest.approx((-0.1, -0.1))
 
 
 def test_missing_cells_leave_their_seed_out(random: pd.DataFrame) -> None:
     gone = (random["recipe"] == "a") & (random["budget"] == 0.5) & (random["seed"] == 2)
-    found, whole = Statistics.of(random[~gone], "ours"), Statistics.of(random, "ours")
+    found, whole = Statistics.from_table(random[~gone], "ours"), Statistics.from_table(random, "ours")
     assert found.at("a", 0.75) == whole.at("a", 0.75)
     assert found.at("b", None) == whole.at("b", None)
-    others = Statistics.of(random[random["seed"] != 2], "ours")
+    others = Statistics.from_table(random[random["seed"] != 2], "ours")
     assert found.at("a", 0.5) == others.at("a", 0.5)
     assert found.at("a", None) == others.at("a", None)
-    none = Statistics.of(random[~((random["recipe"] == "a") & (random["budget"] == 0.5))], "ours")
+    none = Statistics.from_table(random[~((random["recipe"] == "a") & (random["budget"] == 0.5))], "ours")
     assert (none.at("a", 0.5).value, none.at("a", 0.5).difference, none.at("a", None).value) == (None, None, None)
     assert none.comparisons == whole.comparisons - 2
 
 
 def test_recipes_without_variance_and_single_seeds() -> None:
     """What is the same for all seeds has an interval of no width; a single seed has none."""
-    found = Statistics.of(table({("a", 0.5): [0.7] * 5, ("ours", 0.5): [0.7] * 5}), "ours")
+    found = Statistics.from_table(table({("a", 0.5): [0.7] * 5, ("ours", 0.5): [0.7] * 5}), "ours")
     assert found.at("a", 0.5).difference == Interval(0, 0, 0, 5)
     assert found.budgets == [0.5]  # nothing to average over
     assert "; 1 comparison with ours, each" in found.caution()
-    alone = Statistics.of(table({("a", 0.5): [0.7], ("ours", 0.5): [0.8]}), "ours")
+    alone = Statistics.from_table(table({("a", 0.5): [0.7], ("ours", 0.5): [0.8]}), "ours")
     assert "no intervals" in alone.caution()
     assert [(s.value.low if s.value else 0) for s in alone.rows] == [None, None]
     assert alone.frame["low"].isna().all()
 
 
 def test_order_and_number_of_comparisons(random: pd.DataFrame) -> None:
-    found = Statistics.of(random, "b")
+    found = Statistics.from_table(random, "b")
     assert found.comparisons == 2 * 4
     assert "8 comparisons with b" in found.caution()
     assert found.frame["recipe"].tolist() == ["a", "b", "ours"] * 4
     assert found.frame["budget"].tolist()[:9] == [0.75] * 3 + [0.5] * 3 + [0.4] * 3
     assert found.frame["budget"][9:].isna().all()
     with pytest.raises(UnknownNameError, match=r"unknown recipe to compare against 'c'\. .*Known: a, b, ours"):
-        Statistics.of(random, "c")
+        Statistics.from_table(random, "c")
 
 
 def test_parquet_has_its_columns_and_its_bytes(random: pd.DataFrame) -> None:
@@ -169,7 +169,7 @@ def test_along_another_axis_the_others_are_held_equal() -> None:
     values: dict[tuple[object, ...], list[float]] = {
         ("A", "truthful"): [1, 2], ("A", "hedge"): [3, 5], ("B", "truthful"): [20, 22], ("B", "hedge"): [10, 10],
     }  # fmt: skip
-    found = AnyStatistics.of(along(["mechanism", "strategy"], values), Reference("strategy", "truthful"))
+    found = AnyStatistics.from_table(along(["mechanism", "strategy"], values), Reference("strategy", "truthful"))
     for mechanism, mean, half in (("A", 2.5, 6.3531), ("B", -11.0, 12.7062)):
         apart = found.at(mechanism, "hedge").difference
         assert apart is not None
@@ -186,7 +186,7 @@ def test_budgets_may_be_compared_with_one_of_them() -> None:
     values: dict[tuple[object, ...], list[float]] = {
         (0.75,): [4, 5, 6], (0.5,): [1, 2, 3], (0.25,): [0, 1, float("nan")]
     }  # fmt: skip
-    found = AnyStatistics.of(along(["budget"], values), Reference("budget", 0.75))
+    found = AnyStatistics.from_table(along(["budget"], values), Reference("budget", 0.75))
     half, quarter = found.at(0.5).difference, found.at(0.25).difference
     assert half is not None
     assert quarter is not None
@@ -196,4 +196,4 @@ def test_budgets_may_be_compared_with_one_of_them() -> None:
 
 def test_an_axis_that_the_table_has_not(random: pd.DataFrame) -> None:
     with pytest.raises(UnknownNameError, match="unknown axis to compare along 'strategy'"):
-        AnyStatistics.of(random, Reference("strategy", "a"))
+        AnyStatistics.from_table(random, Reference("strategy", "a"))

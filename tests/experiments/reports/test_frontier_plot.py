@@ -28,7 +28,7 @@ def table(recipes: list[str], budgets: list[float], seeds: int) -> pd.DataFrame:
 @pytest.mark.parametrize("recipes", [["ours"], ["a$b", "ours"], ["a$b", "far", "ours"]])
 def test_points_are_the_means_and_the_differences(recipes: list[str], budgets: list[float], seeds: int) -> None:
     rows = table(recipes, budgets, seeds)
-    figure = frontier_picture(rows, Statistics.of(rows, OURS), "metric_$1")
+    figure = frontier_picture(rows, Statistics.from_table(rows, OURS), "metric_$1")
     values, *apart = figure.axes
     lines = {line.get_label(): line for line in values.get_lines()}
     assert set(lines) == {r.replace("$", r"\$") for r in recipes} | {"dense"}
@@ -50,9 +50,9 @@ def test_points_are_the_means_and_the_differences(recipes: list[str], budgets: l
 
 def test_it_can_be_drawn() -> None:
     rows = table(["a$b", "far", "ours"], [0.75, 0.5], 2)
-    picture = png(frontier_picture(rows, Statistics.of(rows, OURS), "metric_$1"))
+    picture = png(frontier_picture(rows, Statistics.from_table(rows, OURS), "metric_$1"))
     assert picture.startswith(b"\x89PNG")
-    assert picture == png(frontier_picture(rows, Statistics.of(rows, OURS), "metric_$1"))
+    assert picture == png(frontier_picture(rows, Statistics.from_table(rows, OURS), "metric_$1"))
 
 
 def test_a_line_per_combination_of_other_axes() -> None:
@@ -61,7 +61,7 @@ def test_a_line_per_combination_of_other_axes() -> None:
         (rule, strategy, b, s, 1e9 * b, 1000, None, 0.8 + 0.1 * (rule == "B") + 0.01 * s, 0.9)
         for rule, strategy, b, s in product("AB", ("truthful", "hedge"), (0.75, 0.5), range(2))
     ]
-    found = Statistics.of(
+    found = Statistics.from_table(
         pd.DataFrame(rows, columns=["mechanism", "strategy", *COLUMNS[1:]]), Reference("mechanism", "A")
     )
     figure = frontier_picture(pd.DataFrame(rows, columns=["mechanism", "strategy", *COLUMNS[1:]]), found, "metric")
@@ -76,6 +76,6 @@ def test_a_line_per_combination_of_other_axes() -> None:
 def test_names_tell_what_varies() -> None:
     rows = [("A", rounds, b, 0, 1e9 * b, 1000, None, 0.8, 0.9) for rounds, b in product((1, 4), (0.75, 0.5))]
     table = pd.DataFrame(rows, columns=["mechanism", "rounds", *COLUMNS[1:]])
-    assert [*series_names(Statistics.of(table, Reference("rounds", 1))).values()] == ["rounds=1", "rounds=4"]
+    assert [*series_names(Statistics.from_table(table, Reference("rounds", 1))).values()] == ["rounds=1", "rounds=4"]
     only = table.drop(columns=["mechanism", "rounds"]).iloc[:2]
-    assert [*series_names(Statistics.of(only, Reference("budget", 0.75))).values()] == ["all runs"]
+    assert [*series_names(Statistics.from_table(only, Reference("budget", 0.75))).values()] == ["all runs"]

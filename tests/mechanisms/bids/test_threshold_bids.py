@@ -35,13 +35,13 @@ def test_lambert_w_to_the_last_digits() -> None:
 def test_conformance(shape: Any) -> None:
     bids = shape(tensor(1.0, 5, 100, 400, torch.inf, 50, 300), 2.0, tensor(1, 1, 2, 1, 1, 5, 0.3) / 100,
                  cap=tensor(1e9, 1e9, 1e9, 1e9, 1e9, 55, 100))  # fmt: skip
-    assert [c for c in check_bids(bids, most=2000.0, points=4001) if not c.passed] == []
+    assert [c for c in check_bids(bids, most=2000.0, points=1001) if not c.passed] == []
     assert bids.reservation_price()[[4, 6]].tolist() == [-torch.inf] * 2  # never solvent, and not within the cap
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_demand_is_that_of_brute_force(shape: Any) -> None:
-    """2,000 queries, each at its own price, against 20,000 quantities each."""
+    """2,000 queries, each at its own price, against 4,000 quantities each."""
     draw = torch.Generator().manual_seed(0)
     n = 2000
 
@@ -51,7 +51,7 @@ def test_demand_is_that_of_brute_force(shape: Any) -> None:
     cap = torch.where(torch.rand(n, generator=draw) < 0.3, random(50, 3000), torch.inf)
     bids = shape(random(1, 2000), random(0.1, 10), random(1e-3, 0.1), cap)
     price = torch.where(bids.solvent, bids.reservation_price(), 1.0) * random(0.05, 1.5)
-    grid = torch.linspace(0, 1, 20_001, dtype=torch.float64)
+    grid = torch.linspace(0, 1, 4_001, dtype=torch.float64)
     most = torch.minimum(bids.threshold + bids.satiation / bids.beta, cap)
     best = torch.full((n,), -torch.inf, dtype=torch.float64)
     for share in grid:
@@ -62,7 +62,7 @@ def test_demand_is_that_of_brute_force(shape: Any) -> None:
     surplus = bids.utility(bought) - price * bought
     torch.testing.assert_close(surplus, bids.surplus(price), rtol=1e-9, atol=1e-9)
     assert bool((surplus >= best - 1e-9 * bids.peak).all())
-    assert bool((surplus <= best + 1e-4 * bids.peak).all())  # the grid is that fine
+    assert bool((surplus <= best + 2e-3 * bids.peak).all())  # the grid is that fine
     assert 300 < int((bought > 0).sum()) < 1900
 
 

@@ -41,7 +41,7 @@ from walras.mechanisms.traits import (
 )
 
 
-@pytest.mark.parametrize("instances", [8, pytest.param(24, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("instances", [2, pytest.param(24, marks=pytest.mark.nightly)])
 @pytest.mark.parametrize("rule", MECHANISMS.values())
 def test_every_rule_passes(rule: type[Mechanism], instances: int) -> None:
     report = check_mechanism(rule(), instances=instances)
@@ -52,7 +52,7 @@ def test_every_rule_passes(rule: type[Mechanism], instances: int) -> None:
 
 @pytest.mark.parametrize("rule", [ShadowPrice(0.7), UniformPriceAuction(0.7), PostedPrice(price=0.7)], ids=str)
 def test_every_rule_passes_at_a_price_that_binds(rule: Mechanism) -> None:
-    assert [c for c in check_mechanism(rule, seed=1, instances=8) if not c.passed] == []
+    assert [c for c in check_mechanism(rule, seed=1, instances=2) if not c.passed] == []
 
 
 def test_each_property_has_a_check() -> None:
@@ -60,7 +60,7 @@ def test_each_property_has_a_check() -> None:
 
 
 def test_without_a_floor_all_but_monotone_welfare_holds() -> None:
-    report = check_mechanism(ShadowPrice(price_floor=-torch.inf), instances=6)
+    report = check_mechanism(ShadowPrice(price_floor=-torch.inf), instances=3)
     assert {c.name for c in report if not c.passed} == {SUPPLY_MONOTONE}
 
 
@@ -157,7 +157,7 @@ def test_faults_of_incentives_welfare_and_budgets_are_caught(meant: str, fault: 
             return self.spoil(rule(bids, supply, cost), bids, supply, cost)
 
     def failed(spoil: Any) -> list[str]:
-        return [c.name for c in check_mechanism(Pivot(spoil), instances=12) if not c.passed]
+        return [c.name for c in check_mechanism(Pivot(spoil), instances=3) if not c.passed]
 
     assert failed(fault) == [meant]
     if meant == WITHIN_BUDGETS:
