@@ -93,7 +93,9 @@ def test_over_all_budgets_a_seed_counts_once(random: pd.DataFrame) -> None:
 
 def test_pairing_takes_out_what_a_draw_does_to_all() -> None:
     shared = np.array([0.0, 0.1, -0.1, 0.2])
-    found = Statistics.from_table(table({("a", 0.5): [*(0.7 + shared)], ("ours", 0.5): [*(0.8 + shared)]}), "ours").at("a", 0.5)
+    found = Statistics.from_table(table({("a", 0.5): [*(0.7 + shared)], ("ours", 0.5): [*(0.8 + shared)]}), "ours").at(
+        "a", 0.5
+    )
     assert found.difference is not None
     assert (found.difference.low, found.difference.high) == pytest.approx((-0.1, -0.1))
 

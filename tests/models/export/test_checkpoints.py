@@ -1,11 +1,8 @@
+"""What a checkpoint of each family reloads to: as its stock class, as `walras.load_model`, and exported again."""
+
 import ast
-import copy
-import errno
-import json
-import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +11,8 @@ import pytest
 import torch
 import transformers
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import nn
 
-from walras.errors import InputError, UnknownNameError
+from walras.errors import InputError
 from walras.models import Inventory, compact, inventory
 from walras.models.attention import Softmax, attention_market
 from walras.models.export.checkpoints import CODE, save
@@ -31,15 +25,6 @@ CLASSES: dict[bool, Any] = {
     True: transformers.AutoModelForCausalLM,
     False: transformers.AutoModelForSequenceClassification,
 }
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Remote code is copied to a folder of the test's own, and no bar is drawn."""
-    place = str(tmp_path_factory.mktemp("modules"))
-    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", place)
-    monkeypatch.syspath_prepend(place)
-    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # it has no types
 
 
 def masks(units: Inventory) -> list[Keep]:
@@ -220,10 +205,12 @@ def test_the_modelling_file_stands_for_itself(tiny: Any, tmp_path: Path) -> None
         ("gpt2", "base", "SlicedGPT2Model"),
     ],
 )
-def test_an_export_is_a_model_like_any_other(kind: str, head: Head, name: str, tiny: Any, tmp_path: Path) -> None:
+def test_an_export_is_a_model_like_any_other(
+    kind: str, head: Head, name: str, tiny: Any, tmp_path: Path, tokenizer: Any
+) -> None:
     tested = tiny(kind)
     units = inventory(tested.model, block=8)
-    save(compact(tested.model, units, masks(units)[0]), _tokenizer(), tmp_path / "small")
+    save(compact(tested.model, units, masks(units)[0]), tokenizer, tmp_path / "small")
     loaded = load_any(str(tmp_path / "small"), head, device="cpu")
     assert type(loaded.model).__name__ == name
     left = inventory(loaded.model, block=8)
@@ -242,227 +229,10 @@ def test_an_export_changes_its_attention_as_its_family_does(family: str, tiny: A
     torch.testing.assert_close(inside, tested.logits(found), rtol=1e-4, atol=1e-5)
 
 
-def test_an_export_without_the_head_that_is_needed(tiny: Any, tmp_path: Path) -> None:
-    save(tiny("gpt2").model, _tokenizer(), tmp_path / "small")
+def test_an_export_without_the_head_that_is_needed(tiny: Any, tmp_path: Path, tokenizer: Any) -> None:
+    save(tiny("gpt2").model, tokenizer, tmp_path / "small")
     with pytest.raises(InputError, match=r"no trained weights for score\.weight .*needs one that was fine-tuned"):
         load_any(str(tmp_path / "small"), "classification", device="cpu")
-    save(tiny("distilbert").model, _tokenizer(), tmp_path / "other")
+    save(tiny("distilbert").model, tokenizer, tmp_path / "other")
     with pytest.raises(InputError, match=r"other. is an encoder \(distilbert\); this task needs a decoder"):
         load_any(str(tmp_path / "other"), "causal", device="cpu")
-
-
-def _tokenizer() -> Any:
-    return transformers.BertTokenizer(
-        vocab={w: i for i, w in enumerate(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a"))}
-    )
-
-
-@pytest.fixture
-def exported(tiny: Any, tmp_path: Path) -> Callable[[str], Path]:
-    """Exports a family's tiny model of which nothing was cut but the first head or group of each layer."""
-
-    def export(family: str) -> Path:
-        tested = tiny(family)
-        units = inventory(tested.model, block=8)
-        save(compact(tested.model, units, (units.kind == "ffn") | (units.index > 0)), None, tmp_path / family)
-        return tmp_path / family
-
-    return export
-
-
-@pytest.mark.parametrize(
-    ("kind", "change", "message"),
-    [
-        ("llama", {"attention_heads": 3}, r"layer 1: attention_heads = 3 with key_value_heads = 2; valid: 2 for each"),
-        ("llama", {"key_value_heads": 1}, r"layer 1: attention_heads = 4 with key_value_heads = 1; valid: 2 for each"),
-        ("llama", {"attention_heads": 7}, r"layer 1: attention_heads = 7; valid: a whole number from 0 to 6"),
-        ("bert", {"attention_heads": -1}, r"layer 1: attention_heads = -1; valid: a whole number from 0 to 4"),
-        ("bert", {"ffn_neurons": "40"}, r"layer 1: ffn_neurons = '40'; valid: a whole number from 0 to 40"),
-        ("bert", {"ffn_neurons": 41}, r"layer 1: ffn_neurons = 41; valid: a whole number from 0 to 40"),
-        ("bert", {"ffn_neurons": None}, r"missing: \['ffn_neurons'\]|layer 1: ffn_neurons = None"),
-        (
-            "bert", {"ffn_neurons": 39},
-            r"was changed: layer 1: bert\.encoder\.layer\.1\.intermediate\.dense\.bias has shape \[40\] in the "
-            r"weights, and \[39\] by config\.json",
-        ),
-        ("gpt2", {"attention_heads": 2}, r"layer 1: transformer\.h\.1\.attn\.c_attn\.bias has shape \[54\] .* \[36\]"),
-        ("llama", {"attention_heads": 2, "key_value_heads": 1}, r"layer 1: model\.layers\.1\.self_attn\.k_proj"),
-        ("mpnet", {"position_bias_heads": [0, 9, 1]}, r"layer 1: position_bias_heads = \[0, 9, 1\]; valid: 3 "),
-        ("mpnet", {"position_bias_heads": [0]}, r"layer 1: position_bias_heads = \[0\]; valid: 3 .* below 4"),
-    ],
-)  # fmt: skip
-def test_counts_changed_by_hand(
-    exported: Callable[[str], Path], kind: str, change: dict[str, Any], message: str
-) -> None:
-    file = exported(kind) / "config.json"
-    config = json.loads(file.read_text())
-    config["per_layer_config"]["1"].update(change)
-    file.write_text(json.dumps(config))
-    with pytest.raises(InputError, match=message):
-        load_model(file.parent)
-    _tokenizer().save_pretrained(file.parent)
-    with pytest.raises(InputError, match=r"(layers?|h)[. ]1"):
-        load_any(str(file.parent), "auto" if kind in ("llama", "gpt2") else "classification", device="cpu")
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda c: c.pop("per_layer_config"), "has no attribute 'attention_heads'"),
-        (lambda c: c["per_layer_config"].pop("1"), "attention_heads"),
-        (lambda c: c.pop("walras"), "is no export of walras: its config.json has no 'walras'"),
-        (lambda c: c["walras"].pop("heads"), "config.json was changed: 'heads'"),
-        (lambda c: c["walras"]["heads"].update(output="no.where"), "has no attribute `no`"),
-        (lambda c: c.update(architectures=["BertModel"]), "cannot be loaded as BertModel; valid: AutoModel, "),
-        (lambda c: c.update(architectures=["SlicedNothing"]), "cannot be loaded as SlicedNothing; valid: AutoModel, "),
-    ],
-)  # fmt: skip
-def test_configurations_changed_by_hand(exported: Callable[[str], Path], change: Any, message: str) -> None:
-    file = exported("bert") / "config.json"
-    config = json.loads(file.read_text())
-    change(config)
-    file.write_text(json.dumps(config))
-    with pytest.raises(InputError, match=message):
-        load_model(file.parent)
-
-
-def test_weights_changed_by_hand(exported: Callable[[str], Path]) -> None:
-    file = exported("bert") / "model.safetensors"
-    good = load_file(file)
-    name = "bert.encoder.layer.2.attention.self.key.weight"
-    for change, message in (
-        ({name: good[name][:-6].contiguous()}, r"layer 2: bert\S+key\.weight has shape \[12, 24\] .* \[18, 24\] by"),
-        ({name: None}, r"layer 2: bert\S+key\.weight is missing in the weights"),
-        ({"bert.encoder.layer.0.more": torch.ones(2)}, r"layer 0: bert\S+more is unexpected in the weights"),
-        ({"classifier.bias": None}, r"was changed: classifier\.bias is missing in the weights"),
-    ):
-        save_file({k: v for k, v in {**good, **change}.items() if v is not None}, file, metadata={"format": "pt"})
-        with pytest.raises(InputError, match=message):
-            load_model(file.parent)
-    file.write_bytes(b"x" * 99)
-    with pytest.raises(InputError, match="cannot load export"):
-        load_model(file.parent)
-    file.unlink()
-    with pytest.raises(InputError, match=r"cannot load export .*model\.safetensors"):
-        load_model(file.parent)
-
-
-def test_what_is_no_export(tmp_path: Path, tiny: Any) -> None:
-    with pytest.raises(InputError, match=r"is no export: cannot read its config\.json"):
-        load_model(tmp_path)
-    tiny("bert").model.save_pretrained(tmp_path / "stock")
-    with pytest.raises(InputError, match=r"is no export of walras: .*AutoModel loads it"):
-        load_model(tmp_path / "stock")
-
-
-def test_what_cannot_be_exported(tmp_path: Path, tiny: Any) -> None:
-    class Own(transformers.BertModel):  # type: ignore[no-untyped-call]  # transformers has no types here
-        pass
-
-    config = copy.deepcopy(tiny("bert").model.config)
-    t5 = transformers.T5EncoderModel(
-        transformers.T5Config(vocab_size=9, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2)
-    )
-    for model in (nn.Sequential(tiny("bert").model), Own(config)):
-        with pytest.raises(InputError, match=r"cannot export a (Sequential|Own); it must be of a model class"):
-            save(model, None, tmp_path / "out")
-    with pytest.raises(UnknownNameError, match=r"unknown model family 't5'.* Known: bert, "):
-        save(t5, None, tmp_path / "out")
-    assert list(tmp_path.iterdir()) == []
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
-
-
-class Failing:
-    """A tokenizer that cannot be written."""
-
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
-
-    def save_pretrained(self, folder: Path) -> None:
-        (folder / "tokenizer.json").write_text("half")
-        raise self.error
-
-
-FULL = "No space left on device"
-
-
-@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, FULL), SafetensorError(FULL), KeyboardInterrupt()])
-def test_a_write_that_fails_leaves_what_was_there(error: BaseException, tiny: Any, tmp_path: Path) -> None:
-    model = tiny("bert").model
-    with pytest.raises((InputError, KeyboardInterrupt)):
-        save(model, Failing(error), tmp_path / "out")
-    assert list(tmp_path.iterdir()) == []
-    save(model, None, tmp_path / "out", card="old")
-    before = contents(tmp_path)
-    with pytest.raises((InputError, KeyboardInterrupt)) as caught:
-        save(model, Failing(error), tmp_path / "out", card="new", overwrite=True)
-    assert contents(tmp_path) == before
-    assert isinstance(error, KeyboardInterrupt) or f"{FULL}; what was there" in str(caught.value)
-
-
-def test_weights_for_which_there_is_no_room(tiny: Any, tmp_path: Path) -> None:
-    """A real full disk: a limit on the size of files, in a process of its own."""
-    tiny("bert").model.save_pretrained(tmp_path / "stock")
-    save(tiny("bert").model, None, tmp_path / "out", card="old")
-    before = contents(tmp_path)
-    code = (
-        "import resource, signal, transformers\n"
-        "from walras.models.export.checkpoints import save\n"
-        "from walras.errors import InputError\n"
-        "model = transformers.BertForSequenceClassification.from_pretrained('stock')\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
-        "try:\n    save(model, None, 'out', card='new', overwrite=True)\n"
-        "except InputError as error:\n    print('refused:', error)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr
-    assert "refused: cannot write 'out': " in done.stdout
-    assert contents(tmp_path) == before
-
-
-def test_an_exchange_that_fails_puts_the_old_one_back(
-    tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    save(tiny("bert").model, None, tmp_path / "out", card="old")
-    before = contents(tmp_path)
-    real = os.rename
-
-    def rename(source: Path, target: Path) -> None:
-        if source.name.endswith(".partial"):
-            raise OSError(errno.EIO, "Input/output error")
-        real(source, target)
-
-    monkeypatch.setattr("walras.models.export.whole_folder.os.rename", rename)
-    with pytest.raises(InputError, match="Input/output error"):
-        save(tiny("bert").model, None, tmp_path / "out", card="new", overwrite=True)
-    assert contents(tmp_path) == before
-
-
-def test_targets(tiny: Any, tmp_path: Path) -> None:
-    model = tiny("bert").model
-    place = tmp_path / "deep" / "out"
-    save(model, _tokenizer(), place, card="old")
-    assert (place / "README.md").read_text() == "old"
-    assert (place / "tokenizer.json").stat().st_mode == (place / "model.safetensors").stat().st_mode
-    with pytest.raises(InputError, match="holds another export; use --overwrite"):
-        save(model, None, place)
-    save(model, None, place, card="new", overwrite=True)
-    assert (place / "README.md").read_text() == "new"
-    assert not (place / "tokenizer.json").exists()
-    (place / "notes.txt").write_text("mine")
-    with pytest.raises(InputError, match=r"holds 'notes\.txt', which no export wrote; choose another folder"):
-        save(model, None, place, overwrite=True)
-    assert (place / "notes.txt").exists()
-    model.save_pretrained(tmp_path / "stock")
-    with pytest.raises(InputError, match=r"holds 'config\.json', which no export wrote"):
-        save(model, None, tmp_path / "stock", overwrite=True)
-    with pytest.raises(InputError, match="is a file; it must be a folder"):
-        save(model, None, place / "notes.txt")
-    with pytest.raises(InputError, match="is no folder that you may write to"):
-        save(model, None, place / "notes.txt" / "below")
-    (tmp_path / "empty").mkdir()
-    save(model, None, tmp_path / "empty")

@@ -18,15 +18,6 @@ from walras.models.export.reloading import load_model
 Keep = NDArray[np.bool_]
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Remote code is copied to a folder of the test's own, and no bar is drawn."""
-    place = str(tmp_path_factory.mktemp("modules"))
-    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", place)
-    monkeypatch.syspath_prepend(place)
-    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # it has no types
-
-
 def masks(units: Inventory) -> list[Keep]:
     """A random set; one in which a layer loses its experts, others keep one or all; and no unit at all."""
     draw, experts = np.random.default_rng(5), units.kind == "expert"
