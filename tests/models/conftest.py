@@ -69,6 +69,12 @@ RECIPES = {
     "vit": Recipe(AutoModelForImageClassification, IMAGE),
     "deit": Recipe(AutoModelForImageClassification, {**IMAGE, "architectures": ["DeiTForImageClassification"]}),
 }
+SAMPLE = ("bert", "gpt2", "llama", "vit")  # separate linear maps; one transposed map; groups and a gate; images
+
+
+def nightly(*values: Any) -> Any:
+    """A case that only the nightly profile runs."""
+    return pytest.param(*values, marks=pytest.mark.nightly)
 
 
 @dataclass(frozen=True)
@@ -117,7 +123,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
     With `kernel` in the place of `attention`, what is not the first of these runs nightly only.
     One that asks for `moe` runs for every row with a mixture of experts, one that asks for `decoder` for the dense
-    families that generate text.
+    families that generate text. With `_sample` behind these names it runs for one family per layout of weights, and for
+    all others nightly only.
     """
     dense = [name for name, row in ARCHITECTURES.items() if row.mixture is None]
     asked = set(metafunc.fixturenames)
@@ -126,17 +133,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             pairs = [(name, kind) for name in families for kind in RECIPES[name].attentions]
             metafunc.parametrize((fixture, "attention"), pairs)
         elif {fixture, "kernel"} <= asked:
-            marks: dict[bool, Any] = {True: pytest.mark.nightly, False: ()}
             cases = [
-                pytest.param(name, kind, marks=marks[place > 0])
+                nightly(name, kind) if place > 0 else (name, kind)
                 for name in families
                 for place, kind in enumerate(RECIPES[name].attentions)
             ]
             metafunc.parametrize((fixture, "kernel"), cases)
         elif fixture in asked:
             metafunc.parametrize(fixture, families)
+    decoders = [name for name in dense if RECIPES[name].auto is CAUSAL]
     if "decoder" in asked:
-        metafunc.parametrize("decoder", [name for name in dense if RECIPES[name].auto is CAUSAL])
+        metafunc.parametrize("decoder", decoders)
+    for fixture, families in (("family_sample", dense), ("decoder_sample", decoders)):
+        if fixture in asked:
+            metafunc.parametrize(fixture, [name if name in SAMPLE else nightly(name) for name in families])
 
 
 @pytest.fixture(scope="session", autouse=True)

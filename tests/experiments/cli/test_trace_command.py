@@ -36,6 +36,7 @@ def test_two_runs_are_compared_and_drawn(walras: Walras, two: list[str]) -> None
     assert [row["round"] for row in found["survival"]] == [1, 1, 2, 2]
 
 
+@pytest.mark.nightly
 def test_more_than_two_runs_and_one_twice(walras: Walras, two: list[str]) -> None:
     answer = walras("trace", *two, "a", "--pictures", "p", "--json")
     assert answer.code == 0, answer.error

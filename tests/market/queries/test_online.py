@@ -24,7 +24,7 @@ def utility(thresholds: np.ndarray, tokens: np.ndarray) -> float:
     return float((x * np.exp(1 - x))[tokens > 0].sum())
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.nightly) for seed in (1, 2))])
 def test_close_to_the_offline_optimum_when_arrivals_are_stationary(seed: int) -> None:
     thresholds = stream(10 * WINDOW, seed)
     market = OnlineClear(RATE * WINDOW, WINDOW, headroom=HEADROOM)
@@ -36,6 +36,7 @@ def test_close_to_the_offline_optimum_when_arrivals_are_stationary(seed: int) ->
         assert tokens[start : start + WINDOW].sum() <= RATE * WINDOW
 
 
+@pytest.mark.nightly
 def test_a_shift_of_the_mix_moves_the_price() -> None:
     thresholds = np.concatenate([stream(5 * WINDOW, 0, 5.0), stream(5 * WINDOW, 1, 7.0)])
     _, prices = run(thresholds, OnlineClear(RATE * WINDOW, WINDOW, headroom=HEADROOM))

@@ -122,8 +122,8 @@ def test_relative_positions_of_the_heads_that_stay(tiny: Any, tmp_path: Path) ->
         )
 
 
-def test_generation_with_a_cache(decoder: str, tiny: Any, tmp_path: Path) -> None:
-    tested = tiny(decoder)
+def test_generation_with_a_cache(decoder_sample: str, tiny: Any, tmp_path: Path) -> None:
+    tested = tiny(decoder_sample)
     units = inventory(tested.model, block=8)
     prompt = {name: x[:1, :5] for name, x in tested.batch.items()}
     told = {"max_new_tokens": 6, "min_new_tokens": 6, "do_sample": False}

@@ -109,7 +109,8 @@ print(peak() - before, size(model), size(small))
 """
 
 
-@pytest.mark.parametrize("mode", [pytest.param("share", marks=pytest.mark.nightly), "own"])
+@pytest.mark.nightly
+@pytest.mark.parametrize("mode", ["share", "own"])
 def test_slicing_takes_no_more_memory_than_the_smaller_network(mode: str) -> None:
     ran = subprocess.run([sys.executable, "-c", GROWTH, mode], capture_output=True, text=True, check=True)
     grown, dense, small = map(float, ran.stdout.split())

@@ -46,6 +46,7 @@ def test_a_write_that_fails_leaves_what_was_there(error: BaseException, tiny: An
     assert isinstance(error, KeyboardInterrupt) or f"{FULL}; what was there" in str(caught.value)
 
 
+@pytest.mark.nightly
 def test_weights_for_which_there_is_no_room(tiny: Any, tmp_path: Path) -> None:
     """A real full disk: a limit on the size of files, in a process of its own."""
     tiny("bert").model.save_pretrained(tmp_path / "stock")

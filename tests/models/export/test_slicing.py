@@ -88,8 +88,8 @@ def test_slicing_twice_equals_slicing_once(family: str, tiny: Any) -> None:
         torch.testing.assert_close(tested.logits(second), tested.logits(once), rtol=0, atol=1e-5)
 
 
-def test_small_weights_load_into_a_skeleton_of_the_stock_model(family: str, tiny: Any) -> None:
-    tested = tiny(family)
+def test_small_weights_load_into_a_skeleton_of_the_stock_model(family_sample: str, tiny: Any) -> None:
+    tested = tiny(family_sample)
     units = inventory(tested.model, block=8)
     for keep in _masks(units)[2:6]:
         small = compact(tested.model, units, keep)
@@ -111,8 +111,8 @@ def test_a_sliced_model_trains(family: str, tiny: Any) -> None:
     assert all(bool(torch.isfinite(p.grad).all()) for p in frozen.parameters() if p.grad is not None)
 
 
-def test_generation_with_a_cache_and_a_first_layer_without_heads(decoder: str, tiny: Any) -> None:
-    tested = tiny(decoder)
+def test_generation_with_a_cache_and_a_first_layer_without_heads(decoder_sample: str, tiny: Any) -> None:
+    tested = tiny(decoder_sample)
     units = inventory(tested.model, block=8)
     prompt = {name: x[:1, :5] for name, x in tested.batch.items()}
     told = {"max_new_tokens": 6, "min_new_tokens": 6, "do_sample": False}

@@ -82,8 +82,8 @@ def test_the_solution_is_that_of_a_direct_solver(tiny: Any) -> None:
     torch.testing.assert_close(repaired.get_parameter("bias").detach(), wanted[-1], rtol=1e-8, atol=1e-10)
 
 
-def test_every_family_comes_closer_to_the_dense_network(family: str, tiny: Any) -> None:
-    tested = tiny(family)
+def test_every_family_comes_closer_to_the_dense_network(family_sample: str, tiny: Any) -> None:
+    tested = tiny(family_sample)
     units = inventory(tested.model, block=8)
     keep = _half(units)
     before = _error(tested, tested.model, units, keep)
@@ -91,6 +91,7 @@ def test_every_family_comes_closer_to_the_dense_network(family: str, tiny: Any) 
     assert after[-1] < 0.9 * before[-1]
 
 
+@pytest.mark.nightly
 def test_sub_layers_alone_are_never_worse_on_the_rows_they_are_fitted_to(tiny: Any) -> None:
     tested = tiny("bert")
     units = inventory(tested.model, block=8)

@@ -118,8 +118,8 @@ def test_hooks_are_gone_afterwards_also_after_an_error(family: str, tiny: Any) -
     assert torch.equal(tested.logits(), before)
 
 
-def test_generation_with_a_cache_equals_without(decoder: str, tiny: Any) -> None:
-    tested = tiny(decoder)
+def test_generation_with_a_cache_equals_without(decoder_sample: str, tiny: Any) -> None:
+    tested = tiny(decoder_sample)
     units = inventory(tested.model, block=8)
     prompt = {name: x[:1, :5] for name, x in tested.batch.items()}
     told = {"max_new_tokens": 6, "min_new_tokens": 6, "do_sample": False}
