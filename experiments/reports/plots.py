@@ -20,6 +20,7 @@ _LOOKS = (
     ("o", "-", "#0072B2"), ("s", "--", "#D55E00"), ("^", ":", "#009E73"), ("v", "-.", "#CC79A7"), ("D", "-", "#000000"),
 )  # fmt: skip
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#999999"  # Okabe and Ito's colour-blind-safe palette
+CELLS = 96  # most cells per row that can be told apart
 
 
 def price_path(rounds: pd.DataFrame, unit: str) -> Figure:
@@ -47,23 +48,28 @@ def price_path(rounds: pd.DataFrame, unit: str) -> Figure:
 
 
 def allocation(trace: pd.DataFrame) -> Figure:
-    """Which units of every layer stay, one panel per kind: filled cells; cells with a cross leave."""
+    """Which units of every layer stay, one panel per kind: filled cells; cells with a cross leave.
+
+    Of layers with more units than cells that can be told apart, a cell is some neighbours, and its shade their share
+    that stays.
+    """
     last = trace[trace["round"] == trace["round"].max()]
     layers, kinds = last["layer"].max() + 1, list(dict.fromkeys(last["kind"]))
     figure, panels = _panels(7.5, 0.34 * layers + 1.6, kinds)
     for axes, kind in zip(panels, kinds, strict=True):
-        title = titles(kind)
         rows = last[last["kind"] == kind]
-        cells = rows.pivot_table(index="layer", columns="index", values="quantity")
-        most = int(rows["index"].max()) + 1 if len(rows) else 1
-        grid = cells.reindex(index=range(layers), columns=range(most)).to_numpy(dtype=float)
+        together = max(1, -(-(int(rows["index"].max()) + 1) // CELLS)) if len(rows) else 1  # units per cell
+        cells = rows.assign(cell=rows["index"] // together, stays=rows["quantity"] > 0)
+        column = "quantity" if together == 1 else "stays"
+        shade = cells.pivot_table(index="layer", columns="cell", values=column)
+        most = int(cells["cell"].max()) + 1 if len(rows) else 1
+        grid = shade.reindex(index=range(layers), columns=range(most)).to_numpy(dtype=float)
         axes.imshow(grid, cmap="Blues", vmin=-0.15, vmax=1.2, aspect="auto", interpolation="nearest")
         gone = np.argwhere(grid == 0)
         size = float(np.clip(260 / grid.shape[1], 1, 5))
         axes.plot(gone[:, 1], gone[:, 0], "x", color=GREY, markersize=size, markeredgewidth=0.7)
-        kept = int(np.nansum(grid > 0))
-        axes.set_title(f"{title}: {kept} of {np.isfinite(grid).sum()} stay", fontsize=10)
-        axes.set_xlabel("index in the layer")
+        axes.set_title(f"{titles(kind)}: {int(cells['stays'].sum())} of {len(rows)} stay", fontsize=10)
+        axes.set_xlabel("index in the layer" + (f" / {together}, shaded by share" if together > 1 else ""))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xticks(np.arange(grid.shape[1]) - 0.5, minor=True)
         axes.set_yticks(np.arange(grid.shape[0]) - 0.5, minor=True)

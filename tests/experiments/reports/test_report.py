@@ -125,6 +125,21 @@ def test_figures_say_what_they_show(trace: pd.DataFrame) -> None:
     assert [t.get_text() for t in legend.get_texts()] == ["dense", "after _Rule"]
 
 
+def test_more_units_than_cells_are_shown_as_shares() -> None:
+    """Of 200 neurons three share a cell; of the first layer every third stays, of the second none."""
+    index = np.tile(np.arange(200), 2)
+    layer = np.repeat([0, 1], 200)
+    stays = ((index % 3 == 0) & (layer == 0)).astype(float)
+    rows = pd.DataFrame({"round": 1, "kind": "ffn", "layer": layer, "index": index, "quantity": stays})
+    (axes,) = plots.allocation(rows).axes
+    shade = np.ma.getdata(axes.get_images()[0].get_array())
+    assert shade.shape == (2, 67)
+    assert shade[0, :-1].tolist() == pytest.approx([1 / 3] * 66)
+    assert shade[1].tolist() == [0] * 67
+    assert axes.get_title() == "FFN blocks: 67 of 400 stay"
+    assert axes.get_xlabel() == "index in the layer / 3, shaded by share"
+
+
 def test_a_market_of_worthless_units_can_be_drawn(trace: pd.DataFrame) -> None:
     assert plots.png(plots.bids(trace.assign(value=0.0, bid=-1.0, quantity=0.0), "nats")).startswith(b"\x89PNG")
     assert plots.png(plots.allocation(trace.assign(quantity=0.0))).startswith(b"\x89PNG")
