@@ -72,7 +72,7 @@ def _once(valuation: str, **more: Any) -> dict[str, Any]:
 
 for _recipe in (
     Recipe(
-        "Our own: partial Fisher values of single neurons, without labels, anew in two rounds; least squares after each.",
+        "Our own: partial Fisher values of single neurons, without labels, in two rounds; least squares after each.",
         _once("partial-fisher", block=1, label_free=True, rounds=2, schedule="geometric", repair="least_squares"),
         name="walras",
     ),

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, final
 
 from walras.errors import InputError
-from walras.experiments.recipes import DEFAULT_RECIPE, find_recipe
+from walras.experiments.recipes import DEFAULT_RECIPE, Recipe, find_recipe
 from walras.experiments.registries import registry
 from walras.experiments.settings.earlier import converted
 from walras.experiments.settings.fields import (
@@ -171,7 +171,7 @@ class RunSpec:
             values["budget"] = _known_resources(read_budget("budget", values["budget"]))
         if recipe is not None:
             share = next(iter(values.get("budget", {MACS: 0.5}).values()))
-            values = {**recipe.resolved(share), **values}
+            values = {**_settings_of(recipe, share), **values}
         values = {**canonical_names(values, RunSpec), "recipe": None if recipe is None else recipe.name}
         return nested(values, RunSpec)
 
@@ -198,6 +198,18 @@ class RunSpec:
     def tree(self) -> dict[str, Any]:
         """The settings as plain data, objects by their names."""
         return as_tree(self, told)
+
+
+def _settings_of(recipe: Recipe, share: float) -> dict[str, Any]:
+    """What a recipe sets at a budget.
+
+    Raises:
+        InputError: it sets what is no setting.
+    """
+    try:
+        return flat(recipe.resolved(share), RunSpec)
+    except InputError as error:
+        raise InputError(f"recipe {recipe.name}: {error}") from error
 
 
 def _known_resources(budget: dict[str, float]) -> dict[str, float]:

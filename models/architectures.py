@@ -83,7 +83,7 @@ def family(kind: str) -> Architecture:
     """
     if kind not in ARCHITECTURES:
         hint = f"To add it: walras.models.ARCHITECTURES.add(row, {kind!r}), with a row such as BERT's: {EXAMPLE}"
-        raise UnknownNameError("model family", kind, ARCHITECTURES, hint)
+        raise UnknownNameError("family", kind, ARCHITECTURES, hint)
     found: Architecture = ARCHITECTURES[kind]
     return found
 

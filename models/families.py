@@ -74,6 +74,18 @@ class Architecture:
     along_tokens: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """An encoder layer's arguments, beside the states, with a dimension of tokens, and these; decoders have none."""
 
+    @property
+    def about(self) -> str:
+        """What its layers are made of, in a sentence."""
+        maps = "one map" if len(self.heads.inputs) == 1 else "a map each"
+        if self.mixture is not None:
+            return f"Layers with {maps} for queries, keys and values, and a mixture of experts."
+        return f"Layers with {maps} for queries, keys and values, and {'a gated' if self._gated else 'an'} FFN."
+
+    @property
+    def _gated(self) -> bool:
+        return sum(len(projection.parts) for projection in self.ffn.inputs) > 1
+
 
 def _apart(query: str, key: str, value: str, output: str, stream: str) -> SubLayer:
     """Attention with three projections, one each for query, key and value."""
@@ -238,7 +250,7 @@ _ROWS = {
     "deit": _VIT,
 }
 
-ARCHITECTURES: Registry[Architecture] = Registry("model family", Architecture, group="walras.families", own=False)
+ARCHITECTURES: Registry[Architecture] = Registry("family", Architecture, group="walras.families", own=False)
 """Rows by what a checkpoint's `config.json` calls `model_type`; a further one: `ARCHITECTURES.add(row, name)`."""
 for _name, _row in _ROWS.items():
     ARCHITECTURES.add(_row, _name)

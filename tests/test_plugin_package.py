@@ -163,7 +163,7 @@ def test_listed_with_parameters_and_package(environment: Path) -> None:
         "source": "package walras-neighbours",
     }
     assert found["task"]["spread"]["source"] == "package walras-neighbours"
-    assert "ernie" in found["model family"]
+    assert "ernie" in found["family"]
 
 
 def test_checked_by_name(environment: Path) -> None:

@@ -78,6 +78,7 @@ class Registry(Mapping[str, Any], Generic[T]):
         self._entries: dict[str, Any] = {}
         self._names: dict[str, str] = {}  # normalised name -> name
         self._origins: dict[str, str] = {}  # name -> package, of entry points
+        self._broken: dict[str, str] = {}  # normalised name of an entry point that does not load -> what is wrong
         self._complete = False  # whether entry points have been added
 
     def add(self, entry: F, name: str = "") -> F:
@@ -121,8 +122,11 @@ class Registry(Mapping[str, Any], Generic[T]):
 
         Raises:
             UnknownNameError: there is no such entry.
+            InputError: the package that it comes with does not load.
         """
         if name not in self:
+            if normalised(name) in self._broken:
+                raise InputError(self._broken[normalised(name)])
             raise UnknownNameError(self.kind, name, self, "Your own: FILE.py:Class." if self.own else "")
         return self._names[normalised(name)]
 
@@ -265,12 +269,11 @@ class Registry(Mapping[str, Any], Generic[T]):
         for point in sorted(entry_points(group=self.group), key=lambda p: p.name):
             package = point.dist.name if point.dist is not None else point.value
             try:
-                entry = point.load()
+                self.add(point.load(), point.name)
             except Exception as error:  # a package of somebody else's must not keep ours from working
-                raise InputError(
-                    f"{self.kind} {point.name!r} of package {package} does not load: {type(error).__name__}: {error}"
-                ) from error
-            self.add(entry, point.name)
+                told = f"{self.kind} {point.name!r} of package {package} does not load: {type(error).__name__}: {error}"
+                self._broken[normalised(point.name)] = told
+                continue
             self._origins[point.name] = f"package {package}"
 
 

@@ -1,6 +1,7 @@
 """`walras check`: the conformance suite, for any rule."""
 
 import json
+from itertools import count
 from typing import Annotated
 
 import typer
@@ -29,7 +30,12 @@ def check(
     rule = MECHANISMS.make(mechanism)
     with progress_bar(not as_json) as progress:
         task = progress.add_task("Checking", total=None)
-        checks = check_mechanism(rule, seed, instances, lambda name: progress.update(task, description=name))
+        number = count()
+
+        def tell(name: str) -> None:
+            progress.update(task, completed=next(number), description=f"Checking: {name}")
+
+        checks = check_mechanism(rule, seed, instances, tell)
     if as_json:
         print(json.dumps([asdict(c) for c in checks], indent=2))
     else:

@@ -8,23 +8,27 @@ import typer
 
 from walras.experiments.cli.options import with_settings
 from walras.experiments.cli.screen import interrupted, output, progress_bar
+from walras.experiments.recipes import DEFAULT_RECIPE, RECIPES
 from walras.experiments.settings.fields import read_settings
 from walras.experiments.spec import RunSpec
 
 GRID = "What varies"
 
 
-@with_settings(RunSpec, without=("recipe", "budget", "seed"))
+@with_settings(RunSpec, without=("recipe", "budget", "seed"), defaults=RECIPES[DEFAULT_RECIPE].settings)
 def compare(
     given: dict[str, Any],
     recipe: Annotated[
-        list[str] | None, typer.Option(help="Recipe by name; several times, to compare.", rich_help_panel=GRID)
+        list[str] | None,
+        typer.Option(
+            help=f"Recipe by name; several times, to compare. [default: {DEFAULT_RECIPE}]", rich_help_panel=GRID
+        ),
     ] = None,
     vary: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME=VALUE,VALUE",
-            help="A setting and its values, such as mechanism=ShadowPrice,my_rule.py:Mine; several times for several "
+            help="Any setting of walras run and its values, such as mechanism=ShadowPrice,my_rule.py:Mine; several times for several "
             "settings, or for more values of one. Hedge:rate=.1,window=3 and truthful=0.8,shading=0.2 are one value "
             "each: a comma goes on with a value that has a key=value where another key=value follows.",
             rich_help_panel=GRID,

@@ -58,8 +58,9 @@ def compare(
 
     Returns:
         A column per setting in `vary`, `budget`, `seed`, and then `macs`, `parameters`, `latency_ms`, `value` (the
-        task's metric of the small model) and `dense`. `walras.paired_statistics` compares along any of the settings.
-        Runs that failed have no row, and a warning names them.
+        task's metric of the small model), `dense`, and `used`, `price`, `welfare`, `revenue` and `status` of the last
+        round. `walras.paired_statistics` compares along any of the settings. Runs that failed have no row, and a
+        warning names them.
 
     Raises:
         InputError, UnknownNameError: whatever is wrong with the settings, before a network is loaded.

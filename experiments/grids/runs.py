@@ -19,6 +19,7 @@ from walras.experiments.spec import MACS, RunSpec, read_budget
 from walras.experiments.subject import find_task
 from walras.models.loading import find, torch_device
 
+ECONOMICS = ("used", "price", "welfare", "revenue", "status")  # of the last round, in the valuation's unit
 OPTIONS = {RECIPE: "--recipe", BUDGET: "--budget", SEED: "--seeds"}  # settings in which cells differ
 
 
@@ -58,11 +59,11 @@ class RunExperiment(Experiment[RunSpec]):
         return RunCell(out)
 
     def row(self, cell: Cell[RunSpec], result: Mapping[str, Any], timing: Mapping[str, Any]) -> dict[str, Any]:
-        """In the columns of `RESULT`."""
+        """In the columns of `RESULT`, and behind them what the market came to."""
         metric = result["metric"]
         return {
             "macs": result["macs"], "parameters": result["parameters"], "latency_ms": timing.get("latency_ms"),
-            "value": metric["value"], "dense": metric["dense"],
+            "value": metric["value"], "dense": metric["dense"], **{name: result.get(name) for name in ECONOMICS},
         }  # fmt: skip
 
 

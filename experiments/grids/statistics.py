@@ -139,7 +139,9 @@ class Statistics:
                 apart = None
                 if place[against.axis] != against.label:
                     reference = {name: [label] for name, label in own.items()} | counted
-                    apart = Interval.from_sample((value - samples.mean_over({**reference, against.axis: [against.label]})).dropna())
+                    apart = Interval.from_sample(
+                        (value - samples.mean_over({**reference, against.axis: [against.label]})).dropna()
+                    )
                 rows.append(Statistic(place, Interval.from_sample(value.dropna()), apart))
         return Statistics(against, rows, [budget for budget in budgets if budget not in among])
 
@@ -185,10 +187,16 @@ class Statistics:
         """What has to be known to read the intervals, in a sentence."""
         if all(s.value is None or s.value.count < 2 for s in self.rows):
             return "One seed per cell: no intervals, and no telling a difference from chance. Give --seeds 5."
+        fewest = min(s.value.count for s in self.rows if s.value is not None)
+        few = (
+            f" {fewest} seeds are few: intervals are wide, and one that excludes 0 may do so by chance."
+            if fewest < 4
+            else ""
+        )
         several = f"{self.comparisons} comparison{'s' * (self.comparisons != 1)} with {self.against}"
         left = ", ".join(shown(budget) for budget in self.left_out)
         note = f" Not everything was run at {left}, which the mean over all leaves out." if left else ""
-        return f"95 % intervals over seeds, differences paired by seed; {several}, each interval by itself.{note}"
+        return f"95 % intervals over seeds, differences paired by seed; {several}, each interval by itself.{note}{few}"
 
 
 @final

@@ -20,7 +20,7 @@ def allocation_card(s: Mapping[str, Any]) -> Table:
         "price per token": "" if s["price"] is None else f"{s['price']:.4g}",
         "utility": f"{s['utility']:.4g}",
         "duality gap": "" if s["duality_gap"] is None else f"{s['duality_gap']:.3g}",
-        "headroom": "" if s["headroom"] is None else f"{s['headroom']:.4g} tokens",
+        "full headroom": "" if s["headroom"] is None else f"{s['headroom']:.4g} tokens",
     }
     for name, text in lines.items():
         if text:

@@ -10,7 +10,7 @@ _NAMES = {"macs": "MACs", "latency": "milliseconds"}
 
 
 def in_one_sentence(summary: Mapping[str, Any]) -> str:
-    """`Half of the MACs for 0.6 % of Spearman.` for what `result.json` holds of a run."""
+    """`Half of the MACs for a loss of 0.6 % of Spearman.` for what `result.json` holds of a run."""
     resource = str(summary.get("resource", "macs"))
     bought = f"{_share(float(summary['used']))} of the {_NAMES.get(resource, resource)}"
     return f"{bought[0].upper()}{bought[1:]} {_price(summary['metric'])}."
@@ -48,5 +48,7 @@ def _price(metric: Mapping[str, Any]) -> str:
     if amount == "0.0 %":
         return f"at the same {name.capitalize()}"
     if better:
-        return f"for {amount} of {name.capitalize()}" if change < 0 else f"and {amount} more {name.capitalize()}"
+        return (
+            f"for a loss of {amount} of {name.capitalize()}" if change < 0 else f"and {amount} more {name.capitalize()}"
+        )
     return f"for {amount} more {name}" if change > 0 else f"and {amount} less {name}"

@@ -27,7 +27,7 @@ def _albert() -> nn.Module:
 
 def _only(monkeypatch: pytest.MonkeyPatch, name: str, row: Architecture) -> None:
     """A table of one row in the place of ours."""
-    table: Registry[Architecture] = Registry("model family", Architecture, own=False)
+    table: Registry[Architecture] = Registry("family", Architecture, own=False)
     table.add(row, name)
     monkeypatch.setattr("walras.models.architectures.ARCHITECTURES", table)
 

@@ -1,6 +1,7 @@
 """One rule for every name: spelling, parameters, a user's own files, duplicates."""
 
 from dataclasses import dataclass
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import ClassVar
 
@@ -39,6 +40,19 @@ def rules() -> Registry[Rule]:
     registry.add(FirstCome)
     registry.add(NeedsPrice, "needs-price")
     return registry
+
+
+def test_a_package_that_does_not_load_costs_its_own_names_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = [EntryPoint("lost", "walras_no_such_module:Rule", "walras.rules")]
+    monkeypatch.setattr("walras.registry.entry_points", lambda group: points)
+    registry: Registry[Rule] = Registry("rule", Rule)
+    registry.add(FirstCome)
+    assert registry.make("first-come") == FirstCome()
+    assert list(registry) == ["FirstCome"]
+    with pytest.raises(InputError, match=r"rule 'lost' of package walras_no_such_module:Rule does not load: Module"):
+        registry.make("Lost")
+    with pytest.raises(UnknownNameError, match="unknown rule 'last'"):
+        registry.make("last")
 
 
 @pytest.mark.parametrize("name", ["FirstCome", "first-come", "first_come", "FIRSTCOME"])

@@ -78,7 +78,7 @@ def test_values(refused: Callable[..., str], option: str, value: str, message: s
 def test_units_that_are_not_in_the_table(refused: Callable[..., str], models: Path) -> None:
     message = refused("--model", models / "t5")
     assert re.search(
-        r"unknown model family 't5'\..* Known: bert, .*, vit, .*To add it: .*ARCHITECTURES\.add\(row, 't5'\)", message
+        r"unknown family 't5'\..* Known: bert, .*, vit, .*To add it: .*ARCHITECTURES\.add\(row, 't5'\)", message
     )
 
 

@@ -98,7 +98,8 @@ def test_a_row_per_cell(compare: Walras) -> None:
     }  # fmt: skip
     table = pd.read_parquet(out / "frontier.parquet")
     assert pq.read_schema(out / "frontier.parquet").names == [
-        "recipe", "budget", "seed", "macs", "parameters", "latency_ms", "value", "dense"
+        "recipe", "budget", "seed", "macs", "parameters", "latency_ms", "value", "dense",
+        "used", "price", "welfare", "revenue", "status",
     ]  # fmt: skip
     cells = [(r, b, s) for r in ("random", "magnitude") for b in (0.75, 0.5) for s in range(2)]
     assert [tuple(row) for row in table[["recipe", "budget", "seed"]].to_numpy()] == cells

@@ -274,6 +274,7 @@ def test_command(walras: Walras, settings: dict[str, Any], tmp_path: Path) -> No
     assert "http" not in page  # whole in itself
 
 
+@pytest.mark.nightly
 @pytest.mark.usefixtures("no_pictures")
 def test_folders_are_only_replaced_where_that_is_wanted(
     walras: Walras, settings: dict[str, Any], tmp_path: Path

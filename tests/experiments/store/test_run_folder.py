@@ -101,6 +101,7 @@ def test_an_empty_folder_and_what_a_killed_run_left_are_fine(run: Walras) -> Non
     assert not list(Path("r").rglob("*.partial"))
 
 
+@pytest.mark.nightly
 def test_ctrl_c_leaves_what_can_be_read(
     spawn: Spawn, walras: Walras, models: Path, lines: Path, tmp_path: Path, patience: float
 ) -> None:
@@ -120,6 +121,7 @@ def test_ctrl_c_leaves_what_can_be_read(
     assert walras("trace", run).code == 0
 
 
+@pytest.mark.nightly
 def test_another_process_with_another_hash_seed_writes_the_same_trace(
     run: Walras, spawn: Spawn, models: Path, lines: Path, tmp_path: Path, patience: float
 ) -> None:

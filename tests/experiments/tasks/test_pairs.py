@@ -125,6 +125,7 @@ def test_the_generator_gives_the_shipped_file() -> None:
     assert make_pairs.table().encode() == PAIRS.read_bytes()
 
 
+@pytest.mark.nightly
 def test_another_hash_seed_gives_the_shipped_file(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONHASHSEED": "4321"}
     run = subprocess.run([sys.executable, "-c", PRINT], env=environment, cwd=tmp_path, capture_output=True, check=True)

@@ -128,6 +128,6 @@ def test_what_cannot_be_exported(tmp_path: Path, tiny: Any) -> None:
     for model in (nn.Sequential(tiny("bert").model), Own(config)):
         with pytest.raises(InputError, match=r"cannot export a (Sequential|Own); it must be of a model class"):
             save(model, None, tmp_path / "out")
-    with pytest.raises(UnknownNameError, match=r"unknown model family 't5'.* Known: bert, "):
+    with pytest.raises(UnknownNameError, match=r"unknown family 't5'.* Known: bert, "):
         save(t5, None, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
