@@ -16,6 +16,7 @@ from walras.models import Inventory, architecture, output_weights
 from walras.models.architectures import layer_paths, submodule
 from walras.models.objective import Batch
 from walras.models.repair.streams import real_tokens
+from walras.models.units.gates import hooked
 from walras.models.units.inventory import sites_and_layers
 
 
@@ -106,13 +107,10 @@ def _mean_square_written(model: nn.Module, inventory: Inventory, sums: Sequence[
 def _summed(calibration: Calibration, batch: Batch, sums: Sequence[_SumOfSquares]) -> Iterator[None]:
     """Add the squares of the features of units that are valued, before their gates, at each forward pass."""
     places = zip(sites_and_layers(calibration.model, calibration.inventory), sums, strict=True)
-    handles = [
+    watched = (
         site.kind.watch(layer, site, partial(seen.add, batch))
         for (site, layer), seen in places
         if site.layer >= calibration.layer
-    ]
-    try:
+    )
+    with hooked(watched):
         yield
-    finally:
-        for handle in handles:
-            handle.remove()

@@ -48,10 +48,9 @@ def token_elimination(model: nn.Module, k: int, watch: Watch | None = None) -> I
     layers = [submodule(model, path) for path in paths]
     with ExitStack() as stack:
         stack.enter_context(attention_market(model, [None] * len(layers), tokens.watch))
-        handles = [layer.register_forward_pre_hook(tokens.enter, with_kwargs=True) for layer in layers[1:]]
-        handles.append(layers[-1].register_forward_hook(tokens.restore))
-        for handle in handles:
-            stack.callback(handle.remove)
+        for layer in layers[1:]:
+            stack.callback(layer.register_forward_pre_hook(tokens.enter, with_kwargs=True).remove)
+        stack.callback(layers[-1].register_forward_hook(tokens.restore).remove)
         yield
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from walras.models.objective import Batch
+from walras.models.units.gates import hooked
 from walras.models.units.inventory import Inventory, sites_and_layers
 
 
@@ -28,16 +29,13 @@ def features(model: nn.Module, inventory: Inventory) -> Iterator[list[Tensor]]:
     """
     seen = [torch.empty(0)] * len(inventory.sites)
     places = zip(sites_and_layers(model, inventory), refittable(model, inventory), strict=True)
-    handles = [
+    watched = (
         site.kind.watch(layer, site, partial(seen.__setitem__, i))
-        for i, ((site, layer), watched) in enumerate(places)
-        if watched
-    ]
-    try:
+        for i, ((site, layer), fitted) in enumerate(places)
+        if fitted
+    )
+    with hooked(watched):
         yield seen
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def inputs(model: nn.Module, batch: Batch) -> dict[str, Tensor]:

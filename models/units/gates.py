@@ -4,7 +4,7 @@ A gate of 1 leaves the model's output bit-equal; a gate of 0 equals slicing the 
 al. 2019, "Are Sixteen Heads Really Better than One?", with other kinds of unit as well).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import final
@@ -20,7 +20,7 @@ from walras.models.units.inventory import Inventory, sites_and_layers
 @final
 @dataclass(frozen=True)
 class Gates:
-    """Gates that are attached to a model."""
+    """Gates, or other hooks, that are attached to a model."""
 
     handles: tuple[RemovableHandle, ...]
 
@@ -47,18 +47,37 @@ def gated(model: nn.Module, inventory: Inventory, gates: Tensor, rows: int = 1) 
         InputError: gates of another shape, not finite; an inventory of another model; in a forward pass, a
             batch that is not `samples * rows` rows long.
     """
-    attached = attach(model, inventory, gates, rows)
-    try:
+    with hooked(attach(model, inventory, gates, rows).handles):
         yield
-    finally:
-        attached.remove()
 
 
 def attach(model: nn.Module, inventory: Inventory, gates: Tensor, rows: int = 1) -> Gates:
     """As `gated`, but the gates stay until `.remove()` is called on what is returned."""
     _check(inventory, gates, rows)
     places = [*sites_and_layers(model, inventory)]  # refuses another model's inventory before anything is attached
-    return Gates(tuple(site.kind.attach(layer, site, gates, rows) for site, layer in places))
+    return Gates(all_or_none(site.kind.attach(layer, site, gates, rows) for site, layer in places))
+
+
+def all_or_none(handles: Iterable[RemovableHandle]) -> tuple[RemovableHandle, ...]:
+    """Handles of hooks that an iterable registers one by one; where it fails on one, those before are removed."""
+    done: list[RemovableHandle] = []
+    try:
+        for handle in handles:
+            done.append(handle)
+    except BaseException:
+        Gates(tuple(done)).remove()
+        raise
+    return tuple(done)
+
+
+@contextmanager
+def hooked(handles: Iterable[RemovableHandle]) -> Iterator[None]:
+    """Within the context, the hooks that an iterable registers; none stays afterwards, or where one cannot be."""
+    hooks = Gates(all_or_none(handles))
+    try:
+        yield
+    finally:
+        hooks.remove()
 
 
 def _check(inventory: Inventory, gates: Tensor, rows: int) -> None:

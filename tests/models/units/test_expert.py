@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from walras.errors import InputError
 from walras.models import Inventory, attach, compact, gated, inventory
 from walras.models.units.expert import Experts
+from walras.models.units.gates import hooked
+from walras.models.units.inventory import sites_and_layers
 from walras.models.units.weights import fold, output_weights
 
 Keep = NDArray[np.bool_]
@@ -37,6 +39,16 @@ def _random_gates(*shape: int) -> Tensor:
 
 def _hooks(model: nn.Module) -> int:
     return sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in model.modules())
+
+
+def test_hooks_that_cannot_all_be_set_are_not_left_behind(tiny: Any) -> None:
+    """Heads can be watched, the experts after them refuse: the model is left as it was."""
+    model = tiny("mixtral").model
+    places = sites_and_layers(model, inventory(model))
+    watched = (site.kind.watch(layer, site, lambda x: None) for site, layer in places)
+    with pytest.raises(InputError, match="experts have no features for each token"), hooked(watched):
+        pass
+    assert _hooks(model) == 0
 
 
 def test_mixtral_by_hand(tiny: Any) -> None:
