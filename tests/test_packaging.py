@@ -114,7 +114,7 @@ def test_type_checkers_see_every_top_folder() -> None:
     assert seen == {(ROOT / top).resolve() for package, top in FOLDERS.items() if package != "walras"}
 
 
-@pytest.mark.parametrize("by_way_of", ["checkout", "sdist"])
+@pytest.mark.parametrize("by_way_of", ["checkout", pytest.param("sdist", marks=pytest.mark.nightly)])
 def test_a_wheel_holds_every_file_and_no_tests(by_way_of: str, tmp_path: Path) -> None:
     source = checkout(tmp_path / "checkout")
     if by_way_of == "sdist":

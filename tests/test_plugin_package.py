@@ -166,11 +166,13 @@ def test_listed_with_parameters_and_package(environment: Path) -> None:
     assert "ernie" in found["family"]
 
 
+@pytest.mark.nightly
 def test_checked_by_name(environment: Path) -> None:
     out = _run(environment, "-m", "walras", "check", "FirstCome", "--instances", 2, "--json")
     assert all(check["passed"] for check in json.loads(out))
 
 
+@pytest.mark.nightly
 def test_run_by_name(environment: Path, model: Path, tmp_path: Path) -> None:
     options = ("--recipe", "none", "--rounds", 1, "--out", tmp_path / "r", "--json", "--block", 8, "--length", 32)
     out = _run(

@@ -4,7 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
+from transformers import BertConfig, BertModel
 
+import walras
 from walras.experiments.outcome import Outcome
 from walras.experiments.tasks.pairs.pairs_file import read_pairs
 from walras.market import ComputeMarket
@@ -77,6 +80,29 @@ def test_python_and_notebook(capsys: pytest.CaptureFixture[str]) -> None:
     books = result.market.ledger
     assert all(books.quantity[books.layer == layer].any() for layer in set(books.layer.tolist()))
     assert (result.rounds["kept"] >= 0).all()
+
+
+def test_parts_of_ones_own_run_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The schedule, valuation, resource and unit kind of `my_parts.py`, by the command beside them, on a tiny model."""
+    monkeypatch.chdir(tmp_path)
+    Path("my_parts.py").write_text(block("# my_parts.py"), encoding="utf-8")
+    (recipe,) = re.findall(r"```yaml\n(# my_recipe.yaml\n.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    Path("my_recipe.yaml").write_text(recipe, encoding="utf-8")
+    (command,) = re.findall(r"^walras run --recipe my_recipe.yaml (.*)$", README.read_text(encoding="utf-8"), re.M)
+    given: dict[str, list[str]] = {}
+    for flag, value in zip(command.split()[::2], command.split()[1::2], strict=True):
+        given.setdefault(flag.removeprefix("--"), []).append(value)
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+    model = BertModel(BertConfig(vocab_size=40, **sizes)).eval()
+    batches = [{"input_ids": torch.arange(32).reshape(4, 8), "attention_mask": torch.ones(4, 8, dtype=torch.long)}]
+    result = walras.run(model, None, batches, recipe="my_recipe.yaml", block=16, out="r", **given)  # type: ignore[arg-type]
+    assert result.summary.resource == "energy"
+    assert result.summary.used <= 0.6
+    assert [round(share, 6) for share in result.rounds["budget"]] == [1, 1, 0.6]
+    assert set(result.trace["kind"]) == {"pair", "ffn"}
+    last = result.trace[result.trace["round"] == 3]
+    assert last[last["quantity"] == 0]["layer"].tolist() == [0] * int((last["quantity"] == 0).sum())  # the deepest stay
 
 
 def test_no_placeholder_is_left() -> None:

@@ -39,6 +39,7 @@ from walras.experiments.store.run_folder import write_whole
 RECIPES = ("walras", "k-prune", "kwon", "michel", "magnitude", "uniform", "random")
 BUDGETS = (0.75, 0.6, 0.5, 0.4)
 SEEDS = 5
+BLOCK = 32  # neurons that trade as one unit, the same for all recipes
 
 
 def main(
@@ -53,7 +54,8 @@ def main(
     """Run all cells that are not finished; print and write the tables. Exit code 1 where a cell failed."""
     try:
         executor = Processes(workers)
-        settings: dict[str, dict[str, Any]] = {"stsb": {"task": "stsb", "data": data}, "pairs": {"task": "pairs"}}
+        stsb, pairs = {"task": "stsb", "data": data, "block": BLOCK}, {"task": "pairs", "block": BLOCK}
+        settings: dict[str, dict[str, Any]] = {"stsb": stsb, "pairs": pairs}
         vary = {"recipe": recipe or RECIPES, "budget": BUDGETS}
         grids = {task: grid_of_runs(vary, SEEDS, given) for task, given in settings.items()}
         folders = {task: GridFolder(out / task) for task in grids}

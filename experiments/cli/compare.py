@@ -28,7 +28,7 @@ def compare(
         list[str] | None,
         typer.Option(
             metavar="NAME=VALUE,VALUE",
-            help="Any setting of walras run and its values: mechanism=ShadowPrice,my_rule.py:Mine; several times, for "
+            help="Any setting of walras run and its values: mechanism=ShadowPrice,my_rule.py:FirstCome; several times, for "
             "several settings or more values of one. Hedge:rate=.1,window=3 and truthful=0.8,shading=0.2 are one value "
             "each: a comma goes on with a value that has a key=value where another key=value follows.",
             rich_help_panel=GRID,
@@ -74,7 +74,7 @@ def compare(
 
     walras compare --recipe walras --recipe k-prune --budget 0.5 --budget 0.4
 
-    walras compare --vary mechanism=ShadowPrice,my_rule.py:Mine --vary strategy=truthful,hedge --seeds 5
+    walras compare --vary mechanism=ShadowPrice,my_rule.py:FirstCome --vary strategy=truthful,hedge --seeds 5
 
     Exit code 1 where a cell failed; why is told in failed/ under the folder.
     """

@@ -5,14 +5,19 @@ from typing import Any
 
 _WORDS = {0.25: "a quarter", 1 / 3: "a third", 0.5: "half", 2 / 3: "two thirds", 0.75: "three quarters"}
 _NEAR = 0.006  # of a share to the one that has a word
+_EXACT = 1e-9  # of a share: rounding
 _EARLIER = {"head": "heads", "ffn": "ffn"}  # kinds of units: keys of an earlier result.json
 _NAMES = {"macs": "MACs", "latency": "milliseconds"}
 
 
 def in_one_sentence(summary: Mapping[str, Any]) -> str:
-    """`Half of the MACs for a loss of 0.6 % of Spearman.` for what `result.json` holds of a run."""
-    resource = str(summary.get("resource", "macs"))
-    bought = f"{_share(float(summary['used']))} of the {_NAMES.get(resource, resource)}"
+    """`Half of the MACs for a loss of 0.6 % of Spearman.` for what `result.json` holds of a run.
+
+    A run that uses more than its budget, as a phase of the user's own may, is told so.
+    """
+    resource, used, budget = str(summary.get("resource", "macs")), float(summary["used"]), float(summary["budget"])
+    over = f", more than the budget of {_share(budget)}," if used > budget + _EXACT else ""
+    bought = f"{_share(used)} of the {_NAMES.get(resource, resource)}{over}"
     return f"{bought[0].upper()}{bought[1:]} {_price(summary['metric'])}."
 
 

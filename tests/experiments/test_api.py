@@ -1,10 +1,12 @@
 """Markets from Python: the user's own model, data, loss, metric and agents."""
 
 import gc
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -14,11 +16,13 @@ from torch.utils.data import DataLoader
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, RobertaConfig, RobertaModel
 
 import walras
-from walras.errors import InputError, UnknownNameError
+from walras.errors import InputError, UnknownNameError, UserCodeError
 from walras.experiments.store.run_folder import PARTS
 from walras.experiments.subject import positions
+from walras.market import read_trace
 from walras.mechanisms.testing.conformance import Check
 from walras.models.loading import load
+from walras.models.objective import Objective
 
 TEXTS = ["the cat sat on the mat", "a dog ran", "the man played", "an apple", "a woman ate", "not in the house"]
 
@@ -290,3 +294,53 @@ def test_sub_layers_in_turn(encoder: Any) -> None:
 def test_a_market_to_step_takes_no_repair(encoder: Any) -> None:
     with pytest.raises(InputError, match=r"repair is least_squares.* use walras\.run"):
         walras.open_market(encoder.model, encoder.tokenizer, TEXTS, recipe="walras")
+
+
+def test_hooks_map_events_to_functions(encoder: Any) -> None:
+    for start in (walras.run, walras.open_market):
+        with pytest.raises(
+            InputError, match=r"hooks is \[<built-in function print>\]; it must map events to functions"
+        ):
+            start(encoder.model, encoder.tokenizer, TEXTS, hooks=[print])  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("event", ["played", "settled"])
+def test_a_round_stays_although_a_hook_behind_it_raises(encoder: Any, tmp_path: Path, event: str) -> None:
+    def fails(market: Any, turn: Any) -> None:
+        if turn.number == 2:
+            raise KeyError("x")
+
+    with pytest.raises(UserCodeError, match=f"hook .*fails on '{event}' failed .*: KeyError: 'x'"):
+        walras.run(
+            encoder.model, encoder.tokenizer, TEXTS, recipe="none", valuation="magnitude", rounds=3,
+            hooks={event: fails}, out=tmp_path / "r",
+        )  # fmt: skip
+    assert set(read_trace(tmp_path / "r")["round"]) == {1, 2}
+    assert pd.read_parquet(tmp_path / "r" / "rounds.parquet")["round"].tolist() == [1, 2]
+
+
+class Broken(Objective):
+    unit = "nothing"
+
+    def __call__(self, model: nn.Module, batch: Any, generator: torch.Generator) -> Tensor:
+        raise ZeroDivisionError
+
+
+def test_a_loss_or_a_metric_that_raises_is_named_with_file_and_line(encoder: Any) -> None:
+    def breaks(*given: Any) -> Any:
+        return 1 / 0
+
+    def wrong() -> None: ...
+
+    line, place = breaks.__code__.co_firstlineno + 1, re.escape(__file__)
+    for what in ("loss", "evaluate"):
+        given: Any = {what: breaks}
+        with pytest.raises(UserCodeError, match=rf"^{what} failed \({place}, line {line}\): ZeroDivisionError"):
+            walras.run(encoder.model, encoder.tokenizer, TEXTS, recipe="none", valuation="gradient", **given)
+    with pytest.raises(UserCodeError, match=rf"^loss Broken failed \({place}, line \d+\): ZeroDivisionError"):
+        walras.run(encoder.model, encoder.tokenizer, TEXTS, recipe="none", valuation="gradient", loss=Broken())
+    taken = wrong.__code__.co_firstlineno
+    with pytest.raises(UserCodeError, match=rf"^evaluate \({place}, line {taken}\) failed: TypeError"):
+        walras.run(encoder.model, encoder.tokenizer, TEXTS, recipe="none", evaluate=wrong)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=rf"^evaluate \({place}, line \d+\): evaluate returned None"):
+        walras.run(encoder.model, encoder.tokenizer, TEXTS, recipe="none", evaluate=lambda model: None)  # type: ignore[arg-type,return-value]

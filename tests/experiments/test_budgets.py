@@ -46,7 +46,7 @@ def small(models: Path, run: str) -> tuple[Any, Any]:
     return dense, compact(dense, inventory(dense), read_allocation(run)["gate"] > 0)
 
 
-@pytest.mark.parametrize("rule", ["ShadowPrice", "KwonSearch"])
+@pytest.mark.parametrize("rule", ["ShadowPrice", pytest.param("KwonSearch", marks=pytest.mark.nightly)])
 def test_latency_alone(walras: Walras, models: Path, rule: str) -> None:
     options = ("--sentences", 16, "--rounds", 2, "--latency-batch", 4, "--mechanism", rule, "--recipe", "none")
     answer = walras("run", "--model", models / "bert", "--out", "r", "--resource", "latency", "--budget", 0.6, *options)
@@ -141,6 +141,7 @@ def test_bad_budgets_are_refused_before_anything_is_written(
     assert not Path("r").exists()
 
 
+@pytest.mark.nightly
 def test_a_table_from_another_device_is_refused(walras: Walras, models: Path, tmp_path: Path) -> None:
     options = ("run", "--model", models / "bert", "--sentences", 16, "--budget", "latency=0.6", "--recipe", "random")
     assert walras(*options, "--out", "first").code == 0

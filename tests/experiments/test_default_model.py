@@ -20,6 +20,7 @@ def after(subject: Subject, **settings: object) -> float:
     return run_plan(Plan.from_spec(spec), subject).metric.value
 
 
+@pytest.mark.nightly
 def test_the_built_in_task_tells_values_from_none(subject: Subject) -> None:
     assert RunSpec().subject.model == DEFAULT_MODEL
     assert len(inventory(subject.model)) == 6 * (12 + 1536 // 32)

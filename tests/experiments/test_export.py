@@ -276,7 +276,8 @@ def test_onnx_without_its_packages(run: Callable[..., Path], walras: Walras, mon
 
 @needs_onnx
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", ["bert", pytest.param("gpt2", marks=pytest.mark.nightly)])
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", ["bert", "gpt2"])
 def test_onnx(run: Callable[..., Path], walras: Walras, name: str) -> None:
     import onnxruntime
 

@@ -38,7 +38,14 @@ def options(settings: dict[str, Any]) -> list[object]:
     return [part for name, value in settings.items() for part in (f"--{name.replace('_', '-')}", value)]
 
 
-@pytest.mark.parametrize("settings", [NAMED, {"recipe": "kwon"}, {"recipe": "walras"}], ids=["plain", "kwon", "walras"])
+CASES = [
+    pytest.param(NAMED, id="plain"),
+    pytest.param({"recipe": "kwon"}, id="kwon", marks=pytest.mark.nightly),
+    pytest.param({"recipe": "walras"}, id="walras", marks=pytest.mark.nightly),
+]
+
+
+@pytest.mark.parametrize("settings", CASES)
 def test_the_same_settings_give_the_same_run(
     settings: dict[str, Any], walras: Walras, models: Path, no_pictures: None
 ) -> None:

@@ -162,7 +162,12 @@ def test_every_valuation(quick: Walras, valuation: str) -> None:
     assert read_trace(run)["value"].nunique() >= 12
 
 
-UNIT_RULES = [name for name, rule in MECHANISMS.items() if rule().fits(IndivisibleBids(torch.tensor([1.0])))]
+SLOW = ("VCG", "AscendingClock")
+UNIT_RULES = [
+    pytest.param(name, marks=pytest.mark.nightly) if name in SLOW else name
+    for name, rule in MECHANISMS.items()
+    if rule().fits(IndivisibleBids(torch.tensor([1.0])))
+]
 
 
 @pytest.mark.parametrize("mechanism", UNIT_RULES)
@@ -172,6 +177,7 @@ def test_every_mechanism(quick: Walras, mechanism: str) -> None:
     assert (0.1 if mechanism == "AscendingClock" else 0.3) < printed["used"] <= 0.5  # its steps leave supply unsold
 
 
+@pytest.mark.nightly
 def test_the_rules_agree_on_additive_values(quick: Walras) -> None:
     runs = {}
     for mechanism in UNIT_RULES:
@@ -369,6 +375,7 @@ def test_trace_tells_the_same_on_screen_and_as_json(quick: Walras, walras: Walra
     assert f"{last['price']:.3g}" in screen.out
 
 
+@pytest.mark.nightly  # as the conformance tests do, by the command
 @pytest.mark.parametrize("name", MECHANISMS)
 def test_check_passes_the_rules_of_the_house(walras: Walras, name: str) -> None:
     answer = walras("check", name, "--instances", 2, "--json")

@@ -28,7 +28,7 @@ def differentiable(*values: Any) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("kind", [EntropicBids, QuadraticBids, TsallisBids, LogisticBids])
-@pytest.mark.parametrize("floor", [-torch.inf, 0.0])
+@pytest.mark.parametrize("floor", [pytest.param(-torch.inf, marks=pytest.mark.nightly), 0.0])
 @pytest.mark.parametrize("supply", [0.4, 1.3, 40.0])  # the last is slack where there is a floor
 def test_gradcheck(kind: Divisible, floor: float, supply: float) -> None:
     def clear(score: Tensor, cost: Tensor, supply: Tensor) -> tuple[Tensor, Tensor, Tensor]:

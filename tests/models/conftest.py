@@ -119,34 +119,34 @@ def build(family: str, attention: str = "eager", dtype: torch.dtype = torch.floa
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that asks for `family` runs for every dense row, with `attention` under all that the row's models have.
+    """A test that asks for `every_family` runs for every dense row, one for `moe` for every row with experts.
 
-    With `kernel` in the place of `attention`, what is not the first of these runs nightly only.
-    One that asks for `moe` runs for every row with a mixture of experts, one that asks for `decoder` for the dense
-    families that generate text. With `_sample` behind these names it runs for one family per layout of weights, and for
-    all others nightly only.
+    One for `family` or `decoder` (a dense family that generates text) runs for one family per layout of weights, and
+    for the others nightly only. With `attention` beside it runs under all attention functions that the row's models
+    have; with `kernel` in its place, under the first one, and under the others nightly only.
     """
     dense = [name for name, row in ARCHITECTURES.items() if row.mixture is None]
     asked = set(metafunc.fixturenames)
-    for fixture, families in (("family", dense), ("moe", [name for name in ARCHITECTURES if name not in dense])):
-        if {fixture, "attention"} <= asked:
-            pairs = [(name, kind) for name in families for kind in RECIPES[name].attentions]
-            metafunc.parametrize((fixture, "attention"), pairs)
-        elif {fixture, "kernel"} <= asked:
-            cases = [
-                nightly(name, kind) if place > 0 else (name, kind)
-                for name in families
-                for place, kind in enumerate(RECIPES[name].attentions)
-            ]
-            metafunc.parametrize((fixture, "kernel"), cases)
-        elif fixture in asked:
-            metafunc.parametrize(fixture, families)
-    decoders = [name for name in dense if RECIPES[name].auto is CAUSAL]
-    if "decoder" in asked:
-        metafunc.parametrize("decoder", decoders)
-    for fixture, families in (("family_sample", dense), ("decoder_sample", decoders)):
-        if fixture in asked:
-            metafunc.parametrize(fixture, [name if name in SAMPLE else nightly(name) for name in families])
+    rows = {
+        "every_family": dense,
+        "moe": [name for name in ARCHITECTURES if name not in dense],
+        "family": dense,
+        "decoder": [name for name in dense if RECIPES[name].auto is CAUSAL],
+    }
+    for fixture in asked & rows.keys():
+        second = next((name for name in ("attention", "kernel") if name in asked), None)
+        metafunc.parametrize((fixture, second) if second else fixture, _cases(fixture, rows[fixture], second))
+
+
+def _cases(fixture: str, families: list[str], second: str | None) -> list[Any]:
+    """Families, with attention functions where a test asks for them; those of the long half are marked."""
+    cases: list[Any] = []
+    for name in families:
+        further = fixture in ("family", "decoder") and name not in SAMPLE
+        for place, kind in enumerate(RECIPES[name].attentions if second else [""]):
+            values = (name, kind) if second else (name,)
+            cases.append(nightly(*values) if further or (second == "kernel" and place > 0) else pytest.param(*values))
+    return cases
 
 
 @pytest.fixture(scope="session", autouse=True)

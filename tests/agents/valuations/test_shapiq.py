@@ -28,7 +28,7 @@ def table(calibration: Calibration, players: list[int]) -> dict[tuple[bool, ...]
     return {s: float(losses[0] - loss) for s, loss in zip(sets, losses, strict=True)}
 
 
-@pytest.mark.parametrize("players", [[0, 1, 2, 3, 4, 5], [1, 3, 4]])
+@pytest.mark.parametrize("players", [pytest.param([0, 1, 2, 3, 4, 5], marks=pytest.mark.nightly), [1, 3, 4]])
 def test_estimates_are_within_their_errors_of_the_exact_values(bert: Any, players: list[int]) -> None:
     scored = bert.calibration(GivenLoss(lambda net, batch: net(**batch).logits.sin().mean()))
     worth = table(scored, players)

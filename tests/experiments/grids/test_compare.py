@@ -131,6 +131,7 @@ def test_a_row_per_cell(compare: Walras) -> None:
     assert str(statistics.at("random", 0.75).difference) in report
 
 
+@pytest.mark.nightly
 def test_finished_cells_are_left_alone(compare: Walras) -> None:
     first = compare()
     assert first.code == 0, first.err

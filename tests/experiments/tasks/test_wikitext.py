@@ -199,6 +199,7 @@ def test_whole_run(walras: Walras, models: Path, data: Path, no_pictures: None) 
         assert shown in " ".join(free.out.split())
 
 
+@pytest.mark.nightly
 def test_comparison_tells_the_direction(walras: Walras, models: Path, data: Path) -> None:
     line = ("--model", models / "gpt2", "--task", "wikitext2", "--data", data, "--length", LENGTH, "--sentences", 20)
     more = ("--recipe", "walras", "--recipe", "random", "--seeds", 1, "--out", "c", "--workers", 0)

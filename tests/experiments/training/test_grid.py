@@ -148,6 +148,7 @@ def test_without_a_cell_of_the_reference_there_are_no_statistics(tmp_path: Path)
     assert finished(grid, GridFolder(tmp_path / "grid"), lambda cell: 0.5).statistics is not None
 
 
+@pytest.mark.nightly
 def test_a_cell_that_was_cut_short_goes_on(command: Walras, monkeypatch: pytest.MonkeyPatch) -> None:
     from walras.experiments.training.loop.trainer import Trainer
 

@@ -52,8 +52,8 @@ def modules(model: nn.Module) -> list[nn.Module]:
     return [model.get_submodule(f"{path}.{architecture(model).attention}") for path in layer_paths(model)]
 
 
-def test_softmax_changes_nothing(family: str, attention: str, tiny: Make) -> None:
-    model = tiny(family, attention)
+def test_softmax_changes_nothing(every_family: str, attention: str, tiny: Make) -> None:
+    model = tiny(every_family, attention)
     before = true_logits(model)
     with attention_market(model.model, Softmax()):
         inside = true_logits(model)

@@ -45,9 +45,9 @@ def remote(tested: Any, folder: Path, attention: str) -> Any:
 
 @pytest.mark.parametrize("which", [1, *(pytest.param(mask, marks=pytest.mark.nightly) for mask in (0, 2))])
 def test_what_is_reloaded_gives_the_same_logits(
-    family: str, attention: str, which: int, tiny: Any, tmp_path: Path
+    every_family: str, attention: str, which: int, tiny: Any, tmp_path: Path
 ) -> None:
-    tested = tiny(family, attention)
+    tested = tiny(every_family, attention)
     units = inventory(tested.model, block=8)
     with torch.no_grad():
         for keep in masks(units)[which : which + 1]:
@@ -122,8 +122,8 @@ def test_relative_positions_of_the_heads_that_stay(tiny: Any, tmp_path: Path) ->
         )
 
 
-def test_generation_with_a_cache(decoder_sample: str, tiny: Any, tmp_path: Path) -> None:
-    tested = tiny(decoder_sample)
+def test_generation_with_a_cache(decoder: str, tiny: Any, tmp_path: Path) -> None:
+    tested = tiny(decoder)
     units = inventory(tested.model, block=8)
     prompt = {name: x[:1, :5] for name, x in tested.batch.items()}
     told = {"max_new_tokens": 6, "min_new_tokens": 6, "do_sample": False}
@@ -171,6 +171,7 @@ def test_without_trust_stock_classes_refuse_it(tiny: Any, tmp_path: Path) -> Non
         transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path / "small", trust_remote_code=False)
 
 
+@pytest.mark.nightly
 def test_the_modelling_file_stands_for_itself(tiny: Any, tmp_path: Path) -> None:
     names = {
         (str(node.module) if isinstance(node, ast.ImportFrom) else node.names[0].name).partition(".")[0]

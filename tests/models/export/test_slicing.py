@@ -35,9 +35,11 @@ def _masks(units: Inventory) -> list[Keep]:
 
 # float32: a few roundings of logits of about 4; how many depends on how the processor's matrix product sums.
 @pytest.mark.parametrize(("dtype", "tolerance"), [nightly(torch.float32, 1e-5), (torch.float64, 1e-12)])
-def test_equal_to_gates_of_zero(family: str, attention: str, dtype: torch.dtype, tolerance: float, tiny: Any) -> None:
-    tested = tiny(family, attention, dtype)
-    if family == "modernbert" and dtype == torch.float64:
+def test_equal_to_gates_of_zero(
+    every_family: str, attention: str, dtype: torch.dtype, tolerance: float, tiny: Any
+) -> None:
+    tested = tiny(every_family, attention, dtype)
+    if every_family == "modernbert" and dtype == torch.float64:
         tolerance = 1e-6  # its rotary embedding and softmax are float32 whatever the model is
     with torch.no_grad():
         for block, masks in ((7, slice(None)), (1, slice(1)), (32, slice(1))):
@@ -88,8 +90,8 @@ def test_slicing_twice_equals_slicing_once(family: str, tiny: Any) -> None:
         torch.testing.assert_close(tested.logits(second), tested.logits(once), rtol=0, atol=1e-5)
 
 
-def test_small_weights_load_into_a_skeleton_of_the_stock_model(family_sample: str, tiny: Any) -> None:
-    tested = tiny(family_sample)
+def test_small_weights_load_into_a_skeleton_of_the_stock_model(family: str, tiny: Any) -> None:
+    tested = tiny(family)
     units = inventory(tested.model, block=8)
     for keep in _masks(units)[2:6]:
         small = compact(tested.model, units, keep)
@@ -111,8 +113,8 @@ def test_a_sliced_model_trains(family: str, tiny: Any) -> None:
     assert all(bool(torch.isfinite(p.grad).all()) for p in frozen.parameters() if p.grad is not None)
 
 
-def test_generation_with_a_cache_and_a_first_layer_without_heads(decoder_sample: str, tiny: Any) -> None:
-    tested = tiny(decoder_sample)
+def test_generation_with_a_cache_and_a_first_layer_without_heads(decoder: str, tiny: Any) -> None:
+    tested = tiny(decoder)
     units = inventory(tested.model, block=8)
     prompt = {name: x[:1, :5] for name, x in tested.batch.items()}
     told = {"max_new_tokens": 6, "min_new_tokens": 6, "do_sample": False}

@@ -54,8 +54,8 @@ def clock(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
     return calls
 
 
-def test_predicts_simulated_times_of_sliced_models(family_sample: str, clock: list[int], tiny: Any) -> None:
-    model = tiny(family_sample).model
+def test_predicts_simulated_times_of_sliced_models(family: str, clock: list[int], tiny: Any) -> None:
+    model = tiny(family).model
     units = inventory(model, block=8)
     found = latency(model, units, batch=2, length=9)
     assert found.dense == pytest.approx(simulated(model))

@@ -52,8 +52,8 @@ def _expected(tested: Any, costs: Usage, keep: NDArray[np.bool_]) -> dict[str, f
 
 
 @pytest.mark.parametrize("block", [pytest.param(1, marks=pytest.mark.nightly), 8])
-def test_equal_to_the_flop_counter_by_part(family: str, block: int, tiny: Any) -> None:
-    tested = tiny(family)
+def test_equal_to_the_flop_counter_by_part(every_family: str, block: int, tiny: Any) -> None:
+    tested = tiny(every_family)
     units = inventory(tested.model, block=block)
     costs = macs(tested.model, units, tested.length)
     draw = np.random.default_rng(5)

@@ -14,8 +14,8 @@ def _count(model: Any) -> int:
 
 
 @pytest.mark.parametrize("block", [pytest.param(1, marks=pytest.mark.nightly), 7])
-def test_equal_to_what_compaction_removes(family: str, block: int, tiny: Any) -> None:
-    model = tiny(family).model
+def test_equal_to_what_compaction_removes(every_family: str, block: int, tiny: Any) -> None:
+    model = tiny(every_family).model
     units = inventory(model, block=block)
     counted = parameters(model, units)
     draw = np.random.default_rng(2)
@@ -25,7 +25,7 @@ def test_equal_to_what_compaction_removes(family: str, block: int, tiny: Any) ->
         removed = _count(model) - _count(compact(model, units, keep))
         assert counted.dense - counted.used(keep) == removed
     assert counted.used(np.ones(n, dtype=bool)) == counted.dense
-    assert counted.additive == (family != "qwen3")
+    assert counted.additive == (every_family != "qwen3")
 
 
 def test_bert_by_hand(tiny: Any) -> None:

@@ -23,9 +23,18 @@ from walras.models.units.weights import fold, output_weights
 
 FAMILIES = [*ARCHITECTURES]
 PAIRS = [(name, kind) for name in FAMILIES for kind in ("eager", "sdpa") if (name, kind) != ("mpnet", "sdpa")]
-each_family = pytest.mark.parametrize("name", FAMILIES)
+SAMPLE = ("bert", "gpt2", "llama", "mixtral", "vit")  # one family per layout of weights; others nightly
+
+
+def nightly(*values: Any) -> Any:
+    return pytest.param(*values, marks=pytest.mark.nightly)
+
+
+each_family = pytest.mark.parametrize("name", [n if n in SAMPLE else nightly(n) for n in FAMILIES])
 short_and_long = pytest.mark.parametrize("long", [False, pytest.param(True, marks=pytest.mark.nightly)])
-each_pair = pytest.mark.parametrize(("name", "attention"), PAIRS)
+each_pair = pytest.mark.parametrize(
+    ("name", "attention"), [pair if pair[1] == "eager" or pair[0] in SAMPLE else nightly(*pair) for pair in PAIRS]
+)
 
 
 def _elements(tensor: torch.Tensor) -> int:

@@ -21,8 +21,8 @@ def _random_gates(*shape: int) -> Tensor:
 
 
 @pytest.mark.parametrize("block", [nightly(1), 7, nightly(32)])
-def test_ones_leave_the_logits_exactly_equal(family: str, attention: str, block: int, tiny: Any) -> None:
-    tested = tiny(family, attention)
+def test_ones_leave_the_logits_exactly_equal(every_family: str, attention: str, block: int, tiny: Any) -> None:
+    tested = tiny(every_family, attention)
     units = inventory(tested.model, block=block)
     with torch.no_grad():
         dense = tested.logits()
@@ -118,8 +118,8 @@ def test_hooks_are_gone_afterwards_also_after_an_error(family: str, tiny: Any) -
     assert torch.equal(tested.logits(), before)
 
 
-def test_generation_with_a_cache_equals_without(decoder_sample: str, tiny: Any) -> None:
-    tested = tiny(decoder_sample)
+def test_generation_with_a_cache_equals_without(decoder: str, tiny: Any) -> None:
+    tested = tiny(decoder)
     units = inventory(tested.model, block=8)
     prompt = {name: x[:1, :5] for name, x in tested.batch.items()}
     told = {"max_new_tokens": 6, "min_new_tokens": 6, "do_sample": False}

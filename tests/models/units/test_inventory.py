@@ -29,8 +29,8 @@ def test_a_head_unit_of_grouped_queries_is_the_group(tiny: Any) -> None:
 
 
 @pytest.mark.parametrize("block", [1, 7, pytest.param(32, marks=pytest.mark.nightly), 100])
-def test_columns_agree_with_sites(family: str, block: int, tiny: Any) -> None:
-    units = inventory(tiny(family).model, block=block)
+def test_columns_agree_with_sites(every_family: str, block: int, tiny: Any) -> None:
+    units = inventory(tiny(every_family).model, block=block)
     order = list(zip(units.layer, units.kind != "head", units.index, strict=True))
     assert order == sorted(order)
     assert len(set(map(units.name, range(len(units))))) == len(units)
