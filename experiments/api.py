@@ -62,9 +62,9 @@ def run(
     Raises:
         InputError: bad settings or data, before a file is written.
     """
-    folder = None if out is None else RunFolder(out, overwrite)
+    folder, extras = None if out is None else RunFolder(out, overwrite), Extras(agents, (), hooks)
     plan, subject = _prepared(model, tokenizer, data, loss, evaluate, settings, progress)
-    return run_plan(plan, subject, folder, progress, Extras(agents, (), hooks))
+    return run_plan(plan, subject, folder, progress, extras)
 
 
 def open_market(
@@ -86,10 +86,11 @@ def open_market(
     Raises:
         InputError: bad settings or data; a repair, which needs a copy of the network that somebody holds.
     """
+    extras = Extras(agents, shocks, hooks)
     plan, subject = _prepared(model, tokenizer, data, loss, lambda model: 0.0, {"recipe": "none", **settings}, None)
     if plan.repair is not None:
         raise InputError(f"repair is {plan.spec.market.repair}, which needs a copy of the model: use walras.run")
-    return open_market_of(plan, subject, Extras(agents, shocks, hooks))
+    return open_market_of(plan, subject, extras)
 
 
 def _prepared(

@@ -13,6 +13,7 @@ from typing import Any, final
 from torch import nn
 
 from walras.agents import Calibration, UnitAgent
+from walras.errors import InputError
 from walras.experiments.forward_times import forward_times
 from walras.experiments.outcome import Metric, Outcome, Summary, Timing, allocation_columns
 from walras.experiments.plan import Plan
@@ -41,6 +42,13 @@ class Extras:
     shocks: Sequence[Shock] = ()
     hooks: Mapping[str, Callable[[ComputeMarket, Turn], object]] | None = None
     measure_latency: bool = False
+
+    def __post_init__(self) -> None:
+        if self.hooks is not None and not isinstance(self.hooks, Mapping):
+            raise InputError(
+                f"hooks is {self.hooks!r}; it must map events to functions of the market and the turn, such as "
+                "{'settled': tell}"
+            )
 
 
 def run_spec(
@@ -71,10 +79,14 @@ def run_plan(
         costs = UnitCosts.measure(subject, plan, partial(_told, progress))
         # A repair changes weights: it gets copies of those that it changes, and the dense network stays what it is.
         network = subject.model if plan.repair is None else repairable_copy(subject.model, costs.units)
-        market = open_market(plan, subject, costs, network, extras)
-        if folder is not None:
-            market.on("played", Recorder(folder, plan.spec))
-        play(market, progress)
+        recorder = None if folder is None else Recorder(folder, plan.spec)
+        market = open_market(plan, subject, costs, network, extras, recorder)
+        try:
+            play(market, progress)
+        except Exception:
+            if recorder is not None:
+                recorder.catch_up(market)
+            raise
         place = None if folder is None else folder.path
         outcome = conclude(market, plan, subject, costs, network, place)
         seconds = round(time.monotonic() - started, 2)
@@ -90,8 +102,14 @@ def open_market_of(plan: Plan, subject: Subject, extras: Extras) -> ComputeMarke
     return open_market(plan, subject, UnitCosts.measure(subject, plan), subject.model, extras)
 
 
-def open_market(plan: Plan, subject: Subject, costs: UnitCosts, network: nn.Module, extras: Extras) -> ComputeMarket:
-    """The market, ready for its first step. `network` is the subject's own, or the copy that a repair works on."""
+def open_market(
+    plan: Plan, subject: Subject, costs: UnitCosts, network: nn.Module, extras: Extras,
+    recorder: "Recorder | None" = None,
+) -> ComputeMarket:  # fmt: skip
+    """The market, ready for its first step. `network` is the subject's own, or the copy that a repair works on.
+
+    `recorder` writes a round before the user's hooks hear of it: one that raises loses none.
+    """
     market, (path, *more) = plan.spec.market, plan.paths
     batches = subject.data.batches(market.sentences, plan.spec.seed)
     calibration = _calibration(subject, subject.data, batches, plan, costs, network)
@@ -105,6 +123,8 @@ def open_market(plan: Plan, subject: Subject, costs: UnitCosts, network: nn.Modu
         shocks=[*(planned.shock(other_task) for planned in plan.shocks), *extras.shocks],
         scope=plan.scope, phases=phases,
     )  # fmt: skip
+    if recorder is not None:
+        opened.on("played", recorder)
     for event, hook in (extras.hooks or {}).items():
         opened.on(event, hook)
     return opened
@@ -162,19 +182,26 @@ def write(outcome: Outcome, folder: RunFolder, block: int) -> None:
 
 
 @final
-@dataclass(frozen=True)
+@dataclass
 class Recorder:
     """After every round the folder holds everything up to it; nothing is written before the first one is done."""
 
     folder: RunFolder
     spec: RunSpec
+    recorded: int = 0  # rounds
 
-    def __call__(self, market: ComputeMarket, turn: Turn) -> None:
+    def __call__(self, market: ComputeMarket, turn: Turn | None = None) -> None:
         """Write the settings, the round's part of the trace, and the table of rounds."""
         del turn
+        self.recorded = market.round
         self.folder.begin(self.spec.as_yaml())
         TraceWriter(self.folder.trace)(market)
         self.folder.write_rounds(market.frame)
+
+    def catch_up(self, market: ComputeMarket) -> None:
+        """Write a round that was settled, where something raised before it was told to be over."""
+        if market.round > self.recorded:
+            self(market)
 
 
 def parameters(model: nn.Module) -> int:

@@ -14,6 +14,7 @@ from walras.experiments.tasks import Task
 from walras.experiments.tasks.base import Reference, on_device
 from walras.experiments.tasks.losses import Embeddings, OwnPredictions
 from walras.experiments.tasks.text import from_texts
+from walras.market.naming import naming
 from walras.models.objective import Batch, GivenLoss, ModelLoss, Objective
 from walras.models.pooling import pooled
 
@@ -204,15 +205,17 @@ class JudgedData(SubjectData):
 
         Raises:
             InputError: it is none.
+            UserCodeError: the function raised an error.
         """
-        answer = self.function(model)
-        try:
-            figure = float(answer)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"evaluate returned {answer!r}; it must be a number") from error
-        if not math.isfinite(figure):
-            raise InputError(f"evaluate returned {figure}; it must be a finite number")
-        return figure
+        with naming("evaluate", self.function):
+            answer = self.function(model)
+            try:
+                figure = float(answer)
+            except (TypeError, ValueError) as error:
+                raise InputError(f"evaluate returned {answer!r}; it must be a number") from error
+            if not math.isfinite(figure):
+                raise InputError(f"evaluate returned {figure}; it must be a finite number")
+            return figure
 
 
 def data_from(

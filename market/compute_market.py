@@ -1,7 +1,7 @@
 """A market for compute: units of a transformer trade it in rounds, as a Mesa model."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +13,14 @@ from torch import Tensor
 
 from walras.agents import AGENTS, Calibration, Strategy, Truthful, UnitAgent, Valuation, agent_class
 from walras.errors import InputError, UnknownNameError
-from walras.market.economics import Economics, Regrets
-from walras.market.hooks import PLAY, PLAYED, Hooks, naming
+from walras.market.economics import ECONOMICS, Economics, Regrets
+from walras.market.hooks import PLAY, PLAYED, Hooks
 from walras.market.ledger import Ledger
+from walras.market.naming import naming
 from walras.market.phases import DEFAULT_PHASES, PHASES, Phase, Turn, in_order
-from walras.market.round import Figure, Round
+from walras.market.phases.bid import begun
+from walras.market.phases.turn_check import check_turn
+from walras.market.round import Figure, Round, more_columns
 from walras.market.schedule import check_budget
 from walras.market.scope import GLOBAL, SCOPES, Scope
 from walras.market.session import Session
@@ -103,7 +106,7 @@ class ComputeMarket(mesa.Model):
         self.calibration, self.valuation, self.mechanism = calibration, valuation, mechanism
         self.seed, self.reentry, self.shocks = seed, reentry, tuple(shocks)
         inventory, units = calibration.inventory, len(calibration.inventory)
-        self.strategy = (strategy if strategy is not None else Truthful()).begun(units, self.rng)
+        self.strategy = begun(strategy if strategy is not None else Truthful(), units, self.rng)
         self.supply = Supply(tuple(resources) or (_compute(calibration),), SCOPES.make(scope))
         self.supply.require(mechanism)
         cost = self.supply.costs(ranks(inventory, np.zeros(units)))[:, 0]
@@ -135,6 +138,11 @@ class ComputeMarket(mesa.Model):
         """One row per round: columns of `Round`, of `Economics`, and figures such as `latency_budget`."""
         rows = zip(self.rounds, self.economics, strict=True)
         return pd.DataFrame([played.row | asdict(found) | dict(played.figures) for played, found in rows])
+
+    @property
+    def _columns(self) -> set[str]:
+        """Columns of `frame` before any phase has added figures of its own."""
+        return {*Round.columns(self.calibration.inventory.kinds), *ECONOMICS, *more_columns(self.supply)}
 
     def on(self, event: str, hook: "Hook") -> Callable[[], None]:
         """Call `hook(market, turn)` at an event of every round; the function that is returned removes the hook.
@@ -175,9 +183,8 @@ class ComputeMarket(mesa.Model):
         for phase in self.phases:
             self._hooks.call(phase.name, self, turn)
             with naming(f"phase {type(phase).__name__}", phase):
-                turn = phase.run(self, turn)
-            if not isinstance(turn, Turn):
-                raise InputError(f"phase {type(phase).__name__} returned {turn!r}; a phase returns the turn")
+                found = phase.run(self, turn)
+            turn = check_turn(phase, turn, found, self.ledger.name.tolist(), self._columns)
             self._hooks.call(phase.done, self, turn)
         if self.round >= len(self.sessions):
             self.running = False
@@ -221,6 +228,8 @@ def _sessions(
 def _create_agents(market: ComputeMarket, own: Mapping[str, type[UnitAgent]]) -> list[UnitAgent]:
     """Create an agent for every unit; those that bid for themselves are returned."""
     ledger, kinds = market.ledger, market.calibration.inventory.kinds
+    if not isinstance(own, Mapping):
+        raise InputError(f"agents is {own!r}; it must map kinds of unit to classes, such as {{'head': MyAgent}}")
     for kind, cls in own.items():
         if kind not in {*AGENTS, *kinds}:
             raise UnknownNameError("kind of unit", kind, {*AGENTS, *kinds})
@@ -229,7 +238,8 @@ def _create_agents(market: ComputeMarket, own: Mapping[str, type[UnitAgent]]) ->
     for kind in kinds:
         cls = own.get(kind, agent_class(kind))
         rows = np.flatnonzero(ledger.kind == kind)
-        cls.create_agents(market, len(rows), rows.tolist())
+        with naming(f"agent {cls.__name__}", cls):
+            cls.create_agents(market, len(rows), rows.tolist())
     bidders = [agent for agent in market.agents if type(agent).bid is not UnitAgent.bid]
     for agent in bidders:
         ledger.strategy[agent.row] = type(agent).__name__
@@ -239,15 +249,19 @@ def _create_agents(market: ComputeMarket, own: Mapping[str, type[UnitAgent]]) ->
 def _prepare(market: ComputeMarket) -> None:
     """Let shocks and phases check the market before its first round, and set it up."""
     for shock in market.shocks:
-        shock.prepare(market)
+        if not isinstance(shock, Shock):
+            raise InputError(f"shocks holds {shock!r}; it must be a Shock")
+        with naming(f"shock {type(shock).__name__}", shock):
+            shock.prepare(market)
     for phase in market.phases:
-        phase.prepare(market)
+        with naming(f"phase {type(phase).__name__}", phase):
+            phase.prepare(market)
 
 
 def _collector(kinds: Sequence[str]) -> mesa.DataCollector:
     """One row per round with the columns of `Round` and `Economics`."""
     reporters: dict[str, partial[Figure]] = {name: partial(_of_round, name) for name in Round.columns(kinds)}
-    reporters |= {f.name: partial(_of_economics, f.name) for f in fields(Economics)}
+    reporters |= {name: partial(_of_economics, name) for name in ECONOMICS}
     return mesa.DataCollector(reporters)
 
 

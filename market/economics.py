@@ -1,6 +1,6 @@
 """How well a round went, as an economist would ask; true values are used, which no mechanism sees."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, final
 
 import numpy as np
@@ -29,6 +29,10 @@ class Economics:
     volatility: float  # standard deviation of the changes of ln price so far; NaN before there are two
     regret: float  # mean over agents and rounds: what the best fixed report would have earned more; NaN in the first
     deviation_gain: float  # the largest gain from misreporting among the agents sampled; NaN where none was
+
+
+ECONOMICS = tuple(f.name for f in fields(Economics))
+"""Its columns in the table of rounds."""
 
 
 def economics(
@@ -117,9 +121,9 @@ def deviation_gain(
     tried = np.repeat(report[None], len(chosen) * len(factors), 0)
     row, who = np.arange(len(tried)), np.repeat(chosen, len(factors))
     tried[row, who] = multiples(value[chosen], factors).ravel()
-    now = mechanism(IndivisibleBids(torch.from_numpy(report)), supply, cost)
+    now = mechanism(IndivisibleBids(torch.from_numpy(report)), supply, cost).detached()
     rows = torch.as_tensor(supply, dtype=torch.float64).reshape(-1).expand(len(tried), -1)
-    lied = mechanism(IndivisibleBids(torch.from_numpy(tried)), rows, cost)
+    lied = mechanism(IndivisibleBids(torch.from_numpy(tried)), rows, cost).detached()
     earned = (value * now.quantity.numpy() - now.payment.numpy())[chosen]
     other = value[who] * lied.quantity.numpy()[row, who] - lied.payment.numpy()[row, who]
     gain: Column = np.maximum(other.reshape(len(chosen), len(factors)).max(-1) - earned, 0.0)

@@ -1,12 +1,11 @@
 """Hooks: functions of the user's that are called before and after the phases of a round."""
 
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, final
 
 from walras.errors import InputError, UnknownNameError
+from walras.market.naming import naming
 from walras.registry import normalised
-from walras.user_code import user_code
 
 if TYPE_CHECKING:
     from walras.market.compute_market import ComputeMarket
@@ -16,15 +15,6 @@ if TYPE_CHECKING:
 
 PLAY, PLAYED = "play", "played"
 """Events before and after a whole round."""
-
-
-def naming(what: str, code: object) -> AbstractContextManager[None]:
-    """A context in which an error of `code`, an object or a function, is told as that of `what`, with file and line.
-
-    Errors of our own code pass as they are: their traceback says more.
-    """
-    module = str(getattr(code, "__module__", None) or type(code).__module__)
-    return nullcontext() if module.split(".")[0] == "walras" else user_code(what)
 
 
 @final
@@ -70,7 +60,7 @@ class Hooks:
         """Call the hooks of an event; nothing where it is no event.
 
         Raises:
-            UserCodeError: a hook of the user's own raised an error; the message names it, its file and the line.
+            UserCodeError: a hook of the user's own raised an error, or takes other arguments.
         """
         for _, hook in tuple(self._hooks.get(event, ())):
             name = getattr(hook, "__qualname__", type(hook).__name__)

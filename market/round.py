@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, final
 
-from walras.mechanisms import Clearing
+from walras.market.supply import Supply
 from walras.models.units.table import UNIT_KINDS
 
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 Figure = float | int | str
 
+_OF_RESOURCES = ("budget", "used", "price", "residual")
 ROUNDING = 1e-6
 """By what share of a budget a sum of shares may exceed it and still count as the budget."""
 
@@ -47,19 +48,17 @@ class Round:
             for use, budget in zip(supply.used(turn.quantity), turn.session.budgets, strict=True)
         ]
         prices, residuals = supply.prices(clearing.price), supply.residuals(clearing.residual)
-        columns = {"budget": turn.session.budgets, "used": used, "price": prices, "residual": residuals}
-        extra = {
-            f"{resource.name}_{name}": float(column[k])
-            for k, resource in enumerate(supply.resources[1:], 1)
-            for name, column in columns.items()
-        }
+        columns = dict(zip(_OF_RESOURCES, (turn.session.budgets, used, prices, residuals), strict=True))
+        extra = [float(column[k]) for k in range(1, len(supply.resources)) for column in columns.values()]
+        local = clearing.price[: len(supply.markets)].tolist()
+        more = dict(zip(more_columns(supply), [*extra, *(local if len(local) > 1 else ())], strict=True))
         return Round(
             round=turn.number, budget=turn.session.budget, used=used[0], price=prices[0], welfare=ledger.welfare,
             revenue=float(turn.payment.sum()), surplus=float(ledger.surplus.sum()),
             funded=market.calibration.inventory.counts(funded),
             left=int((was & ~funded).sum()), entered=int((funded & ~was).sum()),
             status=clearing.word, residual=residuals[0], shock="; ".join(shock.told for shock in turn.shocks),
-            figures={**extra, **_local_prices(supply.markets, clearing), **turn.figures},
+            figures={**more, **turn.figures},
         )  # fmt: skip
 
     @property
@@ -88,7 +87,8 @@ def column_of(kind: str) -> str:
     return plural or f"{kind}s"
 
 
-def _local_prices(markets: tuple[str, ...], clearing: Clearing) -> dict[str, float]:
-    """Prices of local markets, by name; none where there is one market."""
-    names = markets if len(markets) > 1 else ()
-    return {f"price_{name}": float(clearing.price[m]) for m, name in enumerate(names)}
+def more_columns(supply: Supply) -> list[str]:
+    """Columns of every resource but the leading one, and of the prices of local markets where there are several."""
+    local = supply.markets if len(supply.markets) > 1 else ()
+    extra = [f"{resource.name}_{name}" for resource in supply.resources[1:] for name in _OF_RESOURCES]
+    return [*extra, *(f"price_{name}" for name in local)]

@@ -10,7 +10,7 @@ from typing import ClassVar, final
 import numpy as np
 
 from walras.errors import InputError
-from walras.market.hooks import naming
+from walras.market.naming import defined_at, naming
 from walras.registry import Registry
 
 
@@ -47,8 +47,8 @@ class Schedule(ABC):
         if len(shares) != rounds or not math.isclose(shares[-1], budget, rel_tol=1e-6):
             last = f", the last of them {shares[-1]:g}" if shares else ""
             raise InputError(
-                f"schedule {self.label} has {len(shares)} numbers{last}; it must have one for each of {rounds} rounds, "
-                f"the last of them {budget:g}"
+                f"schedule {self.label}{defined_at(self)} has {len(shares)} numbers{last}; it must have one for each "
+                f"of {rounds} rounds, the last of them {budget:g}"
             )
         return [*shares[:-1], budget]
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from walras.errors import InputError, RequirementError
-from walras.market.hooks import naming
 from walras.market.ledger import Column
+from walras.market.naming import naming
 from walras.market.scope import Global, Scope
 from walras.mechanisms import MECHANISMS, Mechanism
 from walras.mechanisms.traits import CHAINED

@@ -1,14 +1,19 @@
 """What goes into a rule and what comes out of it, checked on every call."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from walras.errors import ConformanceError, InputError, SupplyExceededError
-from walras.mechanisms.bids.interface import expands
-from walras.mechanisms.clearing import Clearing
+from walras.mechanisms.bids.interface import Bids, expands
+from walras.mechanisms.clearing import Clearing, Status
 from walras.mechanisms.costs import resource_use, rounding
+from walras.mechanisms.traits import INDIVISIBLE
+
+LEFT_OUT = ("payment", "status", "residual")
+"""Parts that a rule may leave to `completed`."""
 
 
 def as_resources(like: Tensor, supply: Any, cost: Any) -> tuple[Tensor, Tensor]:
@@ -40,44 +45,74 @@ def as_resources(like: Tensor, supply: Any, cost: Any) -> tuple[Tensor, Tensor]:
     return supply.expand(*batch, supply.shape[-1]), cost
 
 
-def check_sale(rule: str, clearing: Clearing, agents: torch.Size, supply: Tensor, cost: Tensor) -> None:
-    """Check what every rule must say itself: quantities of `agents` [..., n], and prices [..., K].
+def check_sale(rule: str, sale: Clearing, bids: Bids, supply: Tensor, cost: Tensor, floor: float | None) -> None:
+    """Check what a rule says itself: quantities [..., n] and prices [..., K], and whatever else it does not leave out.
+
+    Args:
+        rule: its name.
+        sale: what it returned.
+        bids: what it was given; levels of indivisible ones are 0 and 1.
+        supply: [..., K].
+        cost: [..., n, K].
+        floor: below which it says that no price falls; None where it says nothing of it.
 
     Raises:
-        ConformanceError: it is no clearing, or holds a part of a wrong shape or with numbers that cannot be.
+        ConformanceError: it is no clearing, or holds a part of a wrong kind or with numbers that cannot be.
         SupplyExceededError: more was handed out than there is.
     """
-    if not isinstance(clearing, Clearing):
-        raise ConformanceError(f"{rule}.clear returned {type(clearing).__name__}, not a Clearing")
-    for part, expected in (("quantity", agents), ("price", supply.shape)):
-        _check_part(rule, part, getattr(clearing, part), expected)
-    if (clearing.quantity < 0).any():
-        raise ConformanceError(f"{rule}: a quantity is negative ({clearing.quantity.min().item()})")
-    used = resource_use(cost, clearing.quantity)
+    if not isinstance(sale, Clearing):
+        raise ConformanceError(f"{rule}.clear returned {type(sale).__name__}, not a Clearing")
+    if not isinstance(sale.method, str):
+        raise ConformanceError(f"{rule}: method is a {type(sale.method).__name__}; it must be a str")
+    like = bids.reservation_price()
+    said = [part for part in LEFT_OUT if not sale.lacks(part)]
+    check_parts(rule, sale, ("quantity", "price", *said), like, supply)
+    if (sale.quantity < 0).any():
+        raise ConformanceError(f"{rule}: a quantity is negative ({sale.quantity.min().item()})")
+    used = resource_use(cost, sale.quantity)
     over = used - supply.double() * (1 + rounding(cost.dtype))
     if (over > 0).any():
         worst = over.argmax()
         raise SupplyExceededError(
             f"{rule} handed out {used.flatten()[worst].item():.6g} of a supply of {supply.flatten()[worst].item():.6g}"
         )
+    if INDIVISIBLE in bids.traits:
+        part_of = sale.quantity[(sale.quantity != 0) & (sale.quantity != 1)]
+        if len(part_of):
+            raise ConformanceError(f"{rule}: a quantity is {part_of[0].item()}; the bids are indivisible: 0 or 1")
+    if floor is not None and (sale.price < torch.tensor(floor, dtype=sale.price.dtype)).any():
+        raise ConformanceError(f"{rule}: a price is {sale.price.min().item()}, below its price floor {floor}")
 
 
-def check_books(rule: str, clearing: Clearing, agents: torch.Size, supply: Tensor) -> None:
-    """Check payments [..., n], status [...] and residual [..., K] of a complete clearing.
+def check_parts(rule: str, clearing: Clearing, parts: Iterable[str], like: Tensor, supply: Tensor) -> None:
+    """Check some parts of a clearing for bids `like` [..., n].
 
     Raises:
-        ConformanceError: a part has a wrong shape, or holds numbers that cannot be.
+        ConformanceError: a part has a wrong type or shape, or holds numbers that cannot be.
     """
-    for part, expected in (("payment", agents), ("status", agents[:-1]), ("residual", supply.shape)):
-        _check_part(rule, part, getattr(clearing, part), expected, infinite=part == "residual")
+    shapes = {"quantity": like.shape, "payment": like.shape, "status": like.shape[:-1]}
+    for part in parts:
+        _check_part(rule, part, getattr(clearing, part), shapes.get(part, supply.shape), like.device)
 
 
-def _check_part(rule: str, part: str, tensor: object, expected: torch.Size, infinite: bool = False) -> None:
-    """`infinite`: whether infinity may be among the numbers; the residual of an infinite supply is -inf."""
+def _check_part(rule: str, part: str, tensor: object, expected: torch.Size, device: torch.device) -> None:
+    """The residual of an infinite supply is -inf; no other number is infinite. A status is a code of `Status`."""
     if not isinstance(tensor, Tensor):
         raise ConformanceError(f"{rule}: {part} is a {type(tensor).__name__}; it must be a Tensor")
     if tensor.shape != expected:
         raise ConformanceError(f"{rule}: {part} has shape {[*tensor.shape]}, expected {[*expected]}")
-    bad = tensor.isnan() if infinite else ~tensor.isfinite()
+    if tensor.layout != torch.strided or tensor.device != device:
+        raise ConformanceError(
+            f"{rule}: {part} is {tensor.layout} on {tensor.device}; it must be dense, on {device} as the bids are"
+        )
+    whole = not (tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool)
+    if not whole and (part == "status" or not tensor.is_floating_point()):
+        wanted = "a whole number, the code of a Status" if part == "status" else "a real number"
+        raise ConformanceError(f"{rule}: {part} is {tensor.dtype}; it must be {wanted}")
+    if part == "status":
+        bad = (tensor < min(Status)) | (tensor > max(Status))
+    else:
+        bad = tensor.isnan() if part == "residual" else ~tensor.isfinite()
     if bad.any():
-        raise ConformanceError(f"{rule}: {part} holds {tensor[bad][0].item()}")
+        valid = f"; it must be a code of Status, 0 to {max(Status):d}" if part == "status" else ""
+        raise ConformanceError(f"{rule}: {part} holds {tensor[bad][0].item()}{valid}")

@@ -54,6 +54,11 @@ class Clearing:
         """Whether the rule has left a part out, and no call has filled it in."""
         return getattr(self, part) is None
 
+    def detached(self) -> "Clearing":
+        """A complete clearing, for who takes no gradients through it: none of its parts requires one."""
+        sold, booked = (self.quantity.detach(), self.price.detach()), (self.payment.detach(), self.status.detach())
+        return Clearing(*sold, *booked, self.residual.detach(), self.method)
+
     @property
     def revenue(self) -> Tensor:
         """Sum of payments [...]."""

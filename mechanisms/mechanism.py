@@ -9,11 +9,11 @@ from torch import Tensor
 
 from walras.errors import InputError, RequirementError
 from walras.mechanisms.bids.interface import Bids
-from walras.mechanisms.checks import as_resources, check_books, check_sale
+from walras.mechanisms.checks import LEFT_OUT, as_resources, check_parts, check_sale
 from walras.mechanisms.clearing import Clearing
 from walras.mechanisms.completion import completed
 from walras.mechanisms.costs import charge
-from walras.mechanisms.traits import SEPARABLE
+from walras.mechanisms.traits import PRICE_FLOOR, SEPARABLE
 from walras.user_code import user_code
 
 
@@ -74,10 +74,16 @@ class Mechanism(ABC):
         like, name = bids.reservation_price(), type(self).__name__
         supply, cost = as_resources(like, supply, cost)
         sale = self.clear(bids, supply, cost)
-        check_sale(name, sale, like.shape, supply, cost)
+        check_sale(name, sale, bids, supply, cost, self._stated_floor)
         clearing = completed(sale, bids, supply, cost, self.price_floor)
-        check_books(name, clearing, like.shape, supply)
+        check_parts(name, clearing, [part for part in LEFT_OUT if sale.lacks(part)], like, supply)
         return clearing
+
+    @property
+    def _stated_floor(self) -> float | None:
+        """The price floor of a rule that has one of its own, or guarantees to keep that of all; None of any other."""
+        own = any("price_floor" in vars(cls) for cls in type(self).__mro__ if cls is not Mechanism)
+        return self.price_floor if own or PRICE_FLOOR in self.guarantees else None
 
     def require(self, bids: Bids) -> None:
         """Refuse bids of traits that the rule cannot clear.

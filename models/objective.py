@@ -3,12 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import Any, ClassVar, final
 
 import torch
 from torch import Tensor, nn
 
 from walras.errors import InputError
+from walras.user_code import user_code
 
 Batch = Mapping[str, Tensor]
 
@@ -22,12 +23,20 @@ class Objective(ABC):
     `replays` says that the network is called once, with the whole batch, and that nothing else of it is looked at.
     `trains` is off where the gradient is noise with mean 0, whose size tells what units are worth: no network can be
     trained on it.
+
+    What an objective of the user's own raises becomes a `UserCodeError` that names the file and the line.
     """
 
     rows: int = 1
     unit: ClassVar[str]  # of the loss, e.g. "nats"
     trains: ClassVar[bool] = True
     replays: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **settings: Any) -> None:
+        super().__init_subclass__(**settings)
+        own = vars(cls).get("__call__")
+        if callable(own) and cls.__module__.split(".")[0] != "walras":
+            setattr(cls, "__call__", user_code(f"loss {cls.__name__}")(own))  # noqa: B010  # mypy refuses an assignment
 
     @abstractmethod
     def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
@@ -46,7 +55,8 @@ class GivenLoss(Objective):
     def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
         """The function's answer, checked to be one finite number."""
         del generator
-        loss = self.function(model, batch)
+        with user_code("loss"):
+            loss = self.function(model, batch)
         if not isinstance(loss, Tensor) or loss.numel() != 1:
             raise InputError(f"loss returned {loss!r}; it must be a tensor of one element, the mean over the batch")
         return loss.reshape(())

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, ClassVar, final
 
 import numpy as np
 
-from walras.agents import BidderInfo, RoundOutcome, UnitAgent
+from walras.agents import BidderInfo, RoundOutcome, Strategy, UnitAgent
 from walras.errors import InputError
-from walras.market.hooks import naming
 from walras.market.ledger import Column
+from walras.market.naming import naming
 from walras.market.phases.phase import Phase, Turn
 
 if TYPE_CHECKING:
@@ -30,6 +30,12 @@ class Bid(Phase):
         return replace(turn, report=np.where(turn.bidding, reports(market, supply), 0.0))
 
 
+def begun(strategy: Strategy, agents: int, generator: np.random.Generator) -> Strategy:
+    """The strategy of so many agents before their first round."""
+    with naming(f"strategy {strategy.name}", strategy):
+        return _checked(strategy.begun(agents, generator))
+
+
 def learn(market: "ComputeMarket", value: Column) -> None:
     """Tell strategies what the last round brought, given what units are worth [n] now that it has been cleared.
 
@@ -40,7 +46,7 @@ def learn(market: "ComputeMarket", value: Column) -> None:
     books = market.ledger
     outcome = RoundOutcome(value, books.report, books.quantity, books.price, books.payment, market.mechanism.pays_bid)
     with naming(f"strategy {market.strategy.name}", market.strategy):
-        strategy = market.strategy.after(outcome, market.rng)
+        strategy = _checked(market.strategy.after(outcome, market.rng))
     market.strategy, market.regrets = strategy, market.regrets.after(outcome)
 
 
@@ -66,14 +72,22 @@ def reports(market: "ComputeMarket", supply: float) -> Column:
     )
     with naming(f"strategy {strategy.name}", strategy):
         report = np.array(strategy.bid(info, market.rng), dtype=np.float64)
-    if report.shape != (len(ledger),):
-        raise InputError(f"strategy {strategy.name!r} returned reports of shape {report.shape} for {len(ledger)} units")
+        if report.shape != (len(ledger),):
+            what = f"strategy {strategy.name!r} returned reports of shape {report.shape}"
+            raise InputError(f"{what} for {len(ledger)} units")
     for agent in market.own_bidders:
         report[agent.row] = _own_bid(agent)
     if not np.isfinite(report).all():
         bad = int(np.flatnonzero(~np.isfinite(report))[0])
         raise InputError(f"{ledger.name[bad]} ({ledger.strategy[bad]}) bids {report[bad]}; bids must be finite")
     return report
+
+
+def _checked(strategy: object) -> Strategy:
+    """What a strategy hands on."""
+    if not isinstance(strategy, Strategy):
+        raise InputError(f"it handed on {strategy!r}; it must be a Strategy")
+    return strategy
 
 
 def _own_bid(agent: UnitAgent) -> float:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, ClassVar, final
 import numpy as np
 import torch
 
+from walras.errors import ConformanceError
 from walras.market.phases.phase import Phase, Turn
-from walras.mechanisms import IndivisibleBids, charge
+from walras.mechanisms import IndivisibleBids, Mechanism, charge
 
 if TYPE_CHECKING:
     from walras.market.compute_market import ComputeMarket
@@ -29,8 +30,11 @@ class Clear(Phase):
         bidders = np.flatnonzero(turn.bidding)
         bids = IndivisibleBids(torch.from_numpy(turn.report[bidders]), offer.before)
         cost = offer.cost[bidders]
-        clearing = turn.mechanism(bids, offer.supply, cost)
-        market.mechanism = turn.mechanism.after(bids, offer.supply, cost, clearing)
+        clearing = turn.mechanism(bids, offer.supply, cost).detached()
+        rule = turn.mechanism.after(bids, offer.supply, cost, clearing)
+        if not isinstance(rule, Mechanism):
+            raise ConformanceError(f"{type(turn.mechanism).__name__}.after returned {rule!r}, not a Mechanism")
+        market.mechanism = rule
         quantity, payment = np.zeros(len(turn.bidding)), np.zeros(len(turn.bidding))
         quantity[bidders], payment[bidders] = clearing.quantity.numpy(), clearing.payment.numpy()
         return replace(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, final
 
+from walras.market.naming import naming
 from walras.market.phases.phase import Phase, Turn
 
 if TYPE_CHECKING:
@@ -26,5 +27,6 @@ def strike_shocks(market: "ComputeMarket", turn: Turn) -> Turn:
     """Let those shocks strike that are due before this round; every unit trades in the turn that is returned."""
     due = tuple(shock for shock in market.shocks if shock.at == turn.number)
     for shock in due:
-        shock.strike(market)
+        with naming(f"shock {type(shock).__name__}", shock):
+            shock.strike(market)
     return Turn.from_market(market, due)

@@ -31,14 +31,15 @@ class Settle(Phase):
         if not market.reentry:
             market.may_bid &= (turn.quantity > 0) | ~turn.trading
         market.may_bid &= market.ledger.wealth >= 0
-        market.rounds.append(Round.from_turn(market, turn))
-        market.economics.append(_economics(market, turn))
+        played = Round.from_turn(market, turn)
+        found = _economics(market, turn, [*(before.price for before in market.rounds), played.price])
+        market.rounds.append(played)  # both tables get their row, or none does
+        market.economics.append(found)
         market.datacollector.collect(market)
         return turn
 
 
-def _economics(market: "ComputeMarket", turn: Turn) -> Economics:
-    """The economist's figures of the round that was booked last."""
+def _economics(market: "ComputeMarket", turn: Turn, prices: list[float]) -> Economics:
+    """The economist's figures of the round that was booked last, from its price and those before it."""
     for_sale = max(turn.session.budget - market.supply.used(turn.settled)[0], 0.0)
-    prices = [played.price for played in market.rounds]
     return economics(market.ledger, turn.bidding, for_sale, prices, market.regrets, turn.deviation_gain)

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from walras.errors import InputError
-from walras.market.hooks import naming
 from walras.market.ledger import Column
+from walras.market.naming import naming
 from walras.market.phases.phase import Phase, Turn
 
 if TYPE_CHECKING:
@@ -41,10 +41,10 @@ def true_values(market: "ComputeMarket", turn: Turn) -> Column:
     generator = torch.Generator().manual_seed(market.seed * 1_000_003 + turn.number - 1)
     with naming(f"valuation {name}", market.valuation):
         given = torch.as_tensor(market.valuation(turn.calibration, market.gates, generator))
-    value = given.detach().cpu().double().numpy()
-    if value.shape != (len(ledger),):
-        raise InputError(f"{name} returned values of shape {value.shape} for {len(ledger)} units")
-    if not np.isfinite(value).all():
-        bad = int(np.flatnonzero(~np.isfinite(value))[0])
-        raise InputError(f"{name} values {ledger.name[bad]} at {value[bad]}; values must be finite numbers")
+        value = given.detach().cpu().double().numpy()
+        if value.shape != (len(ledger),):
+            raise InputError(f"{name} returned values of shape {value.shape} for {len(ledger)} units")
+        if not np.isfinite(value).all():
+            bad = int(np.flatnonzero(~np.isfinite(value))[0])
+            raise InputError(f"{name} values {ledger.name[bad]} at {value[bad]}; values must be finite numbers")
     return np.where(turn.revalued, value, ledger.value)

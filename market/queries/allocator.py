@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from walras.errors import InputError
-from walras.market.hooks import naming
+from walras.market.naming import naming
 from walras.market.queries.allocation import Allocation, regime, whole_tokens
 from walras.market.queries.queries import Column, Queries
 from walras.mechanisms.bids.threshold_bids import ThresholdBids

@@ -11,7 +11,7 @@ from walras.mechanisms.testing.random_markets import TOLERANCE, Market
 
 
 def feasible(mechanism: Mechanism, market: Market) -> str:
-    """The rule returns sound parts and hands out no more than the supply: calling it checks that."""
+    """The rule returns sound parts, keeps its price floor and the supply: calling it checks that."""
     market.clear(mechanism)
     return ""
 
@@ -46,14 +46,6 @@ def precise(mechanism: Mechanism, market: Market) -> str:
     if ((clearing.price >= least - slack) & (clearing.price <= most + slack)).all():
         return ""
     return f"price {clearing.price.tolist()} in {market.scores.dtype}, {near[1].tolist()} in float64"
-
-
-def above_floor(mechanism: Mechanism, market: Market) -> str:
-    """No price is below the rule's price floor."""
-    price = market.clear(mechanism).price
-    if (price >= torch.tensor(mechanism.price_floor, dtype=price.dtype)).all():
-        return ""
-    return f"price {price.min().item()}, price floor {mechanism.price_floor}"
 
 
 def rational(mechanism: Mechanism, market: Market) -> str:

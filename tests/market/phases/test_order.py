@@ -189,7 +189,9 @@ class Broken(Phase):
 
 
 def test_a_phase_returns_the_turn(floor: Any) -> None:
-    with pytest.raises(InputError, match="phase Odd returned None; a phase returns the turn"):
+    with pytest.raises(
+        InputError, match=r"phase Odd \(.*test_order\.py, line \d+\) returned None; a phase returns the turn"
+    ):
         floor.market(Magnitude(), phases=[Odd()]).step()
     with pytest.raises(InputError, match="phase is 3; it must be a Phase, or the name of one"):
         floor.market(Magnitude(), phases=[3])

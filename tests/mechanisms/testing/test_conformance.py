@@ -188,8 +188,9 @@ def test_faults_of_a_market_of_several_resources_are_caught(fault: Any) -> None:
 
 
 def test_a_price_below_the_floor_is_caught() -> None:
-    failed = [c.name for c in check_mechanism(Wrong(lambda c, *_: c, price_floor=10.0), instances=6) if not c.passed]
-    assert failed == ["price at or above its floor"]
+    failed = [c for c in check_mechanism(Wrong(lambda c, *_: c, price_floor=10.0), instances=6) if not c.passed]
+    assert [c.name for c in failed] == ["never over supply, no NaN"]  # calling the rule refuses it already
+    assert "below its price floor 10.0" in failed[0].detail
 
 
 def test_nothing_is_checked_that_a_rule_does_not_name_but_the_basics() -> None:
