@@ -1,5 +1,6 @@
 """Shocks from the text of a setting: units that break, a task that changes."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
@@ -37,7 +38,7 @@ def find_shocks(text: str | None, rounds: int) -> list[PlannedShock]:
     for word in (text or "").split():
         head, _, at = word.rpartition("@")
         kind, _, what = head.partition(":")
-        if kind not in ("disable", "task") or not what or not at.isdigit():
+        if kind not in ("disable", "task") or not what or not re.fullmatch("[0-9]{1,9}", at):
             raise InputError(f"shock is {word!r}; it must read like {KINDS}")
         if not 1 <= int(at) <= rounds:
             raise InputError(f"shock {word!r} strikes before round {at}; there are {rounds} rounds")

@@ -30,6 +30,11 @@ def split_spec(text: str) -> tuple[str, list[tuple[str, str]]]:
     return name, pairs
 
 
+def is_own(name: str) -> bool:
+    """Whether a name is that of a user's file: FILE.py or FILE.py:Class."""
+    return name.endswith(".py") or ".py:" in name
+
+
 def taken_parameters(entry: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     """What a class or function takes by name, annotations resolved; nothing for *args and **kwargs."""
     try:
@@ -100,6 +105,20 @@ def scalar(text: str) -> Any:
         except ValueError:
             continue
     return text
+
+
+def kind_of(annotation: Any) -> str:
+    """An annotation in words; "" where there is none."""
+    if annotation is inspect.Parameter.empty:
+        return ""
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")
+
+
+def first_sentence(entry: Any) -> str:
+    """The first sentence of a docstring, with its full stop; of its class for an object."""
+    text = " ".join(str(inspect.getdoc(entry) or "").split("\n\n")[0].split())
+    head = text.partition(". ")[0].rstrip(".")
+    return f"{head}." if head else ""
 
 
 def _plain(name: str) -> str:

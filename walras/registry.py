@@ -12,7 +12,8 @@ from importlib.metadata import entry_points
 from typing import Any, Generic, NamedTuple, TypeVar, cast, final
 
 from walras.errors import InputError, UnknownNameError, WalrasError
-from walras.parameters import as_text, given_parameters, split_spec, taken_parameters
+from walras.parameters import first_sentence, given_parameters, is_own, kind_of, split_spec, taken_parameters
+from walras.spelling import attributes, bare, kept, own_head, refuse_unreadable, unreadable
 from walras.user_code import load_class
 
 T = TypeVar("T")
@@ -89,9 +90,9 @@ class Registry(Mapping[str, Any], Generic[T]):
         """
         named = name or getattr(entry, "name", None)
         own = named if isinstance(named, str) else getattr(entry, "__name__", "")
-        if not own or any(mark in own for mark in ":=,/ ") or own.endswith(".py"):
-            raise InputError(f"{self.kind} {own!r} can be no name; use letters, digits, - and _")
         key = normalised(own)
+        if key in ("", "none") or any(mark in own for mark in ":=,/ ") or own.endswith(".py"):
+            raise InputError(f"{self.kind} {own!r} can be no name; use letters, digits, - and _, and not none")
         if key in self._names:
             raise InputError(f"there are two {plural(self.kind)} of the name {self._names[key]!r}; rename one of them")
         self._names[key], self._entries[own] = own, entry
@@ -155,6 +156,7 @@ class Registry(Mapping[str, Any], Generic[T]):
         """
         if isinstance(given, self.base):
             return cast(T, given)
+        given = bare(given)
         if isinstance(given, str) and self.read is not None and (made := self.read(given)) is not None:
             return made
         name, parameters = self._named(given)
@@ -168,27 +170,38 @@ class Registry(Mapping[str, Any], Generic[T]):
         return self._built(entry, {**extra, **given_parameters(f"{self.kind} {name}", parameters, takes)})
 
     def spelled(self, given: Any) -> Any:
-        """What a file of settings keeps of `given`: a text with the canonical name, or the name of an object's class.
+        """What a file of settings keeps of `given`: a text with the canonical name, or a mapping if no text can say it.
 
         Parameters are kept in one spelling, those that have their default value left out, so that all ways to name the
-        same entry are written alike; behind a path they stay as they were given.
+        same entry are written alike; behind a path they stay as they were given. An object is kept as what makes an
+        equal one; where there is no such thing, as a text that is refused when it is read.
 
         Raises:
             UnknownNameError, InputError: as `make`, but for what only making it would show.
         """
         if isinstance(given, self.base):
             return self._spelled_object(given)
-        if isinstance(given, str) and self.read is not None and self.read(given) is not None:
+        given = bare(given)
+        if self._reads(given):
             return given
         name, parameters = self._named(given)
         if self.own and is_own(name):
-            head = name
-        else:
-            head, takes = self.canonical(name), self._taken(name)
-            typed = given_parameters(f"{self.kind} {head}", parameters, takes)
-            parameters = {key: value for key, value in typed.items() if value != takes[key].default}
-        told = ",".join(f"{key}={as_text(value)}" for key, value in parameters.items())
-        return f"{head}:{told}" if told else head
+            return self._kept(name, parameters, None)
+        return self._kept(self.canonical(name), *self._differing(name, parameters))
+
+    def exact(self, given: Any) -> Any:
+        """As `spelled`, with parameters behind a path in one spelling too; for that the file is run.
+
+        Raises:
+            UnknownNameError, InputError: as `spelled`, and whatever is wrong with the file.
+        """
+        given = bare(given)
+        if isinstance(given, self.base) or self._reads(given):
+            return self.spelled(given)
+        name, parameters = self._named(given)
+        if not (self.own and is_own(name)):
+            return self.spelled(given)
+        return self._kept(name, *self._differing(name, parameters))
 
     def describe(self) -> list[Entry]:
         """Every entry with its first sentence, parameters and source."""
@@ -196,14 +209,17 @@ class Registry(Mapping[str, Any], Generic[T]):
 
     def _taken(self, name: str) -> dict[str, inspect.Parameter]:
         """What an entry takes; nothing where it is a ready object."""
-        entry = self[name]
+        entry = self.find(name)
         return {} if isinstance(entry, self.base) else taken_parameters(entry)
 
     def _named(self, given: Any) -> tuple[str, dict[str, Any]]:
         """Name and parameters of a text or mapping."""
+        refuse_unreadable(self.kind, given if isinstance(given, str) else "")
         if isinstance(given, Mapping) and isinstance(given.get("name"), str):
             name, text = split_spec(given["name"])
             parameters = {str(key): value for key, value in given.items() if key != "name"}
+            if self._reads(given["name"]):
+                raise InputError(f"{self.kind} {given['name']} takes no parameters (given: {', '.join(parameters)})")
         elif isinstance(given, str):
             (name, text), parameters = split_spec(given), {}
         else:
@@ -242,21 +258,44 @@ class Registry(Mapping[str, Any], Generic[T]):
                 raise InputError(f'{self.kind} {called} has no {name}; it needs a line like {name} = "..."')
         return cast(T, made)
 
-    def _spelled_object(self, made: Any) -> str:
-        """An object by the name of its class, with the parameters that differ from their defaults."""
-        name = next((n for n, entry in self._entries.items() if entry is type(made) or entry is made), "")
-        told = []
-        for key, p in taken_parameters(type(made)).items() if name else ():
-            value = getattr(made, key, p.default)
-            parts = value if isinstance(value, tuple) else (value,)
-            if value != p.default and all(isinstance(part, (bool, int, float, str)) for part in parts):
-                told.append(f"{key}={as_text(value)}")
-        return f"{name or type(made).__name__}" + (f":{','.join(told)}" if told else "")
+    def _reads(self, given: Any) -> bool:
+        """Whether it is a text that `read` makes an object of."""
+        return isinstance(given, str) and self.read is not None and self.read(given) is not None
+
+    def _read_as(self, text: Any, made: Any) -> bool:
+        """Whether it is a text that `read` makes an equal object of."""
+        try:
+            return isinstance(text, str) and self.read is not None and bool(self.read(text) == made)
+        except InputError:
+            return False
+
+    def _differing(self, name: str, parameters: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Parameters, typed, that differ from their defaults; and all that the entry takes."""
+        takes = self._taken(name)
+        called = name if is_own(name) else self.canonical(name)
+        typed = given_parameters(f"{self.kind} {called}", parameters, takes)
+        return {key: value for key, value in typed.items() if value != takes[key].default}, takes
+
+    def _kept(self, head: str, parameters: Mapping[str, Any], takes: Mapping[str, inspect.Parameter] | None) -> Any:
+        return kept(self.kind, head, parameters, takes, self._reads)
+
+    def _spelled_object(self, made: Any) -> Any:
+        """What makes an equal object, or else a text that cannot be read."""
+        takes = taken_parameters(type(made))
+        parameters = attributes(made, takes)
+        for text in (parameters or {}).values():
+            if self._read_as(text, made):
+                return text
+        name = next((n for n, entry in self.items() if entry is type(made) or entry is made), "")
+        if name and self[name] is made:
+            return name
+        head = name or (own_head(type(made)) if self.own else "")
+        return unreadable(made) if parameters is None or not head else self._kept(head, parameters, takes)
 
     def _described(self, name: str) -> Entry:
         entry, takes = self._entries[name], self._taken(name)
         parameters = tuple(
-            Parameter(key, _kind(p.annotation), "" if p.default is p.empty else str(p.default))
+            Parameter(key, kind_of(p.annotation), "" if p.default is p.empty else str(p.default))
             for key, p in takes.items()
         )
         source = str(getattr(entry, "source", "")) or self._origins.get(name, "")
@@ -275,21 +314,3 @@ class Registry(Mapping[str, Any], Generic[T]):
                 self._broken[normalised(point.name)] = told
                 continue
             self._origins[point.name] = f"package {package}"
-
-
-def is_own(name: str) -> bool:
-    """Whether a name is that of a user's file: FILE.py or FILE.py:Class."""
-    return name.endswith(".py") or ".py:" in name
-
-
-def first_sentence(entry: Any) -> str:
-    """The first sentence of a docstring, with its full stop; of its class for an object."""
-    text = " ".join(str(inspect.getdoc(entry) or "").split("\n\n")[0].split())
-    head = text.partition(". ")[0].rstrip(".")
-    return f"{head}." if head else ""
-
-
-def _kind(annotation: Any) -> str:
-    if annotation is inspect.Parameter.empty:
-        return ""
-    return annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")

@@ -28,8 +28,8 @@ def compare(
         list[str] | None,
         typer.Option(
             metavar="NAME=VALUE,VALUE",
-            help="Any setting of walras run and its values: mechanism=ShadowPrice,my_rule.py:FirstCome; several times, for "
-            "several settings or more values of one. Hedge:rate=.1,window=3 and truthful=0.8,shading=0.2 are one value "
+            help="Any setting of walras run and its values: mechanism=ShadowPrice,my_rule.py:FirstCome; several times "
+            "for several settings or more values. Hedge:rate=.1,window=3 and truthful=0.8,shading=0.2 are one value "
             "each: a comma goes on with a value that has a key=value where another key=value follows.",
             rich_help_panel=GRID,
         ),

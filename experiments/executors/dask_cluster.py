@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Thread
+from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from walras.errors import ExecutorError, InputError
 from walras.experiments.executors.dask_executor import DaskExecutor
-from walras.experiments.executors.source import ExecutorSource, check_workers, require
+from walras.experiments.executors.source import ExecutorSource, check_workers, imported, require
 from walras.experiments.executors.worker import ONE_THREAD, cores, restored_environment
 
 if TYPE_CHECKING:
@@ -71,8 +72,9 @@ class Dask(ExecutorSource):
         """Find out whether the scheduler answers.
 
         Raises:
-            InputError: it does not, within 10 s, or has no client for it.
+            InputError: it does not, within 10 s, or there is no client for it, or `distributed` does not import.
         """
+        imported("distributed", self.name)
         if self.address:
             with self._client():
                 pass
@@ -106,6 +108,7 @@ class Dask(ExecutorSource):
     @contextmanager
     def _client(self) -> Iterator["Client"]:
         """A client of the cluster, which is closed afterwards."""
+        imported("distributed", self.name)
         import dask
         from distributed import Client
 
@@ -135,7 +138,7 @@ class Dask(ExecutorSource):
         """
         from distributed import Client
 
-        answer: SimpleQueue[Client | Exception] = SimpleQueue()
+        begun, answer = monotonic(), SimpleQueue[Client | Exception]()
 
         def connect() -> None:
             try:
@@ -149,7 +152,9 @@ class Dask(ExecutorSource):
         except Empty:
             found = TimeoutError("what listens there is no scheduler")
         if isinstance(found, Exception):
-            raise InputError(f"{self} does not answer within {PATIENCE:g} s: {found}") from found
+            at_once = monotonic() - begun < PATIENCE / 2  # an address that no protocol takes, say
+            told = "cannot be reached" if at_once else f"does not answer within {PATIENCE:g} s"
+            raise InputError(f"{self} {told}: {found}") from found
         return found
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar, final
 
 from walras.errors import InputError
-from walras.experiments.executors.source import ExecutorSource, require
+from walras.experiments.executors.source import ExecutorSource, imported, require
 from walras.experiments.executors.worker import ONE_THREAD, enter_worker
 
 LINE = "mpiexec -n 4 python -m mpi4py.futures -m walras compare ... --executor mpi"
@@ -53,9 +53,7 @@ class Mpi(ExecutorSource):
     def open(self) -> Iterator[Executor]:
         """An executor of all processes but this one. What has begun is waited for."""
         self.check()
-        from mpi4py.futures import MPIPoolExecutor
-
-        executor = MPIPoolExecutor(initializer=enter_worker, env=ONE_THREAD)
+        executor = imported("mpi4py.futures", self.name).MPIPoolExecutor(initializer=enter_worker, env=ONE_THREAD)
         try:
             yield executor
         finally:

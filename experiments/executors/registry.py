@@ -9,8 +9,8 @@ from walras.experiments.executors.mpi import Mpi
 from walras.experiments.executors.processes import Processes
 from walras.experiments.executors.serial import Serial
 from walras.experiments.executors.source import ExecutorSource
-from walras.parameters import taken_parameters
-from walras.registry import Registry, is_own
+from walras.parameters import is_own, scalar, split_spec, taken_parameters
+from walras.registry import Registry, normalised
 
 EXECUTORS: Registry[ExecutorSource] = Registry("executor", ExecutorSource)
 for source in (Processes, Serial, Dask, Mpi):
@@ -27,7 +27,8 @@ def parse_executor(given: ExecutorSource | Executor | str | None = None, workers
 
     Raises:
         UnknownNameError: no such executor.
-        InputError: one that is not installed, too few workers, or workers of an executor that has its own.
+        InputError: one that is not installed, too few workers, two numbers of them, or workers of an executor that
+            has its own.
     """
     if isinstance(given, Executor):
         given = GivenExecutor(given)
@@ -39,7 +40,21 @@ def parse_executor(given: ExecutorSource | Executor | str | None = None, workers
         name, _, address = given.partition(":")
         if address and "=" not in address and _takes(given, "address"):
             return EXECUTORS.make({"name": name, "address": address}, workers=workers)
+        _check_agreement(given, workers)
     return EXECUTORS.make(given, workers=workers)
+
+
+def _check_agreement(given: str, workers: int | None) -> None:
+    """Refuse two numbers of workers.
+
+    Raises:
+        InputError: as said.
+    """
+    named = {normalised(key): scalar(value) for key, value in split_spec(given)[1]}
+    if workers is not None and named.get("workers", workers) != workers:
+        raise InputError(
+            f"executor {given} names {named['workers']} workers, and --workers {workers}; give one of them"
+        )
 
 
 def _takes(given: object, parameter: str) -> bool:

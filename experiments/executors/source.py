@@ -3,7 +3,9 @@
 from abc import ABC, abstractmethod
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
+from importlib import import_module
 from importlib.util import find_spec
+from types import ModuleType
 from typing import ClassVar
 
 from walras.errors import InputError
@@ -64,6 +66,22 @@ def require(package: str, executor: str) -> None:
     """
     if find_spec(package) is None:
         raise InputError(f"executor {executor} needs the package {package}: pip install 'walras[cluster]'")
+
+
+def imported(package: str, executor: str) -> ModuleType:
+    """A package, which an executor needs.
+
+    Raises:
+        InputError: it does not import; the message says why.
+    """
+    try:
+        return import_module(package)
+    except Exception as error:  # whatever a broken installation raises
+        told = f"{type(error).__name__}: {error}"
+        raise InputError(
+            f"executor {executor} needs the package {package}, which does not import ({told}): "
+            "pip install --force-reinstall 'walras[cluster]'"
+        ) from error
 
 
 def check_workers(workers: object) -> None:

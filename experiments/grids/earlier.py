@@ -8,13 +8,14 @@ import yaml
 from walras.errors import WalrasError
 from walras.experiments.grids.cell import Cell, S
 from walras.experiments.grids.experiment import Experiment
+from walras.experiments.grids.sources import names_files
 from walras.experiments.store.grid_folder import GridFolder
 
 
 def adopt_earlier(experiment: Experiment[S], cells: Sequence[Cell[S]], folder: GridFolder) -> int:
     """Rename folders of cells to what they are called now, where their `config.yaml` says the same; how many.
 
-    Settings that name user code stay where they are: nobody knows what the file said when they were run.
+    Settings that name files stay where they are: nobody knows what the files said when they were run.
     """
     wanted = {cell.key: cell for cell in cells if not folder.place(cell).exists()}
     place = folder.path / "cells"
@@ -30,9 +31,9 @@ def adopt_earlier(experiment: Experiment[S], cells: Sequence[Cell[S]], folder: G
 
 
 def _settings(experiment: Experiment[S], file: Path) -> S | None:
-    """The settings of a file; None where it names user code, or cannot be read."""
+    """The settings of a file; None where they name other files, or cannot be read."""
     try:
-        text = file.read_text(encoding="utf-8")
-        return None if ".py" in text else experiment.resolve(yaml.safe_load(text))
+        found = experiment.resolve(yaml.safe_load(file.read_text(encoding="utf-8")))
+        return None if names_files(found) else found
     except (OSError, ValueError, TypeError, AttributeError, WalrasError, yaml.YAMLError):
         return None

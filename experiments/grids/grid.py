@@ -11,6 +11,7 @@ from walras.errors import InputError
 from walras.experiments.grids.axes import Axis, Reference, checked_axes, find_reference
 from walras.experiments.grids.cell import BUDGET, SEED, Cell, S, shown
 from walras.experiments.grids.experiment import Experiment
+from walras.experiments.grids.sources import content_key
 from walras.experiments.grids.table import column
 
 
@@ -118,7 +119,7 @@ def _check_distinct(axes: Mapping[str, Sequence[Any]], chosen: Sequence[tuple[Ma
                 raise InputError(f"{name} {shown(value)} is given twice; each counts once")
     seen: dict[str, Mapping[str, Any]] = {}
     for given, settings in chosen:
-        other = seen.setdefault(Cell({}, 0, settings).key, given)
+        other = seen.setdefault(content_key(settings, exact=True), given)
         for name in axes if other is not given else ():
             if other[name] != given[name]:
                 raise InputError(f"{name} {shown(other[name])} and {shown(given[name])} are the same; each counts once")

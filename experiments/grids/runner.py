@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import dropwhile
 from typing import Any, Generic, final
 
 import pandas as pd
@@ -12,6 +13,7 @@ from walras.experiments.executors import ExecutorSource, outcomes, parse_executo
 from walras.experiments.grids.cell import SEED, Cell, S
 from walras.experiments.grids.earlier import adopt_earlier
 from walras.experiments.grids.grid import Grid
+from walras.experiments.grids.results import damage, fault, finished_cell
 from walras.experiments.grids.statistics import Statistics
 from walras.experiments.grids.table import RESULT, parquet, schema
 from walras.experiments.progress import Progress, Silent, say
@@ -49,7 +51,7 @@ def run_grid(
     folder.begin(grid)
     if adopted:
         say(progress, f"{adopted} cell(s) of an earlier version are kept")
-    for note in (*grid.notes, *filter(None, map(folder.damage, grid.cells))):
+    for note in (*grid.notes, *filter(None, (damage(grid.experiment, folder, cell) for cell in grid.cells))):
         say(progress, note)
     try:
         run_cells(grid, folder, unfinished(grid, folder), source, progress)
@@ -86,18 +88,15 @@ def unfinished(grid: Grid[S], folder: GridFolder) -> list[Cell[S]]:
 
 
 def finished(grid: Grid[S], folder: GridFolder, cell: Cell[S]) -> bool:
-    """Whether a cell has a result from which its row can be made."""
-    result = folder.result(cell)
-    try:
-        return result is not None and bool(grid.experiment.row(cell, result, {}))
-    except (KeyError, TypeError, AttributeError):  # a file with other content
-        return False
+    """Whether a cell has a result in which all that is read is of its type."""
+    return finished_cell(grid.experiment, folder, cell) is not None
 
 
 def conclude(grid: Grid[S], folder: GridFolder, timed: bool = False) -> GridResult[S]:
     """Write the tables of the finished cells; with the times of their small models, where those are asked for."""
-    done = [cell for cell in grid.cells if finished(grid, folder, cell)]
-    results = [folder.result(cell) or {} for cell in done]
+    found = {cell: finished_cell(grid.experiment, folder, cell) for cell in grid.cells}
+    sound = [(cell, own) for cell, own in found.items() if own is not None]
+    done, results = [cell for cell, _ in sound], [own.result for _, own in sound]
     times = [(folder.timing(cell) or {}) if timed else {} for cell in done]
     places = [{**cell.labels, SEED: cell.seed} for cell in done]
     rows = [
@@ -123,18 +122,27 @@ def conclude(grid: Grid[S], folder: GridFolder, timed: bool = False) -> GridResu
 
 
 def reason(error: str) -> str:
-    """The last line of a traceback."""
+    """The last exception of a traceback with its whole message, on one line; of other texts the last line."""
     lines = [line for line in error.splitlines() if line.strip()]
-    return lines[-1].rpartition("walras.errors.")[2] if lines else "for no reason told"
+    begin = max((i for i, line in enumerate(lines) if line.startswith("Traceback (most recent")), default=None)
+    told = lines[-1:] if begin is None else list(dropwhile(_is_frame, lines[begin + 1 :]))
+    text = " ".join(line.strip() for line in told)
+    return text.removeprefix("walras.errors.") or "for no reason told"
+
+
+def _is_frame(line: str) -> bool:
+    return line[0].isspace()
 
 
 def _settle(grid: Grid[S], folder: GridFolder, cell: Cell[S], error: str | None) -> str:
     """Record what became of a cell, and say it in a line."""
-    result = folder.result(cell) if error is None else None
-    if result is not None and finished(grid, folder, cell):
+    found = finished_cell(grid.experiment, folder, cell) if error is None else None
+    if found is not None:
         folder.forget_failure(cell)
-        metric = result["metric"]
-        return f"{cell}: {metric['name']} {metric['value']:.4f} in {result['seconds']:.0f} s"
-    error = error or "walras.errors.WalrasError: it left no result that can be read\n"
+        metric = found.result["metric"]
+        return f"{cell}: {metric['name']} {metric['value']:.4f} in {found.result['seconds']:.0f} s"
+    if error is None:
+        wrong = fault(grid.experiment, folder, cell)
+        error = f"walras.errors.WalrasError: it left no result that can be read{wrong and f': {wrong}'}\n"
     folder.record_failure(cell, error)
     return f"{cell}: failed, {reason(error)}"

@@ -17,6 +17,17 @@ RESULT = (
     ("dense", pa.float64()),  # and of the dense one
 )
 """Columns of a run behind its labels and seed."""
+FIGURES = (
+    *RESULT,
+    ("used", pa.float64()),  # of the last round, as all that follow
+    ("price", pa.float64()),
+    ("welfare", pa.float64()),
+    ("revenue", pa.float64()),
+    ("status", pa.string()),
+)
+"""The same with what the market came to."""
+NEEDED = ("macs", "parameters", "value", "dense")
+"""Columns that are empty in no row which has them."""
 
 
 def axes_of(table: pd.DataFrame) -> list[str]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from walras.errors import InputError
+from walras.parameters import split_spec
 
 _PHASES = {"sublayers": "sublayer-sessions", "rearranged": "swap-refinement"}  # once switches of the market
 _EARLIER = ("price", "resource", "besides", *_PHASES)
@@ -16,13 +17,11 @@ def converted(given: Mapping[str, Any]) -> dict[str, Any]:
     was a share of, and which others there were; `sublayers` and `rearranged` are phases.
 
     Raises:
-        InputError: an earlier setting beside the one that took its place.
+        InputError: an earlier setting beside the one that took its place; a price beside a mechanism that is no text.
     """
     found = {key: value for key, value in given.items() if key not in _EARLIER}
     if given.get("price") is not None:
-        mechanism = str(found.get("mechanism", "PostedPrice"))
-        mark = "," if "=" in mechanism else ":"
-        found["mechanism"] = f"{mechanism}{mark}price={given['price']}"
+        found["mechanism"] = _priced(found.get("mechanism", "PostedPrice"), given["price"])
     phases = [phase for name, phase in _PHASES.items() if given.get(name)]
     if phases and found.get("phases"):
         raise InputError(f"phases is {found['phases']!r} beside {', '.join(n for n in _PHASES if given.get(n))}")
@@ -31,6 +30,17 @@ def converted(given: Mapping[str, Any]) -> dict[str, Any]:
     if given.get("resource") is not None or given.get("besides"):
         found["budget"] = _budget(given)
     return found
+
+
+def _priced(mechanism: Any, price: Any) -> Any:
+    """A mechanism, given as a text or as a mapping, with its price."""
+    if isinstance(mechanism, str):
+        return f"{mechanism}{',' if split_spec(mechanism)[1] else ':'}price={price}"
+    if isinstance(mechanism, Mapping) and "price" not in mechanism:
+        return {**mechanism, "price": price}
+    raise InputError(
+        f"price is {price!r} beside mechanism {mechanism!r}; give the price as a parameter of the mechanism"
+    )
 
 
 def _budget(given: Mapping[str, Any]) -> Any:

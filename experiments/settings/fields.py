@@ -169,18 +169,39 @@ def read_settings(path: str | Path) -> Mapping[str, Any]:
     """What a YAML file maps names to.
 
     Raises:
-        InputError: no such file, or not YAML, or no settings in it.
+        InputError: no such file, or not YAML, or no settings in it, or a key that is there twice.
     """
     try:
-        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        found = yaml.load(Path(path).read_text(encoding="utf-8"), _OnceLoader)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read config file {str(path)!r}: {error}") from error
     except yaml.YAMLError as error:
         raise InputError(f"config file {str(path)!r} is not YAML: {error}") from error
+    except _TwiceError as error:
+        raise InputError(f"config file {str(path)!r} gives {error}; give it once") from error
     if not isinstance(found, Mapping):
         what = "is empty" if found is None else f"holds a {type(found).__name__}"
         raise InputError(f"config file {str(path)!r} {what}; it must hold lines like `budget: 0.5`")
     return found
+
+
+class _TwiceError(Exception):
+    """A key that is twice in one mapping."""
+
+
+class _OnceLoader(yaml.SafeLoader):
+    """Plain data of YAML; a key is once in a mapping, where YAML's own loader would take the last one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """The mapping."""
+        lines: dict[Any, int] = {}
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                name, line = self.construct_object(key), key.start_mark.line + 1
+                if name in lines:
+                    raise _TwiceError(f"{name} twice, in lines {lines[name]} and {line}")
+                lines[name] = line
+        return super().construct_mapping(node, deep)
 
 
 def whole(name: str, value: Any, least: int, most: int | None = None) -> None:

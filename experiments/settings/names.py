@@ -7,6 +7,7 @@ from typing import Any
 from walras.experiments.registries import registry
 from walras.experiments.settings.fields import leaves
 from walras.registry import normalised
+from walras.spelling import bare
 
 NONE = "none"
 
@@ -34,7 +35,7 @@ def told(one: "Field[Any]", value: Any) -> Any:
     kind = one.metadata.get("registry") or ""
     if isinstance(value, tuple):
         return [_told_item(kind, item) for item in value]
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and not kind:
         return dict(value)
     return _told_item(kind, value) if one.name != "recipe" else (value or NONE)
 
@@ -51,6 +52,7 @@ def _canonical(one: "Field[Any]", value: Any) -> Any:
 
 
 def _canonical_item(kind: str, value: Any) -> Any:
+    value = bare(value)
     if (isinstance(value, str) and normalised(value) == NONE) or (value is None and kind == "repair"):
         return NONE
     if value is None:

@@ -10,6 +10,7 @@ frontier.png, report.html
 """
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, final
@@ -73,8 +74,10 @@ class GridFolder:
 
     def damage(self, cell: Cell[Any]) -> str:
         """Which file of a cell is there and cannot be read, and what is done about it; "" where all is well."""
-        for file, remedy in ((self.place(cell) / "result.json", "runs again"), (self._timing(cell), "is timed again")):
-            if file.is_file() and _read(file) is None:
+        result, timing = self.place(cell) / "result.json", self._timing(cell)
+        checked = ((result, _read(result), "runs again"), (timing, self.timing(cell), "is timed again"))
+        for file, found, remedy in checked:
+            if file.is_file() and found is None:
                 return f"{file.relative_to(self.path)} is damaged: {cell} {remedy}"
         return ""
 
@@ -95,8 +98,11 @@ class GridFolder:
         self.write(f"timings/{cell.key}.json", json.dumps(timing, indent=2) + "\n")
 
     def timing(self, cell: Cell[Any]) -> dict[str, Any] | None:
-        """How long a cell's small model takes, where that was measured."""
-        return _read(self._timing(cell))
+        """How long a cell's small model takes, where that was measured; None of a file with other content."""
+        found = _read(self._timing(cell)) or {}
+        latency = found.get("latency_ms")
+        plain = all(isinstance(value, (str, int, float)) for value in found.values())
+        return found if plain and isinstance(latency, (int, float)) and 0 < latency < math.inf else None
 
     def _timing(self, cell: Cell[Any]) -> Path:
         return self.path / "timings" / f"{cell.key}.json"

@@ -17,6 +17,7 @@ from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
 from walras.errors import InputError
+from walras.experiments.store.place import try_place
 from walras.experiments.store.whole_file import whole_file
 
 PARTS = (
@@ -40,14 +41,29 @@ def check_place(path: str | Path) -> None:
     """Refuse what cannot become a folder that is written to.
 
     Raises:
-        InputError: a file, or a place in which the user may not write.
+        InputError: a file, a name that is no name of a folder or too long for one, or a place in which the user may not
+            write, or cannot.
     """
     place = Path(path)
-    if place.exists() and not place.is_dir():
-        raise InputError(f"--out {str(path)!r} is a file; it must be a folder")
-    above = next(p for p in (place, *place.absolute().parents) if p.exists())
-    if not (above.is_dir() and os.access(above, os.W_OK)):
-        raise InputError(f"--out {str(path)!r} cannot be written: {str(above)!r} is no folder that you may write to")
+    try:
+        if place.exists() and not place.is_dir():
+            raise InputError(f"--out {str(path)!r} is a file; it must be a folder")
+        above = next(p for p in (place, *place.absolute().parents) if p.exists())
+        if not (above.is_dir() and os.access(above, os.W_OK)):
+            raise InputError(
+                f"--out {str(path)!r} cannot be written: {str(above)!r} is no folder that you may write to"
+            )
+        try_place(place.absolute(), above)
+    except (OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        why = getattr(error, "strerror", None) or error
+        raise InputError(f"--out {_short(path)} cannot be written: {why}; choose another folder") from error
+
+
+def _short(path: str | Path) -> str:
+    text = str(path)
+    return repr(text if len(text) <= 80 else f"{text[:60]}...")
 
 
 def names_in(path: str | Path, parts: Collection[str], otherwise: str) -> list[str]:

@@ -20,7 +20,18 @@ def test_what_is_read() -> None:
     assert found == [PlannedShock("disable", "L3.H7+L0.F2", 2), PlannedShock("task", "mine.py:Mine", 4)]
 
 
-@pytest.mark.parametrize("text", ["disable@2", "disable:@2", "flood:L0.H0@2", "disable:L0.H0", "disable:L0.H0@x"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "disable@2",
+        "disable:@2",
+        "flood:L0.H0@2",
+        "disable:L0.H0",
+        "disable:L0.H0@x",
+        "disable:L0.H0@²",
+        "disable:L0.H0@٣",
+    ],
+)
 def test_what_is_not(text: str) -> None:
     with pytest.raises(InputError, match=r"shock is .*; it must read like disable:L3\.H7"):
         find_shocks(text, 4)

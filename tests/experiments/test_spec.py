@@ -1,17 +1,22 @@
 """Settings of a run: from the command line, a file, names or objects, always the same."""
 
+import importlib
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from walras.agents import STRATEGIES, Shading, Truthful
+from walras.agents.strategies import Mixture
 from walras.errors import InputError, UnknownNameError
 from walras.experiments.plan import Plan
 from walras.experiments.recipes import Recipe
 from walras.experiments.settings.fields import leaves
 from walras.experiments.settings.keywords import RunSettings
 from walras.experiments.spec import RunSpec, read_budget
+from walras.market.schedule import NumbersFile
 from walras.mechanisms import PostedPrice, ShadowPrice
 
 
@@ -132,3 +137,98 @@ def test_a_recipe_of_ones_own(tmp_path: Path) -> None:
 
 def test_the_keywords_of_python_are_the_settings() -> None:
     assert set(RunSettings.__annotations__) == set(leaves(RunSpec)) - {"model", "data"}
+
+
+OWN = """
+from dataclasses import dataclass
+from typing import ClassVar
+from walras import Strategy
+
+@dataclass(frozen=True)
+class Hedge(Strategy):
+    name: ClassVar[str] = "mine"
+    factor: float = 0.5
+    text: str = "x"
+    many: tuple[float, ...] = (1.0,)
+
+    def bid(self, info, generator):
+        return info.value * self.factor
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A module of the user's with a class that is called as one of ours."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own_hedge.py").write_text(OWN, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield importlib.import_module("own_hedge")
+    del sys.modules["own_hedge"]
+
+
+def reread(**given: Any) -> RunSpec:
+    return RunSpec.parse(yaml.safe_load(RunSpec.parse(given).as_yaml()))
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"factor": 0.25},
+        {"text": "a,b"},
+        {"text": ""},
+        {"text": " a "},
+        {"text": "a=0.5+truthful=0.5"},
+        {"many": ()},
+    ],
+)
+def test_an_object_of_the_users_is_read_back_from_its_file(own: Any, parameters: dict[str, Any]) -> None:
+    found = STRATEGIES.make(reread(strategy=own.Hedge(**parameters)).market.strategy)
+    assert type(found).__module__ == "walras_user_own_hedge"
+    assert vars(found) == vars(own.Hedge(**parameters))
+
+
+def test_an_object_within_a_mixture_is_read_back_from_its_file(own: Any) -> None:
+    found = STRATEGIES.make(reread(strategy=Mixture((Truthful(), own.Hedge(0.25)), (0.5, 0.5))).market.strategy)
+    assert [vars(part) for part in found.parts] == [{}, vars(own.Hedge(0.25))]  # type: ignore[attr-defined]
+
+
+def test_what_no_text_makes_again_is_refused_when_it_is_read(own: Any) -> None:
+    class Hedge(Truthful):  # type: ignore[misc]  # in no module
+        pass
+
+    nested = Mixture((Mixture((Truthful(), Shading()), (0.5, 0.5)), Truthful()), (0.5, 0.5))
+    for given, name in ((Hedge(), r".*Hedge of test_spec\.py"), (nested, r"Mixture of mixture\.py")):
+        with pytest.raises(
+            InputError, match=rf"config\.yaml cannot be read back because the strategy, class {name}, was"
+        ):
+            reread(strategy=given)
+
+
+def test_a_file_of_numbers_is_read_back(own: Any) -> None:
+    assert reread(schedule=NumbersFile("s.txt")).market.schedule == "s.txt"
+    assert reread(schedule={"name": "s.txt"}).market.schedule == "s.txt"
+    with pytest.raises(InputError, match=r"schedule s\.txt takes no parameters \(given: at\)"):
+        reread(schedule={"name": "s.txt", "at": 1})
+
+
+@pytest.mark.parametrize("text", ["a,b", "a=b", "", " a ", "a\nb", "a+b", "1", "true"])
+def test_values_that_no_text_can_say_stay_a_mapping(own: Any, text: str) -> None:
+    found = reread(strategy={"name": "own_hedge.py:Hedge", "text": text})
+    assert STRATEGIES.make(found.market.strategy).text == text  # type: ignore[attr-defined]
+    with pytest.raises(InputError, match=r"text of strategy own_hedge\.py:Hedge is <object.*give an object"):
+        reread(strategy={"name": "own_hedge.py:Hedge", "text": object()})
+
+
+def test_a_mapping_with_a_name_alone_is_that_name() -> None:
+    assert reread(repair={"name": "none"}, recipe="none").market.repair == "none"
+
+
+def test_an_earlier_price_beside_a_mechanism() -> None:
+    assert RunSpec.parse({"price": 0.002, "mechanism": {"name": "PostedPrice"}}).market.mechanism == (
+        "PostedPrice:price=0.002"
+    )
+    assert RunSpec.parse({"price": 0.002}).market.mechanism == "PostedPrice:price=0.002"
+    for given in (PostedPrice(), {"name": "PostedPrice", "price": 1}):
+        with pytest.raises(InputError, match=r"price is 0\.002 beside mechanism .*PostedPrice"):
+            RunSpec.parse({"price": 0.002, "mechanism": given})

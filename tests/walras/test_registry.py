@@ -8,7 +8,8 @@ from typing import ClassVar
 import pytest
 
 from walras.errors import InputError, UnknownNameError, UserCodeError
-from walras.registry import Registry, first_sentence
+from walras.parameters import first_sentence
+from walras.registry import Registry
 from walras.user_code import fingerprint, user_code
 
 
@@ -165,3 +166,9 @@ def test_our_own_errors_pass_as_they_are() -> None:
 def test_the_first_sentence_ends_with_a_full_stop() -> None:
     assert first_sentence(FirstCome) == "Serves in order."
     assert first_sentence(Rule) == "The base of the rules of this test."
+
+
+@pytest.mark.parametrize("name", ["--", "_", "None", "none", "n-o-n-e"])
+def test_a_name_that_says_nothing_or_none_is_refused(rules: Registry[Rule], name: str) -> None:
+    with pytest.raises(InputError, match=f"rule '{name}' can be no name"):
+        rules.add(NeedsPrice, name)

@@ -1,6 +1,7 @@
 """Which executor a text, a number of workers or an object means, and what is said of one that cannot be had."""
 
 import socket
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
@@ -128,3 +129,21 @@ def test_a_scheduler_that_is_not_reached(answers: bool, monkeypatch: pytest.Monk
 def test_mpi_without_mpiexec() -> None:
     with pytest.raises(InputError, match=r"needs two processes or more, and mpi4py\.futures: mpiexec -n 4 python -m"):
         parse_executor("mpi").check()
+
+
+def test_two_numbers_of_workers_are_refused() -> None:
+    with pytest.raises(InputError, match="processes:workers=2 names 2 workers, and --workers 3; give one of them"):
+        parse_executor("processes:workers=2", 3)
+    assert parse_executor("processes:workers=2", 2) == Processes(2)
+
+
+@pytest.mark.parametrize("address", ["foo://127.0.0.1:1", "tls://127.0.0.1:1"])
+def test_what_fails_at_once_is_not_told_as_a_silence(address: str) -> None:
+    with pytest.raises(InputError, match=f"the Dask scheduler at {address} cannot be reached: "):
+        parse_executor(f"dask:{address}").check()
+
+
+def test_a_package_that_does_not_import_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)  # an import of it raises ImportError
+    with pytest.raises(InputError, match="executor dask needs the package distributed, which does not import"):
+        Dask.check(object.__new__(Dask))

@@ -38,7 +38,8 @@ def test_names_and_objects_in_a_frame(settings: dict[str, Any], tmp_path: Path) 
     vary: dict[str, list[Any]] = {"mechanism": ["ShadowPrice", Mine()], "budget": [0.5, 0.75]}
     table = walras.compare(vary, seeds=2, out=tmp_path / "o", **settings)
     assert table.columns.tolist() == [
-        "mechanism", "budget", "seed", "macs", "parameters", "latency_ms", "value", "dense"
+        "mechanism", "budget", "seed", "macs", "parameters", "latency_ms", "value", "dense",
+        "used", "price", "welfare", "revenue", "status",
     ]  # fmt: skip
     assert table["mechanism"].unique().tolist() == ["ShadowPrice", "Mine:fails=False"]
     assert table["budget"].tolist() == [0.75, 0.75, 0.5, 0.5] * 2

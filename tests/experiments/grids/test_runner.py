@@ -2,17 +2,20 @@
 
 import io
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
+from traceback import format_exc
 from typing import Any
 
 import pandas as pd
 import pytest
 from rich.console import Console
 
+from walras.errors import InputError
 from walras.experiments.cli.screen import LineProgress
 from walras.experiments.grids.grid import Grid
-from walras.experiments.grids.runner import conclude, finished, run_grid, unfinished
+from walras.experiments.grids.runner import conclude, finished, reason, run_grid, unfinished
 from walras.experiments.reports.frontier_report import write_frontier_report
 from walras.experiments.reports.frontier_tables import print_grid
 from walras.experiments.store.grid_folder import GridFolder
@@ -57,7 +60,9 @@ def test_cells_that_share_a_network_run_one_after_the_other(toys: Any, here: Pat
     assert [cell["rule"] for cell in unfinished(made, GridFolder("o"))] == ["a", "a", "b", "b"]
 
 
-@pytest.mark.parametrize("damage", ["", "{", '{"metric": 3}', "[]", "\0\0", '{"metric": {"name": "sum"}}', "1" * 5000])
+@pytest.mark.parametrize(
+    "damage", ["", "{", "{}", '{"metric": 3}', "[]", "\0\0", '{"metric": {"name": "sum"}}', "1" * 5000]
+)
 def test_a_damaged_result_is_run_again_and_said(
     toys: Any, here: Path, begun: Callable[[], list[str]], damage: str
 ) -> None:
@@ -71,9 +76,9 @@ def test_a_damaged_result_is_run_again_and_said(
     run_grid(made, folder, "serial", progress)
     assert begun() == [str(made.cells[3])]
     assert Path("o/frontier.parquet").read_bytes() == whole
-    if not damage.startswith('{"metric'):
-        said = f"cells/{made.cells[3].key}/result.json is damaged: a at 0.5, seed 1 runs again"
-        assert text.getvalue().splitlines()[0] == said
+    said, told = f"cells/{made.cells[3].key}/result.json is damaged", text.getvalue().splitlines()[0]
+    assert told.startswith(said)
+    assert told.endswith(": a at 0.5, seed 1 runs again")
 
 
 def test_a_damaged_timing_is_said_and_counts_as_none(toys: Any, here: Path) -> None:
@@ -201,3 +206,77 @@ def test_names_of_the_users_are_printed_as_they_are(toys: Any, here: Path) -> No
     print_grid(console, found)
     assert "[/b]" in console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
     assert "[red]x" in console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"metric": {"name": "sum", "value": "abc"}}, "value of the metric is 'abc'"),
+        ({"metric": {"name": "sum", "value": None}}, "value of the metric is None"),
+        ({"metric": {"name": "sum", "value": math.nan}}, "value of the metric is nan"),
+        ({"metric": {"value": 1.0}}, "there is no 'name'"),
+        ({"metric": None}, "metric is None"),
+        ({"seconds": None}, "seconds is None"),
+        ({"task": 3}, "task is 3"),
+        ({"length": "x"}, "length is 'x'"),
+        ({"macs": "x"}, "macs is 'x'"),
+        ({"parameters": {}}, "parameters is {}"),
+        ({"used": [1]}, "used is [1]"),
+    ],
+)
+def test_a_result_of_other_types_is_run_again_and_said(
+    toys: Any, here: Path, begun: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch, change: dict[str, Any],
+    why: str,
+) -> None:  # fmt: skip
+    plain, names = type(toys).row, ("macs", "parameters", "used")
+
+    def row(self: Any, cell: Any, result: dict[str, Any], timing: Any) -> dict[str, Any]:
+        return {**plain(self, cell, result, timing), **{name: result[name] for name in names if name in result}}
+
+    monkeypatch.setattr(type(toys), "row", row)
+    folder, made = GridFolder("o"), grid(toys)
+    run_grid(made, folder, "serial")
+    begun()
+    whole = Path("o/frontier.parquet").read_bytes()
+    file = folder.place(made.cells[3]) / "result.json"
+    file.write_text(json.dumps({**json.loads(file.read_text(encoding="utf-8")), **change}), encoding="utf-8")
+    progress, text = lines()
+    run_grid(made, folder, "serial", progress)
+    assert begun() == [str(made.cells[3])]
+    said = f"cells/{made.cells[3].key}/result.json is damaged ({why}): a at 0.5, seed 1 runs again"
+    assert text.getvalue().splitlines()[0] == said
+    assert Path("o/frontier.parquet").read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ValueError("boom\nsecond line"), "ValueError: boom second line"),
+        (ValueError("boom\n  indented\n\nlast"), "ValueError: boom indented last"),
+        (InputError("one line"), "InputError: one line"),
+    ],
+)
+def test_the_whole_last_exception_is_told_on_one_line(error: Exception, told: str) -> None:
+    def fail() -> None:
+        try:
+            raise OSError("the first")
+        except OSError:
+            raise error from None
+
+    try:
+        fail()
+    except Exception:
+        assert reason(f"a at 0.5\n\nrule: a\n\n{format_exc()}") == told
+    assert reason("a at 0.5\n\nrule: a\n\nthe process died\n") == "the process died"
+
+
+def test_cells_that_name_files_are_not_taken_from_an_earlier_version(
+    toys: Any, here: Path, begun: Callable[[], list[str]]
+) -> None:
+    (here / "s.txt").write_text("1", encoding="utf-8")
+    made = grid(toys, rule=["s.txt"])
+    run_grid(made, GridFolder("o"), "serial")
+    begun()
+    (here / "s.txt").write_text("2", encoding="utf-8")
+    run_grid(grid(toys, rule=["s.txt"]), GridFolder("o"), "serial")
+    assert len(begun()) == len(made.cells)

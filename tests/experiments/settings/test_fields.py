@@ -109,3 +109,12 @@ def test_a_field_of_no_section_is_a_plain_dataclass_field() -> None:
         x: int = field(default=3, metadata={"help": "x", "read": None, "registry": "", "option": ""})
 
     assert nested({"x": 4}, Bare) == Bare(4)
+
+
+def test_a_key_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("budget: .5\nmarket:\n  rounds: 2\n  rounds: 3\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"c\.yaml' gives rounds twice, in lines 3 and 4; give it once"):
+        read_settings(file)
+    file.write_text("a: &a {rounds: 2}\nb: {<<: *a, rounds: 3}\n", encoding="utf-8")
+    assert read_settings(file) == {"a": {"rounds": 2}, "b": {"rounds": 3}}

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from walras.errors import InputError
-from walras.experiments.store.run_folder import read_result
+from walras.experiments.store.run_folder import check_place, read_result
 from walras.market import read_trace
 
 Walras = Callable[..., Any]
@@ -148,3 +148,25 @@ def test_help_needs_no_torch() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ}, check=False)
     assert done.returncode == 0, done.stderr
     assert all(name in done.stdout for name in ("run", "trace", "check", "list"))
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="a folder that grants access, and yet refuses")
+def test_a_place_that_refuses() -> None:
+    with pytest.raises(
+        InputError, match="--out '/proc/x' cannot be written: No such file or directory; choose another"
+    ):
+        check_place("/proc/x")
+
+
+@pytest.mark.parametrize("place", ["x" * 300, "new/" + "x" * 300, "/x" * 3000, "new" + "/x" * 2000])
+def test_a_place_that_is_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="cannot be written: File name too long"):
+        check_place(place)
+    check_place("new/folder")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_with_a_null_character() -> None:
+    with pytest.raises(InputError, match=r"cannot be written: .*null"):
+        check_place("a\0b")
