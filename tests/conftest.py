@@ -29,4 +29,5 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def is_further_draw(item: pytest.Item) -> bool:
     """Whether a test is one of many random instances, and not one of the first."""
     values = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-    return any(isinstance(values.get(name), int) and values[name] >= DRAWS for name in ("seed", "instance"))
+    drawn = (values.get(name) for name in ("seed", "instance"))
+    return any(isinstance(number, int) and number >= DRAWS for number in drawn)

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -93,8 +94,9 @@ def test_parts_of_ones_own_run_together(tmp_path: Path, monkeypatch: pytest.Monk
     for flag, value in zip(command.split()[::2], command.split()[1::2], strict=True):
         given.setdefault(flag.removeprefix("--"), []).append(value)
     torch.manual_seed(0)
-    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
-    model = BertModel(BertConfig(vocab_size=40, **sizes)).eval()
+    sizes: Any = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+    model: Any = BertModel(BertConfig(vocab_size=40, **sizes))
+    model.eval()
     batches = [{"input_ids": torch.arange(32).reshape(4, 8), "attention_mask": torch.ones(4, 8, dtype=torch.long)}]
     result = walras.run(model, None, batches, recipe="my_recipe.yaml", block=16, out="r", **given)  # type: ignore[arg-type]
     assert result.summary.resource == "energy"

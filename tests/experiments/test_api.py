@@ -297,11 +297,12 @@ def test_a_market_to_step_takes_no_repair(encoder: Any) -> None:
 
 
 def test_hooks_map_events_to_functions(encoder: Any) -> None:
+    hooks: Any = [print]
     for start in (walras.run, walras.open_market):
         with pytest.raises(
             InputError, match=r"hooks is \[<built-in function print>\]; it must map events to functions"
         ):
-            start(encoder.model, encoder.tokenizer, TEXTS, hooks=[print])  # type: ignore[operator]
+            start(encoder.model, encoder.tokenizer, TEXTS, hooks=hooks)
 
 
 @pytest.mark.parametrize("event", ["played", "settled"])

@@ -132,7 +132,7 @@ def test_more_units_than_cells_are_shown_as_shares() -> None:
     stays = ((index % 3 == 0) & (layer == 0)).astype(float)
     rows = pd.DataFrame({"round": 1, "kind": "ffn", "layer": layer, "index": index, "quantity": stays})
     (axes,) = plots.allocation(rows).axes
-    shade = np.ma.getdata(axes.get_images()[0].get_array())
+    shade = np.asarray(axes.get_images()[0].get_array())
     assert shade.shape == (2, 67)
     assert shade[0, :-1].tolist() == pytest.approx([1 / 3] * 66)
     assert shade[1].tolist() == [0] * 67

@@ -12,7 +12,7 @@ def summary(used: float, value: float, budget: float = 0.5, **metric: Any) -> di
     return {"resource": "macs", "used": used, "budget": budget, "metric": figures}
 
 
-PERPLEXITY = {"name": "perplexity", "dense": 20.0, "higher_is_better": False}
+PERPLEXITY: dict[str, Any] = {"name": "perplexity", "dense": 20.0, "higher_is_better": False}
 
 
 @pytest.mark.parametrize(
