@@ -88,7 +88,10 @@ def run_plan(
                 recorder.catch_up(market)
             raise
         place = None if folder is None else folder.path
+        step = progress.add_task("Sliced model", total=1)
         outcome = conclude(market, plan, subject, costs, network, place)
+        found = outcome.summary.metric
+        progress.update(step, advance=1, description=f"Sliced model: {found.name} {found.value:.3f}")
         seconds = round(time.monotonic() - started, 2)
         timed = time_pair(subject, outcome, progress) if extras.measure_latency else {}
     outcome = replace(outcome, summary=replace(outcome.summary, seconds=seconds, latency_ms=timed))

@@ -58,7 +58,7 @@ class Subject:
         step = progress.add_task("Loading the model", total=2)
         model, tokenizer = load(spec.model, task.head, device=spec.device, trust_remote_code=spec.trust_remote_code)
         check_length(model, spec.length)
-        progress.update(step, advance=1, description=f"Dense model on {task.name}")
+        progress.update(step, advance=1, description="Model loaded")
         data = TaskData.from_task(task, model, tokenizer, batch_size=spec.batch_size, length=spec.length)
         dense = data.evaluate(model) if measured else math.nan
         told = f": {task.metric} {dense:.3f}" if measured else f" on {task.name}"

@@ -163,6 +163,7 @@ def test_allocating_tokens_loads_torch_and_numpy_only(tmp_path: Path) -> None:
     assert len((tmp_path / "g.jsonl").read_text().splitlines()) == 5
 
 
+@pytest.mark.nightly
 def test_an_import_by_an_allocator_is_seen(tmp_path: Path) -> None:
     """The test above can fail."""
     own = tmp_path / "own.py"

@@ -155,6 +155,7 @@ def _run(*command: object, cwd: Path | None = None) -> str:
     return done.stdout
 
 
+@pytest.mark.nightly
 def test_listed_with_parameters_and_package(environment: Path) -> None:
     found = json.loads(_run(environment, "-m", "walras", "list", "--json"))
     assert found["mechanism"]["first-come"] == {

@@ -103,8 +103,8 @@ def test_parts_of_ones_own_run_together(tmp_path: Path, monkeypatch: pytest.Monk
     assert result.summary.used <= 0.6
     assert [round(share, 6) for share in result.rounds["budget"]] == [1, 1, 0.6]
     assert set(result.trace["kind"]) == {"pair", "ffn"}
-    last = result.trace[result.trace["round"] == 3]
-    assert last[last["quantity"] == 0]["layer"].tolist() == [0] * int((last["quantity"] == 0).sum())  # the deepest stay
+    first = result.trace[result.trace["round"] == 1]
+    assert (first["value"] == first["layer"] + 1).all()
 
 
 def test_no_placeholder_is_left() -> None:

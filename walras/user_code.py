@@ -33,7 +33,7 @@ def load_class(kind: str, name: str, base: type[Any]) -> Any:
         raise UnknownNameError(f"{kind} in {file}", attribute, fitting)
     found = own[attribute]
     if inspect.isclass(found) and not issubclass(found, base):
-        raise InputError(f"{name} is no {base.__name__}: it must be a subclass of {base.__module__}.{base.__name__}")
+        raise InputError(f"{name} is no {base.__name__}: it must be derived from {base.__name__} ({base.__module__})")
     if inspect.isabstract(found):
         missing = ", ".join(sorted(getattr(found, "__abstractmethods__", ())))
         raise InputError(f"{name} is abstract: it has to define {missing}")

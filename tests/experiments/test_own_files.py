@@ -148,7 +148,7 @@ def test_more_than_the_supply_ends_the_run(run: Walras, tmp_path: Path) -> None:
         ),
         ("class Mine(BASE): ...", "own.py", r"which \w+ of .*own\.py\? Write .*own\.py:Mine$"),
         ("x = 1", "own.py:Mine", r"own\.py defines no subclass of walras\.\w+\.\S+$"),
-        ("class Mine: ...", "own.py:Mine", r"own\.py:Mine is no \w+: it must be a subclass of walras\.\S+"),
+        ("class Mine: ...", "own.py:Mine", r"own\.py:Mine is no \w+: it must be derived from \w+ \(walras\.\S+\)"),
         ("class Mine(BASE): ...", "own.py:Mine", r"own\.py:Mine is abstract: it has to define \w+"),
         ("class Mine(BASE):\n DEFINES\n def __init__(self, x): ...", "own.py:Mine", r"Mine needs a value for x"),
         (

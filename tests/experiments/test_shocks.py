@@ -42,6 +42,7 @@ def test_a_round_that_is_not_played() -> None:
         find_shocks("disable:L0.H0@5", 4)
 
 
+@pytest.mark.nightly
 def test_a_whole_run(walras: Walras, models: Path) -> None:
     answer = walras(
         "run", "--model", models / "bert", "--recipe", "none", "--sentences", 16, "--rounds", 3,

@@ -333,6 +333,7 @@ def test_texts_of_every_kind(walras: Walras, models: Path, tmp_path: Path, no_pi
         assert np.isfinite(read_trace(name)["value"]).all()
 
 
+@pytest.mark.nightly
 def test_without_a_folder_of_ones_own_a_new_one_is_made(walras: Walras, models: Path, lines: Path) -> None:
     base = (
         "run",

@@ -13,6 +13,7 @@ from walras.experiments.progress import Silent
 from walras.experiments.store.grid_folder import GridFolder
 
 
+@pytest.mark.nightly
 def test_rows_of_real_runs(monkeypatch: pytest.MonkeyPatch, models: Path, glue: Path, tmp_path: Path) -> None:
     for name, value in (("RULES", ("PayAsBidAuction",)), ("POPULATIONS", ("truthful", "hedge")), ("BUDGETS", (0.5,))):
         monkeypatch.setattr(populations, name, value)

@@ -111,6 +111,7 @@ def test_a_clients_own_executor(cluster: Cluster, here: Path, told: Told, patien
         thread.join()
 
 
+@pytest.mark.nightly
 def test_a_cluster_of_our_own(here: Path, told: Told, capfd: pytest.CaptureFixture[str]) -> None:
     items, environment = ("a", "fails", "killed", "b", "c"), dict(os.environ)
     found = told("dask:workers=2", *items)

@@ -21,6 +21,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
+@pytest.mark.nightly
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc, whose allocator is told")
 def test_steps_find_the_memory_of_the_step_before() -> None:
     """The fewest of three: a machine that is short of memory takes pages back in between."""

@@ -293,6 +293,7 @@ def test_folders_are_only_replaced_where_that_is_wanted(
     assert Path("o/result.json").is_file()
 
 
+@pytest.mark.nightly
 @pytest.mark.usefixtures("no_pictures")
 def test_an_interrupted_sweep_goes_on(
     walras: Walras, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

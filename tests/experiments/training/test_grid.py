@@ -48,6 +48,7 @@ def test_one_run(command: Walras) -> None:
     assert "latency, 32 x 16" in printed.out
 
 
+@pytest.mark.nightly
 def test_a_grid_tells_its_time_first_and_ends_in_tables(command: Walras) -> None:
     answer = command("--recipe", "magnitude", "--recipe", "random", "--seeds", 2, "--workers", 0, "--out", "g")
     assert answer.code == 0, answer.err

@@ -24,7 +24,8 @@ def utility(thresholds: np.ndarray, tokens: np.ndarray) -> float:
     return float((x * np.exp(1 - x))[tokens > 0].sum())
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.nightly) for seed in (1, 2))])
+@pytest.mark.nightly
+@pytest.mark.parametrize("seed", range(3))
 def test_close_to_the_offline_optimum_when_arrivals_are_stationary(seed: int) -> None:
     thresholds = stream(10 * WINDOW, seed)
     market = OnlineClear(RATE * WINDOW, WINDOW, headroom=HEADROOM)

@@ -171,6 +171,7 @@ def _stepped(random: Any, resources: int, sublayers: int, most: int) -> tuple[Co
     return np.array(value)[place], np.array(cost)[place], shuffled
 
 
+@pytest.mark.nightly
 def test_chains_come_close_to_the_optimum_on_average() -> None:
     """As many units as a small network has; filling loses ten times as much, rounding down a hundred times."""
     lost = []

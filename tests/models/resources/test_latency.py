@@ -212,6 +212,7 @@ def test_noise_never_makes_more_units_cheaper(monkeypatch: pytest.MonkeyPatch, t
         measure(model, SIZE)
 
 
+@pytest.mark.nightly
 def test_on_the_clock(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A table of a real, if tiny, model is sound, and neither measuring nor slicing touches the model."""
     monkeypatch.setenv("WALRAS_CACHE", str(tmp_path))
