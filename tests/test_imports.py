@@ -131,6 +131,7 @@ def test_importing_the_face_loads_nothing_heavy() -> None:
     assert loaded("import walras\nimport walras.errors\nassert 'run' in dir(walras)") == set()
 
 
+@pytest.mark.nightly
 def test_a_name_that_is_used_is_loaded() -> None:
     """The test above can fail."""
     assert "torch" in loaded("import walras\nwalras.ShadowPrice")

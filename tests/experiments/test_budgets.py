@@ -46,7 +46,8 @@ def small(models: Path, run: str) -> tuple[Any, Any]:
     return dense, compact(dense, inventory(dense), read_allocation(run)["gate"] > 0)
 
 
-@pytest.mark.parametrize("rule", ["ShadowPrice", pytest.param("KwonSearch", marks=pytest.mark.nightly)])
+@pytest.mark.nightly
+@pytest.mark.parametrize("rule", ["ShadowPrice", "KwonSearch"])
 def test_latency_alone(walras: Walras, models: Path, rule: str) -> None:
     options = ("--sentences", 16, "--rounds", 2, "--latency-batch", 4, "--mechanism", rule, "--recipe", "none")
     answer = walras("run", "--model", models / "bert", "--out", "r", "--resource", "latency", "--budget", 0.6, *options)

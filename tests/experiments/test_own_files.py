@@ -78,6 +78,7 @@ def run(walras: Walras, models: Path, lines: Path, no_pictures: None) -> Walras:
     return start
 
 
+@pytest.mark.nightly
 def test_all_four_kinds(walras: Walras, models: Path, tmp_path: Path) -> None:
     file = tmp_path / "own.py"
     file.write_text(OWN)

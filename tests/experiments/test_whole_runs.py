@@ -151,7 +151,12 @@ def test_options_go_before_the_config_file(quick: Walras, tmp_path: Path) -> Non
     assert yaml.safe_load((run / "config.yaml").read_text())["seed"] == 4
 
 
-@pytest.mark.parametrize("valuation", VALUATIONS)
+COMMON = ("fisher", "partial-fisher", "knowledge", "random")
+
+
+@pytest.mark.parametrize(
+    "valuation", [name if name in COMMON else pytest.param(name, marks=pytest.mark.nightly) for name in VALUATIONS]
+)
 def test_every_valuation(quick: Walras, valuation: str) -> None:
     printed, run = quick("--valuation", valuation)
     assert printed["valuation"] == valuation
@@ -186,6 +191,7 @@ def test_the_rules_agree_on_additive_values(quick: Walras) -> None:
     assert runs["ShadowPrice"] == runs["UniformPriceAuction"] == runs["PostedPrice"]
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_every_schedule(quick: Walras, schedule: str) -> None:
     _, run = quick("--schedule", schedule, "--budget", 0.4, "--rounds", 3, "--reentry")
@@ -206,6 +212,7 @@ def test_only_with_reentry_may_losers_come_back(quick: Walras) -> None:
     assert entered[0] == 0 < entered[1]
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(("block", "units"), [(1, 8 + 128), (20, 8 + 8), (64, 8 + 2), (1000, 8 + 2)])
 def test_blocks_of_neurons(quick: Walras, block: int, units: int) -> None:
     printed, run = quick("--block", block)

@@ -17,6 +17,10 @@ from walras.models.objective import ModelLoss
 @pytest.fixture
 def blocks(network: Any) -> Any:
     """The network, whose units are whole sub-layers, with labels."""
+    return as_blocks(network)
+
+
+def as_blocks(network: Any) -> Any:
     batches = tuple({**b, "labels": torch.arange(len(next(iter(b.values())))) % 3} for b in network.batches)
     return replace(network, units=inventory(network.model, ["block"]), batches=batches)
 
@@ -26,7 +30,17 @@ def draw() -> torch.Generator:
 
 
 @pytest.mark.parametrize("name", list(VALUATIONS))
-def test_every_valuation_values_them(name: str, blocks: Any) -> None:
+def test_every_valuation_values_them(name: str, bert: Any) -> None:
+    value_all(name, as_blocks(bert))
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", list(VALUATIONS))
+def test_every_valuation_values_them_in_every_network(name: str, blocks: Any) -> None:
+    value_all(name, blocks)
+
+
+def value_all(name: str, blocks: Any) -> None:
     gates = torch.ones(len(blocks.units), dtype=torch.float64)
     gates[1] = 0
     value = VALUATIONS.make(name)(blocks.calibration(ModelLoss()), gates, draw())

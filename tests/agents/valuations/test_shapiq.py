@@ -13,9 +13,13 @@ from walras.agents import Calibration, Shapley
 from walras.agents.calibration.coalitions import coalition_losses
 from walras.models.objective import GivenLoss
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # its dependencies' own
-    shapiq = pytest.importorskip("shapiq", reason="pip install walras[peers]", exc_type=ImportError)
+
+@pytest.fixture
+def shapiq() -> Any:
+    """The package, which takes seconds to import."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its dependencies' own
+        return pytest.importorskip("shapiq", reason="pip install walras[peers]", exc_type=ImportError)
 
 
 def table(calibration: Calibration, players: list[int]) -> dict[tuple[bool, ...], float]:
@@ -28,8 +32,9 @@ def table(calibration: Calibration, players: list[int]) -> dict[tuple[bool, ...]
     return {s: float(losses[0] - loss) for s, loss in zip(sets, losses, strict=True)}
 
 
-@pytest.mark.parametrize("players", [pytest.param([0, 1, 2, 3, 4, 5], marks=pytest.mark.nightly), [1, 3, 4]])
-def test_estimates_are_within_their_errors_of_the_exact_values(bert: Any, players: list[int]) -> None:
+@pytest.mark.nightly
+@pytest.mark.parametrize("players", [[0, 1, 2, 3, 4, 5], [1, 3, 4]])
+def test_estimates_are_within_their_errors_of_the_exact_values(bert: Any, players: list[int], shapiq: Any) -> None:
     scored = bert.calibration(GivenLoss(lambda net, batch: net(**batch).logits.sin().mean()))
     worth = table(scored, players)
 

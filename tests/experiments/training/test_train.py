@@ -133,8 +133,9 @@ LONG = pytest.mark.nightly
 @pytest.mark.parametrize(
     ("pricing", "stop"),  # before units settle, in a step in which a market cleared, after
     [
-        ("shadow-price", 1), ("cleared", 2), ("dual-ascent", 4),
-        *(pytest.param(p, s, marks=LONG) for p, s in (("shadow-price", 2), ("shadow-price", 4), ("cleared", 1))),
+        ("cleared", 2),
+        *(pytest.param("shadow-price", stop, marks=LONG) for stop in (1, 2, 4)),
+        *(pytest.param(p, s, marks=LONG) for p, s in (("cleared", 1), ("dual-ascent", 4))),
         *(pytest.param(p, s, marks=LONG) for p, s in (("cleared", 4), ("dual-ascent", 1), ("dual-ascent", 2))),
     ],
 )  # fmt: skip

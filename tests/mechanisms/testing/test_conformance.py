@@ -174,7 +174,7 @@ def leaves_the_best_out(clearing: Clearing, bids: Bids, *_: Any) -> Clearing:
     return replace(clearing, quantity=clearing.quantity * worst, payment=clearing.payment * worst)
 
 
-@pytest.mark.parametrize("fault", [free_for_nobody, leaves_the_best_out])
+@pytest.mark.parametrize("fault", [free_for_nobody, pytest.param(leaves_the_best_out, marks=pytest.mark.nightly)])
 def test_faults_of_a_market_of_several_resources_are_caught(fault: Any) -> None:
     @dataclass(frozen=True)
     class Several(Wrong):

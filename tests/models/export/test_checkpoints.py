@@ -45,17 +45,17 @@ def remote(tested: Any, folder: Path, attention: str) -> Any:
 
 @pytest.mark.parametrize("which", [1, *(pytest.param(mask, marks=pytest.mark.nightly) for mask in (0, 2))])
 def test_what_is_reloaded_gives_the_same_logits(
-    every_family: str, attention: str, which: int, tiny: Any, tmp_path: Path
+    every_family: str, kernel: str, which: int, tiny: Any, tmp_path: Path
 ) -> None:
-    tested = tiny(every_family, attention)
+    tested = tiny(every_family, kernel)
     units = inventory(tested.model, block=8)
     with torch.no_grad():
         for keep in masks(units)[which : which + 1]:
             small = compact(tested.model, units, keep)
             expected = tested.logits(small)
             save(small, None, tmp_path / "small", overwrite=True)
-            ours = load_model(tmp_path / "small", attn_implementation=attention)
-            theirs = remote(tested, tmp_path / "small", attention)
+            ours = load_model(tmp_path / "small", attn_implementation=kernel)
+            theirs = remote(tested, tmp_path / "small", kernel)
             assert torch.equal(tested.logits(ours), expected)
             assert torch.equal(tested.logits(theirs), expected)
             assert not type(theirs).__module__.startswith("walras")

@@ -32,10 +32,10 @@ def remote(folder: Path, **options: str) -> Any:
     return causal.from_pretrained(folder, trust_remote_code=True, **options).eval()
 
 
-def test_what_is_reloaded_gives_the_same_logits(moe: str, attention: str, tiny: Any, tmp_path: Path) -> None:
-    tested = tiny(moe, attention)
+def test_what_is_reloaded_gives_the_same_logits(moe: str, kernel: str, tiny: Any, tmp_path: Path) -> None:
+    tested = tiny(moe, kernel)
     units = inventory(tested.model, block=8)
-    options = {"attn_implementation": attention, "experts_implementation": "eager"}
+    options = {"attn_implementation": kernel, "experts_implementation": "eager"}
     with torch.no_grad():
         for keep in masks(units):
             small = compact(tested.model, units, keep)

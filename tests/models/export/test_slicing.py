@@ -36,9 +36,9 @@ def _masks(units: Inventory) -> list[Keep]:
 # float32: a few roundings of logits of about 4; how many depends on how the processor's matrix product sums.
 @pytest.mark.parametrize(("dtype", "tolerance"), [nightly(torch.float32, 1e-5), (torch.float64, 1e-12)])
 def test_equal_to_gates_of_zero(
-    every_family: str, attention: str, dtype: torch.dtype, tolerance: float, tiny: Any
+    every_family: str, kernel: str, dtype: torch.dtype, tolerance: float, tiny: Any
 ) -> None:
-    tested = tiny(every_family, attention, dtype)
+    tested = tiny(every_family, kernel, dtype)
     if every_family == "modernbert" and dtype == torch.float64:
         tolerance = 1e-6  # its rotary embedding and softmax are float32 whatever the model is
     with torch.no_grad():
