@@ -42,7 +42,7 @@ export ANSWERS
 define WORKERS
 import os
 cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-print("-n %d" % min(cores, 8) if cores > 1 else "")
+print("-n %d --dist worksteal" % min(cores, 8) if cores > 1 else "")
 endef
 export WORKERS
 

@@ -13,6 +13,13 @@ Walras = Callable[..., Any]
 
 @pytest.fixture
 def two(walras: Walras, models: Path) -> list[str]:
+    """Two runs, whose own pictures nobody looks at."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("walras.experiments.reports.plots.png", lambda figure: b"picture")
+        return two_runs(walras, models)
+
+
+def two_runs(walras: Walras, models: Path) -> list[str]:
     for name, valuation in (("a", "magnitude"), ("b", "random")):
         answer = walras(
             "run", "--model", models / "bert", "--sentences", 16, "--rounds", 2, "--valuation", valuation,
