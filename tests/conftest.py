@@ -1,6 +1,6 @@
 """Profiles of Hypothesis and of the suite: HYPOTHESIS_PROFILE chooses one.
 
-`ci` is the default: 15 examples per property, the same in every run, the first 10 instances of a test that is
+`ci` is the default: 15 examples per property, the same in every run, the first 6 instances of a test that is
 parametrised by `seed` or `instance`, and no test marked `nightly`. `nightly` draws 500 examples and runs all tests.
 """
 
@@ -9,7 +9,7 @@ import os
 import pytest
 from hypothesis import settings
 
-DRAWS = 10  # instances per test in the profile `ci`
+DRAWS = 6  # instances per test in the profile `ci`
 NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
 
 settings.register_profile("ci", max_examples=15, derandomize=True, deadline=None)

@@ -1,5 +1,6 @@
 """What the commands print."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from walras.mechanisms.testing.conformance import Check
 
 
 def result_table(summaries: Sequence[Mapping[str, Any]], title: str | None = None) -> Table:
-    """A row a run: what it cost and what it saved."""
+    """One row per run: what it cost and what it saved."""
     table = Table(title=title, box=box.SIMPLE_HEAD)
     columns = [_cells(s) for s in summaries]
     for i, name in enumerate(columns[0]):
@@ -85,11 +86,18 @@ def _cells(s: Mapping[str, Any]) -> dict[str, str]:
     metric, resource = s["metric"], s.get("resource", "macs").replace("macs", "MACs")
     title = titled(metric)
     return {
-        "mechanism": s["mechanism"], "valuation": s["valuation"], "budget": f"{s['budget']:g}",
+        "mechanism": in_brief(s["mechanism"]), "valuation": in_brief(s["valuation"]), "budget": f"{s['budget']:g}",
         f"{resource}\nused": f"{s['used']:.3f}", "clearing\nprice": f"{s['price']:.3g}",
         "welfare": f"{s['welfare']:.3g}", "revenue": f"{s['revenue']:.3g}", "status": s["status"],
         f"{title}\ndense": f"{metric['dense']:.3f}", f"{title}\nafter": f"{metric['value']:.3f}",
     }  # fmt: skip
+
+
+def in_brief(spec: object) -> str:
+    """`NAME:key=value` for a narrow column: parameters below the name, and long numbers to three digits."""
+    name, _, parameters = str(spec).partition(":")
+    short = re.sub(r"\d+\.\d{4,}(e[+-]?\d+)?", lambda number: f"{float(number[0]):.3g}", parameters)
+    return f"{name}\n  {short}" if short else name
 
 
 def study_tables(study: Trace, top: int) -> list[Table]:

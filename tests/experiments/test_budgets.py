@@ -71,6 +71,7 @@ def test_latency_alone(walras: Walras, models: Path, rule: str) -> None:
     assert "latency binds" in answer.out
 
 
+@pytest.mark.nightly
 def test_two_budgets_tell_which_binds(walras: Walras, models: Path) -> None:
     options = ("--model", models / "bert", "--sentences", 16, "--rounds", 2, "--out", "r", "--recipe", "none")
     answer = walras("run", "--budget", "macs=0.95", "--budget", "latency=0.5", *options)
