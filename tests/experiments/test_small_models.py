@@ -32,6 +32,7 @@ def data(tmp_path: Path) -> str:
     return str(folder.parent)
 
 
+@pytest.mark.nightly
 def test_a_gpt2_from_scratch(
     walras: Walras, data: str, tmp_path: Path, no_pictures: None, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,

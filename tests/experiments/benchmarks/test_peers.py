@@ -170,6 +170,7 @@ def test_what_textpruner_keeps_is_cut(case: Case, stand_in: nn.Module, tmp_path:
         peer.smaller(case, wanted)
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("peer", [Local(), Global()], ids=lambda peer: peer.name)
 def test_torch_pruning_slices_to_the_budget(peer: TorchPruning, case: Case) -> None:
     pytest.importorskip("torch_pruning", reason="torch-pruning is not installed")

@@ -203,6 +203,7 @@ def test_stream_by_function() -> None:
     assert figures["granted"] - figures["returned"] == sum(f["max_tokens"] for f in found[1:3]) + 120
 
 
+@pytest.mark.nightly
 def test_the_filter_answers_each_line_while_the_pipe_is_open() -> None:
     code = "from walras.experiments.cli.main import main; main()"
     line = [sys.executable, "-c", code, "allocate", "-", "--stream", "--budget", "1000", "--window", "4"]

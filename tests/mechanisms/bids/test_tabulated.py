@@ -39,6 +39,7 @@ def test_by_hand() -> None:
     )  # the least that is worth something
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("seed", range(10))
 def test_within_the_largest_value_of_the_optimum(seed: int) -> None:
     bids = random(6, seed)
