@@ -75,9 +75,10 @@ def test_what_is_refused(toys: Any) -> None:
         Grid.from_axes(toys, {}, {"gian": [1]}, 1)
     with pytest.raises(UnknownNameError, match="unknown setting 'hue'"):
         Grid.from_axes(toys, {"hue": 1}, AXES, 1)
-    for seeds in (0, -1, 1.5, True):
+    wrong: list[Any] = [0, -1, 1.5, True]
+    for seeds in wrong:
         with pytest.raises(InputError, match="seeds is"):
-            Grid.from_axes(toys, {}, AXES, seeds)  # type: ignore[arg-type]  # on purpose
+            Grid.from_axes(toys, {}, AXES, seeds)
 
 
 def test_another_process_with_another_hash_seed_gives_the_same_key() -> None:
