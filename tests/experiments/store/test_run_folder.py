@@ -150,9 +150,7 @@ def test_help_needs_no_torch() -> None:
     assert all(name in done.stdout for name in ("run", "trace", "check", "list"))
 
 
-@pytest.mark.skipif(
-    not Path("/proc/self").is_dir(), reason="needs /proc, which grants access and takes no new folder"
-)
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs /proc, which grants access and takes no new folder")
 def test_a_place_that_refuses() -> None:
     with pytest.raises(
         InputError, match="--out '/proc/x' cannot be written: No such file or directory; choose another"
