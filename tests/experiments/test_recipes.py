@@ -6,7 +6,7 @@ import pytest
 
 from walras.errors import InputError, UnknownNameError
 from walras.experiments.plan import Plan
-from walras.experiments.recipes import RECIPES, find_recipe
+from walras.experiments.recipes import RECIPES, Recipe, find_recipe
 from walras.experiments.spec import RunSpec
 
 
@@ -59,3 +59,8 @@ def test_a_budget_that_is_none_is_refused_later() -> None:
     spec = RunSpec.parse({"recipe": "michel", "budget": float("nan")})
     with pytest.raises(InputError, match="budget is nan"):
         Plan.from_spec(spec)
+
+
+def test_a_setting_that_a_recipe_misspells_is_named() -> None:
+    with pytest.raises(InputError, match=r"recipe mine: unknown setting 'budgt'\. Did you mean 'budget'"):
+        RunSpec.parse({"recipe": Recipe("Mine.", {"valuation": "fisher", "budgt": 3}, name="mine")})
