@@ -26,9 +26,9 @@ from walras.experiments.grids.grid import Grid
 from walras.experiments.grids.runner import run_grid
 from walras.experiments.reports.frontier_tables import print_grid
 from walras.experiments.store.grid_folder import GridFolder
-from walras.experiments.store.run_folder import write_whole
 from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.grid import TrainExperiment
+from walras.files.writing import write_whole
 
 ROWS: dict[str, dict[str, Any]] = {
     "no tax": {"cost": "literal", "price": 0.0},

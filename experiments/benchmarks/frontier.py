@@ -34,7 +34,7 @@ from walras.experiments.grids.runner import GridResult
 from walras.experiments.grids.runs import grid_of_runs
 from walras.experiments.reports.frontier_tables import print_grid
 from walras.experiments.store.grid_folder import GridFolder
-from walras.experiments.store.run_folder import write_whole
+from walras.files.writing import write_whole
 
 RECIPES = ("walras", "k-prune", "kwon", "michel", "magnitude", "uniform", "random")
 BUDGETS = (0.75, 0.6, 0.5, 0.4)

@@ -25,7 +25,8 @@ from walras.experiments.grids.runner import run_cells
 from walras.experiments.grids.runs import grid_of_runs
 from walras.experiments.spec import RunSpec, SubjectSpec
 from walras.experiments.store.grid_folder import GridFolder
-from walras.experiments.store.run_folder import read_result, write_whole
+from walras.experiments.store.run_folder import read_result
+from walras.files.writing import write_whole
 
 RULES = ("ShadowPrice", "PayAsBidAuction", "VCG", "PostedPrice", "AscendingClock")
 POPULATIONS = (

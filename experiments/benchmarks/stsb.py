@@ -25,7 +25,8 @@ from walras.experiments.grids.runs import grid_of_runs
 from walras.experiments.reports.frontier_tables import print_grid
 from walras.experiments.spec import RunSpec
 from walras.experiments.store.grid_folder import GridFolder
-from walras.experiments.store.run_folder import read_result, write_whole
+from walras.experiments.store.run_folder import read_result
+from walras.files.writing import write_whole
 
 BUDGETS = (0.5, 0.4)
 VARIANTS = ((4, False), (4, True), (1, False))  # rounds, without labels; the first is that of plain settings

@@ -31,9 +31,9 @@ from walras.experiments.grids.grid import Grid
 from walras.experiments.grids.runner import conclude, run_grid
 from walras.experiments.reports.frontier_tables import print_grid
 from walras.experiments.store.grid_folder import GridFolder
-from walras.experiments.store.run_folder import write_whole
 from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.grid import TrainCell, chosen_trainings
+from walras.files.writing import write_whole
 
 OURS = "cleared"
 BASELINES = ("k-prune", "kwon", "magnitude")

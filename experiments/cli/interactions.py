@@ -36,7 +36,8 @@ def interactions(
     from walras.experiments.interactions import strongest_interactions
     from walras.experiments.reports.plots import interactions as drawn
     from walras.experiments.reports.plots import png
-    from walras.experiments.store.run_folder import check_place, write_whole
+    from walras.experiments.store.run_folder import check_place
+    from walras.files.writing import write_whole
     from walras.market.graph import write_graph
 
     check_place(out)

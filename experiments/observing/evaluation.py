@@ -17,7 +17,7 @@ from walras.experiments.observing.network import Measured, ObservedNetwork, load
 from walras.experiments.observing.rules import random_key_rules, rules_at_budget
 from walras.experiments.settings.fields import section
 from walras.experiments.store.grid_folder import GridFolder
-from walras.experiments.store.run_folder import write_whole
+from walras.files.writing import write_whole
 
 ELIMINATION = "token-elimination"
 NONE = "none"

@@ -9,7 +9,8 @@ from typing import Any, final
 from walras.errors import InputError
 from walras.experiments.observing.config import ObserveConfig
 from walras.experiments.settings.fields import leaf_values
-from walras.experiments.store.run_folder import check_same, names_in, write_whole
+from walras.experiments.store.run_folder import check_same, names_in
+from walras.files.writing import write_whole
 
 PICTURES = ("frontier", "inequality", "heatmaps")
 EVALUATIONS = "evaluations"

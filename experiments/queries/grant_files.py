@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from walras.experiments.queries.query_files import format_of
-from walras.experiments.store.whole_file import whole_file
+from walras.files.writing import whole_file
 
 COLUMNS = ("id", "max_tokens", "status", "surplus")
 Grants = Iterable[dict[str, Any]]

@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 from matplotlib.figure import Figure
 
 from walras.experiments.reports import plots
-from walras.experiments.store.run_folder import write_whole
+from walras.files.writing import write_whole
 
 
 def write_page(folder: Path, template: Path, drawn: Mapping[str, tuple[Figure, str]], **given: Any) -> None:

@@ -17,7 +17,8 @@ from typing import Any, Protocol, final
 
 from walras.experiments.grids.cell import Cell
 from walras.experiments.grids.sources import without_places
-from walras.experiments.store.run_folder import names_in, write_whole
+from walras.experiments.store.run_folder import names_in
+from walras.files.writing import write_whole
 
 PARTS = (
     "compare.yaml",

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from walras.errors import InputError
 from walras.experiments.store.place import try_place
-from walras.experiments.store.whole_file import whole_file
+from walras.files.writing import whole_file, write_whole
 
 PARTS = (
     "config.yaml",
@@ -102,12 +102,6 @@ def check_same(path: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> N
                 f"--out {str(path)!r} was begun with {name} = {then.get(name)!r}, now it is {now.get(name)!r}; resume "
                 "with the same settings, or use --overwrite"
             )
-
-
-def write_whole(file: Path, content: str | bytes) -> None:
-    """Write a file whole or not at all; folders above it are made."""
-    with whole_file(file) as partial:
-        partial.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def write_table(file: Path, table: pd.DataFrame) -> None:

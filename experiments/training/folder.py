@@ -6,8 +6,9 @@ from typing import final
 
 from walras.errors import InputError
 from walras.experiments.settings.fields import leaf_values
-from walras.experiments.store.run_folder import check_same, names_in, write_whole
+from walras.experiments.store.run_folder import check_same, names_in
 from walras.experiments.training.config import TrainConfig
+from walras.files.writing import write_whole
 
 PARTS = (
     "config.yaml", "result.json", "steps.parquet", "evaluations.parquet", "judged.parquet",  # the last: once

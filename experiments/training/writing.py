@@ -7,9 +7,10 @@ from torch import nn
 
 from walras.experiments.export import write
 from walras.experiments.outcome import allocation_columns
-from walras.experiments.store.run_folder import write_allocation, write_table, write_whole
+from walras.experiments.store.run_folder import write_allocation, write_table
 from walras.experiments.training.folder import TrainFolder
 from walras.experiments.training.report import write_report
+from walras.files.writing import write_whole
 
 if TYPE_CHECKING:
     from walras.experiments.training.train import TrainResult

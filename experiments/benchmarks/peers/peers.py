@@ -25,9 +25,9 @@ from walras.experiments.benchmarks.peers.peer_textpruner import TextPruner
 from walras.experiments.benchmarks.peers.peer_torch_pruning import Global, Local
 from walras.experiments.cli.screen import fail, interrupted, output
 from walras.experiments.spec import RunSpec
-from walras.experiments.store.run_folder import write_whole
 from walras.experiments.subject import find_task
 from walras.experiments.tasks import Task
+from walras.files.writing import write_whole
 from walras.models.loading import find, load
 
 BUDGETS = (0.75, 0.6, 0.5, 0.4)

@@ -26,7 +26,7 @@ from walras.experiments.benchmarks.reasoning import plots
 from walras.experiments.benchmarks.reasoning.traces import SETS, greedy, tokenizer
 from walras.experiments.cli.screen import fail, output, progress_bar
 from walras.experiments.queries.predictors import FittedRidge, Problem, Ridge, evaluate, threshold_label
-from walras.experiments.store.run_folder import write_whole
+from walras.files.writing import write_whole
 from walras.market.queries import (
     Allocation,
     Allocator,

@@ -21,7 +21,7 @@ from walras.errors import WalrasError
 from walras.experiments.benchmarks.reasoning.reasoning import bootstrap
 from walras.experiments.benchmarks.reasoning.traces import SAMPLED, sampled, tokenizer
 from walras.experiments.cli.screen import fail, output, progress_bar
-from walras.experiments.store.run_folder import write_whole
+from walras.files.writing import write_whole
 from walras.market.queries import Clear, Queries
 from walras.market.queries.curves import Samples, allocate_by_curves
 from walras.market.queries.reclearing import reclear

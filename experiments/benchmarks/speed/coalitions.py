@@ -18,8 +18,8 @@ import typer
 from walras.agents import Calibration, Shapley
 from walras.agents.calibration.coalitions import ROWS, coalition_losses
 from walras.experiments.cli.screen import output
-from walras.experiments.store.run_folder import write_whole
 from walras.experiments.tasks import TASKS
+from walras.files.writing import write_whole
 from walras.models import inventory, macs
 from walras.models.loading import DEFAULT_MODEL, load
 from walras.models.resources.timing import interleaved

@@ -25,7 +25,7 @@ from transformers import BertConfig, BertModel
 from walras.agents import STRATEGIES, Calibration, QuadraticSurrogate
 from walras.experiments.benchmarks.speed.one_by_one import OneByOneMarket
 from walras.experiments.cli.screen import output, progress_bar
-from walras.experiments.store.run_folder import write_whole
+from walras.files.writing import write_whole
 from walras.market import ComputeMarket
 from walras.mechanisms import ShadowPrice
 from walras.models import inventory, macs

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from walras.experiments.cli.screen import output
 from walras.experiments.queries.stream import answer
-from walras.experiments.store.run_folder import write_whole
+from walras.files.writing import write_whole
 from walras.market.queries import Clear, OnlineClear, Queries
 from walras.mechanisms import ShadowPrice, SurgeBids
 from walras.models.resources.timing import interleaved

@@ -18,12 +18,12 @@ import typer
 from torch import Tensor, nn
 
 from walras.experiments.cli.screen import output
-from walras.experiments.store.run_folder import write_whole
 from walras.experiments.tasks import TASKS
 from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.loop.economy import Economy
 from walras.experiments.training.loop.rows import Batches, split
 from walras.experiments.training.stage import TrainPlan
+from walras.files.writing import write_whole
 from walras.market.pricing import Cleared
 from walras.models import Inventory, gated, inventory, macs
 from walras.models.loading import load

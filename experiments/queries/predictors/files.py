@@ -12,7 +12,7 @@ from walras.errors import InputError
 from walras.experiments.queries.predictors.evaluation import Fit
 from walras.experiments.queries.predictors.predictor import FittedPredictor
 from walras.experiments.queries.predictors.registered import PREDICTORS
-from walras.experiments.store.whole_file import whole_file
+from walras.files.writing import whole_file
 
 FORMAT = 1
 

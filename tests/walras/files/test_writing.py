@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from walras.experiments.store.whole_file import whole_file
+from walras.files.writing import whole_file
 
 
 def test_what_fails_leaves_what_was_there(tmp_path: Path) -> None:

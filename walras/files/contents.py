@@ -1,0 +1,85 @@
+"""The bytes and the text of a file."""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+
+from walras.errors import InputError
+
+LARGEST = 2**28
+"""Bytes of a file of plain data, unless a reader says otherwise: none of ours comes near it."""
+_SHOWN = 200  # characters of a library's own words in an error
+
+
+@contextmanager
+def reading(what: str, path: str | Path, *errors: type[BaseException]) -> Iterator[None]:
+    """Turn what goes wrong while a file is read into one sentence.
+
+    Args:
+        what: the kind of file, such as "latency table".
+        path: of the file.
+        errors: what the library that reads it may raise, besides what every reader may.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except OSError as error:
+        raise InputError(f"cannot read {what} {str(path)!r}: {error.strerror or brief(error)}") from error
+    except (ValueError, RecursionError, MemoryError, OverflowError, *errors) as error:
+        raise InputError(f"cannot read {what} {str(path)!r}: {brief(error)}") from error
+
+
+def brief(error: BaseException) -> str:
+    """What an error says, on one line and short."""
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, MemoryError):
+        return "it is too large for the memory"
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def check_file(path: str | Path, what: str, largest: int | None = None) -> None:
+    """Refuse what is no file that can be read to its end, such as a pipe, and what is too large.
+
+    Raises:
+        InputError: as said, and a missing file.
+    """
+    with reading(what, path):
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            raise InputError(f"cannot read {what} {str(path)!r}: it is no regular file")
+        if largest is not None and status.st_size > largest:
+            raise InputError(f"cannot read {what} {str(path)!r}: it has {status.st_size:,} bytes; valid: {largest:,}")
+
+
+def read_text(path: str | Path, what: str, largest: int = LARGEST) -> str:
+    """The text of a file, in UTF-8.
+
+    Raises:
+        InputError: a file that is missing, no text, or too large.
+    """
+    check_file(path, what, largest)
+    with reading(what, path):
+        return Path(path).read_text(encoding="utf-8")
+
+
+def hash_of(path: str | Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal digits.
+
+    Raises:
+        InputError: a file that cannot be read.
+    """
+    check_file(path, "file")
+    found = sha256()
+    with reading("file", path), Path(path).open("rb") as file:
+        while piece := file.read(2**20):
+            found.update(piece)
+    return found.hexdigest()

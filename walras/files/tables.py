@@ -1,0 +1,72 @@
+"""Parquet files: tables of columns."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from walras.errors import InputError
+from walras.files.contents import check_file, reading
+
+MOST_ROWS = 2**31
+"""Rows of a table."""
+PIECE = 2**15
+"""Rows that are in memory at once, where a table is read in pieces."""
+
+
+@contextmanager
+def open_table(path: str | Path, what: str) -> Iterator[pq.ParquetFile]:
+    """A parquet file, of which pages that were changed are noticed.
+
+    Args:
+        path: of the file.
+        what: the kind of file, for errors: "part of a trace".
+
+    Raises:
+        InputError: a file that is missing or no sound parquet, now or while the context reads it.
+    """
+    check_file(path, what)
+    with reading(what, path, pa.ArrowException), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        if file.metadata.num_rows > MOST_ROWS:
+            raise InputError(f"{what} {str(path)!r} has {file.metadata.num_rows:,} rows; valid: {MOST_ROWS:,}")
+        yield file
+
+
+def read_table(path: str | Path, what: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """A whole table; some of its columns, where they are named.
+
+    Raises:
+        InputError: a file that is missing, no sound parquet, or lacks a column.
+    """
+    with open_table(path, what) as file:
+        missing = [name for name in columns or () if name not in file.schema_arrow.names]
+        if missing:
+            raise InputError(
+                f"{what} {str(path)!r} has no column {missing[0]!r}; it has: {', '.join(file.schema_arrow.names)}"
+            )
+        found = file.read(columns=None if columns is None else [*columns])
+        found.validate(full=True)
+    return found
+
+
+def write_table(path: str | Path, table: pa.Table, compression: str = "snappy") -> None:
+    """Write a table to a place that `whole_file` gave, with checksums of its pages."""
+    pq.write_table(table, path, compression=compression, write_page_checksum=True)
+
+
+def rows_of(path: str | Path, what: str, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The rows of a table one by one; columns that it has not are left out.
+
+    Raises:
+        InputError: a file that is missing or no sound parquet, once that is noticed.
+    """
+    with open_table(path, what) as file:
+        names = [name for name in columns if name in file.schema_arrow.names]
+        for batch in file.iter_batches(PIECE, columns=names):
+            with reading(what, path, pa.ArrowException):
+                batch.validate(full=True)
+                rows: list[dict[str, Any]] = batch.to_pylist()
+            yield from rows
