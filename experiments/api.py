@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -15,7 +16,8 @@ from walras.experiments.plan import Plan
 from walras.experiments.progress import Progress
 from walras.experiments.settings.keywords import RunSettings
 from walras.experiments.spec import RunSpec
-from walras.experiments.store.run_folder import RunFolder
+from walras.experiments.store.result_folder import ResultFolder
+from walras.experiments.store.run_folder import RUN
 from walras.experiments.subject import OWN, Subject, find_task
 from walras.experiments.subject_data import Loss
 from walras.experiments.tasks import Task
@@ -62,8 +64,14 @@ def run(
     Raises:
         InputError: bad settings or data, before a file is written.
     """
-    folder, extras = None if out is None else RunFolder(out, overwrite), Extras(agents, (), hooks)
-    plan, subject = _prepared(model, tokenizer, data, loss, evaluate, settings, progress)
+    extras = Extras(agents, (), hooks)
+    spec, prepared = _prepared(model, tokenizer, data, loss, evaluate, settings)
+    folder = None if out is None else ResultFolder(out, RUN, spec, overwrite=overwrite)
+    if folder is not None:
+        folder.check_free()
+    plan, subject = prepared(progress)
+    if folder is not None:
+        folder.settings = plan.spec
     return run_plan(plan, subject, folder, progress, extras)
 
 
@@ -87,29 +95,43 @@ def open_market(
         InputError: bad settings or data; a repair, which needs a copy of the network that somebody holds.
     """
     extras = Extras(agents, shocks, hooks)
-    plan, subject = _prepared(model, tokenizer, data, loss, lambda model: 0.0, {"recipe": "none", **settings}, None)
+    _, prepared = _prepared(model, tokenizer, data, loss, lambda model: 0.0, {"recipe": "none", **settings})
+    plan, subject = prepared(None)
     if plan.repair is not None:
         raise InputError(f"repair is {plan.spec.market.repair}, which needs a copy of the model: use walras.run")
     return open_market_of(plan, subject, extras)
 
 
+Prepared = Callable[[Progress | None], tuple[Plan, Subject]]
+
+
 def _prepared(
-    model: Any, tokenizer: Any, data: Any, loss: Any, evaluate: Any, settings: Mapping[str, Any],
-    progress: Progress | None,
-) -> tuple[Plan, Subject]:  # fmt: skip
-    """Settings with names resolved, and the subject, loaded or wrapped."""
+    model: Any, tokenizer: Any, data: Any, loss: Any, evaluate: Any, settings: Mapping[str, Any]
+) -> tuple[RunSpec, Prepared]:
+    """The settings, and what resolves their names and loads or wraps the subject."""
     if isinstance(model, str):
         if tokenizer is not None or loss is not None or not isinstance(data, str | None):
             raise InputError(
                 "model is a name: its tokenizer is loaded with it, data is a path, and the task has a loss"
             )
-        plan = Plan.from_spec(RunSpec.parse({**settings, "model": model, "data": data}))
-        subject = Subject.load(plan.spec.subject, progress, find_task(plan.spec.subject))
-        return plan, subject if evaluate is None else subject.judged_by(evaluate)
+        spec = RunSpec.parse({**settings, "model": model, "data": data})
+        return spec, partial(_loaded, spec, evaluate)
     if not isinstance(model, nn.Module):
         raise InputError(f"model is {type(model).__name__}; it must be a transformer (torch.nn.Module), or its name")
     told = {"model": f"{type(model).__name__} {OWN}", "data": None}
     spec = RunSpec.parse({**settings, **told, "task": _task_named(settings, data)})
+    return spec, lambda progress: _wrapped(spec, model, tokenizer, data, loss, evaluate)
+
+
+def _loaded(spec: RunSpec, evaluate: Any, progress: Progress | None) -> tuple[Plan, Subject]:
+    plan = Plan.from_spec(spec)
+    subject = Subject.load(plan.spec.subject, progress, find_task(plan.spec.subject))
+    return plan, subject if evaluate is None else subject.judged_by(evaluate)
+
+
+def _wrapped(
+    spec: RunSpec, model: nn.Module, tokenizer: Any, data: Any, loss: Any, evaluate: Any
+) -> tuple[Plan, Subject]:
     plan = Plan.from_spec(spec)
     given = find_task(spec.subject) if data is None else data
     subject = Subject.wrap(model, tokenizer, given, spec.subject, seed=spec.seed, loss=loss, evaluate=evaluate)

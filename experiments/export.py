@@ -1,22 +1,22 @@
 """From a finished run, or an outcome in memory, to a folder with the smaller model."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
 from walras.errors import InputError
 from walras.experiments.pipeline import parameters
 from walras.experiments.progress import Progress, Silent
 from walras.experiments.reports.model_card import model_card
+from walras.experiments.settings.names import NONE
 from walras.experiments.spec import RunSpec
-from walras.experiments.store.run_folder import read_allocation, read_result, read_units
+from walras.experiments.store.run_folder import WEIGHTS, check_hashes, read_allocation, read_result, read_units
 from walras.experiments.subject import OWN, find_task
+from walras.files.tensors import check_finite, read_arrays
 from walras.models import Inventory, compact, inventory
 from walras.models.export.checkpoints import auto_class, check_target, per_layer, save
 from walras.models.export.onnx_file import check_packages, checked_onnx
@@ -37,19 +37,23 @@ def export_run(
     overwrite: bool = False,
     device: str = "cpu",
     progress: Progress | None = None,
+    code: Collection[Any] = (),
+    trust_remote_code: bool = False,
 ) -> dict[str, Any]:
     """Write the smaller model of a finished run to a folder, whole or not at all; what `--json` prints comes back.
+
+    The run's folder is data, whoever wrote it: only `code` and `trust_remote_code` let files of Python run.
 
     Raises:
         InputError: an unfinished run or none, another folder than an export in the way, a full disk, ...
     """
-    summary, spec = read_run(run)
+    summary, spec = read_run(run, code)
     check_target(out, overwrite)
     if onnx:
         check_packages()
     progress = progress or Silent()
     step = progress.add_task("Loading the model", total=3 if onnx else 2)
-    dense, tokenizer, small = small_model(run, spec, device)
+    dense, tokenizer, small = small_model(run, spec, device, trust_remote_code=trust_remote_code)
     progress.update(step, advance=1, description="Writing")
     figures = write(dense, small, tokenizer, out, summary, onnx=onnx, overwrite=overwrite)
     progress.update(step, advance=2)
@@ -96,18 +100,13 @@ def write(
     }  # fmt: skip
 
 
-def read_run(run: str | Path) -> tuple[dict[str, Any], RunSpec]:
-    """Result and settings of a finished run from the command line.
+def read_run(run: str | Path, code: Collection[Any] = ()) -> tuple[dict[str, Any], RunSpec]:
+    """Result and settings of a finished run from the command line; its settings name no code but this.
 
     Raises:
-        InputError: no such run, one that has not finished, or one whose model only Python knows.
+        InputError: no such run, one that has not finished or was changed, or one whose model only Python knows.
     """
-    try:
-        summary = read_result(run)
-    except ValueError as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{str(run)!r} is no run of walras: its result.json is not JSON: {error}") from error
+    summary = read_result(run)
     missing = [name for name in _NEEDED if not isinstance(summary, dict) or name not in summary]
     parts = [name for name in ("config.yaml", "allocation.safetensors") if not (Path(run) / name).is_file()]
     if missing or parts:
@@ -119,32 +118,35 @@ def read_run(run: str | Path) -> tuple[dict[str, Any], RunSpec]:
             f"run {str(run)!r} was made from Python on a {model.removesuffix(OWN).strip()} of your own, which the "
             "folder does not hold; export it there: result.export(DIR)"
         )
-    return summary, RunSpec.read(Path(run) / "config.yaml", {})
+    check_hashes(run, summary)
+    return summary, RunSpec.read(Path(run) / "config.yaml", {}, code)
 
 
-def small_model(run: str | Path, spec: RunSpec, device: str = "cpu") -> tuple[nn.Module, Any, nn.Module]:
+def small_model(
+    run: str | Path, spec: RunSpec, device: str = "cpu", *, trust_remote_code: bool = False
+) -> tuple[nn.Module, Any, nn.Module]:
     """The stock model, its tokenizer, and the model that the run left: sliced, with its repaired weights.
 
     Raises:
-        InputError: files of the run that do not fit the model.
+        InputError: files of the run that do not fit the model, or are missing.
     """
-    name, trusted = spec.subject.model, spec.subject.trust_remote_code
-    dense, tokenizer = load(name, find_task(spec.subject).head, device=device, trust_remote_code=trusted)
+    name = spec.subject.model
+    dense, tokenizer = load(name, find_task(spec.subject).head, device=device, trust_remote_code=trust_remote_code)
     block, kinds, columns = _allocation(run)
     units = inventory(dense, spec.market.units or None, block)
     _check_units(run, name, units, kinds, columns)
-    small = compact(dense, units, torch.from_numpy(columns["gate"] > 0))
-    _restore_repaired(run, small)
+    keep = torch.from_numpy(columns["gate"] > 0)
+    small = compact(dense, units, keep)
+    if (Path(run) / WEIGHTS).is_file():
+        _restore_repaired(run, small)
+    elif spec.market.repair != NONE and not bool(keep.all()):
+        raise InputError(f"run {str(run)!r} repaired its weights ({spec.market.repair}), and its {WEIGHTS} is missing")
     return dense, tokenizer, small
 
 
 def _allocation(run: str | Path) -> tuple[int, list[str], dict[str, Any]]:
     """FFN neurons per unit, names of the kinds of units, and the columns of a run's allocation."""
-    file = Path(run) / "allocation.safetensors"
-    try:
-        return *read_units(run), read_allocation(run)
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise InputError(f"cannot read {file}: {error!r}; it is no allocation of a run") from error
+    return *read_units(run), read_allocation(run)
 
 
 def _check_units(run: str | Path, model: str, units: Inventory, kinds: list[str], columns: Mapping[str, Any]) -> None:
@@ -163,14 +165,10 @@ def _check_units(run: str | Path, model: str, units: Inventory, kinds: list[str]
 @torch.no_grad()
 def _restore_repaired(run: str | Path, small: nn.Module) -> None:
     """Overwrite the tensors that repair changed."""
-    file = Path(run) / "weights.safetensors"
-    if not file.is_file():
-        return
+    file = Path(run) / WEIGHTS
     state = small.state_dict()
-    try:
-        tensors = load_file(file)
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"cannot read {file}: {error}") from error
+    tensors = read_arrays(file, "repaired weights", "pt")
+    check_finite(tensors, str(file))
     for name, tensor in tensors.items():
         if name not in state or state[name].shape != tensor.shape:
             has = f"{[*state[name].shape]} there" if name in state else "no such tensor"

@@ -5,6 +5,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,8 @@ from walras.experiments.plan import Plan
 from walras.experiments.progress import Progress, Silent
 from walras.experiments.reports.run_report import write_report
 from walras.experiments.spec import RunSpec
-from walras.experiments.store.run_folder import RunFolder, write_allocation
+from walras.experiments.store.result_folder import ResultFolder
+from walras.experiments.store.run_folder import RUN, write_allocation, write_table, write_weights
 from walras.experiments.subject import Subject, evaluating, find_task
 from walras.experiments.tasks import TASKS
 from walras.experiments.unit_costs import UnitCosts
@@ -62,24 +64,32 @@ def run_spec(
     Raises:
         InputError: bad settings or data, before a network is loaded or a file written.
     """
-    folder = None if out is None else RunFolder(out, overwrite)
+    folder = None if out is None else ResultFolder(out, RUN, spec, overwrite=overwrite)
     plan = Plan.from_spec(spec)
+    if folder is not None:
+        folder.check_free()
     task = find_task(spec.subject)
     subject = Subject.load(spec.subject, progress, task)
     return run_plan(plan, subject, folder, progress, Extras(measure_latency=measure_latency))
 
 
 def run_plan(
-    plan: Plan, subject: Subject, folder: RunFolder | None = None, progress: Progress | None = None,
+    plan: Plan, subject: Subject, folder: ResultFolder | None = None, progress: Progress | None = None,
     extras: Extras | None = None,
 ) -> Outcome:  # fmt: skip
     """All rounds of a market on a subject, the figure of the sliced network, and the run folder."""
-    started, progress, extras = time.monotonic(), progress or Silent(), extras or Extras()
+    with nullcontext() if folder is None else folder.held():
+        return _run(plan, subject, folder, progress or Silent(), extras or Extras())
+
+
+def _run(plan: Plan, subject: Subject, folder: ResultFolder | None, progress: Progress, extras: Extras) -> Outcome:
+    """The same, where nobody else writes to the folder."""
+    started = time.monotonic()
     with evaluating(subject.model):
         costs = UnitCosts.measure(subject, plan, partial(_told, progress))
         # A repair changes weights: it gets copies of those that it changes, and the dense network stays what it is.
         network = subject.model if plan.repair is None else repairable_copy(subject.model, costs.units)
-        recorder = None if folder is None else Recorder(folder, plan.spec)
+        recorder = None if folder is None else Recorder(folder)
         market = open_market(plan, subject, costs, network, extras, recorder)
         try:
             play(market, progress)
@@ -95,9 +105,7 @@ def run_plan(
         seconds = round(time.monotonic() - started, 2)
         timed = time_pair(subject, outcome, progress) if extras.measure_latency else {}
     outcome = replace(outcome, summary=replace(outcome.summary, seconds=seconds, latency_ms=timed))
-    if folder is not None:
-        write(outcome, folder, plan.spec.market.block)
-    return outcome
+    return outcome if folder is None else write(outcome, folder, plan.spec.market.block)
 
 
 def open_market_of(plan: Plan, subject: Subject, extras: Extras) -> ComputeMarket:
@@ -176,12 +184,13 @@ def time_pair(subject: Subject, outcome: Outcome, progress: Progress) -> dict[st
     return forward_times(subject.model, outcome.compact(), subject.length, TIMED)
 
 
-def write(outcome: Outcome, folder: RunFolder, block: int) -> None:
-    """Write allocation, repaired weights, report and, last of all, the result."""
+def write(outcome: Outcome, folder: ResultFolder, block: int) -> Outcome:
+    """Write allocation, repaired weights, report and, last of all, the result; the outcome with where they went."""
     write_allocation(folder.path, allocation_columns(outcome.units, outcome.gates), block, outcome.units.kinds)
-    folder.write_weights(outcome.repaired())
+    write_weights(folder.path, outcome.repaired())
     write_report(folder, outcome)
-    folder.write_result(outcome.summary.as_dict())
+    folder.finish(outcome.summary.as_dict())
+    return replace(outcome, folder=folder.given)
 
 
 @final
@@ -189,17 +198,16 @@ def write(outcome: Outcome, folder: RunFolder, block: int) -> None:
 class Recorder:
     """After every round the folder holds everything up to it; nothing is written before the first one is done."""
 
-    folder: RunFolder
-    spec: RunSpec
+    folder: ResultFolder
     recorded: int = 0  # rounds
 
     def __call__(self, market: ComputeMarket, turn: Turn | None = None) -> None:
         """Write the settings, the round's part of the trace, and the table of rounds."""
         del turn
         self.recorded = market.round
-        self.folder.begin(self.spec.as_yaml())
+        self.folder.begin()
         TraceWriter(self.folder.trace)(market)
-        self.folder.write_rounds(market.frame)
+        write_table(self.folder.path / "rounds.parquet", market.frame)
 
     def catch_up(self, market: ComputeMarket) -> None:
         """Write a round that was settled, where something raised before it was told to be over."""

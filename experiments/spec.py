@@ -1,7 +1,7 @@
 """Settings of a run: one network, one task, one market."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, final
@@ -24,6 +24,7 @@ from walras.experiments.settings.fields import (
     whole,
 )
 from walras.experiments.settings.names import canonical_names, told
+from walras.experiments.settings.trust import as_data
 
 MACS = "macs"
 
@@ -176,13 +177,15 @@ class RunSpec:
         return nested(values, RunSpec)
 
     @staticmethod
-    def read(path: Any, given: Mapping[str, Any]) -> "RunSpec":
+    def read(path: Any, given: Mapping[str, Any], code: Collection[Any] = ()) -> "RunSpec":
         """Settings of a YAML file, or of an earlier run's `config.yaml`; what is `given` besides comes first.
 
+        The file names no code but what is named in `given` or in `code`.
+
         Raises:
-            InputError, UnknownNameError: as `parse`, or a file that cannot be read.
+            InputError, UnknownNameError: as `parse`, or a file that cannot be read, or names other code.
         """
-        written = flat(converted(read_settings(path)), RunSpec)
+        written = as_data(flat(converted(read_settings(path)), RunSpec), path, given, code)
         RunSpec.parse(written)  # whatever is wrong in it is told, whether it counts in the end or not
         return RunSpec.parse({**written, **flat(converted(given), RunSpec)})
 

@@ -22,8 +22,8 @@ from walras.experiments.store.run_folder import read_result
 from walras.experiments.tasks.data.wikitext_files import read_wikitext
 from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.train import train
+from walras.files.folders import whole_folder
 from walras.models.export.reloading import load_model
-from walras.models.export.whole_folder import whole_folder
 
 END, UNKNOWN = "<|endoftext|>", "<unk>"  # the latter stands in WikiText for every rare word
 OPTIONS: dict[str, Any] = {

@@ -6,10 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from walras.experiments.cli.options import with_settings
+from walras.experiments.cli.options import Code, with_settings
 from walras.experiments.cli.screen import interrupted, output, progress_bar
 from walras.experiments.recipes import DEFAULT_RECIPE, RECIPES
 from walras.experiments.settings.fields import read_settings
+from walras.experiments.settings.trust import as_data
 from walras.experiments.spec import RunSpec
 
 GRID = "What varies"
@@ -55,6 +56,7 @@ def compare(
     config: Annotated[
         Path | None, typer.Option(help="YAML file with settings for all cells; they go before a recipe's own.")
     ] = None,
+    code: Code = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder; an existing comparison is resumed. [default: runs/compare]")
     ] = None,
@@ -88,8 +90,9 @@ def compare(
 
     where = parse_executor(executor, workers)
     folder = GridFolder(out or Path("runs") / "compare")
-    settings = {**(read_settings(config) if config else {}), **given}
-    grid = grid_of_runs(axes_of({"recipe": recipe, "budget": budget}, read_vary(vary or [])), seeds, settings, against)
+    axes = axes_of({"recipe": recipe, "budget": budget}, read_vary(vary or []))
+    written = as_data(read_settings(config), config, {**given, **axes}, code or ()) if config else {}
+    grid = grid_of_runs(axes, seeds, {**written, **given}, against)
     try:
         with progress_bar(not as_json) as progress:
             found = run(grid, folder, where, progress, measure_latency)

@@ -17,7 +17,8 @@ from walras.experiments.progress import Progress
 from walras.experiments.reports.sentence import in_one_sentence
 from walras.experiments.reports.tables import result_card, result_table
 from walras.experiments.spec import RunSpec
-from walras.experiments.store.run_folder import RunFolder
+from walras.experiments.store.result_folder import ResultFolder
+from walras.experiments.store.run_folder import RUN
 from walras.experiments.subject import Subject
 
 BUDGETS = (0.75, 0.5)
@@ -80,7 +81,7 @@ def _cell(
     plain = {"recipe": "none", "mechanism": mechanism, "valuation": valuation, "rounds": rounds} if mechanism else {}
     spec = RunSpec.parse({"budget": budget, "sentences": sentences, **plain})
     name = "-".join(str(part).replace(":", "-") for part in (*plain.values(), budget)) if plain else "walras"
-    return run_plan(Plan.from_spec(spec), subject, RunFolder(out / name, overwrite=True), progress)
+    return run_plan(Plan.from_spec(spec), subject, ResultFolder(out / name, RUN, spec, overwrite=True), progress)
 
 
 def print_table(console: Console, title: str, outcomes: Sequence[Outcome]) -> None:

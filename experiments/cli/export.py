@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from walras.experiments.cli.options import Code
 from walras.experiments.cli.screen import interrupted, output, progress_bar
 
 
@@ -14,6 +15,10 @@ def export(
     out: Annotated[Path, typer.Option(help="Folder to write; whole or not at all.")],
     onnx: Annotated[bool, typer.Option("--onnx", help="Write model.onnx too, checked with onnxruntime.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the export that --out holds.")] = False,
+    code: Code = None,
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Run the Python code in the folder of the dense model.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Write the smaller model of a run: weights, configuration, tokenizer and model card, loaded in one call.
@@ -26,7 +31,10 @@ def export(
 
     try:
         with progress_bar(not as_json) as progress:
-            figures = export_run(run, out, onnx=onnx, overwrite=overwrite, progress=progress)
+            figures = export_run(
+                run, out, onnx=onnx, overwrite=overwrite, progress=progress, code=code or (),
+                trust_remote_code=trust_remote_code,
+            )  # fmt: skip
     except KeyboardInterrupt:
         interrupted(f"{out} is as it was")
     if as_json:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from walras.experiments.cli.options import with_settings
+from walras.experiments.cli.options import Code, with_settings
 from walras.experiments.cli.screen import output, progress_bar
 from walras.experiments.spec import RunSpec
 
@@ -23,6 +23,7 @@ def interactions(
     layers: Annotated[list[int] | None, typer.Option(help="Layers to look at. [default: all]")] = None,
     strongest: Annotated[int, typer.Option(help="Edges that are drawn and written.", min=1)] = 50,
     config: Annotated[Path | None, typer.Option(help="YAML file with any settings of a run.")] = None,
+    code: Code = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the edges as JSON.")] = False,
 ) -> None:
     """Measure what every two units are worth together beyond what each is worth alone, and draw the strongest ties.
@@ -36,13 +37,15 @@ def interactions(
     from walras.experiments.interactions import strongest_interactions
     from walras.experiments.reports.plots import interactions as drawn
     from walras.experiments.reports.plots import png
-    from walras.experiments.store.run_folder import check_place
+    from walras.experiments.store.place import check_place
     from walras.files.writing import write_whole
     from walras.market.graph import write_graph
 
     check_place(out)
     given = {**given, "units": (kind or KIND,), "recipe": "none"}
-    spec = RunSpec.parse({"sentences": SENTENCES, **given}) if config is None else RunSpec.read(config, given)
+    spec = (
+        RunSpec.parse({"sentences": SENTENCES, **given}) if config is None else RunSpec.read(config, given, code or ())
+    )
     with progress_bar(not as_json) as progress:
         graph, unit = strongest_interactions(spec, layers, strongest, progress)
     out.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,11 @@ import typer
 from walras.experiments.settings.fields import Leaf, leaves
 
 _PLAIN = (bool, int, float, str)
+Code = Annotated[
+    list[str] | None,
+    typer.Option("--code", help="FILE.py or recipe FILE.yaml that a settings file may name. [default: none]"),
+]
+"""Code of the user's that a file of settings may name; files are data otherwise."""
 
 
 def with_settings(

@@ -8,10 +8,11 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from walras.experiments.cli.new_folder import new_folder
-from walras.experiments.cli.options import with_settings
+from walras.experiments.cli.options import Code, with_settings
 from walras.experiments.cli.screen import interrupted, output, progress_bar
 from walras.experiments.recipes import DEFAULT_RECIPE, RECIPES
 from walras.experiments.spec import RunSpec
+from walras.experiments.store.result_folder import unfinished_folder
 
 T = TypeVar("T")
 
@@ -25,6 +26,7 @@ def run(
     config: Annotated[
         Path | None, typer.Option(help="YAML file with any of these settings, such as config.yaml of an earlier run.")
     ] = None,
+    code: Code = None,
     out: Annotated[Path | None, typer.Option(help="Run folder. [default: a new one under runs/]")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that --out holds.")] = False,
     measure_latency: Annotated[
@@ -40,7 +42,7 @@ def run(
     """
     if resource is not None:
         given["resource"] = resource
-    spec = RunSpec.parse(given) if config is None else RunSpec.read(config, given)
+    spec = RunSpec.parse(given) if config is None else RunSpec.read(config, given, code or ())
     place = out or new_folder(folder_name(spec))
 
     from walras.experiments.pipeline import run_spec
@@ -74,5 +76,6 @@ def _interruptible(place: Path, job: Callable[[], T]) -> T:
     try:
         return job()
     except KeyboardInterrupt:
-        done = len(list((place / "trace").glob("part-*.parquet")))
-        interrupted(f"{done} finished round(s) can be read: walras trace {place}" if done else "")
+        left = unfinished_folder(place)
+        done = len(list((left / "trace").glob("part-*.parquet")))
+        interrupted(f"{done} finished round(s) can be read: walras trace {left}" if done else "")

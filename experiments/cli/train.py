@@ -9,7 +9,7 @@ import typer
 
 from walras.errors import InputError
 from walras.experiments.cli.new_folder import new_folder
-from walras.experiments.cli.options import with_settings
+from walras.experiments.cli.options import Code, with_settings
 from walras.experiments.cli.screen import interrupted, output, progress_bar
 from walras.experiments.executors import ExecutorSource, parse_executor
 from walras.experiments.grids.axes import read_vary
@@ -61,6 +61,7 @@ def train(
         ),
     ] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file with any of these settings.")] = None,
+    code: Code = None,
     out: Annotated[Path | None, typer.Option(help="Run folder, or folder of a grid. [default: under runs/]")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that --out holds.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")] = False,
@@ -94,7 +95,9 @@ def train(
 
     from walras.experiments.training.grid import grid_of_trainings
 
-    grid = grid_of_trainings({**(read_flat(config) if config else {}), **given}, several, seeds, against)
+    grid = grid_of_trainings(
+        {**(read_flat(config, {**given, **several}, code or ()) if config else {}), **given}, several, seeds, against
+    )
     if len(grid.cells) > 1:
         if resume:
             raise InputError("--resume is for one run; a grid goes on by itself: leave --resume out")
@@ -129,6 +132,7 @@ def prices(texts: list[str]) -> list[float]:
 
 
 def _one(grid: "Grid[TrainConfig]", out: Path | None, overwrite: bool, resume: bool, as_json: bool) -> None:
+    from walras.experiments.store.result_folder import unfinished_folder
     from walras.experiments.training.loop.processes import is_main
     from walras.experiments.training.tables import train_card
     from walras.experiments.training.train import train as run
@@ -141,7 +145,7 @@ def _one(grid: "Grid[TrainConfig]", out: Path | None, overwrite: bool, resume: b
         with progress_bar(not as_json) as progress:
             result = run(cell.settings, place, overwrite=overwrite, resume=resume, progress=progress)
     except KeyboardInterrupt:
-        begun = any((place / "checkpoint").glob("step-*"))
+        begun = any((unfinished_folder(place) / "checkpoint").glob("step-*"))
         interrupted(f"the same command with --out {place} --resume goes on from there" if begun else "")
     if not is_main():
         return

@@ -5,14 +5,13 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any, Generic, final
 
-import yaml
-
 from walras.errors import InputError
 from walras.experiments.grids.axes import Axis, Reference, checked_axes, find_reference
 from walras.experiments.grids.cell import BUDGET, SEED, Cell, S, shown
 from walras.experiments.grids.experiment import Experiment
 from walras.experiments.grids.sources import content_key
 from walras.experiments.grids.table import column
+from walras.files.plain_data import write_yaml
 
 
 @final
@@ -104,7 +103,7 @@ class Grid(Generic[S]):
             "settings": {name: _plain(value) for name, value in self.settings.items()},
             "cells": [{**cell.labels, "seed": cell.seed, "cell": cell.key} for cell in self.cells],
         }  # fmt: skip
-        return yaml.safe_dump(told, sort_keys=False, allow_unicode=True)
+        return write_yaml(told)
 
 
 def _check_distinct(axes: Mapping[str, Sequence[Any]], chosen: Sequence[tuple[Mapping[str, Any], S]]) -> None:

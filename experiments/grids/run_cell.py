@@ -11,7 +11,8 @@ from walras.experiments.pipeline import run_plan
 from walras.experiments.plan import Plan
 from walras.experiments.spec import RunSpec, SubjectSpec
 from walras.experiments.store.grid_folder import GridFolder
-from walras.experiments.store.run_folder import RunFolder
+from walras.experiments.store.result_folder import ResultFolder
+from walras.experiments.store.run_folder import RUN
 from walras.experiments.subject import Subject
 
 
@@ -25,7 +26,7 @@ class RunCell:
     def __call__(self, cell: Cell[RunSpec]) -> None:
         """Run the cell anew, on the network of the last cell where that is the same."""
         cell.check_sources()
-        folder = RunFolder(GridFolder(self.out).place(cell), overwrite=True)
+        folder = ResultFolder(GridFolder(self.out).place(cell), RUN, cell.settings, overwrite=True)
         run_plan(Plan.from_spec(cell.settings), subject_of(cell.settings.subject), folder)
 
 

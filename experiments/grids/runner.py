@@ -1,10 +1,12 @@
 """Running a grid: what is finished is left alone, what fails is recorded, and tables are made of the rest."""
 
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from itertools import dropwhile
+from pathlib import Path
 from typing import Any, Generic, final
 
 import pandas as pd
@@ -12,12 +14,14 @@ import pandas as pd
 from walras.experiments.executors import ExecutorSource, outcomes, parse_executor
 from walras.experiments.grids.cell import SEED, Cell, S
 from walras.experiments.grids.earlier import adopt_earlier
+from walras.experiments.grids.experiment import Experiment
 from walras.experiments.grids.grid import Grid
 from walras.experiments.grids.results import damage, fault, finished_cell
 from walras.experiments.grids.statistics import Statistics
 from walras.experiments.grids.table import RESULT, parquet, schema
 from walras.experiments.progress import Progress, Silent, say
 from walras.experiments.store.grid_folder import GridFolder
+from walras.files.locks import BusyError
 
 
 @final
@@ -70,13 +74,43 @@ def run_cells(
     """Run some cells of a grid in the order given, and record those that fail; how many they are."""
     bar = progress.add_task("Cells" if waiting else "All cells are finished", total=len(grid.cells))
     progress.update(bar, completed=len(grid.cells) - len(waiting))
-    failed = 0
-    with closing(outcomes(executor, grid.experiment.job(folder.path.absolute()), waiting)) as ended:
-        for outcome in ended:
-            told = _settle(grid, folder, outcome.item, outcome.error)
-            failed += folder.failure(outcome.item).is_file()
-            progress.update(bar, advance=1, description=told)
+    failed, job = 0, SharedJob(grid.experiment, folder.path.absolute())
+    while waiting:
+        elsewhere = []
+        with closing(outcomes(executor, job, waiting)) as ended:
+            for outcome in ended:
+                if outcome.error is None and folder.busy(outcome.item):
+                    elsewhere.append(outcome.item)
+                    continue
+                told = _settle(grid, folder, outcome.item, outcome.error)
+                failed += folder.failure(outcome.item).is_file()
+                progress.update(bar, advance=1, description=told)
+        if len(elsewhere) == len(waiting):
+            time.sleep(LOOKED)
+        waiting = elsewhere
     return failed
+
+
+LOOKED = 1.0
+"""Seconds between two looks at cells that another sweep of the same folder works on."""
+
+
+@final
+@dataclass(frozen=True)
+class SharedJob(Generic[S]):
+    """The job of a worker where several sweeps may share a folder: what another one has done is not done again.
+
+    A cell that another one works on is left to it.
+    """
+
+    experiment: Experiment[S]
+    out: Path
+
+    def __call__(self, cell: Cell[S]) -> None:
+        """Do what is left to do of a cell."""
+        if finished_cell(self.experiment, GridFolder(self.out), cell) is None:
+            with suppress(BusyError):
+                self.experiment.job(self.out)(cell)
 
 
 def unfinished(grid: Grid[S], folder: GridFolder) -> list[Cell[S]]:
@@ -109,13 +143,15 @@ def conclude(grid: Grid[S], folder: GridFolder, timed: bool = False) -> GridResu
         {**place, "seconds": result.get("seconds"), **timing}
         for place, result, timing in zip(places, results, times, strict=True)
     ]
-    folder.write("frontier.parquet", parquet(table, schema(table, grid.axes)))
-    folder.write("frontier.csv", table.to_csv(index=False, float_format="%.8g"))
-    folder.write("timings.csv", pd.DataFrame(seconds).to_csv(index=False, float_format="%.6g"))
     statistics = None
     if any(place[grid.against.axis] == grid.against.label for place in places):
         statistics = Statistics.from_table(table, grid.against, grid.shared_budgets)
-        folder.write("statistics.csv", statistics.frame.to_csv(index=False, float_format="%.8g"))
+    with folder.tables():
+        folder.write("frontier.parquet", parquet(table, schema(table, grid.axes)))
+        folder.write("frontier.csv", table.to_csv(index=False, float_format="%.8g"))
+        folder.write("timings.csv", pd.DataFrame(seconds).to_csv(index=False, float_format="%.6g"))
+        if statistics is not None:
+            folder.write("statistics.csv", statistics.frame.to_csv(index=False, float_format="%.8g"))
     about = results[0] if results else {}
     failed = [cell for cell in grid.cells if cell not in done]
     return GridResult(grid, folder, table, statistics, about.get("metric", {"name": ""}), about, failed)

@@ -1,6 +1,6 @@
 """Settings of an observation, from the command line, a YAML file, or both; checked before anything is loaded."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,7 @@ from walras.experiments.settings.fields import (
     whole,
 )
 from walras.experiments.settings.names import canonical_names, told
+from walras.experiments.settings.trust import as_data
 from walras.experiments.spec import SubjectSpec
 
 if TYPE_CHECKING:
@@ -138,13 +139,16 @@ class ObserveConfig:
         return nested(canonical_names(flat(given, ObserveConfig), ObserveConfig), ObserveConfig)
 
     @staticmethod
-    def read(path: str | Path, given: Mapping[str, Any]) -> "ObserveConfig":
+    def read(path: str | Path, given: Mapping[str, Any], code: Collection[Any] = ()) -> "ObserveConfig":
         """Settings of a YAML file, or of an earlier observation's `config.yaml`; what is `given` besides comes first.
 
+        The file names no code but what is named in `given` or in `code`.
+
         Raises:
-            InputError, UnknownNameError: as `parse`, or a file that cannot be read.
+            InputError, UnknownNameError: as `parse`, or a file that cannot be read, or names other code.
         """
-        return ObserveConfig.parse({**flat(read_settings(path), ObserveConfig), **flat(given, ObserveConfig)})
+        written = as_data(flat(read_settings(path), ObserveConfig), path, given, code)
+        return ObserveConfig.parse({**written, **flat(given, ObserveConfig)})
 
     def with_values(self, **values: Any) -> "ObserveConfig":
         """The same with other values of some fields, whichever section they are in."""

@@ -1,13 +1,10 @@
 """One evaluation of a sweep, as a cell of a grid: which layers are constrained, by which rule, and as which control."""
 
-import json
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, final
-
-import yaml
 
 from walras.experiments.grids.cell import Cell
 from walras.experiments.grids.experiment import Experiment
@@ -17,6 +14,8 @@ from walras.experiments.observing.network import Measured, ObservedNetwork, load
 from walras.experiments.observing.rules import random_key_rules, rules_at_budget
 from walras.experiments.settings.fields import section
 from walras.experiments.store.grid_folder import GridFolder
+from walras.files.locks import one_writer
+from walras.files.plain_data import parse_yaml, write_json, write_yaml
 from walras.files.writing import write_whole
 
 ELIMINATION = "token-elimination"
@@ -45,8 +44,8 @@ class Evaluation:
     def as_yaml(self) -> str:
         """The settings as a file."""
         own = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "config"}
-        tree = {**own, "config": yaml.safe_load(self.config.as_yaml())}
-        return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
+        tree = {**own, "config": parse_yaml(self.config.as_yaml())}
+        return write_yaml(tree)
 
     @property
     def random_weights(self) -> bool:
@@ -114,11 +113,12 @@ class EvaluationJob:
         """Evaluate; the network is that of the last evaluation where it is the same."""
         cell.check_sources()
         begun, settings, place = time.monotonic(), cell.settings, GridFolder(self.out).place(cell)
-        network = load_observed(settings.config, settings.random_weights)
-        (value, tally), slack = settings.measure(network)
-        result = {
-            "metric": {"name": network.subject.data.metric, "value": value}, "tally": tally.state, "slack": slack,
-            "seconds": round(time.monotonic() - begun, 2),
-        }  # fmt: skip
-        write_whole(place / "config.yaml", settings.as_yaml())
-        write_whole(place / "result.json", json.dumps(result))
+        with one_writer(place):
+            network = load_observed(settings.config, settings.random_weights)
+            (value, tally), slack = settings.measure(network)
+            result = {
+                "metric": {"name": network.subject.data.metric, "value": value}, "tally": tally.state, "slack": slack,
+                "seconds": round(time.monotonic() - begun, 2),
+            }  # fmt: skip
+            write_whole(place / "config.yaml", settings.as_yaml())
+            write_whole(place / "result.json", write_json(result, None))

@@ -1,10 +1,10 @@
 """The main job: a sweep of scarce attention over one model and one task, from settings to a folder."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, final
@@ -14,7 +14,7 @@ import pandas as pd
 from walras.experiments.executors import ExecutorSource
 from walras.experiments.observing.config import ObserveConfig
 from walras.experiments.observing.examples import TOKENS, ExampleHead, examples
-from walras.experiments.observing.folder import ObserveFolder
+from walras.experiments.observing.folder import EVALUATIONS, OBSERVATION
 from walras.experiments.observing.inactive import warnings
 from walras.experiments.observing.layers import constrained_layers
 from walras.experiments.observing.network import ObservedNetwork, load_observed
@@ -24,6 +24,7 @@ from walras.experiments.observing.rules import rules_at_budget
 from walras.experiments.observing.sweep import Observation, grid_of_evaluations, observations
 from walras.experiments.progress import Progress, Silent
 from walras.experiments.store.grid_folder import GridFolder
+from walras.experiments.store.result_folder import ResultFolder
 from walras.experiments.store.run_folder import write_table
 from walras.experiments.subject_data import TaskData
 from walras.models.attention.token_elimination import can_eliminate
@@ -97,17 +98,40 @@ def observe(
         InputError: bad settings or data, before a network is loaded or a file written; a layer that the network has
             not, before it is run.
     """
-    started = time.monotonic()
     config = config if isinstance(config, ObserveConfig) else ObserveConfig.parse(config)
     progress = progress or Silent()
-    folder = None if out is None else ObserveFolder(out, config, overwrite, resume)
+    folder = None if out is None else ResultFolder(out, OBSERVATION, config, overwrite=overwrite, resume=resume)
+    if folder is None:
+        with TemporaryDirectory() as place:
+            return _observed(config, lambda: Path(place), progress, executor)
+    with folder.held():
+        result = _observed(config, partial(_begun, folder), progress, executor)
+        write_table(folder.path / "observe.parquet", result.table)
+        write_table(folder.path / "layers.parquet", result.layers)
+        write_report(folder.path, result.table, result.examples, result.summary.as_dict())
+        folder.finish(result.summary.as_dict())
+        folder.forget(EVALUATIONS)
+    return result
+
+
+def _begun(folder: ResultFolder) -> Path:
+    """Where evaluations go."""
+    folder.begin()
+    return folder.path / EVALUATIONS
+
+
+def _observed(
+    config: ObserveConfig, place: Callable[[], Path], progress: Progress,
+    executor: Executor | ExecutorSource | str | None,
+) -> ObserveResult:  # fmt: skip
+    """All evaluations; the folder in which they are kept is asked for once the network is loaded."""
+    started = time.monotonic()
     step = progress.add_task("Loading the model", total=1)
     network = load_observed(config)
     progress.update(step, completed=1)
     patterns = {pattern: constrained_layers(pattern, network.layers) for pattern in config.scarcity.constrain}
     grid = grid_of_evaluations(config, can_eliminate(network.model))
-    with TemporaryDirectory() if folder is None else nullcontext(folder.begin()) as place:
-        found = observations(grid, GridFolder(place), patterns, executor, progress)
+    found = observations(grid, GridFolder(place()), patterns, executor, progress)
     pattern, layers = next(iter(patterns.items()))
     budget, data = pictured_budget(config), network.subject.data
     assert isinstance(data, TaskData)
@@ -119,13 +143,7 @@ def observe(
         _summary(config, network, patterns, found), examples_at={"constrain": pattern, "budget": budget},
         warnings=[*warned], rows=shown(table), seconds=round(time.monotonic() - started, 2),
     )  # fmt: skip
-    result = ObserveResult(table, layer_table(found), pictured, warned, summary)
-    if folder is not None:
-        write_table(folder.path / "observe.parquet", result.table)
-        write_table(folder.path / "layers.parquet", result.layers)
-        write_report(folder, result.table, result.examples, result.summary.as_dict())
-        folder.write_result(result.summary.as_dict())
-    return result
+    return ObserveResult(table, layer_table(found), pictured, warned, summary)
 
 
 def _summary(

@@ -7,14 +7,14 @@ from walras.experiments.reports import plots
 from walras.experiments.reports.metric import titled
 from walras.experiments.reports.pages import write_page
 from walras.experiments.reports.sentence import in_one_sentence, kept_units
-from walras.experiments.store.run_folder import RunFolder
+from walras.experiments.store.result_folder import ResultFolder
 from walras.market import Trace
 
 if TYPE_CHECKING:
     from walras.experiments.outcome import Outcome
 
 
-def write_report(folder: RunFolder, outcome: "Outcome") -> None:
+def write_report(folder: ResultFolder, outcome: "Outcome") -> None:
     """Write `report.html` and the pictures of a run whose trace is written."""
     trace, summary = outcome.trace, outcome.summary.as_dict()
     unit, rounds = str(summary["unit"]), outcome.rounds

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from walras.experiments.reports import plots
-from walras.experiments.store.run_folder import check_place
+from walras.experiments.store.place import check_place
 from walras.files.writing import write_whole
 from walras.market import Trace
 

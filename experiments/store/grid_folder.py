@@ -9,17 +9,22 @@ timings.csv                 seconds and milliseconds, which no two machines have
 frontier.png, report.html
 """
 
-import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, final
 
+from walras.errors import InputError
 from walras.experiments.grids.cell import Cell
 from walras.experiments.grids.sources import without_places
-from walras.experiments.store.run_folder import names_in
+from walras.experiments.store.result_folder import names_in
+from walras.files.folders import remove
+from walras.files.locks import BusyError, one_writer, refuse_second
+from walras.files.plain_data import read_json, write_json
 from walras.files.writing import write_whole
 
+TABLES = "tables"
 PARTS = (
     "compare.yaml",
     "cells",
@@ -61,6 +66,20 @@ class GridFolder:
         """Write a file whole or not at all."""
         write_whole(self.path / name, content)
 
+    @contextmanager
+    def tables(self) -> Iterator[None]:
+        """Be the only one who writes tables; another sweep of the same folder is waited for."""
+        with one_writer(self.path / TABLES, wait=True):
+            yield
+
+    def busy(self, cell: Cell[Any]) -> bool:
+        """Whether another process works on a cell right now."""
+        try:
+            refuse_second(self.place(cell))
+        except BusyError:
+            return True
+        return False
+
     def place(self, cell: Cell[Any]) -> Path:
         """The run folder of a cell."""
         return self.path / "cells" / cell.key
@@ -88,7 +107,7 @@ class GridFolder:
 
     def forget_failure(self, cell: Cell[Any]) -> None:
         """The cell has succeeded."""
-        self.failure(cell).unlink(missing_ok=True)
+        remove(self.failure(cell))
 
     def failure(self, cell: Cell[Any]) -> Path:
         """Where it is told why a cell failed."""
@@ -96,7 +115,7 @@ class GridFolder:
 
     def write_timing(self, cell: Cell[Any], timing: Mapping[str, Any]) -> None:
         """Keep how long a cell's small model takes."""
-        self.write(f"timings/{cell.key}.json", json.dumps(timing, indent=2) + "\n")
+        self.write(f"timings/{cell.key}.json", write_json(timing))
 
     def timing(self, cell: Cell[Any]) -> dict[str, Any] | None:
         """How long a cell's small model takes, where that was measured; None of a file with other content."""
@@ -120,7 +139,7 @@ class GridFolder:
 def _read(file: Path) -> dict[str, Any] | None:
     """What a JSON file maps names to; None where there is no such file, or a damaged one."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        found = read_json(file, "result")
+    except InputError:
         return None
     return found if isinstance(found, dict) else None

@@ -1,6 +1,6 @@
 """Settings of a training run; checked before anything is loaded."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,7 @@ from walras.experiments.settings.fields import (
     whole,
 )
 from walras.experiments.settings.names import NONE, canonical_names, told
+from walras.experiments.settings.trust import as_data
 from walras.experiments.spec import RunSpec, SubjectSpec
 from walras.experiments.training.sections import CLEARED, EconomySpec, OptimiserSpec, RowsSpec, TrainMarketSpec
 
@@ -71,13 +72,15 @@ class TrainConfig:
         return nested(values, TrainConfig)
 
     @staticmethod
-    def read(path: str | Path, given: Mapping[str, Any]) -> "TrainConfig":
+    def read(path: str | Path, given: Mapping[str, Any], code: Collection[Any] = ()) -> "TrainConfig":
         """Settings of a YAML file, or of an earlier run's `config.yaml`; what is `given` besides comes first.
 
+        The file names no code but what is named in `given` or in `code`.
+
         Raises:
-            InputError, UnknownNameError: as `parse`, or a file that cannot be read.
+            InputError, UnknownNameError: as `parse`, or a file that cannot be read, or names other code.
         """
-        return TrainConfig.parse({**read_flat(path), **flat(_converted(given), TrainConfig)})
+        return TrainConfig.parse({**read_flat(path, given, code), **flat(_converted(given), TrainConfig)})
 
     def with_values(self, **values: Any) -> "TrainConfig":
         """The same with other values of some fields, whichever section they are in."""
@@ -109,13 +112,13 @@ class TrainConfig:
         return RunSpec.parse({**given, "recipe": self.recipe})
 
 
-def read_flat(path: str | Path) -> dict[str, Any]:
-    """Settings of a file by the names of their fields, those of earlier versions by today's.
+def read_flat(path: str | Path, given: Mapping[str, Any], code: Collection[Any] = ()) -> dict[str, Any]:
+    """Settings of a file by the names of their fields, those of earlier versions by today's; code as `read` says.
 
     Raises:
         InputError, UnknownNameError: a file that cannot be read, a key that is no setting.
     """
-    return flat(_converted(read_settings(path)), TrainConfig)
+    return as_data(flat(_converted(read_settings(path)), TrainConfig), path, given, code)
 
 
 def _converted(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from walras.experiments.grids.grid import Grid
 from walras.experiments.grids.nested_settings import label_of, typed
 from walras.experiments.settings.fields import leaves
 from walras.experiments.store.grid_folder import GridFolder
+from walras.experiments.store.same_settings import CONFIG, same_settings
 from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.stage import TrainPlan
 from walras.experiments.training.train import train
@@ -86,13 +87,12 @@ class TrainJob:
     out: Path
 
     def __call__(self, cell: TrainCell) -> None:
-        """Train; a folder of the same settings is resumed."""
+        """Train; an unfinished folder of the same settings is gone on with."""
         cell.check_sources()
         place = GridFolder(self.out).place(cell)
-        begun = place / "config.yaml"
-        same = begun.is_file() and begun.read_text(encoding="utf-8") == cell.settings.as_yaml()
         done = (place / "result.json").is_file()  # one that cannot be read, or it would not be run
-        train(cell.settings, place, overwrite=done or not same, resume=same and not done)
+        begun = (place / CONFIG).is_file() and same_settings(place, cell.settings)
+        train(cell.settings, place, overwrite=done or not begun)
 
 
 def grid_of_trainings(

@@ -12,7 +12,6 @@ from walras.experiments.reports import plots
 from walras.experiments.reports.metric import titled
 from walras.experiments.reports.pages import write_page
 from walras.experiments.reports.sentence import kept_units
-from walras.experiments.training.folder import TrainFolder
 
 if TYPE_CHECKING:
     from walras.experiments.training.train import TrainResult
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 _WINDOW = 20  # steps over which the loss is averaged
 
 
-def write_report(folder: TrainFolder, result: "TrainResult") -> None:
+def write_report(folder: Path, result: "TrainResult") -> None:
     """Write `training.png`, `allocation.png` and `report.html`."""
     units, summary = result.units, result.summary.as_dict()
     kept = pd.DataFrame({"round": 1, "layer": units.layer, "kind": units.kind, "index": units.index,
@@ -31,7 +30,7 @@ def write_report(folder: TrainFolder, result: "TrainResult") -> None:
     }
     template = Path(__file__).with_name("report.html")
     told = {"metric": titled(summary["metric"]), "kept": kept_units(summary)}
-    write_page(folder.path, template, pictures, summary=summary, **told)
+    write_page(folder, template, pictures, summary=summary, **told)
 
 
 def training(result: "TrainResult") -> Figure:

@@ -14,9 +14,10 @@ from walras.errors import InputError
 from walras.experiments.forward_times import forward_times
 from walras.experiments.progress import Progress, Silent
 from walras.experiments.settings.names import NONE
+from walras.experiments.store.result_folder import ResultFolder
 from walras.experiments.subject import Subject
 from walras.experiments.training.config import TrainConfig
-from walras.experiments.training.folder import TrainFolder
+from walras.experiments.training.folder import TRAINING
 from walras.experiments.training.loop.economy import Economy
 from walras.experiments.training.loop.processes import accelerator_of
 from walras.experiments.training.loop.rows import Batches
@@ -84,17 +85,29 @@ def train(
     """
     config = config if isinstance(config, TrainConfig) else TrainConfig.parse(config)
     progress = progress or Silent()
-    folder = None if out is None else TrainFolder(out, config, overwrite, resume)
+    folder = None if out is None else ResultFolder(out, TRAINING, config, overwrite=overwrite, resume=resume)
     plan = TrainPlan.from_config(config)
     accelerator = accelerator_of(config)
-    progress = progress if accelerator.is_main_process else Silent()
+    if folder is None or not accelerator.is_main_process:
+        return _trained(plan, accelerator, folder, progress if accelerator.is_main_process else Silent())
+    with folder.held():
+        return _trained(plan, accelerator, folder, progress)
+
+
+def _trained(
+    plan: TrainPlan, accelerator: "Accelerator", folder: ResultFolder | None, progress: Progress
+) -> TrainResult:
+    """The same, where nobody else writes to the folder."""
+    config = plan.config
     step = progress.add_task(f"Dense model on {plan.task.name}", total=None)
     stage = TrainStage.load(config, str(accelerator.device))
     learning, costs = stage.learning(config), UnitCosts.measure(stage.subject, plan.market)
     progress.update(step, description="Where training begins")
     start = starting_network(plan, stage, learning, costs)
     trainer = _trainer(plan, stage, learning, costs, start, accelerator, folder)
-    if folder is not None and not (resume and resume_from_checkpoint(trainer)) and accelerator.is_main_process:
+    if folder is not None and folder.goes_on:
+        resume_from_checkpoint(trainer)
+    if folder is not None and accelerator.is_main_process:
         folder.begin()
     bar = progress.add_task("Training", total=trainer.steps)
     trainer.tell = lambda done, text: progress.update(bar, completed=done, description=text)
@@ -108,14 +121,14 @@ def train(
     steps, evaluations = pd.DataFrame(trainer.state.log), pd.DataFrame(trainer.state.evaluations)
     result = TrainResult(small, stage.subject.tokenizer, costs.units, keep, steps, evaluations, summary)
     if folder is not None and accelerator.is_main_process:
-        write_run(folder, result, stage.subject.model)
+        write_run(folder, result, stage.subject.model, config.market.block)
     accelerator.wait_for_everyone()
     return result
 
 
 def _trainer(
     plan: TrainPlan, stage: TrainStage, learning: Subject, costs: UnitCosts, start: Start, accelerator: "Accelerator",
-    folder: TrainFolder | None,
+    folder: ResultFolder | None,
 ) -> Trainer:  # fmt: skip
     """The trainer before its first step."""
     config, dense, data = plan.config, stage.subject.model, task_data(learning)

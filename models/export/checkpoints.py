@@ -15,13 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import transformers
+from safetensors import SafetensorError
 from torch import nn
 
 from walras.errors import InputError
+from walras.files.folders import whole_folder
+from walras.files.locks import one_writer
+from walras.files.writing import writing
 from walras.models.architectures import architecture, layers_of
 from walras.models.export import modeling_walras
 from walras.models.export.reloading import KEY, home_of, read_export
-from walras.models.export.whole_folder import whole_folder
 from walras.models.families import Architecture
 from walras.models.units.table import finest_kinds
 
@@ -61,7 +64,7 @@ def save(
     """
     check_target(folder, overwrite)
     shell = described(model)
-    with whole_folder(folder) as draft:
+    with writing(folder, SafetensorError), one_writer(folder), whole_folder(folder) as draft:
         shell.save_pretrained(draft)
         if tokenizer is not None:
             tokenizer.save_pretrained(draft)

@@ -11,11 +11,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from walras.files.writing import ENDING, draft_of
+from walras.files.writing import ENDING, OLD, draft_of
 
 RESULT = "result.json"
 """The file whose presence says that a folder is finished: it is the last to come and the first to go."""
-_OLD = ".old"
 _AT_FDCWD, _EXCHANGE, _SWAP = -100, 2, 2  # of renameat2 (Linux) and renamex_np (macOS)
 
 
@@ -45,7 +44,7 @@ def put_in_place(draft: Path, place: Path) -> None:
     if _swap(draft, place):
         remove(draft)
         return
-    old = draft_of(place).with_suffix(_OLD)  # no exchange here: `restore` mends a death between the two steps
+    old = draft_of(place).with_suffix(OLD)  # no exchange here: `restore` mends a death between the two steps
     os.rename(place, old)
     try:
         os.rename(draft, place)
@@ -57,7 +56,7 @@ def put_in_place(draft: Path, place: Path) -> None:
 
 def restore(place: Path) -> None:
     """Bring back what stood at a place where a process died while it replaced it; only its one writer may do so."""
-    for old in left_by_others(place, _OLD):
+    for old in left_by_others(place, OLD):
         if place.exists():
             remove(old)
         else:

@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from walras.errors import InputError
 from walras.files.folders import sweep
+from walras.files.writing import LOCK
 
 
 class BusyError(InputError):
@@ -79,8 +80,8 @@ def refuse_second(place: str | Path) -> None:
 def lock_file(real: Path) -> Path:
     """The lock of a place: beside it, or in a folder whose own folder is not ours to write to."""
     if real.is_dir() and not os.access(real.parent, os.W_OK):
-        return real / ".lock"
-    return real.with_name(f".{real.name}.lock")
+        return real / LOCK
+    return real.with_name(f".{real.name}{LOCK}")
 
 
 def holder(real: Path) -> str:

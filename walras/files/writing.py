@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-ENDING = ".partial"
+from walras.errors import InputError
+from walras.files.contents import brief
+
+ENDING, LOCK, OLD = ".partial", ".lock", ".old"
 
 
 def draft_of(place: Path) -> Path:
@@ -14,9 +17,9 @@ def draft_of(place: Path) -> Path:
     return place.with_name(f".{place.name}.{secrets.token_hex(4)}{ENDING}")
 
 
-def is_draft(name: str) -> bool:
-    """Whether a file or folder of this name is unfinished; a killed process leaves such."""
-    return name.startswith(".") and name.endswith(ENDING)
+def is_hidden_work(name: str) -> bool:
+    """Whether this is the name of a draft, a lock, or what a draft replaces, which a killed process leaves."""
+    return name.startswith(".") and name.endswith((ENDING, LOCK, OLD))
 
 
 @contextmanager
@@ -39,3 +42,26 @@ def write_whole(file: str | Path, content: str | bytes) -> None:
     """Write a file whole or not at all; folders above it are made."""
     with whole_file(file) as draft:
         draft.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def writing(
+    path: str | Path, *errors: type[BaseException], kept: str = "what was there is as it was"
+) -> Iterator[None]:
+    """Turn what goes wrong while a file or folder is written into one sentence.
+
+    Args:
+        path: of the file or folder, as the user gave it.
+        errors: what a library that writes may raise, besides errors of the system.
+        kept: what is told of what was there before.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except (OSError, *errors) as error:
+        reason = getattr(error, "strerror", None) or brief(error)
+        raise InputError(f"cannot write {str(path)!r}: {reason}; {kept}") from error

@@ -22,7 +22,8 @@ from walras.experiments.cli.screen import fail, output
 from walras.experiments.pipeline import run_plan
 from walras.experiments.plan import Plan
 from walras.experiments.spec import RunSpec
-from walras.experiments.store.run_folder import RunFolder
+from walras.experiments.store.result_folder import ResultFolder
+from walras.experiments.store.run_folder import RUN
 from walras.experiments.subject import Subject
 from walras.experiments.unit_costs import UnitCosts
 
@@ -56,7 +57,7 @@ def measure(recipe: str, task: str, data: str | None, budget: float) -> list[obj
     before = one_pass(plan, subject)
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        metric = run_plan(plan, subject, RunFolder(Path(folder) / "run")).metric
+        metric = run_plan(plan, subject, ResultFolder(Path(folder) / "run", RUN, plan.spec)).metric
     took = time.perf_counter() - begun
     single = min(before, one_pass(plan, subject))
     threads = torch.get_num_threads()

@@ -7,15 +7,12 @@ from typing import Any
 import pandas as pd
 
 from walras.experiments.observing.examples import ExampleHead
-from walras.experiments.observing.folder import ObserveFolder
 from walras.experiments.observing.reports import pictures
 from walras.experiments.reports.metric import titled
 from walras.experiments.reports.pages import write_page
 
 
-def write_report(
-    folder: ObserveFolder, table: pd.DataFrame, shown: Sequence[ExampleHead], summary: Mapping[str, Any]
-) -> None:
+def write_report(folder: Path, table: pd.DataFrame, shown: Sequence[ExampleHead], summary: Mapping[str, Any]) -> None:
     """Write `report.html` and the pictures."""
     metric, rule, at = titled(summary["metric"]), summary["rule"], summary["examples_at"]
     drawn = {
@@ -33,4 +30,4 @@ def write_report(
             f"Weights of a few heads, dense beside sparse; constrained: {at['constrain']}. White is exactly 0.",
         ),
     }
-    write_page(folder.path, Path(__file__).with_name("observe.html"), drawn, summary=summary, metric=metric)
+    write_page(folder, Path(__file__).with_name("observe.html"), drawn, summary=summary, metric=metric)

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from walras.errors import InputError
-from walras.experiments.store.run_folder import check_place, read_result
+from walras.experiments.store.place import check_place
+from walras.experiments.store.run_folder import read_result
 from walras.market import read_trace
 
 Walras = Callable[..., Any]
