@@ -112,13 +112,13 @@ def read_run(run: str | Path, code: Collection[Any] = ()) -> tuple[dict[str, Any
     if missing or parts:
         what = f"has no {parts[0]}" if parts else f"its result.json has no {missing[0]!r}"
         raise InputError(f"{str(run)!r} is no run of walras: {what}")
+    check_hashes(run, summary)
     model = str(summary["model"])
     if model.endswith(OWN) or summary["task"] == _OWN_DATA:
         raise InputError(
             f"run {str(run)!r} was made from Python on a {model.removesuffix(OWN).strip()} of your own, which the "
             "folder does not hold; export it there: result.export(DIR)"
         )
-    check_hashes(run, summary)
     return summary, RunSpec.read(Path(run) / "config.yaml", {}, code)
 
 

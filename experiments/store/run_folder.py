@@ -87,10 +87,14 @@ def check_hashes(path: str | Path, result: Mapping[str, Any]) -> None:
         InputError: a file that is missing or was changed.
     """
     told = Record(result, f"result of run {str(path)!r}")
-    for name in told.record(FILES) if FILES in told else ():
-        file = Path(path) / Path(name).name  # of this folder, whatever the file says
-        if hash_of(file) != told.record(FILES).text(name):
+    if FILES not in told:
+        return
+    hashes = told.record(FILES)
+    for file in (Path(path) / name for name in (ALLOCATION, WEIGHTS)):
+        if file.name in hashes and hash_of(file) != hashes.text(file.name):
             raise InputError(f"{str(file)!r} was changed after the run: result.json has another hash of it")
+        if file.name not in hashes and file.exists():
+            raise InputError(f"{str(file)!r} was not written by the run: result.json has no hash of it")
 
 
 def read_allocation(path: str | Path) -> dict[str, NDArray[Any]]:

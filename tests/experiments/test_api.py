@@ -17,7 +17,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, Robe
 
 import walras
 from walras.errors import InputError, UnknownNameError, UserCodeError
-from walras.experiments.store.run_folder import PARTS
+from walras.experiments.store.run_folder import RUN
 from walras.experiments.subject import positions
 from walras.market import read_trace
 from walras.mechanisms.testing.conformance import Check
@@ -110,7 +110,7 @@ def test_batches_loss_metric_and_folder_of_ones_own(classifier: Any, tmp_path: P
     assert result.metric.dense != result.metric.value
     assert result.summary.mechanism == "UniformPriceAuction"
     assert result.folder == tmp_path / "r"
-    assert {p.name for p in result.folder.iterdir()} == set(PARTS) - {"weights.safetensors"}  # nothing was repaired
+    assert {p.name for p in result.folder.iterdir()} == set(RUN.parts) - {"weights.safetensors"}  # nothing was repaired
     assert len(result.trace) == 3 * 12
     settings = yaml.safe_load((tmp_path / "r" / "config.yaml").read_text())
     assert settings["subject"]["model"] == "BertForSequenceClassification (from Python)"

@@ -149,12 +149,21 @@ def test_the_model_card(run: Callable[..., Path], walras: Walras) -> None:
     assert type(scope["model"]).__name__ == "SlicedBertModel"
 
 
+def forget_hashes(folder: Path) -> None:
+    """Make a run one of an earlier version, which kept no hashes."""
+    result = json.loads((folder / "result.json").read_text())
+    assert set(result.pop("files")) >= {"allocation.safetensors"}
+    (folder / "result.json").write_text(json.dumps(result))
+
+
 def test_repaired_weights_go_in(run: Callable[..., Path], walras: Walras, models: Path) -> None:
     folder = run()
     small = stock(folder, models, "bert", transformers.AutoModel)
     name = "encoder.layer.1.output.dense.weight"
     repaired = small.state_dict()[name] * 2 + 1
     save_file({name: repaired}, folder / "weights.safetensors")
+    assert "was not written by the run: result.json has no hash" in walras("export", folder, "--out", "small").error
+    forget_hashes(folder)
     assert walras("export", folder, "--out", "small").code == 0
     small.load_state_dict({**small.state_dict(), name: repaired})
     assert torch.equal(logits(face.load_model("small")), logits(small))
@@ -165,7 +174,10 @@ def test_repaired_weights_go_in(run: Callable[..., Path], walras: Walras, models
         save_file(tensors, folder / "weights.safetensors")
         assert re.search(message, walras("export", folder, "--out", "other").error)
     (folder / "weights.safetensors").write_bytes(b"x" * 99)
-    assert "cannot read run-bert/weights.safetensors" in walras("export", folder, "--out", "other").error
+    assert (
+        "cannot read repaired weights 'run-bert/weights.safetensors'"
+        in walras("export", folder, "--out", "other").error
+    )
     assert not Path("other").exists()
 
 
@@ -200,6 +212,10 @@ def test_from_python(models: Path, lines: Path, no_pictures: None, walras: Walra
 
 def test_runs_that_cannot_be_exported(run: Callable[..., Path], walras: Walras, models: Path) -> None:
     folder = run()
+    changed = Path(shutil.copytree(folder, "changed"))
+    (changed / "allocation.safetensors").write_bytes(b"x" * 99)
+    assert "was changed after the run: result.json has another" in walras("export", "changed", "--out", "small").error
+    forget_hashes(folder)
 
     def refused(change: Callable[[Path], object]) -> str:
         shutil.rmtree("broken", ignore_errors=True)
@@ -212,17 +228,17 @@ def test_runs_that_cannot_be_exported(run: Callable[..., Path], walras: Walras, 
     assert "'nowhere' holds no run: there is no result.json" in walras("export", "nowhere", "--out", "small").error
     assert "holds no run" in walras("export", models / "bert", "--out", "small").error
     assert "'broken' has not finished" in refused(lambda f: (f / "result.json").unlink())
-    assert "is no run of walras: its result.json is not JSON" in refused(lambda f: (f / "result.json").write_text("{"))
+    assert "cannot read result 'broken/result.json'" in refused(lambda f: (f / "result.json").write_text("{"))
     assert "its result.json has no 'model'" in refused(lambda f: (f / "result.json").write_text("{}"))
     assert "has no allocation.safetensors" in refused(lambda f: (f / "allocation.safetensors").unlink())
     assert "has no config.yaml" in refused(lambda f: (f / "config.yaml").unlink())
     assert "unknown setting 'x'" in refused(lambda f: (f / "config.yaml").write_text("x: 1"))
-    assert "it is no allocation of a run" in refused(lambda f: (f / "allocation.safetensors").write_bytes(b"x" * 99))
+    assert "cannot read allocation" in refused(lambda f: (f / "allocation.safetensors").write_bytes(b"x" * 99))
     columns = load_arrays(folder / "allocation.safetensors")
     for change, message in (
         ({"block": "8", "drop": 1}, "its column 'kind' [23] is not that of the model's 24 units"),
         ({"block": "16", "drop": 0}, "its column 'kind' [24] is not that of the model's 16 units"),
-        ({"drop": 0}, "KeyError('block'); it is no allocation of a run"),
+        ({"drop": 0}, "tells no units: KeyError('block'); it is no allocation of a run"),
     ):
         fewer = {k: v[int(str(change["drop"])) :].copy() for k, v in columns.items()}
         told = {k: str(v) for k, v in change.items() if k == "block"}

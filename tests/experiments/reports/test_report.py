@@ -14,7 +14,9 @@ import pytest
 
 from walras.experiments.reports import plots
 from walras.experiments.reports import run_report as report
-from walras.experiments.store.run_folder import RunFolder
+from walras.experiments.spec import RunSpec
+from walras.experiments.store.result_folder import ResultFolder
+from walras.experiments.store.run_folder import RUN
 from walras.market import Trace
 
 Walras = Callable[..., Any]
@@ -82,7 +84,7 @@ def test_page_and_pictures(trace: pd.DataFrame, tmp_path: Path) -> None:
     outcome: Any = Outcome(trace)
     pictures = []
     for name in ("one", "two"):
-        folder = RunFolder(tmp_path / name)
+        folder = ResultFolder(tmp_path / name, RUN, RunSpec.parse({}))
         report.write_report(folder, outcome)
         pictures.append({p.name: p.read_bytes() for p in folder.path.glob("*.png")})
     assert pictures[0] == pictures[1]

@@ -1,7 +1,6 @@
 """An export is written whole or not at all, and only over another export."""
 
 import errno
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -65,24 +64,6 @@ def test_weights_for_which_there_is_no_room(tiny: Any, tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert "refused: cannot write 'out': " in done.stdout
-    assert contents(tmp_path) == before
-
-
-def test_an_exchange_that_fails_puts_the_old_one_back(
-    tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    save(tiny("bert").model, None, tmp_path / "out", card="old")
-    before = contents(tmp_path)
-    real = os.rename
-
-    def rename(source: Path, target: Path) -> None:
-        if source.name.endswith(".partial"):
-            raise OSError(errno.EIO, "Input/output error")
-        real(source, target)
-
-    monkeypatch.setattr("walras.models.export.whole_folder.os.rename", rename)
-    with pytest.raises(InputError, match="Input/output error"):
-        save(tiny("bert").model, None, tmp_path / "out", card="new", overwrite=True)
     assert contents(tmp_path) == before
 
 
