@@ -38,26 +38,27 @@ def write_frontier_report(found: GridResult[Any]) -> None:
     alt = f"{metric} against compute, and differences to {statistics.against} by budget"
     names = series_names(statistics)
     figures = [name for name in FIGURES if name in table]
-    write_page(
-        found.folder.path,
-        Path(__file__).with_name("compare.html"),
-        {"frontier": (frontier_picture(table, statistics, metric), alt)},
-        about=found.about,
-        seeds=len(found.grid.seeds),
-        metric=metric,
-        dense=float(table["dense"].mean()),
-        budgets=[(b, budget.get(b) or shown(b)) for b in statistics.budgets],
-        series=[(s, names[s], statistics.is_reference(s)) for s in statistics.series],
-        statistics=statistics,
-        fixed=shared_settings(found.grid.cells, [*statistics.axes, SEED]),
-        headings=[*statistics.axes, SEED, *(FIGURES[name][0] or metric for name in figures)],
-        rows=[
-            [*(shown(row[axis]) for axis in [*statistics.axes, SEED]), *(_told(name, row[name]) for name in figures)]
-            for row in table.to_dict("records")
-        ],
-        cells=len(found.grid.cells),
-        failed=[(str(cell), found.folder.failure(cell).relative_to(found.folder.path)) for cell in found.failed],
-    )  # fmt: skip
+    with found.folder.tables():
+        write_page(
+            found.folder.path,
+            Path(__file__).with_name("compare.html"),
+            {"frontier": (frontier_picture(table, statistics, metric), alt)},
+            about=found.about,
+            seeds=len(found.grid.seeds),
+            metric=metric,
+            dense=float(table["dense"].mean()),
+            budgets=[(b, budget.get(b) or shown(b)) for b in statistics.budgets],
+            series=[(s, names[s], statistics.is_reference(s)) for s in statistics.series],
+            statistics=statistics,
+            fixed=shared_settings(found.grid.cells, [*statistics.axes, SEED]),
+            headings=[*statistics.axes, SEED, *(FIGURES[name][0] or metric for name in figures)],
+            rows=[
+                [*(shown(row[axis]) for axis in [*statistics.axes, SEED]), *(_told(n, row[n]) for n in figures)]
+                for row in table.to_dict("records")
+            ],
+            cells=len(found.grid.cells),
+            failed=[(str(cell), found.folder.failure(cell).relative_to(found.folder.path)) for cell in found.failed],
+        )  # fmt: skip
 
 
 def shared_settings(cells: Sequence[Cell[Any]], varied: Sequence[str]) -> dict[str, str]:

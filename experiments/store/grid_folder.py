@@ -19,12 +19,13 @@ from walras.errors import InputError
 from walras.experiments.grids.cell import Cell
 from walras.experiments.grids.sources import without_places
 from walras.experiments.store.result_folder import names_in
-from walras.files.folders import remove
+from walras.files.folders import remove, sweep
 from walras.files.locks import BusyError, one_writer, refuse_second
 from walras.files.plain_data import read_json, write_json
-from walras.files.writing import write_whole
+from walras.files.writing import ENDING, is_hidden_work, write_whole
 
 TABLES = "tables"
+_SMALL = ("failed", "timings")  # folders of files that the sweep itself writes
 PARTS = (
     "compare.yaml",
     "cells",
@@ -60,7 +61,8 @@ class GridFolder:
 
     def begin(self, grid: Planned) -> None:
         """Write which cells there are."""
-        self.write("compare.yaml", grid.as_yaml())
+        with self.tables():
+            self.write("compare.yaml", grid.as_yaml())
 
     def write(self, name: str, content: str | bytes) -> None:
         """Write a file whole or not at all."""
@@ -68,8 +70,16 @@ class GridFolder:
 
     @contextmanager
     def tables(self) -> Iterator[None]:
-        """Be the only one who writes tables; another sweep of the same folder is waited for."""
+        """Be the only one who writes tables; another sweep of the same folder is waited for.
+
+        What a sweep that died left unfinished, outside of cells, is removed.
+        """
         with one_writer(self.path / TABLES, wait=True):
+            sweep(self.path)
+            for folder in (self.path, *(self.path / name for name in _SMALL)):
+                for place in sorted(folder.iterdir()) if folder.is_dir() else ():
+                    if place.name.endswith(ENDING) and is_hidden_work(place.name):
+                        remove(place)
             yield
 
     def busy(self, cell: Cell[Any]) -> bool:
@@ -103,7 +113,8 @@ class GridFolder:
 
     def record_failure(self, cell: Cell[Any], error: str) -> None:
         """Keep why a cell failed."""
-        self.write(f"failed/{cell.key}.txt", f"{cell}\n\n{cell.settings.as_yaml()}\n{error}")
+        with self.tables():
+            self.write(f"failed/{cell.key}.txt", f"{cell}\n\n{cell.settings.as_yaml()}\n{error}")
 
     def forget_failure(self, cell: Cell[Any]) -> None:
         """The cell has succeeded."""
@@ -115,7 +126,8 @@ class GridFolder:
 
     def write_timing(self, cell: Cell[Any], timing: Mapping[str, Any]) -> None:
         """Keep how long a cell's small model takes."""
-        self.write(f"timings/{cell.key}.json", write_json(timing))
+        with self.tables():
+            self.write(f"timings/{cell.key}.json", write_json(timing))
 
     def timing(self, cell: Cell[Any]) -> dict[str, Any] | None:
         """How long a cell's small model takes, where that was measured; None of a file with other content."""

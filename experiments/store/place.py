@@ -3,9 +3,10 @@
 import errno
 import os
 from pathlib import Path
-from tempfile import mkdtemp
 
 from walras.errors import InputError
+from walras.files.folders import remove
+from walras.files.writing import draft_of
 
 _BELOW = 256  # bytes of a path that are left for what lies in a folder
 
@@ -21,12 +22,13 @@ def check_place(path: str | Path) -> None:
     try:
         if place.exists() and not place.is_dir():
             raise InputError(f"--out {str(path)!r} is a file; it must be a folder")
-        above = next(p for p in (place, *place.absolute().parents) if p.exists())
+        whole = place.absolute()
+        above = next(p for p in (whole, *whole.parents) if p.exists())
         if not (above.is_dir() and os.access(above, os.W_OK)):
             raise InputError(
                 f"--out {str(path)!r} cannot be written: {str(above)!r} is no folder that you may write to"
             )
-        _try_place(place.absolute(), above)
+        _try_place(whole, above)
     except (OSError, ValueError) as error:
         if isinstance(error, InputError):
             raise
@@ -54,4 +56,7 @@ def _try_place(place: Path, above: Path) -> None:
         raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
     if "\0" in str(place):
         raise ValueError("a null character is in it")
-    Path(mkdtemp(prefix=".walras-", suffix=".partial", dir=above)).rmdir()  # /proc grants access, and yet refuses
+    first = place if above == place else above / place.relative_to(above).parts[0]
+    trial = above / draft_of(first).name  # a name that the next writer sweeps away, should this process die here
+    trial.mkdir()  # /proc grants access, and yet refuses
+    remove(trial)

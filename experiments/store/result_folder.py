@@ -16,7 +16,7 @@ from walras.errors import InputError
 from walras.experiments.store.place import check_place
 from walras.experiments.store.same_settings import CONFIG, Settings, check_same, same_settings
 from walras.files.contents import hash_of
-from walras.files.folders import RESULT, clear, put_in_place, remove
+from walras.files.folders import RESULT, clear, put_in_place, remove, sweep
 from walras.files.locks import one_writer, refuse_second
 from walras.files.plain_data import write_json
 from walras.files.writing import is_hidden_work, write_whole, writing
@@ -91,6 +91,7 @@ class ResultFolder:
         with ExitStack() as stack:
             with writing(self.given):
                 stack.enter_context(one_writer(self.place))
+                sweep(self.draft)
             yield
 
     def check_free(self) -> None:

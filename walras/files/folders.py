@@ -87,10 +87,10 @@ def sweep(place: Path) -> None:
 
 
 def left_by_others(place: Path, ending: str) -> list[Path]:
-    """Drafts of a file or folder, or with another ending what it was before, sorted."""
+    """Drafts of a file or folder beside it and in it; with another ending what it was before."""
     made = re.compile(rf"\.{re.escape(place.name)}\.[0-9a-f]{{8}}{re.escape(ending)}")
-    beside = sorted(place.parent.iterdir()) if place.parent.is_dir() else []
-    return [other for other in beside if made.fullmatch(other.name)]
+    around = [other for near in (place.parent, place) if near.is_dir() for other in sorted(near.iterdir())]
+    return [other for other in around if made.fullmatch(other.name)]
 
 
 def _swap(one: Path, other: Path) -> bool:

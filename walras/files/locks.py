@@ -45,7 +45,8 @@ def one_writer(place: str | Path, wait: bool = False) -> Iterator[None]:
         raise BusyError(f"{str(place)!r} is being written by {holder(real)}; wait for it, or choose another") from error
     try:
         file.write_text(json.dumps(_oneself()), encoding="utf-8")
-        sweep(real)
+        for missing in (*made, real):
+            sweep(missing)
         yield
     finally:
         with suppress(OSError):
@@ -70,7 +71,7 @@ def refuse_second(place: str | Path) -> None:
         lock = FileLock(file, timeout=0, thread_local=False)
         try:
             with lock:
-                pass
+                file.unlink()  # of a process that died
         except Timeout as error:
             raise BusyError(
                 f"{str(place)!r} is being written by {holder(real)}; wait for it, or choose another"

@@ -62,6 +62,8 @@ def writing(
         yield
     except InputError:
         raise
-    except (OSError, *errors) as error:
+    except Exception as error:
+        if not isinstance(error, (OSError, *errors)):
+            raise
         reason = getattr(error, "strerror", None) or brief(error)
         raise InputError(f"cannot write {str(path)!r}: {reason}; {kept}") from error

@@ -40,8 +40,8 @@ fuzzed = settings(
 
 NASTY: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 1.5, -0.0, 2**31, 2**53, 2**53 + 1, 2**63, 2**64, -(2**63), 10**400, 1e300, 1e308,
-    -1e308, 5e-324, float("nan"), float("inf"), -float("inf"), "", " ", "x", "1", "nan", "1e999", "a\0b", "\ud800", "\x1b[31m",
-    "[/b]", "../../x", "ä€😀", "x" * 70_000,
+    -1e308, 5e-324, float("nan"), float("inf"), -float("inf"), "", " ", "x", "1", "nan", "1e999", "a\0b", "\ud800",
+    "\x1b[31m", "[/b]", "../../x", "ä€😀", "x" * 70_000,
     [], {}, [None], [[]], {"": None}, [1] * 1000,
 )  # fmt: skip
 """Values of every type and of sizes that overflow, to stand where a reader expects another."""
