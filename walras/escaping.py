@@ -8,7 +8,7 @@ import re
 _COLOUR = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]")  # and moves of the cursor: what these end with is sure
 _CONTROLS = (
     *range(0x09), *range(0x0B, 0x20), 0x7F, *range(0x80, 0xA0),  # C0 without tab and line feed, DEL, C1
-    0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A), 0xFEFF,  # direction of writing, ends of lines
+    0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A), 0xFEFF,  # direction, ends of lines
     *range(0xE0000, 0xE0080),  # tags: characters that nothing shows
 )  # fmt: skip
 _DROPPED = dict.fromkeys(_CONTROLS)

@@ -42,8 +42,6 @@ def test_one_line() -> None:
 
 
 def test_markdown() -> None:
-    assert markdown_text("<script>[x](javascript:1)\n# *b*") == (
-        r"\<script\>\[x\]\(javascript\:1\) \# \*b\*"
-    )
+    assert markdown_text("<script>[x](javascript:1)\n# *b*") == (r"\<script\>\[x\]\(javascript\:1\) \# \*b\*")
     assert markdown_code("a|b\n<x>") == "`a¦b <x>`"
     assert markdown_code("a``b`") == "``` a``b` ```"

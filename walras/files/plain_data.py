@@ -14,6 +14,8 @@ DEEPEST = 64
 """Levels of nesting; ours have fewer than ten."""
 MOST = 5_000_000
 """Values in one file, those counted again that YAML names again."""
+LARGEST_NUMBER = 10**300
+"""Whole numbers up to here can be printed and made real numbers."""
 _LARGEST_YAML = 2**22  # bytes: some seconds of reading
 _MOST_ALIASES = 1000  # places of a YAML file that name values from elsewhere in it
 _MOST_MERGED = 10_000  # entries of a mapping into which others are merged
@@ -91,8 +93,8 @@ def check_plain(content: Any, where: str) -> None:
     """Refuse data that nothing after it could work with.
 
     Raises:
-        InputError: nested too deeply or in itself, more than `MOST` values, a text with half a character (a lone
-            surrogate), which cannot be written.
+        InputError: nested too deeply or in itself, more than `MOST` values, a whole number beyond `LARGEST_NUMBER`, a
+            text with half a character (a lone surrogate), which cannot be written.
     """
     waiting, seen = [(content, 0)], 0
     while waiting:
@@ -105,6 +107,9 @@ def check_plain(content: Any, where: str) -> None:
         if isinstance(value, str):
             if not value.isascii():
                 _check_text(value, where)
+        elif isinstance(value, int):
+            if not -LARGEST_NUMBER <= value <= LARGEST_NUMBER:
+                raise InputError(f"{where} holds a number of more than 300 digits")
         elif isinstance(value, Mapping):
             waiting += [(key, depth) for key in value]
             waiting += [(inner, depth + 1) for inner in value.values()]

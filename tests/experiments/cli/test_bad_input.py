@@ -68,7 +68,7 @@ def refused(walras: Walras, models: Path, lines: Path) -> Callable[..., str]:
         ("--scope", "town", r"unknown scope 'town'"),
         ("--repair", "tape", r"unknown repair 'tape'"),
         ("--device", "abacus", r"device 'abacus' cannot be used: .*Known: auto, cpu"),
-        ("--data", "nowhere.txt", r"cannot read nowhere\.txt: No such file"),
+        ("--data", "nowhere.txt", r"cannot read data file 'nowhere\.txt': No such file"),
     ],
 )
 def test_values(refused: Callable[..., str], option: str, value: str, message: str) -> None:

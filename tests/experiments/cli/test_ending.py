@@ -20,10 +20,9 @@ from walras.experiments.cli.ending import Ending
 
 def ended(app: Callable[..., Any], *arguments: str) -> tuple[int, str]:
     """Exit code and standard error of a command line that consists of a function."""
-    err = io.StringIO()
-    with contextlib.redirect_stderr(err), contextlib.redirect_stdout(io.StringIO()):
-        with pytest.raises(SystemExit) as end:
-            Ending([*arguments]).run(lambda: app)
+    err, out = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stderr(err), contextlib.redirect_stdout(out), pytest.raises(SystemExit) as end:
+        Ending([*arguments]).run(lambda: app)
     assert isinstance(end.value.code, int)
     return end.value.code, err.getvalue()
 
