@@ -12,7 +12,7 @@ _CONTROLS = (
     *range(0xE0000, 0xE0080),  # tags: characters that nothing shows
 )  # fmt: skip
 _DROPPED = dict.fromkeys(_CONTROLS)
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~$&:])")
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~$&:])")
 
 
 def terminal_text(text: str) -> str:

@@ -42,6 +42,7 @@ def test_one_line() -> None:
 
 
 def test_markdown() -> None:
-    assert markdown_text("<script>[x](javascript:1)\n# *b*") == (r"\<script\>\[x\]\(javascript\:1\) \# \*b\*")
+    found = markdown_text("<script>[x](javascript:1)\n# *b* | $x$ &lt; a-b.c")
+    assert found == r"\<script\>\[x\](javascript\:1) \# \*b\* \| \$x\$ \&lt; a-b.c"
     assert markdown_code("a|b\n<x>") == "`a¦b <x>`"
     assert markdown_code("a``b`") == "``` a``b` ```"

@@ -36,9 +36,7 @@ def open_table(path: str | Path, what: str, most: int = MOST_ROWS) -> Iterator[p
         yield file
 
 
-def read_table(
-    path: str | Path, what: str, columns: Sequence[str] | None = None, most: int = MOST_ROWS
-) -> pa.Table:
+def read_table(path: str | Path, what: str, columns: Sequence[str] | None = None, most: int = MOST_ROWS) -> pa.Table:
     """A whole table of so many rows at most; some of its columns, where they are named.
 
     Raises:
