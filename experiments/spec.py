@@ -11,6 +11,7 @@ from walras.experiments.recipes import DEFAULT_RECIPE, Recipe, find_recipe
 from walras.experiments.registries import registry
 from walras.experiments.settings.earlier import converted
 from walras.experiments.settings.fields import (
+    as_float,
     as_tree,
     as_yaml,
     flat,
@@ -51,7 +52,7 @@ def read_budget(name: str, value: Any) -> dict[str, float]:
             )
         if resource in found:
             raise InputError(f"contradictory budgets: {resource} is given as {found[resource]:g} and as {share:g}")
-        found[resource] = float(share)
+        found[resource] = as_float(name, share)
     if not found:
         raise InputError(f"{name} is {value!r}; give the share of at least one resource")
     return found

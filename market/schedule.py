@@ -10,8 +10,11 @@ from typing import ClassVar, final
 import numpy as np
 
 from walras.errors import InputError
+from walras.files.contents import brief, read_text
 from walras.market.naming import defined_at, naming
 from walras.registry import Registry
+
+_LARGEST = 2**22  # bytes of a file with a number per round
 
 
 class Schedule(ABC):
@@ -149,10 +152,11 @@ class NumbersFile(Schedule):
         """
         del budget, rounds
         try:
-            text = Path(self.file).read_text(encoding="utf-8")
-            return [float(word) for word in text.replace(",", " ").split()]
-        except (OSError, ValueError) as error:
-            raise InputError(f"cannot read schedule {self.file!r}: {error}") from error
+            return [float(word) for word in read_text(self.file, "schedule", _LARGEST).replace(",", " ").split()]
+        except InputError:
+            raise
+        except ValueError as error:
+            raise InputError(f"cannot read schedule {self.file!r}: {brief(error)}") from error
 
 
 def numbers_file(text: str) -> NumbersFile | None:

@@ -1,17 +1,26 @@
 """The trace of a market: one parquet file per round, one row per agent."""
 
-import os
 from pathlib import Path
 from typing import Protocol, final
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from walras.errors import InputError
+from walras.escaping import one_line
+from walras.files.tables import read_table, write_table
+from walras.files.writing import whole_file
 from walras.market.ledger import Ledger
 
+WHAT = "part of a trace"
+MOST_AGENTS = 2**24
+"""Rows of a part."""
+MOST_LAYERS = 100_000
+"""Layers that a network of a trace may have, and then some; a number beyond is damage."""
+MOST_UNITS = 2**31 - 1
+"""Units of a kind in a layer, as far as their index has room."""
+_LARGEST = 1e300  # an amount of money, or a level; sums of them stay finite
 _TEXT = pa.dictionary(pa.int32(), pa.string())
 SCHEMA = pa.schema(
     [("round", pa.int32()), ("agent", pa.string()), ("kind", _TEXT), ("layer", pa.int32()), ("index", pa.int32())]
@@ -51,10 +60,8 @@ class TraceWriter:
         path = self.folder / f"part-{market.round:05d}.parquet"
         if path.exists():
             raise InputError(f"{path} is there already, from another market; choose an empty folder")
-        self.folder.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        pq.write_table(table(market.round, market.ledger), partial, compression="zstd")
-        os.replace(partial, path)
+        with whole_file(path) as draft:
+            write_table(draft, table(market.round, market.ledger), compression="zstd")
 
 
 def table(round_: int, ledger: Ledger) -> pa.Table:
@@ -81,25 +88,78 @@ def table(round_: int, ledger: Ledger) -> pa.Table:
 
 
 def read_trace(path: str | Path) -> pd.DataFrame:
-    """The trace of a run as a frame, rounds in order: `path` is a run folder, its `trace` folder or one part."""
+    """The trace of a run as a frame, rounds in order: `path` is a run folder, its `trace` folder or one part.
+
+    Raises:
+        InputError: no trace there, or a part that is damaged, no trace, or of a round that another part has.
+    """
     place = Path(path)
     folder = place / "trace" if (place / "trace").is_dir() else place
     parts = sorted(folder.glob("part-*.parquet")) if folder.is_dir() else [folder]
     if not parts or not parts[0].exists():
         raise InputError(f"{place} holds no trace: expected part-00001.parquet there or in a folder `trace`")
-    return pd.concat([_read(part) for part in parts], ignore_index=True)
+    frames = [_read(part) for part in parts]
+    last = 0
+    for part, frame in zip(parts, frames, strict=True):
+        number = int(frame["round"].iloc[0])
+        if number <= last:
+            raise InputError(f"{part} is of round {number}, after one of round {last}; rounds must rise")
+        last = number
+    return pd.concat(frames, ignore_index=True)
 
 
 def _read(part: Path) -> pd.DataFrame:
-    """One part as a frame."""
-    try:
-        with pq.ParquetFile(part) as file:
-            if file.schema_arrow.names != SCHEMA.names:
-                raise InputError(
-                    f"{part} is not a part of a trace: its columns are {', '.join(file.schema_arrow.names)}, "
-                    f"not {', '.join(SCHEMA.names)}"
-                )
-            frame: pd.DataFrame = file.read().to_pandas()
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{part} is not a part of a trace: {error}") from error
-    return frame
+    """One part as a frame, all of it checked."""
+    found = read_table(part, WHAT, most=MOST_AGENTS)
+    if found.column_names != SCHEMA.names:
+        raise InputError(
+            f"{part} is not a part of a trace: its columns are {one_line(', '.join(found.column_names), 300)}, "
+            f"not {', '.join(SCHEMA.names)}"
+        )
+    if len(found) == 0:
+        raise InputError(f"{part} is not a part of a trace: it has no rows")
+    for field in SCHEMA:
+        column = found[field.name]
+        if not _fits(column.type, field.type):
+            raise InputError(f"{part}: column {field.name} is of type {column.type}; it must be {field.type}")
+    frame: pd.DataFrame = found.to_pandas()
+    empty = frame.columns[frame.isna().any()]
+    if len(empty):
+        raise InputError(f"{part}: column {empty[0]} has cells that are empty or no numbers; it must have none")
+    _check(part, frame)
+    kinds = {f.name: "category" if f.type == _TEXT else f.type.to_pandas_dtype() for f in SCHEMA if f.name != "agent"}
+    return frame.astype({"agent": str, **kinds})
+
+
+def _fits(kind: pa.DataType, wanted: pa.DataType) -> bool:
+    """Whether a column is of the wanted type; texts may be encoded in any way, whole numbers of any size."""
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if pa.types.is_dictionary(wanted) or pa.types.is_string(wanted):
+        return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+    whole = pa.types.is_integer(wanted)
+    return bool(pa.types.is_integer(kind) if whole else pa.types.is_floating(kind))
+
+
+def _check(part: Path, frame: pd.DataFrame) -> None:
+    """Refuse numbers that nothing after it could work with.
+
+    Raises:
+        InputError: the first of them; units that are there twice; rows of several rounds.
+    """
+    limits = {"round": (1, 99_999), "layer": (0, MOST_LAYERS), "index": (0, MOST_UNITS), "quantity": (0, 1)}
+    for name in SCHEMA.names:
+        column = frame[name]
+        if name in ("agent", "kind", "strategy"):
+            continue
+        low, high = limits.get(name, (-_LARGEST, _LARGEST))
+        fits = column.between(low, high)
+        if name == "bid":
+            fits |= column == -np.inf  # a unit that may not trade
+        if not fits.all():
+            wrong = column[~fits].iloc[0]
+            raise InputError(f"{part}: {name} is {wrong}; it must be a number from {low:g} to {high:g}")
+    if frame["round"].nunique() > 1:
+        raise InputError(f"{part} has rows of {frame['round'].nunique()} rounds; it must have those of one")
+    if frame["agent"].duplicated().any():
+        twice = one_line(str(frame["agent"][frame["agent"].duplicated()].iloc[0]), 80)
+        raise InputError(f"{part}: agent {twice!r} is there twice; it must be there once")

@@ -4,9 +4,11 @@ Public names are loaded when they are first used (PEP 562), so that `import walr
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # typing takes longer to load than all of this, and Ctrl-C has no handler before that
 if TYPE_CHECKING:
+    from typing import Any
+
     from walras.agents import FFNBlockAgent, HeadAgent, Strategy, Truthful, UnitAgent, Valuation
     from walras.experiments.api import open_market, run
     from walras.experiments.grids.from_python import compare, paired_statistics
@@ -121,7 +123,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name not in __all__:
         raise AttributeError(f"module 'walras' has no attribute {name!r}")
     return getattr(import_module(_HOMES.get(name, "walras.mechanisms")), name)

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from walras.errors import WalrasError
-from walras.experiments.cli.screen import fail, output, progress_bar
+from walras.experiments.cli.main import start
+from walras.experiments.cli.screen import output, progress_bar
 from walras.experiments.outcome import Outcome
 from walras.experiments.pipeline import run_plan
 from walras.experiments.plan import Plan
@@ -35,10 +35,7 @@ def main(
     sentences: Annotated[int, typer.Option(help="Sentences with which units are valued.", min=2)] = 512,
 ) -> None:
     """Run the demonstration and print its tables."""
-    try:
-        demonstrate(output(), out, sentences)
-    except WalrasError as error:
-        fail(error)
+    demonstrate(output(), out, sentences)
 
 
 def demonstrate(console: Console, out: Path, sentences: int) -> None:
@@ -69,7 +66,7 @@ def demonstrate(console: Console, out: Path, sentences: int) -> None:
     print_table(console, "Four rounds, the budget shrinking, values taken anew in each", rounds)
     console.print("The default, recipe walras: values that know what a repair can make good, and a repair.")
     console.print(result_card(best.summary.as_dict()))
-    console.print(f"Reports: {out}/*/report.html. Agents of the last run: walras trace {best.folder}", markup=False)
+    console.print(f"Reports: {out}/*/report.html. Agents of the last run: walras trace {best.folder}")
     console.print(in_one_sentence(best.summary.as_dict()))
 
 
@@ -102,5 +99,8 @@ def agreement(outcomes: Sequence[Outcome]) -> str:
     return "; ".join(words) + "."
 
 
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app.command()(main)
+
 if __name__ == "__main__":
-    typer.run(main)
+    start(lambda: app)

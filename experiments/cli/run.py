@@ -59,8 +59,8 @@ def run(
         return
     console = output()
     console.print(result_card(outcome.summary.as_dict()))
-    console.print(f"Report: {place / 'report.html'}   Agents: walras trace {place}", soft_wrap=True, markup=False)
-    console.print(in_one_sentence(outcome.summary.as_dict()), soft_wrap=True, markup=False)
+    console.print(f"Report: {place / 'report.html'}   Agents: walras trace {place}", soft_wrap=True)
+    console.print(in_one_sentence(outcome.summary.as_dict()), soft_wrap=True)
 
 
 def folder_name(spec: RunSpec) -> str:

@@ -1,44 +1,75 @@
 """The terminal: where tables, progress and errors go."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, NoReturn, Protocol, final
+from typing import IO, Any, NoReturn, Protocol, final
 
 from rich.console import Console
+from rich.segment import Segment
+from rich.text import Text
 
+from walras.escaping import one_line, terminal_text
+from walras.experiments.cli.early import INTERRUPTED
 from walras.experiments.progress import Progress
 
 WIDE = 120  # columns of a table that goes to a file or a pipe
 
 
-def output() -> Console:
-    """Standard output, wide enough for the tables where it is no terminal."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(width=WIDE, highlight=False)
+@final
+class TerminalConsole(Console):
+    """The only kind of console there is here: what is printed is shown as it is, whatever it holds.
+
+    No text is taken for rich's markup, a name of an emoji, or something to be coloured; none reaches the terminal with
+    codes that it would obey. What wants style uses `rich.text.Text`, or `style`.
+    """
+
+    def __init__(self, *, stderr: bool = False, file: IO[str] | None = None, width: int | None = None) -> None:
+        super().__init__(stderr=stderr, file=file, width=width, markup=False, emoji=False, highlight=False)
+        if width is None and not self.is_terminal:
+            self.width = WIDE
+
+    def render_str(self, text: str, **how: Any) -> Text:
+        """A plain text, without markup whoever asks for it."""
+        return super().render_str(terminal_text(text), **{**how, "markup": False, "emoji": False})
+
+    def render(self, renderable: Any, options: Any = None) -> Iterable[Segment]:
+        """All that is printed passes here: also what comes as a `Text`."""
+        for segment in super().render(renderable, options):
+            text = segment.text if segment.control else terminal_text(segment.text)
+            yield segment if text == segment.text else Segment(text, segment.style)
+
+
+def output(stderr: bool = False) -> TerminalConsole:
+    """Standard output, or standard error, wide enough for the tables where it is no terminal."""
+    return TerminalConsole(stderr=stderr)
+
+
+def show_error(text: str, lines: bool = False) -> None:
+    """A text in red on standard error, on one line unless it has several; nothing where there is no standard error."""
+    with suppress(OSError, ValueError):
+        TerminalConsole(stderr=True).print(text if lines else one_line(text), style="red", soft_wrap=True)
 
 
 def fail(error: Exception) -> NoReturn:
     """End with the error in red on one line of standard error, and exit code 2."""
-    line = " ".join(part.strip() for part in str(error).splitlines())
-    Console(stderr=True, soft_wrap=True).print(f"Error: {line}", style="red", markup=False, highlight=False)
+    show_error(f"Error: {error}")
     sys.exit(2)
 
 
 def interrupted(left: str) -> NoReturn:
     """End after Ctrl-C with a word on what is left, and exit code 130."""
-    line = f"Interrupted; {left}" if left else "Interrupted"
-    Console(stderr=True, soft_wrap=True).print(line, style="red", markup=False, highlight=False)
-    sys.exit(130)
+    show_error(f"Interrupted; {left}" if left else "Interrupted")
+    sys.exit(INTERRUPTED)
 
 
 @contextmanager
 def progress_bar(shown: bool = True) -> Iterator["Screen"]:
     """Progress on standard error: a bar on a terminal, elsewhere a line per finished step; nothing if not `shown`."""
-    console = Console(stderr=True)
+    console = output(stderr=True)
     if shown and not console.is_terminal:
-        yield LineProgress(Console(stderr=True, width=WIDE, highlight=False))
+        yield LineProgress(console)
         return
     from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
@@ -112,4 +143,4 @@ class LineProgress:
             self._write(f"[{task.done / task.total:4.0%}] {description}" if task.total else description)
 
     def _write(self, line: str) -> None:
-        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(line, soft_wrap=True)

@@ -105,7 +105,7 @@ def main(
     for prompt, granted, spent, answer in zip(
         prompts, generated.allocation.tokens, generated.spent, generated.answers, strict=True
     ):
-        console.print(f"{granted:5} granted {spent:5} spent  {prompt[:40]!r} -> {answer[:60]!r}", markup=False)
+        console.print(f"{granted:5} granted {spent:5} spent  {prompt[:40]!r} -> {answer[:60]!r}")
     console.print(f"{generated.spent.sum()} tokens generated of {generated.allocation.spent} granted")
 
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from walras.experiments.grids.cell import BUDGET, shown, told
 from walras.experiments.grids.statistics import Interval, Statistics
-from walras.experiments.reports.plots import plain
+from walras.experiments.reports.picture_text import in_legend
 
 # Okabe and Ito's colours, told apart by the colour-blind; black is the reference's. Shapes tell lines apart too.
 REFERENCE = "#000000"
@@ -74,7 +74,10 @@ def _values(axes: Any, table: pd.DataFrame, statistics: Statistics, styles: Styl
         points.sort(key=lambda point: -point[0])
         x = [place for place, _ in points]
         axes.plot(
-            x, [value.mean for _, value in points], label=plain(names[series]), **{"markersize": 5, **styles[series]}
+            x,
+            [value.mean for _, value in points],
+            label=in_legend(names[series]),
+            **{"markersize": 5, **styles[series]},
         )
         low, high = ([_end(value, end) for _, value in points] for end in ("low", "high"))
         if len(points) == 1:
@@ -83,7 +86,7 @@ def _values(axes: Any, table: pd.DataFrame, statistics: Statistics, styles: Styl
     axes.axhline(float(table["dense"].mean()), color="#666666", linestyle="-.", linewidth=0.9, label="dense")
     axes.set_xlim(0.95 * min(used.values()), 1.05 * max(used.values()))  # series differ a little in what they use
     axes.set_xlabel("compute of the small model [M MACs per sequence]")
-    axes.set_ylabel(f"{plain(metric)}, mean over seeds")
+    axes.set_ylabel(f"{metric}, mean over seeds")
     axes.grid(alpha=0.25, linewidth=0.6)
 
 
@@ -111,8 +114,8 @@ def _differences(axes: Any, statistics: Statistics, styles: Styles, metric: str)
     axes.set_xlim(-0.5, len(places) - 0.5)
     axes.set_xticks(range(len(places)), ["mean of all" if b is None else shown(b) for b in places])
     axes.set_xlabel("budget [share of the dense model]")
-    axis = plain(statistics.against.axis)
-    axes.set_ylabel(f"{plain(metric)}:\n{axis} minus {plain(str(statistics.against))}, paired by seed")
+    against = statistics.against
+    axes.set_ylabel(f"{metric}:\n{against.axis} minus {against}, paired by seed")
     axes.grid(axis="y", alpha=0.25, linewidth=0.6)
 
 

@@ -4,7 +4,6 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from walras.experiments.grids.cell import BUDGET, shown
@@ -20,20 +19,20 @@ def print_grid(console: Console, found: GridResult[Any]) -> None:
     place = found.folder.path
     if found.statistics is not None:
         console.print(statistics_table(found.statistics, titled(found.metric)))
-        console.print(found.statistics.caution(), markup=False)
+        console.print(found.statistics.caution())
     for cell in found.failed[:SHOWN]:
         file = found.folder.failure(cell)
         why = reason(file.read_text(encoding="utf-8")) if file.is_file() else "it was not run"
-        console.print(f"Failed: {cell}: {why}", style="red", markup=False, soft_wrap=True)
+        console.print(f"Failed: {cell}: {why}", style="red", soft_wrap=True)
     if found.failed:
         told = f"{len(found.failed)} of {len(found.grid.cells)} cells failed: {place / 'failed'}"
-        console.print(told, style="red", markup=False, soft_wrap=True)
+        console.print(told, style="red", soft_wrap=True)
     if found.statistics is not None:
         told = f"Report: {place / 'report.html'}   Table: {place / 'frontier.parquet'}"
-        console.print(told, markup=False, soft_wrap=True)
+        console.print(told, soft_wrap=True)
     elif found.failed or len(found.table):
         told = f"No statistics: {found.grid.against} has no finished cell to compare with"
-        console.print(told, markup=False, soft_wrap=True)
+        console.print(told, soft_wrap=True)
 
 
 def statistics_table(statistics: Statistics, metric: str) -> Table:
@@ -44,7 +43,7 @@ def statistics_table(statistics: Statistics, metric: str) -> Table:
     left = [*axes, ""]
     minus = f"minus {statistics.against}"
     for name in (*((BUDGET,) if with_budgets else ()), *axes, "seeds", metric, minus, ""):
-        table.add_column(escape(name), justify="left" if name in left else "right", no_wrap=True)
+        table.add_column(name, justify="left" if name in left else "right", no_wrap=True)
     last: Any = ""
     for found in statistics.rows:
         if with_budgets and last not in ("", found.budget):
@@ -53,6 +52,6 @@ def statistics_table(statistics: Statistics, metric: str) -> Table:
         cells = [str(found.value or "none"), str(found.difference or ""), found.verdict]
         budget = "all" if found.budget is None else shown(found.budget)
         first = [budget if found.budget != last else ""] if with_budgets else []
-        table.add_row(*first, *(escape(shown(label)) for label in found.series), str(seeds), *cells)
+        table.add_row(*first, *(shown(label) for label in found.series), str(seeds), *cells)
         last = found.budget
     return table

@@ -1,18 +1,21 @@
 """The model card of an exported model: where it comes from, its figures, what is left of each layer, how to load it."""
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from walras.escaping import markdown_code, markdown_text, one_line
 from walras.experiments.reports.metric import titled
+from walras.files.plain_data import write_yaml
 
+_HUB = re.compile(r"[\w.-]+/[\w.-]+")  # the hub's name of a model
 Layers = Mapping[int, Mapping[str, Any]]
 
 
 def model_card(summary: Mapping[str, Any], name: str, auto: str, dense: Layers, small: Layers) -> str:
-    """Markdown with the front matter that the hub reads.
+    """Markdown with the front matter that the hub reads; no name in it is taken for markup, or leaves its line.
 
     Args:
         summary: what `result.json` holds, with `parameters` and `dense_parameters`.
@@ -24,13 +27,15 @@ def model_card(summary: Mapping[str, Any], name: str, auto: str, dense: Layers, 
     resource = {"macs": "compute"}.get(str(summary.get("resource", "macs")), str(summary.get("resource")))
     counted = " and ".join(_columns({0: _changed(counts, dense, small)})) or "no units"
     recipe = summary.get("recipe")
-    how = f"recipe `{recipe}`, " if recipe else ""
-    made = f"{how}mechanism `{summary['mechanism']}`, valuation `{summary['valuation']}`, seed {summary['seed']}"
+    how = f"recipe {markdown_code(str(recipe))}, " if recipe else ""
+    mechanism, valuation = (markdown_code(str(summary[name])) for name in ("mechanism", "valuation"))
+    made = f"{how}mechanism {mechanism}, valuation {valuation}, seed {summary['seed']}"
+    share, quoted = f"{summary['used']:.1%} of its {markdown_text(resource)}", _quoted(name)
     front: dict[str, Any] = {"library_name": "transformers", "tags": ["walras", "structured-pruning"]}
-    if source.count("/") == 1 and not Path(source).exists():  # the hub's name of a model
+    if _HUB.fullmatch(source) and not Path(source).exists():
         front["base_model"] = source
     rows = [
-        (f"{titled(metric)} ({summary['task']})", f"{metric['dense']:.4f}", f"{metric['value']:.4f}"),
+        (markdown_text(f"{titled(metric)} ({summary['task']})"), f"{metric['dense']:.4f}", f"{metric['value']:.4f}"),
         (
             f"MACs of the layers, {summary['length']} tokens",
             _millions(summary["dense_macs"]),
@@ -41,11 +46,11 @@ def model_card(summary: Mapping[str, Any], name: str, auto: str, dense: Layers, 
     return "\n".join(
         [
             "---",
-            yaml.safe_dump(front, sort_keys=False).strip(),
+            write_yaml(front).strip(),
             "---",
-            f"# {name}",
+            f"# {markdown_text(name)}",
             "",
-            f"`{source}` with {summary['used']:.1%} of its {resource} (budget {summary['budget']:g}): {counted} were",
+            f"{markdown_code(source)} with {share} (budget {summary['budget']:g}): {counted} were",
             f"removed physically by [walras](https://pypi.org/project/walras) ({made}).",
             "",
             *_table(("", "dense", "this model"), rows),
@@ -54,9 +59,9 @@ def model_card(summary: Mapping[str, Any], name: str, auto: str, dense: Layers, 
             "import walras",
             f"from transformers import {auto}, AutoTokenizer",
             "",
-            f'model = {auto}.from_pretrained("{name}", trust_remote_code=True)  # runs modeling_walras.py beside it',
-            f'model = walras.load_model("{name}")  # or so, after `pip install walras`: no code from this folder',
-            f'tokenizer = AutoTokenizer.from_pretrained("{name}")',
+            f"model = {auto}.from_pretrained({quoted}, trust_remote_code=True)  # runs modeling_walras.py beside it",
+            f"model = walras.load_model({quoted})  # or so, after `pip install walras`: no code from this folder",
+            f"tokenizer = AutoTokenizer.from_pretrained({quoted})",
             "```",
             "",
             *_table(
@@ -65,6 +70,11 @@ def model_card(summary: Mapping[str, Any], name: str, auto: str, dense: Layers, 
             "",
         ]
     )
+
+
+def _quoted(name: str) -> str:
+    """A name as Python writes it, on one line of code."""
+    return json.dumps(one_line(name), ensure_ascii=False)
 
 
 _NAMES = {"attention_heads": "heads", "key_value_heads": "key-value heads", "ffn_neurons": "FFN neurons"}

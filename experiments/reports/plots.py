@@ -11,15 +11,17 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Curve
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from walras.experiments.reports.metric import titled
+from walras.experiments.reports.picture_text import in_legend, settle_texts, without_remarks
 
 _LOOKS = (
     ("o", "-", "#0072B2"), ("s", "--", "#D55E00"), ("^", ":", "#009E73"), ("v", "-.", "#CC79A7"), ("D", "-", "#000000"),
 )  # fmt: skip
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#999999"  # Okabe and Ito's colour-blind-safe palette
+TALLEST, MOST_TICKS = 30, 100  # inches of a picture, and layers whose numbers are written in it
 CELLS = 96  # most cells per row that can be told apart
 
 
@@ -28,7 +30,7 @@ def price_path(rounds: pd.DataFrame, unit: str) -> Figure:
     figure, axes = _figure(6, 3.2)
     axes.plot(rounds["round"], rounds["price"], "o-", color=BLUE, label="clearing price")
     axes.set_xlabel("round")
-    axes.set_ylabel(f"price of the dense compute\n[{plain(unit)}]")
+    axes.set_ylabel(f"price of the dense compute\n[{unit}]")
     axes.set_ylim(0, 1.1 * rounds["price"].max() or 1)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     share = axes.twinx()
@@ -54,8 +56,8 @@ def allocation(trace: pd.DataFrame) -> Figure:
     that stays.
     """
     last = trace[trace["round"] == trace["round"].max()]
-    layers, kinds = last["layer"].max() + 1, list(dict.fromkeys(last["kind"]))
-    figure, panels = _panels(7.5, 0.34 * layers + 1.6, kinds)
+    layers, kinds = _layers(last), list(dict.fromkeys(last["kind"]))
+    figure, panels = _panels(7.5, _height(layers) + 1.6, kinds)
     for axes, kind in zip(panels, kinds, strict=True):
         rows = last[last["kind"] == kind]
         together = max(1, -(-(int(rows["index"].max()) + 1) // CELLS)) if len(rows) else 1  # units per cell
@@ -63,7 +65,7 @@ def allocation(trace: pd.DataFrame) -> Figure:
         column = "quantity" if together == 1 else "stays"
         shade = cells.pivot_table(index="layer", columns="cell", values=column)
         most = int(cells["cell"].max()) + 1 if len(rows) else 1
-        grid = shade.reindex(index=range(layers), columns=range(most)).to_numpy(dtype=float)
+        grid = shade.reindex(index=layers, columns=range(most)).to_numpy(dtype=float)
         axes.imshow(grid, cmap="Blues", vmin=-0.15, vmax=1.2, aspect="auto", interpolation="nearest")
         gone = np.argwhere(grid == 0)
         size = float(np.clip(260 / grid.shape[1], 1, 5))
@@ -72,10 +74,11 @@ def allocation(trace: pd.DataFrame) -> Figure:
         axes.set_xlabel("index in the layer" + (f" / {together}, shaded by share" if together > 1 else ""))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xticks(np.arange(grid.shape[1]) - 0.5, minor=True)
-        axes.set_yticks(np.arange(grid.shape[0]) - 0.5, minor=True)
+        if len(layers) <= MOST_TICKS:
+            axes.set_yticks(np.arange(grid.shape[0]) - 0.5, minor=True)
         axes.grid(which="minor", color="white", linewidth=min(1.0, size / 5))
         axes.tick_params(which="minor", length=0)
-        axes.set_yticks(range(grid.shape[0]))
+        _label_layers(axes, layers)
     panels[0].set_ylabel("layer")
     return figure
 
@@ -99,9 +102,9 @@ def price_paths(runs: Mapping[str, pd.DataFrame], unit: str) -> Figure:
     figure, axes = _figure(6, 3.2)
     for (name, rounds), look in zip(runs.items(), cycle(_LOOKS), strict=False):
         marker, line, colour = look
-        axes.plot(rounds["round"], rounds["price"], marker + line, color=colour, markersize=4, label=plain(name))
+        axes.plot(rounds["round"], rounds["price"], marker + line, color=colour, markersize=4, label=in_legend(name))
     axes.set_xlabel("round")
-    axes.set_ylabel(f"price of the dense compute\n[{plain(unit)}]")
+    axes.set_ylabel(f"price of the dense compute\n[{unit}]")
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False)
@@ -127,9 +130,9 @@ def lorenz(curves: pd.DataFrame) -> Figure:
 
 def two_allocations(both: pd.DataFrame, first: str, second: str) -> Figure:
     """Where two runs differ: units that only one of them keeps stand out by shape and colour."""
-    layers = both["layer"].max() + 1
-    kinds = list(dict.fromkeys(both["kind"]))
-    figure, panels = _panels(7.5, 0.34 * layers + 2.0, kinds)
+    layers, kinds = _layers(both), list(dict.fromkeys(both["kind"]))
+    place = {layer: i for i, layer in enumerate(layers)}
+    figure, panels = _panels(7.5, _height(layers) + 2.0, kinds)
     looks = (
         ("both", "s", GREY, "both keep it"), ("first only", "^", BLUE, f"only {first}"),
         ("second only", "v", ORANGE, f"only {second}"), ("neither", ".", "#dddddd", "neither"),
@@ -138,10 +141,11 @@ def two_allocations(both: pd.DataFrame, first: str, second: str) -> Figure:
         rows = both[both["kind"] == kind]
         for funded, marker, colour, label in looks:
             part = rows[rows["funded"] == funded]
-            axes.plot(part["index"], part["layer"], marker, color=colour, markersize=4, linestyle="none", label=label)
+            ranks = part["layer"].map(place)
+            axes.plot(part["index"], ranks, marker, color=colour, markersize=4, linestyle="none", label=label)
         axes.set_title(titles(kind), fontsize=10)
         axes.set_xlabel("index in the layer")
-        axes.set_yticks(range(layers))
+        _label_layers(axes, layers)
         axes.invert_yaxis()
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     panels[0].set_ylabel("layer")
@@ -176,7 +180,7 @@ def interactions(graph: nx.Graph, unit: str) -> Figure:
     axes.set_yticks(sorted(set(layers)))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.invert_yaxis()
-    axes.legend(title=f"widest: {most:.2g} {plain(unit)}", loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+    axes.legend(title=f"widest: {most:.2g} {unit}", loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     return figure
 
 
@@ -193,8 +197,11 @@ def bids(trace: pd.DataFrame, unit: str) -> Figure:
         axes.plot(ends, ends, "-", color=GREY, linewidth=0.8, label="bid = value")
         axes.set_xscale("log")
         axes.set_yscale("log")
-    axes.set_xlabel(f"value [{plain(unit)}]")
-    axes.set_ylabel(f"bid [{plain(unit)}]")
+        for axis in (axes.xaxis, axes.yaxis):  # by themselves they write powers of ten as formulas
+            axis.set_major_formatter(LogFormatter())
+            axis.set_minor_formatter(LogFormatter())
+    axes.set_xlabel(f"value [{unit}]")
+    axes.set_ylabel(f"bid [{unit}]")
     axes.legend(frameon=False)
     return figure
 
@@ -206,32 +213,29 @@ def frontier(summary: Mapping[str, Any]) -> Figure:
         share = summary["macs"] / summary["dense_macs"]
     figure, axes = _figure(4.4, 3.2)
     axes.plot([1], [metric["dense"]], "s", color=GREY, label="dense")
-    axes.plot([share], [metric["value"]], "o", color=BLUE, label=f"after {plain(short_name(summary['mechanism']))}")
+    axes.plot([share], [metric["value"]], "o", color=BLUE, label=f"after {short_name(summary['mechanism'])}")
     axes.annotate(f"{metric['value']:.3f}", (share, metric["value"]), xytext=(6, 4), textcoords="offset points")
     axes.annotate(f"{metric['dense']:.3f}", (1, metric["dense"]), xytext=(-34, 4), textcoords="offset points")
     axes.set_xlim(0, 1.08)
     axes.margins(y=0.4)
     axes.set_xlabel("compute used [share of dense MACs]")
-    axes.set_ylabel(plain(titled(metric)))
+    axes.set_ylabel(titled(metric))
     axes.legend(frameon=False, loc="lower right")
     return figure
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as a PNG file; the same figure gives the same bytes."""
+    """The figure as a PNG file, its texts shown as they are; the same figure gives the same bytes."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=130, metadata={"Software": None})
+    settle_texts(figure)
+    with without_remarks():
+        figure.savefig(buffer, format="png", dpi=130, metadata={"Software": None})
     return buffer.getvalue()
 
 
 def short_name(name: str) -> str:
     """The class of FILE.py:Class; other names as they are."""
     return name.rpartition(".py:")[2] or name
-
-
-def plain(text: str) -> str:
-    """A text of the user's, in which dollars are not to begin a formula."""
-    return text.replace("$", r"\$")
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Any]:
@@ -241,12 +245,27 @@ def _figure(width: float, height: float) -> tuple[Figure, Any]:
 
 def titles(kind: str) -> str:
     """What units of a kind are called above a panel."""
-    return _TITLES.get(kind, f"units of kind {plain(kind)}")
+    return _TITLES.get(kind, f"units of kind {kind}")
 
 
 _TITLES = {"head": "attention heads", "ffn": "FFN blocks", "expert": "experts", "block": "sub-layers"}
 _NARROW = ("head", "expert", "block")  # kinds of which a layer has few
 _LINES = (("o-", BLUE), ("s--", ORANGE), ("^:", GREY))
+
+
+def _layers(rows: pd.DataFrame) -> list[int]:
+    """Layers that there are, in order: pictures show their ranks, for a number may be anything."""
+    return sorted(int(layer) for layer in rows["layer"].unique())
+
+
+def _height(layers: Sequence[int]) -> float:
+    """Inches of a row for each layer, as far as a picture can have them."""
+    return min(0.34 * len(layers), TALLEST)
+
+
+def _label_layers(axes: Any, layers: Sequence[int]) -> None:
+    shown = range(0, len(layers), -(-len(layers) // MOST_TICKS))
+    axes.set_yticks(shown, [str(layers[i]) for i in shown])
 
 
 def _panels(width: float, height: float, kinds: Sequence[str]) -> tuple[Figure, NDArray[Any]]:

@@ -8,6 +8,8 @@ from walras.experiments.store.place import check_place
 from walras.files.writing import write_whole
 from walras.market import Trace
 
+_LONGEST = 40  # characters of a run's name in that of a file, which must stay below 256 bytes
+
 
 def draw(runs: Mapping[str, Trace], folder: Path) -> None:
     """Write pictures of the first run into a folder; of several, prices.png and compared-NAME.png show all of them.
@@ -22,7 +24,10 @@ def draw(runs: Mapping[str, Trace], folder: Path) -> None:
         "survival": plots.survival(study.survival), "allocation": plots.allocation(study.trace),
         "bids": plots.bids(study.trace, "money"), "lorenz": plots.lorenz(study.lorenz),
         "prices": plots.price_paths({name: run.rounds for name, run in runs.items()}, "money"),
-        **{f"compared-{name}": plots.two_allocations(both, first, name) for name, both in compared.items()},
+        **{
+            f"compared-{name if len(name) <= _LONGEST else i}": plots.two_allocations(both, first, name)
+            for i, (name, both) in enumerate(compared.items(), 2)
+        },
     }  # fmt: skip
     for name, figure in figures.items():
         write_whole(folder / f"{name}.png", plots.png(figure))

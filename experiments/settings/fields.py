@@ -9,9 +9,8 @@ from dataclasses import MISSING, Field, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, final, get_type_hints
 
-import yaml
-
 from walras.errors import InputError, UnknownNameError
+from walras.files.plain_data import read_yaml, write_yaml
 
 S = TypeVar("S")
 Read = Callable[[str, Any], Any]
@@ -142,13 +141,25 @@ def read_value(one: "Field[Any]", hint: Any, value: Any) -> Any:
     if hasattr(value, "item") and callable(value.item) and getattr(value, "ndim", 0) == 0:
         value = value.item()  # a number of numpy's or torch's
     if float in kinds and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        value = as_float(one.name, value)
     if float in kinds and isinstance(value, str):
         value = number(value)
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
         wanted = " or ".join(k.__name__ for k in kinds if k is not type(None))
         raise InputError(f"{one.name} is {value!r}; it must be of type {wanted}")
     return value
+
+
+def as_float(name: str, value: float) -> float:
+    """A number as a real one.
+
+    Raises:
+        InputError: a whole number that is larger than any real one here.
+    """
+    try:
+        return float(value)
+    except OverflowError:
+        raise InputError(f"{name} is a number of more than 300 digits; it must be a number that fits 64 bits") from None
 
 
 def as_tree(settings: Any, told: Callable[["Field[Any]", Any], Any]) -> dict[str, Any]:
@@ -162,7 +173,7 @@ def as_tree(settings: Any, told: Callable[["Field[Any]", Any], Any]) -> dict[str
 
 def as_yaml(tree: Mapping[str, Any]) -> str:
     """Plain data as a file of settings."""
-    return yaml.safe_dump(dict(tree), sort_keys=False, allow_unicode=True)
+    return write_yaml(tree)
 
 
 def read_settings(path: str | Path) -> Mapping[str, Any]:
@@ -171,37 +182,11 @@ def read_settings(path: str | Path) -> Mapping[str, Any]:
     Raises:
         InputError: no such file, or not YAML, or no settings in it, or a key that is there twice.
     """
-    try:
-        found = yaml.load(Path(path).read_text(encoding="utf-8"), _OnceLoader)
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read config file {str(path)!r}: {error}") from error
-    except yaml.YAMLError as error:
-        raise InputError(f"config file {str(path)!r} is not YAML: {error}") from error
-    except _TwiceError as error:
-        raise InputError(f"config file {str(path)!r} gives {error}; give it once") from error
+    found = read_yaml(path, "config file")
     if not isinstance(found, Mapping):
         what = "is empty" if found is None else f"holds a {type(found).__name__}"
         raise InputError(f"config file {str(path)!r} {what}; it must hold lines like `budget: 0.5`")
     return found
-
-
-class _TwiceError(Exception):
-    """A key that is twice in one mapping."""
-
-
-class _OnceLoader(yaml.SafeLoader):
-    """Plain data of YAML; a key is once in a mapping, where YAML's own loader would take the last one."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """The mapping."""
-        lines: dict[Any, int] = {}
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
-                name, line = self.construct_object(key), key.start_mark.line + 1
-                if name in lines:
-                    raise _TwiceError(f"{name} twice, in lines {lines[name]} and {line}")
-                lines[name] = line
-        return super().construct_mapping(node, deep)
 
 
 def whole(name: str, value: Any, least: int, most: int | None = None) -> None:

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from walras.errors import InputError
-from walras.experiments.store.result_folder import FILES, Layout
+from walras.experiments.store.result_file import check_result
+from walras.experiments.store.result_folder import Layout
 from walras.files import tables, tensors
-from walras.files.contents import hash_of
 from walras.files.plain_data import parse_json, read_json
 from walras.files.record import Record
 from walras.files.writing import whole_file, write_whole
@@ -70,31 +70,13 @@ def read_result(path: str | Path) -> dict[str, Any]:
     """The result of a finished run.
 
     Raises:
-        InputError: no run there, or one that has not finished, or was changed.
+        InputError: no run there, one that has not finished, or figures that are damaged.
     """
     file = Path(path) / "result.json"
     if not file.is_file():
         unfinished = " has not finished" if (Path(path) / "config.yaml").is_file() else " holds no run"
         raise InputError(f"{str(path)!r}{unfinished}: there is no result.json")
-    found = read_json(file, "result")
-    return dict(Record(found, f"{str(path)!r} is no run of walras: its result.json").content)
-
-
-def check_hashes(path: str | Path, result: Mapping[str, Any]) -> None:
-    """Refuse a run whose files are not those that its result was written with; earlier versions kept no hashes.
-
-    Raises:
-        InputError: a file that is missing or was changed.
-    """
-    told = Record(result, f"result of run {str(path)!r}")
-    if FILES not in told:
-        return
-    hashes = told.record(FILES)
-    for file in (Path(path) / name for name in (ALLOCATION, WEIGHTS)):
-        if file.name in hashes and hash_of(file) != hashes.text(file.name):
-            raise InputError(f"{str(file)!r} was changed after the run: result.json has another hash of it")
-        if file.name not in hashes and file.exists():
-            raise InputError(f"{str(file)!r} was not written by the run: result.json has no hash of it")
+    return check_result(read_json(file, "result"), f"result {str(file)!r}")
 
 
 def read_allocation(path: str | Path) -> dict[str, NDArray[Any]]:

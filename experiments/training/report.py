@@ -46,7 +46,7 @@ def training(result: "TrainResult") -> Figure:
         value = evaluations["value"] if summary.metric.higher_is_better else -evaluations["value"]
         right = panels[0].twinx()
         right.plot(evaluations["step"], value, "o--", color=plots.ORANGE, markersize=4, label="held-out rows (right)")
-        right.set_ylabel(plots.plain(titled(asdict(summary.metric))))
+        right.set_ylabel(titled(asdict(summary.metric)))
         right.legend(frameon=False, loc="lower right")
     panels[0].legend(frameon=False, loc="upper right")
     if priced:

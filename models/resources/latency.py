@@ -16,6 +16,7 @@ from walras.models.resources.latency_table import (
     LatencyTable,
     Setting,
     cache_folder,
+    check_cache,
     file_name,
     read_table,
 )
@@ -63,7 +64,8 @@ def find_table(
         tell: is told before anything is measured.
 
     Raises:
-        InputError: a table of another device, type, size or network, or that cannot be read.
+        InputError: a table of another device, type, size or network, or that cannot be read; a cache that cannot be
+            written, which is found out before anything is measured.
     """
     setting, network = setting_of(model, workload), network_hash(model)
     if file is not None:
@@ -74,6 +76,7 @@ def find_table(
     cached = _cached(place)
     if cached is not None:
         return cached
+    check_cache(place.parent)
     table = measure(model, workload, tell)
     table.write(place)
     return table

@@ -3,17 +3,23 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, final
+from tempfile import TemporaryFile
+from typing import final
 
 import numpy as np
 
 from walras.errors import InputError
+from walras.files.plain_data import read_json, write_json
+from walras.files.record import Record, whole
+from walras.files.writing import write_whole
 from walras.models.resources.resource import Column
 
 FORMAT = 2
+_LARGEST = 2**24  # bytes of a table
+_LONGEST = 1e12  # milliseconds: some thirty years
 
 
 @final
@@ -47,12 +53,16 @@ class Curve:
         grid, times = np.array(self.features, dtype=float), np.array(self.ms, dtype=float)
         sound = len(grid) == len(times) > 1 and grid[0] == times[0] == 0 and np.isfinite(times).all()
         if not (sound and (np.diff(grid) > 0).all() and (np.diff(times) >= 0).all()):
-            raise InputError(f"a curve must rise from 0: features {self.features}, ms {self.ms}")
+            raise InputError(f"a curve must rise from 0: features {_some(self.features)}, ms {_some(self.ms)}")
 
     def at(self, features: Column) -> Column:
         """Milliseconds at any numbers of features up to the last, linear between those measured."""
         found: Column = np.interp(features, self.features, self.ms)
         return found
+
+
+def _some(values: Sequence[float]) -> str:
+    return f"({', '.join(map(str, values[:9]))}{', ...' if len(values) > 9 else ''})"
 
 
 @final
@@ -73,11 +83,7 @@ class LatencyTable:
 
     def write(self, path: Path) -> None:
         """Write the table whole or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        content = {"format": FORMAT, **asdict(self)}
-        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        os.replace(partial, path)
+        write_whole(path, write_json({"format": FORMAT, **asdict(self)}, indent=1))
 
 
 def file_name(setting: Setting, network: str) -> str:
@@ -94,27 +100,52 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "walras"
 
 
+def check_cache(folder: Path) -> None:
+    """Find out, by a real trial, whether tables can be kept in a folder; it is made where there is none.
+
+    Raises:
+        InputError: they cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder) as file:
+            file.write(b"x")
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise InputError(f"the cache {str(folder)!r} cannot be written: {why}; set WALRAS_CACHE to a folder") from error
+
+
 def read_table(path: str | Path) -> LatencyTable:
     """A table from its file.
 
     Raises:
         InputError: no such file, or no sound table in it.
     """
-    try:
-        found: Any = json.loads(Path(path).read_text(encoding="utf-8"))
-        if found.get("format") != FORMAT:
-            raise InputError(
-                f"latency table {str(path)!r} has format {found.get('format')}; this version reads {FORMAT}"
-            )
-        setting = Setting(**{f.name: f.type(found["setting"][f.name]) for f in fields(Setting)})  # type: ignore[operator]
-        curves = {str(key): Curve(tuple(c["features"]), tuple(c["ms"])) for key, c in found["curves"].items()}
-        table = LatencyTable(setting, str(found["network"]), float(found["dense_ms"]), float(found["empty_ms"]), curves)
-    except OSError as error:
-        raise InputError(f"cannot read latency table {str(path)!r}: {error}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{str(path)!r} holds no sound latency table: {type(error).__name__}: {error}") from error
-    if not 0 < table.empty_ms < table.dense_ms < np.inf:
-        raise InputError(
-            f"{str(path)!r} holds no sound latency table: dense {table.dense_ms} ms, empty {table.empty_ms} ms"
-        )
+    found = Record(read_json(path, "latency table", _LARGEST), f"latency table {str(path)!r}")
+    version = found.whole("format")
+    if version != FORMAT:
+        raise InputError(f"{found.where} has format {version}; this version reads {FORMAT}")
+    told = found.record("setting")
+    setting = Setting(
+        told.text("device"), told.text("dtype"), told.whole("batch", 1), told.whole("length", 1),
+        told.whole("threads", 1), told.text("torch"),
+    )  # fmt: skip
+    curves = found.record("curves")
+    empty = found.number("empty_ms", 0, _LONGEST)
+    table = LatencyTable(
+        setting, found.text("network"), found.number("dense_ms", 0, _LONGEST), empty,
+        {shape: _curve(curves.record(shape)) for shape in curves},
+    )  # fmt: skip
+    if not 0 < table.empty_ms < table.dense_ms:
+        raise InputError(f"{found.where} is not sound: dense {table.dense_ms} ms, empty {table.empty_ms} ms")
     return table
+
+
+def _curve(found: Record) -> Curve:
+    features = found.items("features")
+    for value in features:
+        whole(value, f"{found.where}: features")
+    try:
+        return Curve(tuple(features), found.numbers("ms", 0, _LONGEST))
+    except InputError as error:
+        raise InputError(f"{found.where}: {error}") from error

@@ -76,7 +76,7 @@ def test_a_file_that_is_no_parquet_is_named(run: tuple[ComputeMarket, Path]) -> 
     broken = folder / "trace" / PARTS[1]
     for content in (b"", b"garbage", broken.read_bytes()[:-20]):
         broken.write_bytes(content)
-        with pytest.raises(InputError, match=r"part-00002\.parquet is not a part of a trace"):
+        with pytest.raises(InputError, match=r"cannot read part of a trace .*part-00002\.parquet'"):
             read_trace(folder)
 
 

@@ -74,6 +74,17 @@ def read_text(path: str | Path, what: str, largest: int = LARGEST) -> str:
         return Path(path).read_text(encoding="utf-8")
 
 
+def read_bytes(path: str | Path, what: str, largest: int = LARGEST) -> bytes:
+    """What a file holds, as it is: ends of lines too.
+
+    Raises:
+        InputError: a file that is missing or too large.
+    """
+    check_file(path, what, largest)
+    with reading(what, path):
+        return Path(path).read_bytes()
+
+
 def hash_of(path: str | Path) -> str:
     """SHA-256 of a file's content, in hexadecimal digits.
 

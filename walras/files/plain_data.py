@@ -14,7 +14,11 @@ DEEPEST = 64
 """Levels of nesting; ours have fewer than ten."""
 MOST = 5_000_000
 """Values in one file, those counted again that YAML names again."""
+LARGEST_NUMBER = 10**300
+"""Whole numbers up to here can be printed and made real numbers."""
 _LARGEST_YAML = 2**22  # bytes: some seconds of reading
+_MOST_ALIASES = 1000  # places of a YAML file that name values from elsewhere in it
+_MOST_MERGED = 10_000  # entries of a mapping into which others are merged
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # as fast as this installation has it
 
 
@@ -65,6 +69,7 @@ def read_yaml(path: str | Path, what: str) -> Any:
     text = read_text(path, what, _LARGEST_YAML)
     try:
         with reading(what, path, TypeError):
+            _check_nesting(text, f"{what} {str(path)!r}")
             found = yaml.load(text, _OnceLoader)
     except yaml.YAMLError as error:
         raise InputError(f"{what} {str(path)!r} is not YAML: {error}") from error
@@ -88,8 +93,8 @@ def check_plain(content: Any, where: str) -> None:
     """Refuse data that nothing after it could work with.
 
     Raises:
-        InputError: nested too deeply or in itself, more than `MOST` values, a text with half a character (a lone
-            surrogate), which cannot be written.
+        InputError: nested too deeply or in itself, more than `MOST` values, a whole number beyond `LARGEST_NUMBER`, a
+            text with half a character (a lone surrogate), which cannot be written.
     """
     waiting, seen = [(content, 0)], 0
     while waiting:
@@ -102,6 +107,9 @@ def check_plain(content: Any, where: str) -> None:
         if isinstance(value, str):
             if not value.isascii():
                 _check_text(value, where)
+        elif isinstance(value, int):
+            if not -LARGEST_NUMBER <= value <= LARGEST_NUMBER:
+                raise InputError(f"{where} holds a number of more than 300 digits")
         elif isinstance(value, Mapping):
             waiting += [(key, depth) for key in value]
             waiting += [(inner, depth + 1) for inner in value.values()]
@@ -116,12 +124,30 @@ def _check_text(text: str, where: str) -> None:
         raise InputError(f"{where} holds a text with half a character: {text[error.start]!a}") from error
 
 
+def _check_nesting(text: str, where: str) -> None:
+    """Refuse YAML on which its loader would run out of stack (which ends the process) or of memory."""
+    depth = aliases = 0
+    for event in yaml.parse(text, _Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        aliases += isinstance(event, yaml.AliasEvent)
+        if depth > DEEPEST:
+            raise InputError(f"{where} is nested too deeply; valid: {DEEPEST} levels")
+        if aliases > _MOST_ALIASES:
+            raise InputError(f"{where} names values again more than {_MOST_ALIASES:,} times; write them out")
+
+
 class _TwiceError(Exception):
     """A key that is twice in one mapping."""
 
 
 class _OnceLoader(_Loader):  # type: ignore[misc]  # whichever of yaml's loaders there is
     """Plain data of YAML; a key is once in a mapping, where YAML's own loader would take the last one."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Merge mappings into one; a few lines that merge one another could make billions of entries."""
+        super().flatten_mapping(node)
+        if len(node.value) > _MOST_MERGED:
+            raise ValueError(f"a mapping has more than {_MOST_MERGED:,} entries")
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """The mapping."""

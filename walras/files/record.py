@@ -27,7 +27,7 @@ class Record:
 
     def __init__(self, content: Any, where: str) -> None:
         if not isinstance(content, Mapping):
-            raise InputError(f"{where} holds {_shown(content)}; it must map names to values")
+            raise InputError(f"{where} holds {shown(content)}; it must map names to values")
         self._content, self.where = content, where
 
     def __contains__(self, name: str) -> bool:
@@ -36,7 +36,7 @@ class Record:
     def __iter__(self) -> Iterator[str]:
         for name in self._content:
             if not isinstance(name, str):
-                raise InputError(f"{self.where}: {_shown(name)} is the name of an entry; it must be a text")
+                raise InputError(f"{self.where}: {shown(name)} is the name of an entry; it must be a text")
             yield name
 
     @property
@@ -79,7 +79,7 @@ class Record:
         found = self.items(name, default=default)
         for value in found:
             if not isinstance(value, str):
-                raise InputError(f"{self.where}: {name} holds {_shown(value)}; it must hold texts")
+                raise InputError(f"{self.where}: {name} holds {shown(value)}; it must hold texts")
         return tuple(found)
 
     def record(self, name: str) -> "Record":
@@ -93,7 +93,7 @@ class Record:
     def _typed(self, name: str, kind: type, words: str, default: Any) -> Any:
         value = self._found(name, default)
         if value is not default and not isinstance(value, kind):
-            raise InputError(f"{self.where}: {name} is {_shown(value)}; it must be {words}")
+            raise InputError(f"{self.where}: {name} is {shown(value)}; it must be {words}")
         return value
 
     def _found(self, name: str, default: Any) -> Any:
@@ -113,7 +113,7 @@ def number(value: Any, what: str, least: float = -math.inf, most: float = math.i
     fits = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not (fits and abs(value) <= 1e308 and least <= value <= most):
         limits = f" from {least:g} to {most:g}" if least > -math.inf or most < math.inf else ""
-        raise InputError(f"{what} is {_shown(value)}; it must be a finite number{limits}")
+        raise InputError(f"{what} is {shown(value)}; it must be a finite number{limits}")
     return float(value)
 
 
@@ -124,11 +124,11 @@ def whole(value: Any, what: str, least: int = 0, most: int = EXACT) -> int:
         InputError: another value.
     """
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise InputError(f"{what} is {_shown(value)}; it must be a whole number from {least} to {most}")
+        raise InputError(f"{what} is {shown(value)}; it must be a whole number from {least} to {most}")
     return value
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """A value in an error, short; whole numbers of thousands of digits cannot even be printed."""
     if isinstance(value, int) and abs(value) >= 10**_SHOWN:
         return "a number of more than 60 digits"

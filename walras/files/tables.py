@@ -18,30 +18,31 @@ PIECE = 2**15
 
 
 @contextmanager
-def open_table(path: str | Path, what: str) -> Iterator[pq.ParquetFile]:
+def open_table(path: str | Path, what: str, most: int = MOST_ROWS) -> Iterator[pq.ParquetFile]:
     """A parquet file, of which pages that were changed are noticed.
 
     Args:
         path: of the file.
         what: the kind of file, for errors: "part of a trace".
+        most: rows that it may have: a few bytes can tell of billions.
 
     Raises:
         InputError: a file that is missing or no sound parquet, now or while the context reads it.
     """
     check_file(path, what)
     with reading(what, path, pa.ArrowException), pq.ParquetFile(path, page_checksum_verification=True) as file:
-        if file.metadata.num_rows > MOST_ROWS:
-            raise InputError(f"{what} {str(path)!r} has {file.metadata.num_rows:,} rows; valid: {MOST_ROWS:,}")
+        if file.metadata.num_rows > most:
+            raise InputError(f"{what} {str(path)!r} has {file.metadata.num_rows:,} rows; valid: {most:,}")
         yield file
 
 
-def read_table(path: str | Path, what: str, columns: Sequence[str] | None = None) -> pa.Table:
-    """A whole table; some of its columns, where they are named.
+def read_table(path: str | Path, what: str, columns: Sequence[str] | None = None, most: int = MOST_ROWS) -> pa.Table:
+    """A whole table of so many rows at most; some of its columns, where they are named.
 
     Raises:
         InputError: a file that is missing, no sound parquet, or lacks a column.
     """
-    with open_table(path, what) as file:
+    with open_table(path, what, most) as file:
         missing = [name for name in columns or () if name not in file.schema_arrow.names]
         if missing:
             raise InputError(

@@ -89,7 +89,7 @@ def available(peers: Sequence[Peer]) -> list[Peer]:
         if missing and not isinstance(peer, TextPruner):
             raise InputError(missing)
         if missing:
-            output().print(f"{peer.name}: skipped, {missing}", markup=False, soft_wrap=True)
+            output().print(f"{peer.name}: skipped, {missing}", soft_wrap=True)
         else:
             present.append(peer)
     return present

@@ -23,7 +23,7 @@ def print_observed(console: Console, found: ObserveResult, place: Path) -> None:
     for pattern in dict.fromkeys(row["constrain"] for row in found.summary.rows):
         console.print(_table(found.summary.as_dict(), pattern))
     for text in found.warnings:
-        console.print(f"Warning: {text}", style="yellow", markup=False, soft_wrap=True)
+        console.print(f"Warning: {text}", style="yellow", soft_wrap=True)
     console.print(f"Report: {place / 'report.html'}   Table: {place / 'observe.parquet'}", soft_wrap=True)
 
 

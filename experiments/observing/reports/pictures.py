@@ -8,12 +8,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from walras.escaping import one_line
 from walras.experiments.observing.evaluation import ELIMINATION
 from walras.experiments.observing.examples import ExampleHead
-from walras.experiments.reports.plots import BLUE, GREY, ORANGE, plain
+from walras.experiments.reports.plots import BLUE, GREY, ORANGE
 
 GREEN, PURPLE = "#009E73", "#CC79A7"  # of Okabe and Ito's palette too
 _MILLION = 1e6
+_TOKEN = 24  # characters of a token that a heat map has room for
 
 
 def frontier(table: pd.DataFrame, rule: str, metric: str) -> Figure:
@@ -43,7 +45,7 @@ def frontier(table: pd.DataFrame, rule: str, metric: str) -> Figure:
         _budgets(left, curves[3][0], "measured_total", _MILLION)
         left.set_title(f"constrained: {pattern}", fontsize=10)
         right.set_title("theoretical only, close up", fontsize=10)
-        left.set_ylabel(plain(metric))
+        left.set_ylabel(metric)
         left.legend(fontsize=7, frameon=False)
     return figure
 
@@ -95,7 +97,7 @@ def heat_maps(shown: Sequence[ExampleHead], rule: str, budget: float) -> Figure:
         for axes, weights, name in ((pair[0], s.dense, "dense"), (pair[1], s.sparse, f"{rule} {budget:g}")):
             image = axes.imshow(np.where(weights > 0, weights, np.nan), cmap="Blues", vmin=0, vmax=1)
             axes.set_title(f"layer {s.layer}, head {s.head}: {name}", fontsize=8)
-            labels = [plain(token) for token in s.tokens]
+            labels = [one_line(token, _TOKEN) for token in s.tokens]
             axes.set_xticks(range(len(labels)), labels, rotation=90, fontsize=6)
             axes.set_yticks(range(len(labels)), labels if axes is panels[place // heads][0] else [], fontsize=6)
     figure.colorbar(image, ax=panels.ravel().tolist(), shrink=0.6, label="weight of the key, for the query of the row")

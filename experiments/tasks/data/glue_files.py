@@ -10,9 +10,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from walras.errors import InputError, UnknownNameError
+from walras.escaping import one_line
 from walras.experiments.tasks.data.glue_hub import hub_rows
 from walras.experiments.tasks.data.glue_table import GLUE, SPLITS, Columns, GlueTask
 from walras.experiments.tasks.data.rows import Example, Row, json_rows, tsv_rows
+from walras.files.record import shown
 
 SUFFIXES = (".tsv", ".jsonl")  # in the order in which they are looked for
 
@@ -95,7 +97,7 @@ def checked(
         place = f"{where}, {unit} {number}"
         missing = [name for name in columns.names if name not in row]
         if missing:
-            raise InputError(f"{place}: no field {missing[0]!r}; it has {', '.join(row) or 'none'}")
+            raise InputError(f"{place}: no field {missing[0]!r}; it has {one_line(', '.join(row), 300) or 'none'}")
         first = text(row[columns.first], columns.first, place)
         second = None if columns.second is None else text(row[columns.second], columns.second, place)
         yield Example(first, second, label(row[columns.label], task, place))
@@ -104,7 +106,7 @@ def checked(
 def text(value: object, name: str, place: str) -> str:
     """The cell, which must be a string."""
     if not isinstance(value, str):
-        raise InputError(f"{place}: {name} is {value!r}, expected a text")
+        raise InputError(f"{place}: {name} is {shown(value)}, expected a text")
     return value
 
 
@@ -113,15 +115,15 @@ def label(value: object, task: GlueTask, place: str) -> float | int:
     if task.classes:
         valid = {name: index for index, name in enumerate(task.classes)}
         valid |= {str(index): index for index in range(len(task.classes))}
-        if isinstance(value, bool) or str(value) not in valid:
+        if not isinstance(value, (str, int)) or isinstance(value, bool) or str(value) not in valid:
             names = ", ".join(f"{i} ({name})" for i, name in enumerate(task.classes))
-            raise InputError(f"{place}: label {value!r} is no class; expected one of {names}")
+            raise InputError(f"{place}: label {shown(value)} is no class; expected one of {names}")
         return valid[str(value)]
     low, high = task.scores
     try:
-        score = math.nan if isinstance(value, bool) else float(str(value))
-    except ValueError:
+        score = float(value) if isinstance(value, (str, int, float)) and not isinstance(value, bool) else math.nan
+    except (ValueError, OverflowError):
         score = math.nan
     if not low <= score <= high:
-        raise InputError(f"{place}: label {value!r} is not a number from {low:g} to {high:g}")
+        raise InputError(f"{place}: label {shown(value)} is not a number from {low:g} to {high:g}")
     return score

@@ -4,15 +4,20 @@ TSV is split at tabs and at "\\n" alone: GLUE's files hold stray quotation marks
 do not apply, and texts hold separators such as U+2028 or U+0085 at which `str.splitlines` would break them.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
 from walras.errors import InputError
+from walras.escaping import one_line
+from walras.files.contents import brief, check_file, reading
+from walras.files.plain_data import parse_json
 
 Row = dict[str, object]
+LONGEST = 2**24
+"""Bytes of a line: a passage of 16 MB is no passage, and a file without ends of lines would fill the memory."""
+WHAT = "data file"
 
 
 @final
@@ -29,24 +34,25 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Lines of a UTF-8 file, counted from 1, without line ends, byte order mark or trailing blank lines.
 
     Raises:
-        InputError: the file cannot be read, is empty, or is not UTF-8 (the line is named).
+        InputError: the file cannot be read, or is empty; a line that is not UTF-8, holds a null character, or is longer
+            than `LONGEST`.
     """
     blank: list[int] = []  # held back until a line follows, so that those at the end are dropped
     empty = True
-    try:
-        with path.open("rb") as handle:
-            for number, raw in enumerate(handle, start=1):
-                data = raw.removesuffix(b"\n").removesuffix(b"\r")
-                line = decoded(data.removeprefix(b"\xef\xbb\xbf") if number == 1 else data, path, number)
-                if not line.strip():
-                    blank.append(number)
-                    continue
-                yield from ((missing, "") for missing in blank)
-                blank.clear()
-                empty = False
-                yield number, line
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    check_file(path, WHAT)
+    with reading(WHAT, path), path.open("rb") as handle:
+        number = 0
+        while raw := handle.readline(LONGEST + 1):
+            number += 1
+            data = raw.removesuffix(b"\n").removesuffix(b"\r")
+            line = decoded(data.removeprefix(b"\xef\xbb\xbf") if number == 1 else data, path, number)
+            if not line.strip():
+                blank.append(number)
+                continue
+            yield from ((missing, "") for missing in blank)
+            blank.clear()
+            empty = False
+            yield number, line
     if empty:
         raise InputError(f"{path} is empty")
 
@@ -55,8 +61,12 @@ def decoded(data: bytes, path: Path, number: int) -> str:
     """The text of line `number`.
 
     Raises:
-        InputError: it is not UTF-8.
+        InputError: it is not UTF-8, holds a null character, or is too long.
     """
+    if len(data) > LONGEST:
+        raise InputError(f"{path}, line {number}: longer than {LONGEST:,} bytes; is this a file of lines?")
+    if b"\0" in data:
+        raise InputError(f"{path}, line {number}: a null character at column {data.index(0) + 1}; this is no text file")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -85,7 +95,8 @@ def tsv_rows(path: Path, header: Sequence[str] = (), torn: bool = False) -> Iter
         elif len(cells) == len(names):
             yield number, dict(zip(names, cells, strict=True))
         elif not torn:
-            raise InputError(f"{path}, line {number}: {len(cells)} columns, expected {len(names)} ({', '.join(names)})")
+            expected = f"{len(names)} ({one_line(', '.join(names), 300)})"
+            raise InputError(f"{path}, line {number}: {len(cells)} columns, expected {expected}")
 
 
 def json_rows(path: Path) -> Iterator[tuple[int, Row]]:
@@ -96,9 +107,9 @@ def json_rows(path: Path) -> Iterator[tuple[int, Row]]:
     """
     for number, line in numbered_lines(path):
         try:
-            row = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise InputError(f"{path}, line {number}: not JSON ({error})") from error
+            row = parse_json(line)
+        except ValueError as error:
+            raise InputError(f"{path}, line {number}: not JSON ({brief(error)})") from error
         if not isinstance(row, dict):
             raise InputError(f"{path}, line {number}: expected a JSON object, found {type(row).__name__}")
         yield number, row

@@ -13,11 +13,14 @@ from typing import final
 
 from walras.errors import InputError, UnknownNameError
 from walras.experiments.tasks.data.hub import hub_split
+from walras.files.contents import read_bytes
 
 HUB_NAME = "Salesforce/wikitext"
 SPLITS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"train": ("train",), "valid": ("valid", "validation"), "test": ("test",)}  # the last is the hub's name
 )
+LARGEST = 2**31
+"""Bytes of a text: four times those of WikiText-103."""
 BLANK = " \n"  # a line without text in the official files
 
 
@@ -70,12 +73,13 @@ def read_wikitext(name: str, data: str | Path | None, split: str) -> str:
         wanted = ", ".join(corpus.files(split))
         raise InputError(f"{data} holds no {split} split of {corpus.folder}; looked for {wanted}, in it and in "
                          f"{corpus.folder}/")  # fmt: skip
+    content = read_bytes(path, "text", LARGEST)
     try:
-        text = path.read_bytes().decode("utf-8")
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
+        text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 (byte {error.start}); save the file as UTF-8") from error
+    if "\0" in text:
+        raise InputError(f"{path}: a null character at place {text.index(chr(0)) + 1}; this is no text file")
     if not text.strip():
         raise InputError(f"{path} is empty")
     return text

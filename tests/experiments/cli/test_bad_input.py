@@ -68,7 +68,7 @@ def refused(walras: Walras, models: Path, lines: Path) -> Callable[..., str]:
         ("--scope", "town", r"unknown scope 'town'"),
         ("--repair", "tape", r"unknown repair 'tape'"),
         ("--device", "abacus", r"device 'abacus' cannot be used: .*Known: auto, cpu"),
-        ("--data", "nowhere.txt", r"cannot read nowhere\.txt: No such file"),
+        ("--data", "nowhere.txt", r"cannot read data file 'nowhere\.txt': No such file"),
     ],
 )
 def test_values(refused: Callable[..., str], option: str, value: str, message: str) -> None:
@@ -208,7 +208,7 @@ def test_folders_without_a_trace(walras: Walras, tmp_path: Path) -> None:
     assert "none holds no trace: expected part-00001.parquet" in walras("trace", "none").error
     (tmp_path / "trace").mkdir()
     (tmp_path / "trace" / "part-00001.parquet").write_bytes(b"no parquet")
-    assert "part-00001.parquet is not a part of a trace" in walras("trace", tmp_path).error
+    assert re.match("cannot read part of a trace '.*part-00001.parquet'", walras("trace", tmp_path).error)
 
 
 def test_check_of_what_is_no_rule(walras: Walras) -> None:

@@ -10,10 +10,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from rich.console import Console
 
 from walras.errors import InputError
-from walras.experiments.cli.screen import LineProgress
+from walras.experiments.cli.screen import LineProgress, TerminalConsole
 from walras.experiments.grids.grid import Grid
 from walras.experiments.grids.runner import conclude, finished, reason, run_grid, unfinished
 from walras.experiments.reports.frontier_report import write_frontier_report
@@ -29,7 +28,7 @@ def grid(toys: Any, seeds: int = 2, **axes: list[Any]) -> Grid[Any]:
 
 def lines() -> tuple[LineProgress, io.StringIO]:
     text = io.StringIO()
-    return LineProgress(Console(file=text, width=200)), text
+    return LineProgress(TerminalConsole(file=text, width=200)), text
 
 
 def test_a_row_per_cell_and_a_line_per_step(toys: Any, here: Path, begun: Callable[[], list[str]]) -> None:
@@ -193,7 +192,7 @@ def test_the_report_of_several_axes(toys: Any, here: Path, no_pictures: None) ->
     for text in ("<h1>a, b on sums</h1>", "4 of 8 cells failed", f"failed/{found.failed[0].key}.txt", "mean of all",
                  "the difference to rule a, all else alike", "All 4 cells", "<th>rule<th>budget<th>seed"):  # fmt: skip
         assert text in report, text
-    console = Console(file=io.StringIO(), width=200)
+    console = TerminalConsole(file=io.StringIO(), width=200)
     print_grid(console, found)
     told = console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
     for text in ("minus a", "Failed: a at 0.75, seed 1: OSError: seed 1 met an accident", "o/report.html"):
@@ -202,7 +201,7 @@ def test_the_report_of_several_axes(toys: Any, here: Path, no_pictures: None) ->
 
 def test_names_of_the_users_are_printed_as_they_are(toys: Any, here: Path) -> None:
     found = run_grid(grid(toys, rule=["[/b]", "[red]x"]), GridFolder("o"), "serial")
-    console = Console(file=io.StringIO(), width=200)
+    console = TerminalConsole(file=io.StringIO(), width=200)
     print_grid(console, found)
     assert "[/b]" in console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
     assert "[red]x" in console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO

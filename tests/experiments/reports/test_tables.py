@@ -3,8 +3,8 @@
 import io
 
 import pytest
-from rich.console import Console
 
+from walras.experiments.cli.screen import TerminalConsole
 from walras.experiments.reports.tables import in_brief, result_table
 
 
@@ -28,7 +28,7 @@ def test_figures_are_whole_in_120_columns() -> None:
         "metric": {"name": "spearman", "dense": 0.8109, "value": 0.8001},
     }  # fmt: skip
     screen = io.StringIO()
-    Console(file=screen, width=120).print(result_table([run]))
+    TerminalConsole(file=screen, width=120).print(result_table([run]))
     told = screen.getvalue()
     assert "…" not in told
     assert all(figure in told for figure in ("0.750", "0.00305", "0.00894", "0.00229", "rationed", "0.811", "0.800"))

@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from rich.console import Console
 
 from walras.errors import InputError
 from walras.experiments.benchmarks.training import BASELINES, OURS, Study
+from walras.experiments.cli.screen import TerminalConsole
 from walras.experiments.cli.train import prices
 from walras.experiments.grids.axes import Reference
 from walras.experiments.grids.grid import Grid
@@ -143,7 +143,7 @@ def test_without_a_cell_of_the_reference_there_are_no_statistics(tmp_path: Path)
         replace(grid, against=Reference("recipe", "ours")), GridFolder(tmp_path / "grid"), lambda cell: 0.5
     )
     assert found.statistics is None
-    console = Console(file=io.StringIO(), width=200)
+    console = TerminalConsole(file=io.StringIO(), width=200)
     print_grid(console, found)
     assert "No statistics: ours has no finished cell to compare with" in console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
     assert finished(grid, GridFolder(tmp_path / "grid"), lambda cell: 0.5).statistics is not None

@@ -21,7 +21,7 @@ def test_frontier(found: ObserveResult) -> None:
         "constrained: first-half", "theoretical only, close up", "constrained: all", "theoretical only, close up",
     ]  # fmt: skip
     assert axes[0].get_xlabel() == "compute of a mean sequence [M MACs]"
-    assert axes[0].get_ylabel() == r"spearman \$"
+    assert axes[0].get_ylabel() == "spearman $"
     lines = labelled(axes[2])
     assert set(lines) == {
         "top-k, theoretical", "random-k, theoretical", "top-k, measured", "token elimination, measured",

@@ -1,0 +1,49 @@
+"""The commands. Everything heavy is imported inside the commands, so that `walras --help` answers at once."""
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from walras.experiments.cli.allocate import allocate
+from walras.experiments.cli.check import check
+from walras.experiments.cli.compare import compare
+from walras.experiments.cli.ending import SHOW, VARIABLE
+from walras.experiments.cli.export import export
+from walras.experiments.cli.interactions import interactions
+from walras.experiments.cli.learn import learn
+from walras.experiments.cli.list import list_
+from walras.experiments.cli.observe import observe
+from walras.experiments.cli.run import run
+from walras.experiments.cli.trace import trace
+from walras.experiments.cli.train import train
+
+app = typer.Typer(
+    name="walras",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+for _command in (run, compare, trace, export, train, observe, interactions, allocate, learn, check):
+    app.command()(_command)
+app.command(name="list")(list_)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"walras {version('walras')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _walras(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+    traceback: Annotated[
+        bool, typer.Option(SHOW, help=f"Show where an error comes from; anywhere on the line, or {VARIABLE}=1.")
+    ] = False,
+) -> None:
+    """Agent-based markets for compute inside real transformers."""
+    del show_version, traceback  # who ends the process has looked for the second one

@@ -1,0 +1,1 @@
+../../walras/escaping.py
