@@ -79,6 +79,23 @@ def read_result(path: str | Path) -> dict[str, Any]:
     return check_result(read_json(file, "result"), f"result {str(file)!r}")
 
 
+def check_hashes(path: str | Path, result: Mapping[str, Any]) -> None:
+    """Refuse a run whose files are not those that its result was written with; earlier versions kept no hashes.
+
+    Raises:
+        InputError: a file that is missing or was changed.
+    """
+    told = Record(result, f"result of run {str(path)!r}")
+    if FILES not in told:
+        return
+    hashes = told.record(FILES)
+    for file in (Path(path) / name for name in (ALLOCATION, WEIGHTS)):
+        if file.name in hashes and hash_of(file) != hashes.text(file.name):
+            raise InputError(f"{str(file)!r} was changed after the run: result.json has another hash of it")
+        if file.name not in hashes and file.exists():
+            raise InputError(f"{str(file)!r} was not written by the run: result.json has no hash of it")
+
+
 def read_allocation(path: str | Path) -> dict[str, NDArray[Any]]:
     """Gates [n] of a run and the kind (its place among the kinds of the run), layer and index of each unit.
 
