@@ -16,8 +16,9 @@ from torch import Tensor
 
 from walras.errors import InputError
 from walras.experiments.store.result_file import check_result
-from walras.experiments.store.result_folder import Layout
+from walras.experiments.store.result_folder import FILES, Layout
 from walras.files import tables, tensors
+from walras.files.contents import hash_of
 from walras.files.plain_data import parse_json, read_json
 from walras.files.record import Record
 from walras.files.writing import whole_file, write_whole
