@@ -108,8 +108,9 @@ class SharedJob(Generic[S]):
 
     def __call__(self, cell: Cell[S]) -> None:
         """Do what is left to do of a cell."""
-        if finished_cell(self.experiment, GridFolder(self.out), cell) is None:
-            with suppress(BusyError):
+        folder = GridFolder(self.out)
+        if not folder.busy(cell) and finished_cell(self.experiment, folder, cell) is None:
+            with suppress(BusyError):  # it was faster by a moment
                 self.experiment.job(self.out)(cell)
 
 

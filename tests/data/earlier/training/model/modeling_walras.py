@@ -1,0 +1,320 @@
+"""A transformer in which every layer has as many heads, FFN neurons and experts as are left of it.
+
+`SlicedX` is the class X of transformers, made smaller as its configuration says: `per_layer_config` has the counts of
+each layer, `walras` the names of the modules that shrink. This file lies beside the weights of an exported model. It
+needs torch and transformers alone, is the same for every family and model, and asks nothing of the weights.
+"""
+
+import functools
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import transformers
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+
+PREFIX = "Sliced"
+
+
+def __getattr__(name: str) -> Any:
+    """The class `SlicedX` for any class X of transformers; made once."""
+    stock = getattr(transformers, name.removeprefix(PREFIX), None) if name.startswith(PREFIX) else None
+    if not (isinstance(stock, type) and issubclass(stock, transformers.PreTrainedModel)):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = type(name, (_Sliced, stock), {"__module__": __name__, "__doc__": f"{stock.__name__}, sliced."})
+    globals()[name] = found
+    return found
+
+
+class _Sliced:
+    """What `SlicedX` adds to the class X."""
+
+    config: Any
+
+    def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(config, *args, **kwargs)  # type: ignore[call-arg]  # of the class that it is mixed with
+        shrink(self)
+
+    @classmethod
+    def _can_set_attn_implementation(cls) -> bool:
+        """As the class X can: transformers would look for it in the source of this file."""
+        return bool(_stock(cls)._can_set_attn_implementation())
+
+    @classmethod
+    def _can_set_experts_implementation(cls) -> bool:
+        """As the class X can."""
+        return bool(_stock(cls)._can_set_experts_implementation())
+
+    def save_pretrained(self, *args: Any, **kwargs: Any) -> Any:
+        """Write weights under the names that they have here.
+
+        Transformers would rename and split them back into what the original checkpoint had, of which layers of
+        different sizes cannot be read again.
+        """
+        kwargs.setdefault("save_original_format", False)
+        return super().save_pretrained(*args, **kwargs)  # type: ignore[misc]  # of the class that it is mixed with
+
+    def _get_static_cache_init_shape(self) -> None:
+        """Layers differ in heads, so that a static cache takes its sizes from the first keys it is given."""
+        return
+
+
+def _stock(cls: type) -> Any:
+    """The class X of `SlicedX`."""
+    return next(c for c in cls.__mro__ if c.__module__ != __name__)
+
+
+def shrink(model: Any) -> None:
+    """Cut a model of stock size down to the counts in its configuration, in place; which weights stay is arbitrary.
+
+    Raises:
+        ValueError: counts that no slicing of this model can lead to.
+    """
+    layout: Mapping[str, Any] = model.config.walras
+    layers = list(model.base_model.get_submodule(layout["layers"]).children())
+    for index, layer in enumerate(layers):
+        told = model.config.per_layer_config[index]
+        _shrink_attention(layer, index, layout, told)
+        mixture, ffn = layout.get("mixture"), layout["ffn"]
+        if mixture is not None and _has(layer, mixture["experts"]):
+            _shrink_experts(layer, index, mixture, told)
+            ffn = mixture["shared"]
+        if ffn is not None:
+            neurons = _inputs(layer.get_submodule(ffn["output"]))
+            _check_count(index, "ffn_neurons", told.ffn_neurons, neurons)
+            _resize_sublayer(layer, ffn, {"ffn_in": told.ffn_neurons}, told.ffn_neurons)
+
+
+def _shrink_attention(layer: nn.Module, index: int, layout: Mapping[str, Any], told: Any) -> None:
+    """Cut the attention of one layer down to `told.attention_heads`."""
+    output = layer.get_submodule(layout["heads"]["output"])
+    size = int(getattr(layer.get_submodule(layout["attention"]), layout["head_size"]))
+    stock = {"heads": _inputs(output) // size, "groups": 0}
+    for path, parts in layout["heads"]["inputs"]:
+        if "key" in parts:
+            stock["groups"] = _outputs(layer.get_submodule(path)) // len(parts) // size
+    heads = told.attention_heads
+    groups = getattr(told, "key_value_heads", heads)
+    check(index, stock, heads, groups)
+    counts = {"query": heads * size, "key": groups * size, "value": groups * size}
+    _resize_sublayer(layer, layout["heads"], counts, heads * size)
+    rows = getattr(told, "position_bias_heads", None)
+    if rows is not None and (len(rows) != heads or not set(rows) <= set(range(stock["heads"]))):
+        raise ValueError(
+            f"layer {index}: position_bias_heads = {rows}; valid: {heads} different numbers below {stock['heads']}"
+        )
+    tell_attention(layer, layout, index, heads, rows)
+
+
+def _resize_sublayer(layer: nn.Module, sublayer: Mapping[str, Any], counts: Mapping[str, int], features: int) -> None:
+    """Cut the maps of a sub-layer down to `counts` of each part and the output projection to `features`."""
+    for path, parts in sublayer["inputs"]:
+        resize(layer.get_submodule(path), outputs=sum(counts[part] for part in parts))
+    path = sublayer["output"]
+    resize(layer.get_submodule(path), inputs=features)
+    if features == 0:
+        replace(layer, path, bias_only(layer.get_submodule(path)))
+
+
+def _shrink_experts(layer: nn.Module, index: int, mixture: Mapping[str, Any], told: Any) -> None:
+    """Cut the mixture of one layer down to `told.experts` experts."""
+    experts: Any = layer.get_submodule(mixture["experts"])
+    _check_count(index, "experts", told.experts, int(experts.num_experts))
+    for module, names in ((experts, mixture["weights"]), (layer.get_submodule(mixture["router"]), ["weight"])):
+        for name in names:
+            setattr(module, name, nn.Parameter(module.get_parameter(name).detach()[: told.experts].clone()))
+    tell_experts(layer, mixture, told.experts)
+
+
+def check(layer: int, stock: Mapping[str, int], heads: Any, groups: Any) -> None:
+    """Refuse counts of heads that no slicing of the layer can lead to."""
+    _check_count(layer, "attention_heads", heads, stock["heads"])
+    _check_count(layer, "key_value_heads", groups, stock["groups"])
+    if heads * stock["groups"] != groups * stock["heads"]:
+        raise ValueError(
+            f"layer {layer}: attention_heads = {heads} with key_value_heads = {groups}; "
+            f"valid: {stock['heads'] // stock['groups']} for each, since only whole groups can be sliced"
+        )
+
+
+def _check_count(layer: int, name: str, count: Any, most: int) -> None:
+    """Refuse a count that is not a whole number from 0 to that of the stock model."""
+    if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count <= most:
+        raise ValueError(f"layer {layer}: {name} = {count!r}; valid: a whole number from 0 to {most}")
+
+
+def tell_attention(
+    layer: nn.Module, layout: Mapping[str, Any], index: int, heads: int, bias_heads: Sequence[int] | None
+) -> None:
+    """Bring the attention module of a layer in line with the heads that are left.
+
+    Args:
+        layer: the layer.
+        layout: names of its modules.
+        index: of the layer, counted from 0.
+        heads: query heads that are left.
+        bias_heads: where the family adds a bias to the scores, the rows of it that belong to these heads.
+    """
+    path, output = str(layout["attention"]), str(layout["heads"]["output"])
+    attention = layer.get_submodule(path)
+    size = int(getattr(attention, layout["head_size"]))
+    if heads == 0:
+        inside = output.startswith(f"{path}.")
+        name = output.removeprefix(f"{path}.") if inside else ""
+        silent = HeadlessAttention(layer.get_submodule(output) if inside else None, name, layout["cache"], index)
+        silent.train(attention.training)
+        replace(layer, path, silent)
+        attention = silent
+        setattr(attention, layout["head_size"], size)
+    elif bias_heads is not None:
+        if not hasattr(attention, "bias_heads"):
+            own = functools.partial(_own_bias, layout["head_bias"])
+            attention.register_forward_pre_hook(own, with_kwargs=True)
+        setattr(attention, "bias_heads", list(bias_heads))  # noqa: B010  # of no type that a module's attributes have
+    for attribute, counted in layout["counters"].items():
+        setattr(attention, attribute, {"heads": heads, "features": heads * size}[counted])
+
+
+def tell_experts(layer: nn.Module, mixture: Mapping[str, Any], count: int) -> None:
+    """Bring the router and the experts of a layer in line with the number of experts that are left.
+
+    Args:
+        layer: the layer, whose weights have been cut.
+        mixture: names of its modules.
+        count: experts that are left; a token gets all of them where they are fewer than it would get.
+    """
+    router: Any = layer.get_submodule(mixture["router"])
+    experts: Any = layer.get_submodule(mixture["experts"])
+    if count == 0:
+        replace(layer, mixture["router"], NoRouter().train(router.training))
+        replace(layer, mixture["experts"], NoExperts().train(experts.training))
+        return
+    if not hasattr(router, "stock_experts"):
+        router.stock_experts = int(router.num_experts)
+        router.register_forward_hook(_padded, prepend=True)  # before those hooks that record logits
+    router.top_k = min(int(router.top_k), count)
+    router.num_experts = experts.num_experts = count
+
+
+def _padded(
+    module: nn.Module, args: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Hook: logits of -inf for experts that were removed, since the auxiliary loss stacks those of all layers."""
+    del args
+    logits, weights, index = output
+    missing: Any = module.stock_experts
+    gone = logits.new_full((len(logits), missing - logits.shape[-1]), -torch.inf)
+    return torch.cat([logits, gone], -1), weights, index
+
+
+class NoRouter(nn.Module):
+    """Stands in for the router of a layer all of whose experts were removed."""
+
+    num_experts = 0
+    top_k = 0
+
+    def forward(self, hidden_states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits, weights and indices `[tokens, 0]` for states `[tokens, hidden]`."""
+        nothing = hidden_states.new_zeros(hidden_states.shape[:-1].numel(), 0)
+        return nothing, nothing, nothing.long()
+
+
+class NoExperts(nn.Module):
+    """Stands in for the experts of a layer all of which were removed: what is left is a shared expert, or nothing."""
+
+    num_experts = 0
+
+    def forward(self, hidden_states: Tensor, *args: Any) -> Tensor:
+        """Zeros `[tokens, hidden]`."""
+        del args
+        return torch.zeros_like(hidden_states)
+
+
+def resize(module: Any, *, inputs: int | None = None, outputs: int | None = None) -> None:
+    """Keep only the first input or output features of a linear map, in place."""
+    conv = isinstance(module, Conv1D)  # GPT-2 keeps the transposed weight
+    for count, dim, attribute in (
+        (inputs, 0 if conv else 1, "nx" if conv else "in_features"),
+        (outputs, 1 if conv else 0, "nf" if conv else "out_features"),
+    ):
+        if count is not None:
+            module.weight = nn.Parameter(module.weight.detach().narrow(dim, 0, count).clone())
+            setattr(module, attribute, count)
+    if outputs is not None and module.bias is not None:
+        module.bias = nn.Parameter(module.bias.detach()[:outputs].clone())
+
+
+def bias_only(module: nn.Module) -> nn.Linear:
+    """A map from 0 features to the bias of `module`, on its device and in its type."""
+    weight, outputs = module.get_parameter("weight"), _outputs(module)
+    left = nn.Linear(1, outputs, bias=False, device="meta")
+    left.in_features = 0
+    left.weight = nn.Parameter(weight.detach().new_empty(outputs, 0), requires_grad=weight.requires_grad)
+    bias: Any = module.bias  # a parameter, or None
+    left.bias = bias
+    return left.train(module.training)
+
+
+def replace(model: nn.Module, path: str, module: nn.Module) -> None:
+    """Put `module` at `path`."""
+    parent, _, name = path.rpartition(".")
+    setattr(model.get_submodule(parent), name, module)
+
+
+class HeadlessAttention(nn.Module):
+    """Stands in for an attention module all of whose heads were removed.
+
+    Stock modules cannot run without heads (a view with -1 is ambiguous on no elements). Returns what they
+    return, `(output, weights)`: the output projection's bias where attention holds that projection, else
+    features of width 0 for the projection that follows. Dropout inside attention falls away.
+    """
+
+    def __init__(self, projection: nn.Module | None, name: str, cache: str, layer: int) -> None:
+        super().__init__()
+        if projection is not None:
+            self.add_module(name, projection)  # under its old name, for the state dict
+        self.projection = name
+        self.cache = cache
+        self.layer = layer
+
+    def forward(self, hidden_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, None]:
+        """`[batch, length, hidden]` to `[batch, length, hidden]` or `[batch, length, 0]`; no weights."""
+        del args
+        cache = kwargs.get(self.cache)
+        if cache is not None:
+            # A cache counts the tokens so far by its first layer's keys: one number a token keeps the count.
+            token = hidden_states.new_zeros(len(hidden_states), 1, hidden_states.shape[1], 1)
+            cache.update(token, token, self.layer)
+        nothing = hidden_states.new_zeros(*hidden_states.shape[:-1], 0)
+        return (self.get_submodule(self.projection)(nothing) if self.projection else nothing), None
+
+
+def _own_bias(
+    argument: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Hook: pass on the rows of a bias `[batch, heads, query, key]` that belong to the heads that are left."""
+    bound = inspect.signature(module.forward).bind(*args, **kwargs)
+    bias = bound.arguments.get(argument)
+    if bias is not None:
+        heads: Any = module.bias_heads
+        bound.arguments[argument] = bias[:, torch.tensor(heads, device=bias.device)]
+    return bound.args, bound.kwargs
+
+
+def _inputs(module: Any) -> int:
+    return int(module.nx if isinstance(module, Conv1D) else module.in_features)
+
+
+def _outputs(module: Any) -> int:
+    return int(module.nf if isinstance(module, Conv1D) else module.out_features)
+
+
+def _has(layer: nn.Module, path: str) -> bool:
+    """Whether there is a module at `path`."""
+    try:
+        layer.get_submodule(path)
+    except AttributeError:
+        return False
+    return True
