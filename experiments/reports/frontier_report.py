@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from walras.experiments.grids.cell import SEED, Cell, shown
 from walras.experiments.grids.runner import GridResult
 from walras.experiments.reports.frontier_plot import frontier_picture, series_names
 from walras.experiments.reports.metric import titled
 from walras.experiments.reports.pages import write_page
+from walras.files.plain_data import parse_yaml
 
 SECTIONS = ("subject", "market")  # of settings that are nested
 FIGURES: dict[str, tuple[str, Callable[[Any], str]]] = {
@@ -62,7 +62,7 @@ def write_frontier_report(found: GridResult[Any]) -> None:
 
 def shared_settings(cells: Sequence[Cell[Any]], varied: Sequence[str]) -> dict[str, str]:
     """Settings that are the same in all cells, by name, as their files of settings have them."""
-    first, *others = (_by_name(yaml.safe_load(cell.settings.as_yaml())) for cell in cells)
+    first, *others = (_by_name(parse_yaml(cell.settings.as_yaml())) for cell in cells)
     return {
         name: shown(value)
         for name, value in first.items()
