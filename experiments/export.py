@@ -15,6 +15,7 @@ from walras.experiments.pipeline import parameters
 from walras.experiments.progress import Progress, Silent
 from walras.experiments.reports.model_card import model_card
 from walras.experiments.spec import RunSpec
+from walras.experiments.store.result_file import check_result
 from walras.experiments.store.run_folder import read_allocation, read_result, read_units
 from walras.experiments.subject import OWN, find_task
 from walras.models import Inventory, compact, inventory
@@ -25,7 +26,6 @@ from walras.models.loading import load
 if TYPE_CHECKING:
     from walras.experiments.outcome import Outcome
 
-_NEEDED = ("model", "task", "metric", "budget", "used", "macs", "dense_macs", "length")
 _OWN_DATA = "own data"  # the task of earlier runs that were made from Python
 
 
@@ -102,17 +102,10 @@ def read_run(run: str | Path) -> tuple[dict[str, Any], RunSpec]:
     Raises:
         InputError: no such run, one that has not finished, or one whose model only Python knows.
     """
-    try:
-        summary = read_result(run)
-    except ValueError as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{str(run)!r} is no run of walras: its result.json is not JSON: {error}") from error
-    missing = [name for name in _NEEDED if not isinstance(summary, dict) or name not in summary]
+    summary = check_result(read_result(run), f"{str(run)!r} is no run of walras: its result.json")
     parts = [name for name in ("config.yaml", "allocation.safetensors") if not (Path(run) / name).is_file()]
-    if missing or parts:
-        what = f"has no {parts[0]}" if parts else f"its result.json has no {missing[0]!r}"
-        raise InputError(f"{str(run)!r} is no run of walras: {what}")
+    if parts:
+        raise InputError(f"{str(run)!r} is no run of walras: it has no {parts[0]}")
     model = str(summary["model"])
     if model.endswith(OWN) or summary["task"] == _OWN_DATA:
         raise InputError(

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from walras.errors import InputError
 from walras.experiments.store.place import try_place
-from walras.experiments.store.result_file import check_result
 from walras.files.plain_data import read_json
+from walras.files.record import Record
 from walras.files.writing import whole_file, write_whole
 
 PARTS = (
@@ -180,13 +180,14 @@ def read_result(path: str | Path) -> dict[str, Any]:
     """The result of a finished run.
 
     Raises:
-        InputError: no run there, one that has not finished, or figures that are damaged.
+        InputError: no run there, or one that has not finished.
     """
     file = Path(path) / "result.json"
     if not file.is_file():
         unfinished = " has not finished" if (Path(path) / "config.yaml").is_file() else " holds no run"
         raise InputError(f"{str(path)!r}{unfinished}: there is no result.json")
-    return check_result(read_json(file, "result"), f"result {str(file)!r}")
+    found = read_json(file, "result")
+    return dict(Record(found, f"{str(path)!r} is no run of walras: its result.json").content)
 
 
 def read_allocation(path: str | Path) -> dict[str, NDArray[Any]]:

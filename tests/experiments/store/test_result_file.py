@@ -111,6 +111,6 @@ def test_what_is_missing_is_named(sound: dict[str, Any]) -> None:
 def test_a_result_is_read_or_refused(content: bytes, tmp_path: Path) -> None:
     """What is read can be told: by the table, the card and the sentence of a run."""
     (tmp_path / "result.json").write_bytes(content)
-    found = read_or_refused(read_result, tmp_path)
+    found = read_or_refused(lambda: check_result(read_result(tmp_path), "result"))
     if found is not None and set(found) >= set(RESULT):
         result_card(found), result_table([found]), in_one_sentence(found)
