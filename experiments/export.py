@@ -14,6 +14,7 @@ from walras.experiments.progress import Progress, Silent
 from walras.experiments.reports.model_card import model_card
 from walras.experiments.settings.names import NONE
 from walras.experiments.spec import RunSpec
+from walras.experiments.store.result_file import check_result
 from walras.experiments.store.run_folder import WEIGHTS, check_hashes, read_allocation, read_result, read_units
 from walras.experiments.subject import OWN, find_task
 from walras.files.tensors import check_finite, read_arrays
@@ -25,7 +26,6 @@ from walras.models.loading import load
 if TYPE_CHECKING:
     from walras.experiments.outcome import Outcome
 
-_NEEDED = ("model", "task", "metric", "budget", "used", "macs", "dense_macs", "length")
 _OWN_DATA = "own data"  # the task of earlier runs that were made from Python
 
 
@@ -106,12 +106,10 @@ def read_run(run: str | Path, code: Collection[Any] = ()) -> tuple[dict[str, Any
     Raises:
         InputError: no such run, one that has not finished or was changed, or one whose model only Python knows.
     """
-    summary = read_result(run)
-    missing = [name for name in _NEEDED if not isinstance(summary, dict) or name not in summary]
+    summary = check_result(read_result(run), f"{str(run)!r} is no run of walras: its result.json")
     parts = [name for name in ("config.yaml", "allocation.safetensors") if not (Path(run) / name).is_file()]
-    if missing or parts:
-        what = f"has no {parts[0]}" if parts else f"its result.json has no {missing[0]!r}"
-        raise InputError(f"{str(run)!r} is no run of walras: {what}")
+    if parts:
+        raise InputError(f"{str(run)!r} is no run of walras: it has no {parts[0]}")
     check_hashes(run, summary)
     model = str(summary["model"])
     if model.endswith(OWN) or summary["task"] == _OWN_DATA:

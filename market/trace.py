@@ -18,6 +18,8 @@ MOST_AGENTS = 2**24
 """Rows of a part."""
 MOST_LAYERS = 100_000
 """Layers that a network of a trace may have, and then some; a number beyond is damage."""
+MOST_KINDS = 16
+"""Kinds of units of a network."""
 MOST_UNITS = 2**31 - 1
 """Units of a kind in a layer, as far as their index has room."""
 _LARGEST = 1e300  # an amount of money, or a level; sums of them stay finite
@@ -123,6 +125,7 @@ def _read(part: Path) -> pd.DataFrame:
         if not _fits(column.type, field.type):
             raise InputError(f"{part}: column {field.name} is of type {column.type}; it must be {field.type}")
     frame: pd.DataFrame = found.to_pandas()
+    frame = frame.astype({field.name: "float64" for field in SCHEMA if field.type == pa.float64()})
     empty = frame.columns[frame.isna().any()]
     if len(empty):
         raise InputError(f"{part}: column {empty[0]} has cells that are empty or no numbers; it must have none")
@@ -160,6 +163,9 @@ def _check(part: Path, frame: pd.DataFrame) -> None:
             raise InputError(f"{part}: {name} is {wrong}; it must be a number from {low:g} to {high:g}")
     if frame["round"].nunique() > 1:
         raise InputError(f"{part} has rows of {frame['round'].nunique()} rounds; it must have those of one")
+    kinds = frame["kind"].nunique()
+    if kinds > MOST_KINDS:
+        raise InputError(f"{part} has {kinds} kinds of units; valid: {MOST_KINDS}")
     if frame["agent"].duplicated().any():
         twice = one_line(str(frame["agent"][frame["agent"].duplicated()].iloc[0]), 80)
         raise InputError(f"{part}: agent {twice!r} is there twice; it must be there once")

@@ -8,7 +8,6 @@ rescaling cannot evade. The last column is how far any weight ends from where it
 in which nothing is cut out: of the literal attention term, rounding alone. Finished rows are not run again.
 """
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +15,6 @@ from typing import Annotated, Any
 import pandas as pd
 import torch
 import typer
-from safetensors.torch import load_file
 
 from walras.errors import WalrasError
 from walras.experiments.cli.screen import fail, interrupted, output, progress_bar
@@ -26,8 +24,10 @@ from walras.experiments.grids.grid import Grid
 from walras.experiments.grids.runner import run_grid
 from walras.experiments.reports.frontier_tables import print_grid
 from walras.experiments.store.grid_folder import GridFolder
+from walras.experiments.store.run_folder import read_result
 from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.grid import TrainExperiment
+from walras.files.tensors import read_arrays
 from walras.files.writing import write_whole
 
 ROWS: dict[str, dict[str, Any]] = {
@@ -82,8 +82,9 @@ def cells(common: dict[str, Any]) -> Grid[TrainConfig]:
 
 
 def _row(name: str, place: Path, untaxed: Path) -> dict[str, Any]:
-    result = json.loads((place / "result.json").read_text(encoding="utf-8"))
-    now, without = (load_file(folder / "model" / "model.safetensors") for folder in (place, untaxed))
+    result = read_result(place)
+    files = [folder / "model" / "model.safetensors" for folder in (place, untaxed)]
+    now, without = (read_arrays(file, "weights", "pt") for file in files)
     apart = [float((now[n] - without[n]).abs().max()) for n in now if now[n].shape == without[n].shape]
     same = result["used"] == 1.0 and len(apart) == len(without)
     return {

@@ -13,7 +13,7 @@ evaluated on.
 import json
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +21,6 @@ from typing import Annotated, Any
 
 import torch
 import typer
-import yaml
 
 from walras.errors import InputError, WalrasError
 from walras.experiments.cli.screen import fail, interrupted, output, progress_bar
@@ -34,6 +33,9 @@ from walras.experiments.grids.runner import GridResult
 from walras.experiments.grids.runs import grid_of_runs
 from walras.experiments.reports.frontier_tables import print_grid
 from walras.experiments.store.grid_folder import GridFolder
+from walras.experiments.tasks.data.rows import json_rows
+from walras.files.plain_data import parse_yaml
+from walras.files.record import Record
 from walras.files.writing import write_whole
 
 RECIPES = ("walras", "k-prune", "kwon", "michel", "magnitude", "uniform", "random")
@@ -88,7 +90,7 @@ def publish(found: GridResult[Any], out: Path, task: str) -> None:
 
 def settings_of(cell: Cell[Any]) -> dict[str, Any]:
     """What a cell's result depends on; not where the data lie, nor on which device it ran."""
-    return _without(yaml.safe_load(cell.settings.as_yaml()), ("data", "device"))
+    return _without(parse_yaml(cell.settings.as_yaml()), ("data", "device"))
 
 
 def restore(grid: Grid[Any], folder: GridFolder, file: Path) -> None:
@@ -99,9 +101,9 @@ def restore(grid: Grid[Any], folder: GridFolder, file: Path) -> None:
     if not file.is_file():
         raise InputError(f"there is no {str(file)!r}")
     known: dict[str, Any] = {}
-    for line in file.read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        known[_key(grid, row["settings"])] = row["result"]
+    for number, row in json_rows(file):
+        told = Record(row, f"{file}, line {number}")
+        known[_key(grid, told.record("settings").content)] = told.record("result").content
     for cell in grid.cells:
         found = known.get(_key(grid, settings_of(cell)))
         if found is not None and not folder.finished(cell):
@@ -119,7 +121,7 @@ def keeping(grid: Grid[Any], folder: GridFolder, file: Path) -> Iterator[None]:
         write_whole(file, "".join(json.dumps(row) + "\n" for row in rows))
 
 
-def _key(grid: Grid[Any], settings: dict[str, Any]) -> str:
+def _key(grid: Grid[Any], settings: Mapping[str, Any]) -> str:
     """The key of a cell of these settings; "" where they are none of now."""
     try:
         return str(Cell({}, 0, grid.experiment.resolve(settings)).key)

@@ -26,6 +26,7 @@ from walras.experiments.grids.runs import grid_of_runs
 from walras.experiments.spec import RunSpec, SubjectSpec
 from walras.experiments.store.grid_folder import GridFolder
 from walras.experiments.store.run_folder import read_result
+from walras.files.tables import read_table
 from walras.files.writing import write_whole
 
 RULES = ("ShadowPrice", "PayAsBidAuction", "VCG", "PostedPrice", "AscendingClock")
@@ -102,7 +103,8 @@ def known(rows: Path | None) -> dict[tuple[Any, ...], dict[str, Any]]:
 
 def row(cell: Cell[RunSpec], folder: GridFolder) -> dict[str, Any]:
     """A finished run in a line; revenue is a share of the welfare."""
-    rounds, found = pd.read_parquet(folder.place(cell) / "rounds.parquet").tail(LAST), read_result(folder.place(cell))
+    file, found = folder.place(cell) / "rounds.parquet", read_result(folder.place(cell))
+    rounds = read_table(file, "table of rounds").to_pandas().tail(LAST)
     return {
         **dict(zip(KEY, key(cell), strict=True)),
         "efficiency": rounds["efficiency"].mean(), "revenue": (rounds["revenue"] / rounds["welfare"]).mean(),

@@ -12,11 +12,12 @@ from walras.errors import InputError
 from walras.files.record import Record, shown
 
 Check = Callable[[Record, str], object]
+_TRAINED: Final = "pricing"  # a figure of training runs alone
 _LARGEST: Final = 1e30  # of what is counted: MACs, parameters, milliseconds
 
 
 def check_result(content: Any, where: str) -> dict[str, Any]:
-    """The figures of a finished run, all of them checked.
+    """The figures of a finished run, or training run, all of them checked.
 
     Args:
         content: what `result.json` holds.
@@ -25,18 +26,9 @@ def check_result(content: Any, where: str) -> dict[str, Any]:
     Raises:
         InputError: a figure that is missing, or of another type or range; it is named.
     """
-    return _checked(content, where, RUN, NEEDED)
-
-
-def check_train_result(content: Any, where: str) -> dict[str, Any]:
-    """The figures of a finished training run, all of them checked; arguments and errors as of `check_result`."""
-    return _checked(content, where, TRAINING, NEEDED)
-
-
-def _checked(content: Any, where: str, checks: Mapping[str, Check], needed: frozenset[str]) -> dict[str, Any]:
     found = Record(content, where)
-    for name, check in checks.items():
-        if name in needed or name in found:
+    for name, check in (TRAINING if _TRAINED in found else RUN).items():
+        if name in NEEDED or name in found:
             check(found, name)
     return dict(found.content)
 

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from walras.errors import InputError
-from walras.experiments.store.result_file import check_result
 from walras.experiments.store.result_folder import FILES, Layout
 from walras.files import tables, tensors
 from walras.files.contents import hash_of
@@ -71,13 +70,14 @@ def read_result(path: str | Path) -> dict[str, Any]:
     """The result of a finished run.
 
     Raises:
-        InputError: no run there, one that has not finished, or figures that are damaged.
+        InputError: no run there, or one that has not finished.
     """
     file = Path(path) / "result.json"
     if not file.is_file():
         unfinished = " has not finished" if (Path(path) / "config.yaml").is_file() else " holds no run"
         raise InputError(f"{str(path)!r}{unfinished}: there is no result.json")
-    return check_result(read_json(file, "result"), f"result {str(file)!r}")
+    found = read_json(file, "result")
+    return dict(Record(found, f"{str(path)!r} is no run of walras: its result.json").content)
 
 
 def check_hashes(path: str | Path, result: Mapping[str, Any]) -> None:

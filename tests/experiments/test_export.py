@@ -228,8 +228,8 @@ def test_runs_that_cannot_be_exported(run: Callable[..., Path], walras: Walras, 
     assert "'nowhere' holds no run: there is no result.json" in walras("export", "nowhere", "--out", "small").error
     assert "holds no run" in walras("export", models / "bert", "--out", "small").error
     assert "'broken' has not finished" in refused(lambda f: (f / "result.json").unlink())
-    assert "cannot read result 'broken/result.json'" in refused(lambda f: (f / "result.json").write_text("{"))
-    assert "has no 'metric'" in refused(lambda f: (f / "result.json").write_text("{}"))
+    assert "cannot read result" in refused(lambda f: (f / "result.json").write_text("{"))
+    assert "its result.json has no 'metric'" in refused(lambda f: (f / "result.json").write_text("{}"))
     assert "has no allocation.safetensors" in refused(lambda f: (f / "allocation.safetensors").unlink())
     assert "has no config.yaml" in refused(lambda f: (f / "config.yaml").unlink())
     assert "unknown setting 'x'" in refused(lambda f: (f / "config.yaml").write_text("x: 1"))

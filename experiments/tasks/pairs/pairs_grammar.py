@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-import yaml
+from walras.files.plain_data import read_yaml
 
 PEOPLE = "people"  # in place of a scene's things: both participants are people and can change roles
 Names = tuple[str, str]  # two ways to say one thing
@@ -94,7 +94,7 @@ def sentence(meaning: Meaning, form: Form) -> str:
 
 def read_vocabulary(path: Path) -> Vocabulary:
     """The vocabulary in a YAML file; its own head says how it is laid out."""
-    tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    tree = read_yaml(path, "vocabulary")
     return Vocabulary(names(tree["times"]), tuple(read_topic(topic) for topic in tree["topics"].values()))
 
 

@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Callable
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,9 @@ from walras.errors import InputError
 from walras.experiments.outcome import BudgetUse, Metric, Summary, Timing
 from walras.experiments.reports.sentence import in_one_sentence
 from walras.experiments.reports.tables import result_card, result_table
-from walras.experiments.store.result_file import RUN, TRAINING, check_result, check_train_result
+from walras.experiments.store.result_file import RUN, TRAINING, check_result
 from walras.experiments.store.run_folder import read_result
 from walras.experiments.training.summary import TrainSummary
-
-Check = Callable[[Any, str], dict[str, Any]]
 
 RESULT = asdict(
     Summary(
@@ -40,7 +37,7 @@ EARLIER = {
     "metric": {"name": "spearman", "dense": 0.8, "value": 0.7}, "used": 0.49, "budget": 0.5, "macs": 1e6,
     "dense_macs": 2e6, "length": 16, "task": "text", "model": "bert", "heads": 3, "ffn": 1, "units": 12,
 }  # fmt: skip
-BOTH = pytest.mark.parametrize(("check", "sound"), [(check_result, RESULT), (check_train_result, TRAINED)])
+BOTH = pytest.mark.parametrize("sound", [RESULT, TRAINED], ids=["run", "training"])
 
 
 def test_every_figure_is_known() -> None:
@@ -49,13 +46,13 @@ def test_every_figure_is_known() -> None:
 
 
 @BOTH
-def test_what_runs_write_passes(check: Check, sound: dict[str, Any]) -> None:
+def test_what_runs_write_passes(sound: dict[str, Any]) -> None:
     told = json.loads(json.dumps(sound))
-    assert check(told, "result") == told
-    assert check({**told, "of tomorrow": [1]}, "result")["of tomorrow"] == [1]
-    assert check(EARLIER, "result") == EARLIER
+    assert check_result(told, "result") == told
+    assert check_result({**told, "of tomorrow": [1]}, "result")["of tomorrow"] == [1]
+    assert check_result(EARLIER, "result") == EARLIER
     lost = {**told, "metric": {**told["metric"], "value": math.inf}}
-    assert check(lost, "result") == lost
+    assert check_result(lost, "result") == lost
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
@@ -80,9 +77,9 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 
 @BOTH
 @pytest.mark.parametrize(("change", "message"), WRONG)
-def test_what_is_wrong_is_named(check: Check, sound: dict[str, Any], change: dict[str, Any], message: str) -> None:
+def test_what_is_wrong_is_named(sound: dict[str, Any], change: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        check({**sound, **change}, "result")
+        check_result({**sound, **change}, "result")
 
 
 @pytest.mark.parametrize(
@@ -100,13 +97,13 @@ def test_figures_of_markets(change: dict[str, Any], message: str) -> None:
 
 
 @BOTH
-def test_what_is_missing_is_named(check: Check, sound: dict[str, Any]) -> None:
+def test_what_is_missing_is_named(sound: dict[str, Any]) -> None:
     for name in EARLIER.keys() - {"heads", "ffn", "units"}:
         with pytest.raises(InputError, match=f"result has no '{name}'"):
-            check({key: value for key, value in sound.items() if key != name}, "result")
+            check_result({key: value for key, value in sound.items() if key != name}, "result")
     for content in ([], None, "x", 3):
         with pytest.raises(InputError, match="it must map names to values"):
-            check(content, "result")
+            check_result(content, "result")
 
 
 @fuzzed
@@ -114,6 +111,6 @@ def test_what_is_missing_is_named(check: Check, sound: dict[str, Any]) -> None:
 def test_a_result_is_read_or_refused(content: bytes, tmp_path: Path) -> None:
     """What is read can be told: by the table, the card and the sentence of a run."""
     (tmp_path / "result.json").write_bytes(content)
-    found = read_or_refused(read_result, tmp_path)
+    found = read_or_refused(lambda: check_result(read_result(tmp_path), "result"))
     if found is not None and set(found) >= set(RESULT):
         result_card(found), result_table([found]), in_one_sentence(found)

@@ -8,6 +8,7 @@ import pytest
 from walras.experiments.observing.examples import TOKENS, ExampleHead
 from walras.experiments.observing.observe import ObserveResult
 from walras.experiments.observing.reports import pictures
+from walras.experiments.reports.plots import png
 
 
 def labelled(axes: Any) -> dict[str, Any]:
@@ -74,5 +75,7 @@ def test_heads_are_dense_beside_sparse(found: ObserveResult) -> None:
 def test_tokens_with_dollars_are_no_formulas() -> None:
     some = np.eye(2)
     shown = ExampleHead(("$x$", "b"), 0, 0, some, some)
-    axes = pictures.heat_maps([shown], "top-k", 1).axes
-    assert axes[0].get_xticklabels()[0].get_text() == r"\$x\$"
+    figure = pictures.heat_maps([shown], "top-k", 1)
+    png(figure)
+    label = figure.axes[0].get_xticklabels()[0]
+    assert (label.get_text(), label.get_parse_math()) == ("$x$", False)
