@@ -62,7 +62,10 @@ class Allocator(ABC):
 
 
 def _checked(name: str, wanted: Any, price: Any, queries: Queries, budget: float) -> Column:
-    """The tokens [n], sound; those computed from a bad threshold are none. What sums of real numbers round off passes."""
+    """The tokens [n], where they and the price are sound; none that are computed from a bad threshold.
+
+    What sums of real numbers round off is let pass.
+    """
     if price is not None and not 0 <= real(price) < np.inf:
         raise ConformanceError(f"allocator {name} has price {shown(price)}; it must be a number of 0 or more, or None")
     if not isinstance(wanted, np.ndarray) or wanted.shape != (len(queries),) or wanted.dtype.kind not in "fiu":

@@ -54,12 +54,13 @@ class OnlineClear:
 
     A new window begins with its whole budget when a query comes to a full one; what is left of one is lost, as idle
     capacity is. A threshold holds all tokens below which an answer is worth nothing, those that it is written with
-    included. `step` is 1 / sqrt(window) where none is given. Online clearing by this rule is ours; the paper clears batches.
+    included. `step` is 1 / sqrt(window) where none is given. Online clearing by this rule is ours; the paper clears
+    batches.
     """
 
     def __init__(self, budget: float, window: int, *, headroom: float | None = None, step: float | None = None) -> None:
         """Args: budget: tokens per window. window: queries in one. headroom: 1 / beta; half of rho if not given."""
-        self.budget = amount(budget, "budget of a window", 1.0)
+        self.budget = amount(budget, "budget", 1.0)
         if isinstance(window, bool) or not isinstance(window, int) or not 1 <= window <= MOST_TOKENS:
             raise InputError(f"window is {shown(window)}; it must be a whole number of queries, 1 or more")
         self.window, self.share = window, self.budget / window

@@ -23,8 +23,8 @@ SHAPES: Mapping[str, type[ThresholdBids]] = {
 KAPPA = 0.5  # of adaptive headroom; our choice, papers name no rule
 # What is valid in a column; beside it, a headroom may be NaN, a cap inf, and a threshold whatever makes it bad or inf.
 _LIMITS = {
-    "threshold": (-np.inf, MOST_TOKENS), "weight": (LEAST_WEIGHT, MOST_WEIGHT), "headroom": (LEAST_HEADROOM, MOST_TOKENS),
-    "cap": (0.0, MOST_TOKENS),
+    "threshold": (-np.inf, MOST_TOKENS), "weight": (LEAST_WEIGHT, MOST_WEIGHT),
+    "headroom": (LEAST_HEADROOM, MOST_TOKENS), "cap": (0.0, MOST_TOKENS),
 }  # fmt: skip
 _BESIDE = {"threshold": (np.nan, np.inf), "weight": (), "headroom": (np.nan,), "cap": (np.inf,)}
 
@@ -34,11 +34,11 @@ _BESIDE = {"threshold": (np.nan, np.inf), "weight": (), "headroom": (np.nan,), "
 class Queries:
     """n queries. Only the threshold must be given.
 
-    threshold [n]: tokens below which an answer is worth nothing, those that it is written with included; inf for a query
-    that nothing helps, NaN or a number below 0 for one whose threshold is not known: such queries are bad, and get
-    nothing. weight [n]: what a right answer
-    is worth, 1 by default; headroom [n]: tokens above the threshold at which more no longer helps (1 / beta), NaN for
-    whatever the allocator chooses; cap [n]: the most tokens that can be used (context length).
+    threshold [n]: tokens below which an answer is worth nothing, those that it is written with included; inf for a
+    query that nothing helps, NaN or a number below 0 for one whose threshold is not known: such queries are bad, and
+    get nothing. weight [n]: what a right answer is worth, 1 by default; headroom [n]: tokens above the threshold at
+    which more no longer helps (1 / beta), NaN for whatever the allocator chooses; cap [n]: the most tokens that can be
+    used (context length). All up to 2^53, weights from 1e-12 to 1e12.
     """
 
     threshold: Column

@@ -93,11 +93,11 @@ def test_what_is_used_beyond_a_grant_is_charged_to_the_window() -> None:
     assert market.price is not None
     assert market.price > price
     assert market.over == 700
+    market.price = 1e-9
     market.offer("b", 10.0)
     market.refund("b", 5000)  # more than there is: nothing is granted until the window ends
     assert market.left < 0
     assert [market.offer(str(i), 1.0).max_tokens for i in range(8)] == [0] * 8
-    market.price = 1e-9
     assert market.offer("next", 1.0).max_tokens > 0
 
 
@@ -175,8 +175,17 @@ def test_nothing_is_granted_beyond_the_window() -> None:
 @pytest.mark.parametrize(
     "bad",
     [
-        {"budget": 0}, {"budget": float("nan")}, {"budget": float("inf")}, {"budget": 1e30}, {"budget": 10**400},
-        {"window": 0}, {"window": 1.5}, {"window": 10**400}, {"headroom": 0.0}, {"headroom": 1e300}, {"step": 1e300},
+        {"budget": 0},
+        {"budget": float("nan")},
+        {"budget": float("inf")},
+        {"budget": 1e30},
+        {"budget": 10**400},
+        {"window": 0},
+        {"window": 1.5},
+        {"window": 10**400},
+        {"headroom": 0.0},
+        {"headroom": 1e300},
+        {"step": 1e300},
     ],
 )
 def test_bad_input(bad: dict[str, float]) -> None:
