@@ -27,6 +27,10 @@ def allocate(
     utility: Annotated[str, typer.Option(help="surge, quadratic, triangular or gamma.")] = "surge",
     price: Annotated[float | None, typer.Option(help="Price per token, for the allocator posted.")] = None,
     predictor: Annotated[Path | None, typer.Option(help="Folder of a predictor; queries need text then.")] = None,
+    reserve: Annotated[
+        float,
+        typer.Option(help="Tokens of each grant kept for the answer, beside the thinking; also a field."),
+    ] = 0.0,
     on_bad: Annotated[str, typer.Option(help="fail: bad rows are an error; skip: they get nothing.")] = "fail",
     stream: Annotated[bool, typer.Option("--stream", help="Answer json lines from - as they come.")] = False,
     window: Annotated[int, typer.Option(help="Queries per window of the stream.")] = 500,
@@ -37,7 +41,7 @@ def allocate(
         raise UnknownNameError("--on-bad", on_bad, ("fail", "skip"))
     predict = _predict(predictor)
     if stream:
-        _stream(queries, out, budget, window, headroom, predict)
+        _stream(queries, out, budget, window, headroom, predict, reserve)
         return
     if queries == "-":
         raise InputError("standard input can be read once only; give a file, or --stream")
@@ -49,14 +53,14 @@ def allocate(
         with progress_bar(not as_json) as progress:
             task = progress.add_task("Reading", total=None)
             allocation, bad = allocate_file(
-                Path(queries), out, rule, budget, skip_bad=on_bad == "skip", predict=predict,
+                Path(queries), out, rule, budget, skip_bad=on_bad == "skip", predict=predict, reserve=reserve,
                 tell=lambda rows: progress.update(task, description=f"Reading: {rows:,} queries"),
             )  # fmt: skip
     except BrokenPipeError:
         _closed()
     except KeyboardInterrupt:
         interrupted("nothing was written")
-    _summarise(allocation.summary(), [str(row) for row in bad], as_json, out is None)
+    _summarise(allocation.summary(), [str(row) for row in bad], as_json, out)
 
 
 def _allocator(spec: str, headroom: float | None, utility: str, price: float | None) -> "Allocator":
@@ -77,16 +81,21 @@ def _predict(folder: Path | None) -> "Predict | None":
 
 
 def _stream(
-    source: str, out: Path | None, budget: float, window: int, headroom: float | None, predict: "Predict | None"
-) -> None:
+    source: str, out: Path | None, budget: float, window: int, headroom: float | None, predict: "Predict | None",
+    reserve: float,
+) -> None:  # fmt: skip
     from walras.experiments.queries.stream import filter_stream
+    from walras.files.lines import lines_of
     from walras.market.queries import OnlineClear
+    from walras.market.queries.limits import amount
 
+    if sys.stdin is None:  # closed by whoever started the program
+        raise InputError("--stream reads standard input, which is closed")
     if source != "-" or out is not None:
         raise InputError("--stream reads standard input (-) and writes standard output: no other file, no --out")
-    market = OnlineClear(budget, window, headroom=headroom)
+    market, reserve = OnlineClear(budget, window, headroom=headroom), amount(reserve, "reserve", 0.0)
     try:
-        figures = filter_stream(market, sys.stdin, sys.stdout, predict)
+        figures = filter_stream(market, lines_of(sys.stdin.buffer), sys.stdout, predict, reserve)
     except KeyboardInterrupt:
         interrupted("every answer that was given stands")
     if figures.pop("output_closed"):
@@ -100,16 +109,21 @@ def _closed() -> NoReturn:
     raise typer.Exit(1)
 
 
-def _summarise(summary: dict[str, Any], bad: list[str], as_json: bool, rows_on_stdout: bool) -> None:
-    """To standard output, or to standard error where the rows go to standard output."""
+def _summarise(summary: dict[str, Any], bad: list[str], as_json: bool, out: Path | None) -> None:
+    """To standard output, or to standard error where the rows go to standard output. Links are followed, and said."""
+    written = None if out is None else os.path.realpath(out)
     if as_json:
-        print(json.dumps({**summary, "bad_rows": bad}, indent=2), file=sys.stderr if rows_on_stdout else sys.stdout)
+        content = {**summary, "bad_rows": bad, "out": written}
+        print(json.dumps(content, indent=2), file=sys.stderr if out is None else sys.stdout)
         return
     from rich.console import Console
 
     from walras.experiments.queries.card import allocation_card
 
-    console = Console(stderr=rows_on_stdout, highlight=False)
+    console = Console(stderr=out is None, highlight=False)
     console.print(allocation_card(summary))
+    if out is not None:
+        told = str(out) if written == os.path.abspath(out) else f"{out}, a link to {written}"
+        console.print(f"Written: {told}", markup=False, soft_wrap=True)
     for line in bad[:10]:
         console.print(f"Bad: {line}", style="red", markup=False, soft_wrap=True)

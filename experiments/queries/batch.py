@@ -1,5 +1,7 @@
 """A file of queries and a budget of tokens: the grants of a batch, at any length of file."""
 
+import operator
+import os
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -13,9 +15,14 @@ from numpy.typing import NDArray
 
 from walras.errors import InputError
 from walras.experiments.queries.grant_files import write_grants
-from walras.experiments.queries.query_files import Row, format_of, read_rows
+from walras.experiments.queries.query_files import format_of, read_rows
+from walras.experiments.queries.rows import Row
+from walras.files.contents import reading
+from walras.files.locks import one_writer
 from walras.market.queries import Allocation, Allocator, Queries
+from walras.market.queries.limits import LEAST_WEIGHT, amount, shown
 
+PIECE = 2**15  # rows at once
 _NAMED = 3  # bad rows in an error
 _TEXTS = 256  # predicted at once
 Predict = Callable[[list[str]], Any]  # `predict` of a `FittedPredictor`
@@ -28,11 +35,11 @@ class BadRow:
     """A row that cannot be worked with, and why."""
 
     number: int
-    id: str
+    id: str | int
     problem: str
 
     def __str__(self) -> str:
-        return f"row {self.number}{f' (id {self.id!r})' if self.id else ''} {self.problem}"
+        return f"row {self.number}{'' if self.id == '' else f' (id {shown(self.id)})'} {self.problem}"
 
 
 def allocate_file(
@@ -43,6 +50,7 @@ def allocate_file(
     *,
     skip_bad: bool = False,
     predict: Predict | None = None,
+    reserve: float = 0.0,
     tell: Tell = lambda rows: None,
 ) -> tuple[Allocation, list[BadRow]]:
     """Allocate a budget to the queries of a file and write a row for each, bad ones too, in the file's order.
@@ -57,26 +65,43 @@ def allocate_file(
         budget: tokens.
         skip_bad: give bad rows nothing and go on; otherwise they are an error, and nothing is written.
         predict: thresholds from texts, and chances, which are the weights; rows need `text`, and no `threshold`.
+        reserve: tokens of each grant that are kept for the answer, beside the threshold, where a row does not say.
         tell: is told how many rows were read, every 10,000 rows.
 
     Raises:
-        InputError: bad rows, named, unless they are skipped; files that cannot be read.
+        InputError: bad rows, named, unless they are skipped; files that cannot be read; a file of queries that changes
+            meanwhile; a place for grants to which another process writes.
     """
-    if out is not None:
-        format_of(out)
-        if out.resolve() == source.resolve():
-            raise InputError(f"--out {str(out)!r} is the file of the queries")
-    columns = {name: array("d") for name in ("threshold", "weight", "headroom", "cap")}
-    marks, bad = array("Q"), []
-    for row in _predicted(read_rows(source, predict is not None), predict):
-        for name, column in columns.items():
-            column.append(float("nan") if row.problem and name == "threshold" else getattr(row, name))
-        marks.append(_mark(row.id, row.number) if not row.problem else _mark("", row.number))
+    reserve = amount(reserve, "reserve", 0.0)
+    if out is None:
+        return _allocate(source, out, allocator, budget, skip_bad, predict, reserve, tell)
+    format_of(out)
+    if os.path.realpath(out) == os.path.realpath(source):
+        raise InputError(f"--out {str(out)!r} is the file of the queries")
+    if out.is_dir():
+        raise InputError(f"--out {str(out)!r} is a folder; valid: a file")
+    with one_writer(out):
+        return _allocate(source, out, allocator, budget, skip_bad, predict, reserve, tell)
+
+
+def _allocate(
+    source: Path, out: Path | None, allocator: Allocator, budget: float, skip_bad: bool, predict: Predict | None,
+    reserve: float, tell: Tell,
+) -> tuple[Allocation, list[BadRow]]:  # fmt: skip
+    """As `allocate_file`, whose place for grants is free."""
+    version = _version(source)
+    columns = {name: array("d") for name in ("least", "weight", "headroom", "cap")}
+    add = [(operator.attrgetter(name), column.append) for name, column in columns.items()]
+    marks, bad = array("Q"), list[BadRow]()
+    for row in _predicted(read_rows(source, predict is not None, reserve), predict):
+        for get, append in add:
+            append(get(row))
+        marks.append(_mark("" if row.problem else row.id, row.number))
         if row.problem:
             bad.append(BadRow(row.number, row.id, row.problem))
         if row.number % 10_000 == 0:
             tell(row.number)
-    threshold = np.frombuffer(columns["threshold"]) if marks else np.zeros(0)
+    threshold = np.frombuffer(columns["least"]) if marks else np.zeros(0)
     for again in _duplicates(source, np.array(marks, dtype=np.uint64)):
         bad.append(again)
         threshold[again.number - 1] = np.nan
@@ -87,7 +112,7 @@ def allocate_file(
             f"{'; '.join(map(str, bad[:_NAMED]))}{more}. --on-bad skip gives such rows nothing and goes on"
         )
     allocation = allocator(_queries(threshold, columns), budget)
-    write_grants(out, _grants(source, allocation))
+    write_grants(out, _grants(source, allocation, version))
     return allocation, bad
 
 
@@ -104,11 +129,33 @@ def _queries(threshold: NDArray[np.float64], columns: "dict[str, array[float]]")
     )
 
 
-def _grants(source: Path, allocation: Allocation) -> Iterator[dict[str, Any]]:
-    sources = read_rows(source, texts=False)
-    rows = zip(sources, allocation.tokens, allocation.status, allocation.surplus, strict=True)
-    for row, tokens, status, surplus in rows:
-        yield {"id": row.id, "max_tokens": int(tokens), "status": str(status), "surplus": float(surplus)}
+def _grants(source: Path, allocation: Allocation, version: object) -> Iterator[dict[str, Any]]:
+    """A row for each query, of the file that was read before."""
+    status = allocation.status
+
+    def outcome() -> Iterator[tuple[int, str, float]]:
+        for start in range(0, len(status), PIECE):
+            piece = slice(start, start + PIECE)
+            yield from zip(
+                allocation.tokens[piece].tolist(),
+                status[piece].tolist(),
+                allocation.surplus[piece].tolist(),
+                strict=True,
+            )
+
+    for row, (tokens, told, surplus) in zip(read_rows(source), outcome(), strict=False):
+        yield {"id": row.id, "max_tokens": tokens, "status": told, "surplus": surplus}
+    if _version(source) != version:
+        raise InputError(f"{str(source)!r} was changed while it was read; start again")
+
+
+def _version(source: Path) -> object:
+    """What changes when somebody writes to the file of queries."""
+    if not source.exists():
+        return None  # `read_rows` says so
+    with reading("queries", source):
+        found = source.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _predicted(rows: Iterator[Row], predict: Predict | None) -> Iterator[Row]:
@@ -130,13 +177,13 @@ def predicted(rows: list[Row], predict: Predict) -> list[Row]:
     weighed = []
     for row in rows:
         threshold, chance = (row.threshold, 1.0) if row.problem else next(known)
-        weighed.append(replace(row, threshold=threshold, weight=row.weight * chance))
+        weighed.append(replace(row, threshold=threshold, weight=max(row.weight * chance, LEAST_WEIGHT)))
     return weighed
 
 
-def _mark(id: str, number: int) -> int:
+def _mark(id: str | int, number: int) -> int:
     """64 bits of an id; of the row's number where there is none."""
-    content = id.encode() if id else b"\\0" + number.to_bytes(8, "big")
+    content = b"\\0" + number.to_bytes(8, "big") if id == "" else str(id).encode()
     return int.from_bytes(blake2b(content, digest_size=8).digest(), "big")
 
 
@@ -148,8 +195,9 @@ def _duplicates(source: Path, marks: NDArray[np.uint64]) -> Iterator[BadRow]:
     if not suspects:
         return
     first: dict[str, int] = {}
-    for row in read_rows(source, texts=False):
-        if row.number in suspects and row.id:
-            if row.id in first:
-                yield BadRow(row.number, row.id, f"has the id of row {first[row.id]}")
-            first.setdefault(row.id, row.number)
+    for row in read_rows(source):
+        if row.number in suspects and row.id != "":
+            id = str(row.id)
+            if id in first:
+                yield BadRow(row.number, row.id, f"has the id of row {first[id]}")
+            first.setdefault(id, row.number)

@@ -3,7 +3,8 @@
 import csv
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -12,13 +13,12 @@ from walras.files.writing import whole_file
 
 COLUMNS = ("id", "max_tokens", "status", "surplus")
 Grants = Iterable[dict[str, Any]]
-_CHUNK = 2**15
 
 
 def write_grants(path: Path | None, grants: Grants) -> None:
     """Write grants to a file in the format of its name, or as json lines to standard output."""
-    if path is None:
-        _json_lines(sys.stdout, grants)
+    if path is None:  # in ASCII: a terminal may know no other letters, and obeys some
+        sys.stdout.writelines(json.dumps(grant) + "\n" for grant in grants)
         sys.stdout.flush()
         return
     kind = format_of(path)
@@ -42,15 +42,17 @@ def _csv(file: TextIO, grants: Grants) -> None:
 
 def _parquet(path: Path, grants: Grants) -> None:
     import pyarrow as pa
-    import pyarrow.parquet as pq
+
+    from walras.files.tables import PIECE, write_pieces
 
     types = (pa.string(), pa.int64(), pa.string(), pa.float64())
     schema = pa.schema(list(zip(COLUMNS, types, strict=True)))
-    with pq.ParquetWriter(path, schema) as writer:
-        piece: list[dict[str, Any]] = []
-        for grant in grants:
-            piece.append(grant)
-            if len(piece) == _CHUNK:
-                writer.write_table(pa.Table.from_pylist(piece, schema))
-                piece = []
-        writer.write_table(pa.Table.from_pylist(piece, schema))
+
+    def pieces() -> Iterator[Any]:
+        rows = iter(grants)
+        while piece := list(islice(rows, PIECE)):
+            for grant in piece:
+                grant["id"] = str(grant["id"])
+            yield pa.Table.from_pylist(piece, schema)
+
+    write_pieces(path, schema, pieces())

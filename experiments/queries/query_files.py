@@ -1,32 +1,17 @@
 """Files of queries, one row per query, read in order and never whole: jsonl, csv and parquet."""
 
 import csv
-import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from math import inf, nan
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, final
+from typing import Any
 
 from walras.errors import InputError
+from walras.experiments.queries.rows import FIELDS, Row, Unreadable, json_record, misspelt, row_of, slip
+from walras.files.contents import check_file, reading
+from walras.files.lines import LONGEST, fault, lines_of, read_lines
 
 FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}
-_CHUNK = 2**15  # rows of a parquet file that are in memory at once
-
-
-@final
-@dataclass(frozen=True)
-class Row:
-    """One query of a file; `problem` says why it cannot be worked with, and is empty where it can."""
-
-    number: int  # from 1
-    id: str
-    threshold: float = nan
-    weight: float = 1.0
-    headroom: float = nan
-    cap: float = inf
-    text: str = ""
-    problem: str = ""
+_WHAT = "queries"
 
 
 def format_of(path: Path) -> str:
@@ -41,100 +26,127 @@ def format_of(path: Path) -> str:
     return format_
 
 
-def read_rows(path: Path, texts: bool = False) -> Iterator[Row]:
-    """The rows of a file; `texts`: thresholds will be predicted, so that `text` must be there and `threshold` need not.
+def read_rows(path: Path, texts: bool = False, reserve: float = 0.0) -> Iterator[Row]:
+    """The rows of a file.
+
+    Args:
+        path: of the file.
+        texts: thresholds will be predicted, so that `text` must be there and `threshold` need not.
+        reserve: tokens kept for the answer, where a row does not say.
 
     Raises:
-        InputError: no such file, another format, or a csv or parquet file that cannot be read.
+        InputError: no such file, another format, columns that no row can do with, or a file that cannot be read.
     """
     kind = format_of(path)
-    if not path.is_file():
+    if not path.exists():
         raise InputError(f"there is no file {str(path)!r}")
     records = {"jsonl": _json_lines, "csv": _csv, "parquet": _parquet}[kind](path)
     for number, record in enumerate(records, 1):
-        yield record_row(number, record, texts)
-
-
-def record_row(number: int, record: Any, texts: bool = False) -> Row:
-    """A row from a record; a string in place of a record is what is wrong with it."""
-    if not isinstance(record, Mapping):
-        return Row(number, "", problem=record if isinstance(record, str) else "is no object with fields")
-    id = record.get("id")
-    if id is None or id == "" or isinstance(id, (list, dict, bool, float)):
-        return Row(number, "", problem=f"has id {id!r}; valid: a string or a whole number")
-    text = record.get("text")
-    if texts and not isinstance(text, str):
-        return Row(number, str(id), problem=f"has text {text!r}; a predictor needs one")
-    numbers: dict[str, float] = {}
-    for name, (default, valid, words) in _FIELDS.items():
-        given = record.get(name)
-        if given is None or given == "":
-            if name == "threshold" and not texts:
-                return Row(number, str(id), problem="has no threshold")
-            numbers[name] = default
-            continue
-        numbers[name] = _number(given)
-        if not valid(numbers[name]):
-            return Row(number, str(id), problem=f"has {name} {given!r}; valid: a number {words}")
-    threshold, weight, headroom, cap = (numbers[name] for name in _FIELDS)
-    return Row(number, str(id), threshold, weight, headroom, cap, text if isinstance(text, str) else "")
-
-
-# Default where a field is left out, and what is valid.
-_FIELDS: dict[str, tuple[float, Callable[[float], bool], str]] = {
-    "threshold": (nan, lambda x: x >= 0, "of 0 or more (inf: nothing helps)"),
-    "weight": (1.0, lambda x: 0 < x < inf, "above 0"),
-    "headroom": (nan, lambda x: 0 < x < inf, "above 0"),
-    "cap": (inf, lambda x: x >= 0, "of 0 or more"),
-}
-
-
-def _number(given: Any) -> float:
-    """A float; NaN for what is no number."""
-    try:
-        return nan if isinstance(given, bool) else float(given)
-    except (TypeError, ValueError):
-        return nan
-
-
-def json_record(line: str) -> Any:
-    """The record of a line of json, or what is wrong with it."""
-    try:
-        return json.loads(line)
-    except ValueError:
-        return "is no JSON" + ("" if line.endswith("\n") else ", and the file ends within it")
+        yield row_of(number, record, texts, reserve)
 
 
 def _json_lines(path: Path) -> Iterator[Any]:
-    with path.open(encoding="utf-8", errors="replace") as file:
-        for line in file:
-            if line.strip():
-                yield json_record(line)
+    for line in read_lines(path, _WHAT):
+        if line.strip():
+            yield json_record(line)
 
 
 def _csv(path: Path) -> Iterator[Any]:
-    with path.open(encoding="utf-8", errors="replace", newline="") as file:
-        reader = csv.DictReader(file)
-        if reader.fieldnames is not None and "id" not in reader.fieldnames:
-            raise InputError(
-                f"{str(path)!r} has no column id in its first line; it has: {', '.join(reader.fieldnames)}"
-            )
-        for record in reader:
-            yield "has more fields than the first line" if None in record else record
+    check_file(path, _WHAT)
+    with reading(_WHAT, path, csv.Error), path.open("rb") as file:
+        lines = (line if len(line) <= LONGEST else f"{line}\0" for line in lines_of(file, newline=""))
+        reader = csv.reader(lines, strict=True)
+        header = next(reader, None)
+        if header is None:
+            return
+        _check_columns(path, header)
+        places = [(name, header.index(name)) for name in FIELDS if name in header]
+        while True:
+            try:
+                row = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield Unreadable(f"is no csv that can be worked with ({error})")
+                continue
+            if row:
+                yield _csv_record(row, len(header), places)
+
+
+def _csv_record(row: list[str], columns: int, places: list[tuple[str, int]]) -> Any:
+    """The fields of a row; a row may be shorter than the first line."""
+    if len(row) > columns:
+        return Unreadable("has more fields than the first line")
+    whole = "".join(row)
+    if "\0" in whole:
+        return Unreadable("holds bytes that are 0")
+    if not whole.isascii() and (problem := fault(whole)):
+        return Unreadable(problem)
+    return {name: row[place] for name, place in places if place < len(row)}
+
+
+def _check_columns(path: Path, names: list[str]) -> None:
+    """Refuse columns with which no row could be worked with.
+
+    Raises:
+        InputError: no `id`, one of ours twice, or a name that is almost one of ours.
+    """
+    listed = ", ".join(names)
+    listed = ascii(listed if len(listed) <= 200 else f"{listed[:200]}...")
+    if "id" not in names:
+        raise InputError(f"{str(path)!r} has no column id; it has: {listed}{slip(names, 'id')}")
+    twice = next((name for name in FIELDS if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"{str(path)!r} has the column {twice} twice; it has: {listed}")
+    if problem := misspelt(names):
+        raise InputError(f"{str(path)!r} {problem.replace('field', 'column')}")
 
 
 def _parquet(path: Path) -> Iterator[Any]:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
+    from walras.files.tables import PIECE, open_table
+
+    with open_table(path, _WHAT) as file:
+        names = [str(name) for name in file.schema_arrow.names]
+        _check_columns(path, names)
+        for batch in file.iter_batches(PIECE, columns=[name for name in FIELDS if name in names]):
+            with reading(_WHAT, path, pa.ArrowException):
+                records = _records(batch)
+            yield from records
+
+
+def _records(batch: Any) -> list[Any]:
+    """The rows of a piece of a table; those with text that is no UTF-8 are told apart."""
+    import pyarrow as pa
+
+    batch.validate()
     try:
-        with pq.ParquetFile(path) as file:
-            if "id" not in file.schema_arrow.names:
-                raise InputError(f"{str(path)!r} has no column id; it has: {', '.join(file.schema_arrow.names)}")
-            names = [
-                n for n in ("id", "threshold", "weight", "headroom", "cap", "text") if n in file.schema_arrow.names
-            ]
-            for batch in file.iter_batches(_CHUNK, columns=names):
-                yield from batch.to_pylist()
-    except pa.ArrowException as error:
-        raise InputError(f"{str(path)!r} cannot be read as parquet: {error}") from error
+        batch.validate(full=True)
+        found: list[Any] = batch.to_pylist()
+        return found
+    except (pa.ArrowInvalid, UnicodeDecodeError):
+        columns = {name: _texts(batch.column(name)) for name in batch.schema.names}
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return [
+        Unreadable("holds text that is no UTF-8") if any(type(v) is bytes for v in row.values()) else row
+        for row in rows
+    ]
+
+
+def _texts(column: Any) -> list[Any]:
+    """The values of a column, those that are no UTF-8 as bytes."""
+    import pyarrow as pa
+
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        column.validate(full=True)
+        return list(column.to_pylist())
+    as_bytes = column.cast(pa.binary() if pa.types.is_string(column.type) else pa.large_binary())
+    return [None if value is None else _decoded(value) for value in as_bytes.to_pylist()]
+
+
+def _decoded(value: bytes) -> str | bytes:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value

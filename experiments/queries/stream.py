@@ -2,33 +2,42 @@
 
 import json
 from collections.abc import Iterable
+from math import isnan
 from typing import Any, TextIO
 
 from walras.errors import InputError
 from walras.experiments.queries.batch import Predict, predicted
-from walras.experiments.queries.query_files import Row, json_record, record_row
+from walras.experiments.queries.rows import Row, json_record, row_of
 from walras.market.queries import Grant, OnlineClear
 
+MOST_TOGETHER = 2**16
+"""Queries in one line."""
 
-def answer(market: OnlineClear, number: int, line: str, predict: Predict | None = None) -> list[dict[str, Any]]:
+
+def answer(
+    market: OnlineClear, number: int, line: str, predict: Predict | None = None, reserve: float = 0.0
+) -> list[dict[str, Any]]:
     """Answers to one line: a query {"id", "threshold"}, a list of queries that come together, or {"id", "used"}.
 
-    The answer to a bad query or line says what is wrong with it; the stream goes on.
+    The answer to a bad query or line says what is wrong with it; the stream goes on. An id is a text or a whole number,
+    and comes back as it was given.
     """
     record = json_record(line)
     if isinstance(record, dict) and "used" in record:
         return [_refunded(market, record)]
     together = record if isinstance(record, list) else [record]
-    rows = [record_row(number, one, predict is not None) for one in together]
+    if len(together) > MOST_TOGETHER:
+        return [_bad(Row(number, "", problem=f"holds {len(together):,} queries; valid: {MOST_TOGETHER:,}"))]
+    rows = [_online(row_of(number, one, predict is not None, reserve)) for one in together]
     if predict is not None:
         rows = predicted(rows, predict)
-    offers = [(row.id, row.threshold, row.weight, row.cap) for row in rows if not row.problem]
+    offers = [(str(row.id), row.least, row.weight, row.cap) for row in rows if not row.problem]
     grants = iter(market.offer_all(offers) if offers else [])
-    return [_bad(row) if row.problem else _granted(next(grants)) for row in rows]
+    return [_bad(row) if row.problem else _granted(row, next(grants)) for row in rows]
 
 
 def filter_stream(
-    market: OnlineClear, lines: Iterable[str], out: TextIO, predict: Predict | None = None
+    market: OnlineClear, lines: Iterable[str], out: TextIO, predict: Predict | None = None, reserve: float = 0.0
 ) -> dict[str, Any]:
     """Answer every line as it comes; ends with the input, or quietly once the output has no reader any more.
 
@@ -40,36 +49,44 @@ def filter_stream(
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
-            for given in answer(market, number, line, predict):
+            for given in answer(market, number, line, predict, reserve):
                 counts[given["status"]] += 1
                 out.write(json.dumps(given) + "\n")
             out.flush()
     except BrokenPipeError:
         closed = True
     return {
-        **counts, "granted": market.granted, "returned": market.returned, "price": market.price, "live": len(market),
-        "output_closed": closed,
+        **counts, "granted": market.granted, "returned": market.returned, "expired": market.expired,
+        "over": market.over, "price": market.price, "live": len(market), "output_closed": closed,
     }  # fmt: skip
 
 
-def _granted(grant: Grant) -> dict[str, Any]:
-    answer = {"id": grant.id, "max_tokens": grant.max_tokens, "status": grant.status, "surplus": grant.surplus,
+def _online(row: Row) -> Row:
+    """The row, bad where it asks for what a stream has not."""
+    if row.problem or isnan(row.headroom):
+        return row
+    return Row(row.number, row.id, problem=f"has headroom {row.headroom:g}; a stream has one for all, --headroom")
+
+
+def _granted(row: Row, grant: Grant) -> dict[str, Any]:
+    answer = {"id": row.id, "max_tokens": grant.max_tokens, "status": grant.status, "surplus": grant.surplus,
              "price": grant.price}  # fmt: skip
     return {**answer, "problem": "its id is live already"} if grant.status == "bad" else answer
 
 
 def _bad(row: Row) -> dict[str, Any]:
-    return {"id": row.id or None, "max_tokens": 0, "status": "bad", "problem": f"line {row.number} {row.problem}"}
+    id = None if row.id == "" else row.id
+    return {"id": id, "max_tokens": 0, "status": "bad", "problem": f"line {row.number} {row.problem}"}
 
 
 def _refunded(market: OnlineClear, record: dict[str, Any]) -> dict[str, Any]:
-    id = record.get("id")
+    given = record.get("id")
+    id = given if isinstance(given, (str, int)) and not isinstance(given, bool) else None
     try:
-        return {
-            "id": id,
-            "status": "refunded",
-            "returned": market.refund(str(id), record["used"]),
-            "price": market.price,
-        }
+        settled = market.refund(str(id), record["used"])
     except InputError as error:
         return {"id": id, "max_tokens": 0, "status": "bad", "problem": str(error)}
+    return {
+        "id": id, "status": "refunded", "returned": settled.returned, "expired": settled.expired, "over": settled.over,
+        "price": market.price,
+    }  # fmt: skip

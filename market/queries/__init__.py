@@ -8,7 +8,7 @@ from walras.market.queries.allocation import Allocation, Regime
 from walras.market.queries.allocator import Allocator
 from walras.market.queries.exact import Exact
 from walras.market.queries.markets import Clear, Clock, PlainClear, Posted
-from walras.market.queries.online import Grant, OnlineClear
+from walras.market.queries.online import Grant, OnlineClear, Settlement
 from walras.market.queries.oracle import Oracle
 from walras.market.queries.proportional import Proportional
 from walras.market.queries.queries import SHAPES, Queries
@@ -36,6 +36,7 @@ __all__ = [
     "Proportional",
     "Queries",
     "Regime",
+    "Settlement",
     "ShortestFirst",
     "Uniform",
 ]

@@ -65,22 +65,29 @@ class Allocation:
             "abandoned": int(((self.tokens == 0) & ~self.bad).sum()), "bad": int(self.bad.sum()),
             "budget": self.budget if np.isfinite(self.budget) else None, "spent": self.spent,
             "unspent": self.unspent if np.isfinite(self.budget) else None, "price": self.price,
-            "regime": self.regime.value, "utility": float(self.utility.sum()), "duality_gap": self.duality_gap,
+            "regime": self.regime.value, "utility": float(self.utility.sum()),
+            "duality_gap": self.duality_gap if self.duality_gap is not None and np.isfinite(self.duality_gap) else None,
             "headroom": self.headroom,
         }  # fmt: skip
 
 
-def whole_tokens(tokens: Column, budget: float) -> NDArray[np.int64]:
-    """Tokens [n] rounded down, and what that frees given one by one to those that lost most; never above the budget.
+def whole_tokens(tokens: Column, budget: float, cap: Column | None = None) -> NDArray[np.int64]:
+    """Tokens [n] rounded down, and what that frees given one by one to those that lost most.
 
-    Ties go to the earlier query.
+    The sum is never above the budget, and none above its cap [n]. Ties go to the earlier query.
     """
-    whole = np.floor(tokens)
+    whole = np.floor(tokens if cap is None else np.minimum(tokens, cap))
     spare = int(min(np.floor(min(budget, float(tokens.sum()) + 1e-6)) - whole.sum(), len(tokens)))
     lost = tokens - whole
     if spare > 0:
+        if cap is not None:
+            lost[whole + 1 > cap] = 0.0
         order = np.argsort(-lost, kind="stable")[:spare]
         whole[order[lost[order] > 0]] += 1
+    if spare < 0:  # sums of large numbers are rounded: the largest grants give back what is too much
+        order = np.argsort(-whole, kind="stable")
+        before = np.concatenate(([0.0], np.cumsum(whole[order])[:-1]))
+        whole[order] -= np.clip(-spare - before, 0.0, whole[order])
     return whole.astype(np.int64)
 
 

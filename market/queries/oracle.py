@@ -26,7 +26,11 @@ class Oracle(Allocator):
         """The longest prefix in ascending need that fits."""
         if self.need is None or len(self.need) != len(queries):
             raise InputError("allocator oracle needs the true need of every query: need=, one number per query")
+        if (self.need < 0).any():
+            raise InputError("allocator oracle needs needs of 0 tokens or more, inf where nothing helps")
         need = np.ceil(self.need)
+        if queries.cap is not None:
+            need = np.where(need > queries.cap, np.inf, need)
         order = np.argsort(need, kind="stable")
         fits = (np.cumsum(np.where(np.isfinite(need), need, 0.0)[order]) <= budget) & np.isfinite(need[order])
         tokens = np.zeros(len(queries))

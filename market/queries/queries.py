@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from walras.errors import InputError, UnknownNameError
+from walras.market.queries.limits import LEAST_HEADROOM, LEAST_WEIGHT, MOST_TOKENS, MOST_WEIGHT, amount
 from walras.mechanisms import GammaBids, QuadraticSurgeBids, SurgeBids, TriangularBids
 from walras.mechanisms.bids.threshold_bids import ThresholdBids
 
@@ -20,6 +21,12 @@ SHAPES: Mapping[str, type[ThresholdBids]] = {
     "surge": SurgeBids, "quadratic": QuadraticSurgeBids, "triangular": TriangularBids, "gamma": GammaBids,
 }  # fmt: skip
 KAPPA = 0.5  # of adaptive headroom; our choice, papers name no rule
+# What is valid in a column; beside it, a headroom may be NaN, a cap inf, and a threshold whatever makes it bad or inf.
+_LIMITS = {
+    "threshold": (-np.inf, MOST_TOKENS), "weight": (LEAST_WEIGHT, MOST_WEIGHT),
+    "headroom": (LEAST_HEADROOM, MOST_TOKENS), "cap": (0.0, MOST_TOKENS),
+}  # fmt: skip
+_BESIDE = {"threshold": (np.nan, np.inf), "weight": (), "headroom": (np.nan,), "cap": (np.inf,)}
 
 
 @final
@@ -27,10 +34,11 @@ KAPPA = 0.5  # of adaptive headroom; our choice, papers name no rule
 class Queries:
     """n queries. Only the threshold must be given.
 
-    threshold [n]: tokens below which an answer is worth nothing; inf for a query that nothing helps, NaN or a number
-    below 0 for one whose threshold is not known: such queries are bad, and get nothing. weight [n]: what a right answer
-    is worth, 1 by default; headroom [n]: tokens above the threshold at which more no longer helps (1 / beta), NaN for
-    whatever the allocator chooses; cap [n]: the most tokens that can be used (context length).
+    threshold [n]: tokens below which an answer is worth nothing, those that it is written with included; inf for a
+    query that nothing helps, NaN or a number below 0 for one whose threshold is not known: such queries are bad, and
+    get nothing. weight [n]: what a right answer is worth, 1 by default; headroom [n]: tokens above the threshold at
+    which more no longer helps (1 / beta), NaN for whatever the allocator chooses; cap [n]: the most tokens that can be
+    used (context length). All up to 2^53, weights from 1e-12 to 1e12.
     """
 
     threshold: Column
@@ -39,19 +47,21 @@ class Queries:
     cap: Column | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "threshold", np.asarray(self.threshold, dtype=np.float64))
-        if self.threshold.ndim != 1:
-            raise InputError(f"thresholds have shape {[*self.threshold.shape]}; valid: one number per query, [n]")
-        for name in ("weight", "headroom", "cap"):
+        threshold = _column("threshold", self.threshold)
+        if threshold.ndim != 1:
+            raise InputError(f"thresholds have shape {[*threshold.shape]}; valid: one number per query, [n]")
+        for name, (least, most) in _LIMITS.items():
             given = getattr(self, name)
             if given is None:
                 continue
-            column = np.asarray(given, dtype=np.float64)
-            bad = (column < 0) if name == "cap" else (column <= 0) | (column == np.inf)
-            bad |= np.isnan(column) & (name != "headroom")
-            if column.shape != self.threshold.shape or bad.any():
-                held = f"; query {bad.argmax()} has {column[bad.argmax()]}" if bad.any() else ""
-                raise InputError(f"{name} must be {len(self)} numbers above 0, one per query{held}")
+            column = _column(name, given)
+            bad = ~((column >= least) & (column <= most))
+            for value in _BESIDE[name] if bad.any() else ():
+                bad &= ~np.isnan(column) if np.isnan(value) else column != value
+            if column.shape != threshold.shape or bad.any():
+                held = f"; query {bad.argmax()} has {column.flat[bad.argmax()]}" if bad.any() else ""
+                ends = f"up to {most:g}" if least == -np.inf else f"from {least:g} to {most:g}"
+                raise InputError(f"{name} must be {len(threshold)} numbers {ends}, one per query{held}")
             object.__setattr__(self, name, column)
 
     def __len__(self) -> int:
@@ -78,9 +88,7 @@ class Queries:
         """
         if shape not in SHAPES:
             raise UnknownNameError("utility", shape, SHAPES)
-        common = self.adaptive_headroom(budget) if headroom is None else headroom
-        if not 0 < common < np.inf:
-            raise InputError(f"headroom is {common} tokens; it must be a number above 0")
+        common = self.adaptive_headroom(budget) if headroom is None else amount(headroom, "headroom", LEAST_HEADROOM)
         width = np.array([common]) if self.headroom is None else np.where(self.headroom > 0, self.headroom, common)
         weight = np.ones(1) if self.weight is None else self.weight / self.scale
         if width.size == weight.size == 1 or ((width == width[:1]).all() and (weight == weight[:1]).all()):
@@ -106,4 +114,11 @@ class Queries:
         n = max(int(self.solvent.sum()), 1)
         left = (budget - self.threshold[self.solvent].sum()) / n
         share = max(KAPPA * budget / n, left)
-        return float(share) if 0 < share < np.inf else 1.0
+        return min(max(float(share), LEAST_HEADROOM), float(MOST_TOKENS)) if 0 < share < np.inf else 1.0
+
+
+def _column(name: str, given: Any) -> Column:
+    try:
+        return np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        raise InputError(f"{name} holds what is no number: {error}") from error

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from walras.errors import InputError
 from walras.market.queries.curves import Samples, allocate_by_curves
+from walras.market.queries.limits import amount
 from walras.market.queries.queries import Column
 
 # Continues queries [k] for so many further tokens [k]; returns tokens used [k] and whether each is done [k].
@@ -37,8 +38,7 @@ def reclear(samples: Samples, grid: Column, budget: float, rounds: int, generate
     Raises:
         InputError: a budget below 0, or no round.
     """
-    if not 0 <= budget < np.inf:
-        raise InputError(f"budget is {budget} tokens; it must be a number of 0 or more")
+    budget = amount(budget, "budget", 0.0)
     if isinstance(rounds, bool) or rounds < 1:
         raise InputError(f"rounds is {rounds}; it must be 1 or more")
     n = len(samples.tokens)

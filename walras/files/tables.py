@@ -1,6 +1,6 @@
 """Parquet files: tables of columns."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,13 @@ def read_table(path: str | Path, what: str, columns: Sequence[str] | None = None
 def write_table(path: str | Path, table: pa.Table, compression: str = "snappy") -> None:
     """Write a table to a place that `whole_file` gave, with checksums of its pages."""
     pq.write_table(table, path, compression=compression, write_page_checksum=True)
+
+
+def write_pieces(path: str | Path, schema: pa.Schema, pieces: Iterable[pa.Table]) -> None:
+    """Write a table that comes in pieces to a place that `whole_file` gave, with checksums of its pages."""
+    with pq.ParquetWriter(path, schema, write_page_checksum=True) as writer:
+        for piece in pieces:
+            writer.write_table(piece)
 
 
 def rows_of(path: str | Path, what: str, columns: Sequence[str]) -> Iterator[dict[str, Any]]:

@@ -15,7 +15,7 @@ import pytest
 
 from walras.experiments.queries.batch import allocate_file, predicted
 from walras.experiments.queries.predictors import Prediction
-from walras.experiments.queries.query_files import Row
+from walras.experiments.queries.rows import Row
 from walras.experiments.queries.stream import filter_stream
 from walras.market.queries import ALLOCATORS, Clear, OnlineClear, Queries
 

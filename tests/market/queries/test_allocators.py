@@ -1,15 +1,17 @@
 """Token budgets: exact against iterative, the edge cases of CLEAR, and what every allocator must keep."""
 
+import json
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from walras.errors import InputError, RequirementError, UnknownNameError
+from walras.errors import ConformanceError, InputError, RequirementError, UnknownNameError
 from walras.market.queries import (
     ALLOCATORS,
     SHAPES,
@@ -132,6 +134,84 @@ def test_more_budget_never_hurts_clear_and_nobody_overspends(threshold: np.ndarr
         assert (more.price or 0.0) <= (found.price or 0.0) * (1 + 1e-6) or name == "exact"
         one_more = make(name, headroom=100.0)(Queries(np.append(threshold, 50.0)), budget)
         assert one_more.utility.sum() >= found.utility.sum() - 0.03 * len(threshold)
+
+
+def columns(n: int, *values: st.SearchStrategy[float]) -> st.SearchStrategy[np.ndarray]:
+    return arrays(np.float64, n, elements=st.one_of(*values))
+
+
+TOKENS = (st.floats(0, 2**53), st.floats(0, 1e4), st.integers(0, 2**53).map(float))
+
+
+@st.composite
+def extreme(draw: st.DrawFn) -> Queries:
+    """Queries anywhere within the limits."""
+    n = draw(st.integers(1, 12))
+    return Queries(
+        draw(columns(n, *TOKENS, st.sampled_from((np.inf, np.nan, -1.0)))),
+        draw(st.none() | columns(n, st.floats(1e-12, 1e12), st.just(1.0))),
+        draw(st.none() | columns(n, st.floats(1e-6, 2**53), st.floats(1, 1e4), st.just(np.nan))),
+        draw(st.none() | columns(n, *TOKENS, st.just(np.inf))),
+    )
+
+
+@settings(max_examples=2 * settings().max_examples)
+@given(
+    extreme(),
+    st.one_of(*TOKENS, st.sampled_from((0.0, 2.0**53, 1e-300, 5e-324))),
+    st.sampled_from([name for name in NAMES if name != "exact"]),
+    st.sampled_from(sorted(SHAPES)),
+)
+def test_grants_never_overflow(queries: Queries, budget: float, name: str, shape: str) -> None:
+    """Tokens up to 2^53: never less than nothing, nor more than a cap or the budget; prices are finite."""
+    found = make(name, utility=shape)(queries, budget)
+    assert (found.tokens >= 0).all()
+    assert sum(found.tokens.tolist()) <= budget
+    if queries.cap is not None:
+        assert (found.tokens <= queries.cap).all()
+    assert np.isfinite(found.surplus).all()
+    assert np.isfinite(found.utility).all()
+    assert found.price is None or np.isfinite(found.price)
+    json.dumps(found.summary(), allow_nan=False)
+
+
+def test_without_a_limit_grants_add_up_to_what_can_be_counted() -> None:
+    with pytest.raises(InputError, match="give a budget"):
+        Clear()(Queries(np.full(3, 2.0**52)), np.inf)
+    assert Clear(headroom=1.0)(Queries(np.full(2, 2.0**51)), np.inf).spent == 2**52 + 2
+
+
+def test_whole_tokens_keep_caps_and_budget() -> None:
+    assert whole_tokens(np.array([150.9, 10.3]), 162, np.array([150.9, 99.0])).tolist() == [150, 11]
+    assert whole_tokens(np.array([5.0, 7, 6]), 16).tolist() == [5, 5, 6]
+    assert whole_tokens(np.array([1.0, 1, 1]), 0).tolist() == [0, 0, 0]
+
+
+@dataclass(frozen=True)
+class Careless(Allocator):
+    """Grants what it is told to."""
+
+    tokens: tuple[Any, ...] = ()
+    told: Any = None
+    name = "careless"
+
+    def grant(self, queries: Queries, bids: Any, budget: float) -> Any:
+        return np.array(self.tokens), self.told
+
+
+@pytest.mark.parametrize(
+    ("tokens", "price", "message"),
+    [
+        ((-1.0, 2.0), None, "grants query 0 -1.0 tokens"), ((np.nan, 2.0), None, "grants query 0 nan"),
+        ((1.0, 9.0), None, "grants query 1 9.0 tokens; valid: 0 to 8"), ((1e19, 1.0), None, "grants query 0 1e"),
+        ((8.0, 8.0), None, "16 tokens of 10"), ((1.0,), None, "an array of 2 numbers"), (("a", "b"), None, "an array"),
+        ((1.0, 1.0), np.nan, "has price nan"), ((1.0, 1.0), np.inf, "has price inf"),
+        ((1.0, 1.0), "x", "has price 'x'"),
+    ],
+)  # fmt: skip
+def test_an_allocator_that_hands_out_nonsense_is_named(tokens: Any, price: Any, message: str) -> None:
+    with pytest.raises(ConformanceError, match=f"careless .*{message}"):
+        Careless(tokens=tokens, told=price)(Queries(np.ones(2), cap=np.full(2, 8.0)), 10)
 
 
 def test_permuting_queries_permutes_grants() -> None:
@@ -257,6 +337,22 @@ def test_whole_tokens() -> None:
     [
         (lambda: Clear()(Queries(np.ones(2)), -1), "budget is -1"),
         (lambda: Clear()(Queries(np.ones(2)), np.nan), "budget is nan"),
+        (
+            lambda: Clear()(Queries(np.ones(2)), 1e30),
+            "budget is 1e.30; it must be a number from 0 to 9.0072e.15, or inf",
+        ),
+        (lambda: Clear()(Queries(np.ones(2)), 1e19), "budget is 1e.19"),
+        (lambda: Clear()(Queries(np.ones(2)), 9.3e18), "budget is 9.3e.18"),
+        (lambda: Clear()(Queries(np.ones(2)), 10**5000), "budget is a number of more than 40 digits"),
+        (lambda: Clear()(Queries(np.ones(2)), "5"), "budget is '5'"),
+        (lambda: Clear()(Queries(np.ones(2)), True), "budget is True"),
+        (lambda: Clear(headroom=1e300)(Queries(np.ones(2)), 5), "headroom is 1e.300"),
+        (lambda: Queries(np.array([1.0, 1e300])), "threshold must be 2 numbers up to 9.0.* query 1 has 1e.300"),
+        (lambda: Queries([1, 10**400]), "threshold holds what is no number"),
+        (lambda: Queries(["a"]), "threshold holds what is no number"),
+        (lambda: Queries(np.ones(2), weight=np.array([1.0, 1e308])), "weight must be .* query 1 has 1e.308"),
+        (lambda: Queries(np.ones(2), headroom=np.array([1e-300, 1])), "headroom must be .* query 0 has 1e-300"),
+        (lambda: Queries(np.ones(2), cap=np.array([1e30, 1])), "cap must be .* query 0 has 1e.30"),
         (lambda: Clear(headroom=0.0)(Queries(np.ones(2)), 5), "headroom is 0"),
         (lambda: Posted()(Queries(np.ones(2)), 5), "needs a price"),
         (lambda: Oracle()(Queries(np.ones(2)), 5), "needs the true need"),

@@ -1,10 +1,14 @@
 """Queries that come one at a time."""
 
+import math
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from walras.errors import InputError
-from walras.market.queries import Clear, OnlineClear, Queries
+from walras.market.queries import Clear, OnlineClear, Queries, Settlement
 
 RATE, WINDOW, HEADROOM = 300.0, 500, 300.0
 
@@ -68,7 +72,7 @@ def test_refunds_come_back_and_lower_the_price() -> None:
     assert first.status == "funded"
     left, price = market.left, market.price
     assert left == 1000 - first.max_tokens
-    assert market.refund("a", first.max_tokens - 30) == 30
+    assert market.refund("a", first.max_tokens - 30) == Settlement("a", returned=30, expired=0, over=0)
     assert market.left == left + 30
     assert market.price is not None
     assert price is not None
@@ -76,7 +80,67 @@ def test_refunds_come_back_and_lower_the_price() -> None:
     with pytest.raises(InputError, match="'a' is not live"):
         market.refund("a", 1)
     second = market.offer("a", 80.0)
-    assert market.refund("a", second.max_tokens + 1000) == 0
+    assert market.refund("a", second.max_tokens) == Settlement("a", returned=0, expired=0, over=0)
+
+
+def test_what_is_used_beyond_a_grant_is_charged_to_the_window() -> None:
+    market = OnlineClear(1000, 10, headroom=50.0)
+    granted = market.offer("a", 80.0).max_tokens
+    left, price = market.left, market.price
+    assert price is not None
+    assert market.refund("a", granted + 700) == Settlement("a", returned=0, expired=0, over=700)
+    assert market.left == left - 700
+    assert market.price is not None
+    assert market.price > price
+    assert market.over == 700
+    market.price = 1e-9
+    market.offer("b", 10.0)
+    market.refund("b", 5000)  # more than there is: nothing is granted until the window ends
+    assert market.left < 0
+    assert [market.offer(str(i), 1.0).max_tokens for i in range(8)] == [0] * 8
+    assert market.offer("next", 1.0).max_tokens > 0
+
+
+def test_a_late_refund_lets_no_window_grant_more_than_its_budget() -> None:
+    market = OnlineClear(500, 2, headroom=400.0, step=0.1)
+    first = market.offer("a", 100.0).max_tokens
+    market.offer("b", 1e6)
+    second = market.offer("c", 100.0).max_tokens  # of the second window
+    assert first > 100 < second
+    left, price = market.left, market.price
+    assert left == 500 - second
+    assert market.refund("a", 0) == Settlement("a", returned=0, expired=first, over=0)
+    assert (market.left, market.price, market.expired) == (left, price, first)
+    market.price = 1e-9
+    assert market.offer("d", 0.0).max_tokens + second <= 500
+    assert market.refund("c", 0).returned == second  # its own window takes it back
+
+
+@given(
+    st.floats(1, 2**53),
+    st.integers(1, 5),
+    st.lists(
+        st.tuples(st.floats(0, 2**53) | st.just(np.inf), st.floats(1e-12, 1e12), st.floats(0, 2**53), st.floats(0, 2)),
+        max_size=12,
+    ),
+)
+def test_no_window_grants_more_than_its_budget(
+    budget: float, window: int, queries: list[tuple[float, float, float, float]]
+) -> None:
+    """Whatever is asked for and settled: what a window granted less what came back to it is within its budget."""
+    market = OnlineClear(budget, window)
+    held: dict[int, int] = {}
+    for i, (threshold, weight, cap, share) in enumerate(queries):
+        grant = market.offer(str(i), threshold, weight, cap)
+        assert 0 <= grant.max_tokens <= cap
+        assert math.isfinite(grant.price)
+        assert math.isfinite(grant.surplus)
+        held[i // window] = held.get(i // window, 0) + grant.max_tokens
+        assert held[i // window] <= budget
+        if grant.max_tokens and share <= 1:
+            settled = market.refund(str(i), int(grant.max_tokens * share))
+            held[i // window] -= settled.returned
+            assert settled.returned + settled.expired + int(grant.max_tokens * share) == grant.max_tokens
 
 
 def test_bad_queries_are_named_and_change_nothing() -> None:
@@ -84,8 +148,9 @@ def test_bad_queries_are_named_and_change_nothing() -> None:
     market.offer("a", 10.0)
     state = market.left, market.price, market.met
     found = market.offer_all([("b", float("nan"), 1.0, 100.0), ("c", -1.0, 1.0, 100.0), ("a", 10.0, 1.0, 100.0),
-                              ("d", 10.0, 0.0, 100.0), ("e", 10.0, 1.0, float("nan"))])  # fmt: skip
-    assert [g.status for g in found] == ["bad"] * 5
+                              ("d", 10.0, 0.0, 100.0), ("e", 10.0, 1.0, float("nan")), ("f", 1e300, 1.0, 1e3),
+                              ("g", 10.0, 1e308, 1e3), ("h", 10.0, 1.0, 1e300), ("i", 10**400, 1.0, 1e3)])  # fmt: skip
+    assert [g.status for g in found] == ["bad"] * 9
     assert (market.left, market.price, market.met) == state
     assert len(market) == 1
 
@@ -108,7 +173,20 @@ def test_nothing_is_granted_beyond_the_window() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [{"budget": 0}, {"budget": float("nan")}, {"window": 0}, {"window": 1.5}, {"headroom": 0.0}]
+    "bad",
+    [
+        {"budget": 0},
+        {"budget": float("nan")},
+        {"budget": float("inf")},
+        {"budget": 1e30},
+        {"budget": 10**400},
+        {"window": 0},
+        {"window": 1.5},
+        {"window": 10**400},
+        {"headroom": 0.0},
+        {"headroom": 1e300},
+        {"step": 1e300},
+    ],
 )
 def test_bad_input(bad: dict[str, float]) -> None:
     with pytest.raises(InputError):

@@ -1,0 +1,43 @@
+"""Numbers that a market of queries works with: within them prices stay finite and grants are exact whole numbers."""
+
+from math import inf, nan
+from typing import Any
+
+from walras.errors import InputError
+
+MOST_TOKENS = 2**53
+"""Tokens of a budget, threshold, cap or headroom; up to here whole numbers and real numbers are the same."""
+LEAST_HEADROOM = 1e-6
+LEAST_WEIGHT, MOST_WEIGHT = 1e-12, 1e12
+_SHOWN = 40  # characters of a value in an error
+
+
+def amount(value: Any, what: str, least: float, most: float = MOST_TOKENS, *, unlimited: bool = False) -> float:
+    """A number between limits, or infinity where something may be `unlimited`.
+
+    Raises:
+        InputError: another value.
+    """
+    number = real(value)
+    if not (least <= number <= most or (unlimited and number == inf)):
+        ends = f"from {least:g} to {most:g}{', or inf' if unlimited else ''}"
+        raise InputError(f"{what} is {shown(value)}; it must be a number {ends}")
+    return number
+
+
+def real(value: Any) -> float:
+    """A value as a real number; NaN for what is none, or has more digits than a real number."""
+    if isinstance(value, (bool, str, bytes)):
+        return nan
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError, RuntimeError):  # a tensor of several numbers raises the last
+        return nan
+
+
+def shown(value: Any) -> str:
+    """A value in an error, short."""
+    if isinstance(value, int) and abs(value) >= 10**_SHOWN:  # of thousands of digits, it cannot even be printed
+        return f"a number of more than {_SHOWN} digits"
+    text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
