@@ -32,17 +32,23 @@ def whole_folder(place: str | Path) -> Iterator[Path]:
         draft.mkdir()
         yield draft
         put_in_place(draft, real)
-    finally:
-        remove(draft)
+    except BaseException:
+        with suppress(OSError):  # what went wrong first is told
+            remove(draft)
+        raise
 
 
 def put_in_place(draft: Path, place: Path) -> None:
-    """Let a folder take the place of another, or of none, in one step; the other one is removed."""
+    """Let a folder take the place of another, or of none, in one step.
+
+    The other one is removed; what of it cannot be is left to the next writer.
+    """
     if not place.exists():
         os.rename(draft, place)
         return
     if _swap(draft, place):
-        remove(draft)
+        with suppress(OSError):
+            remove(draft)
         return
     old = draft_of(place).with_suffix(OLD)  # no exchange here: `restore` mends a death between the two steps
     os.rename(place, old)
@@ -51,7 +57,8 @@ def put_in_place(draft: Path, place: Path) -> None:
     except BaseException:
         os.rename(old, place)
         raise
-    remove(old)
+    with suppress(OSError):
+        remove(old)
 
 
 def restore(place: Path) -> None:

@@ -3,7 +3,7 @@
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from walras.errors import InputError
@@ -34,8 +34,10 @@ def whole_file(file: str | Path) -> Iterator[Path]:
     try:
         yield draft
         os.replace(draft, place)
-    finally:
-        draft.unlink(missing_ok=True)
+    except BaseException:
+        with suppress(OSError):  # what went wrong first is told
+            draft.unlink(missing_ok=True)
+        raise
 
 
 def write_whole(file: str | Path, content: str | bytes) -> None:
