@@ -11,6 +11,7 @@ from walras.errors import InputError
 
 LARGEST = 2**28
 """Bytes of a file of plain data, unless a reader says otherwise: none of ours comes near it."""
+_ALWAYS = (ValueError, RecursionError, MemoryError, OverflowError)
 _SHOWN = 200  # characters of a library's own words in an error
 
 
@@ -32,7 +33,9 @@ def reading(what: str, path: str | Path, *errors: type[BaseException]) -> Iterat
         raise
     except OSError as error:
         raise InputError(f"cannot read {what} {str(path)!r}: {error.strerror or brief(error)}") from error
-    except (ValueError, RecursionError, MemoryError, OverflowError, *errors) as error:
+    except BaseException as error:
+        if not isinstance(error, (*_ALWAYS, *errors)):
+            raise
         raise InputError(f"cannot read {what} {str(path)!r}: {brief(error)}") from error
 
 
