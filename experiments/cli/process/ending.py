@@ -12,9 +12,9 @@ from contextlib import suppress
 from typing import Any, NoReturn, TextIO, final
 
 from walras.errors import WalrasError
-from walras.experiments.cli.early import INTERRUPTED, end_at_once, raise_again
+from walras.experiments.cli.process.early import INTERRUPTED, end_at_once, raise_again
+from walras.experiments.cli.process.signals import Interrupts
 from walras.experiments.cli.screen import show_error
-from walras.experiments.cli.signals import Interrupts
 
 SHOW = "--traceback"
 VARIABLE = "WALRAS_TRACEBACK"
