@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from walras.errors import InputError
+from walras.escaping import terminal_text
+from walras.files.writing import whole_file
 from walras.models import Inventory
 
 
@@ -45,6 +47,9 @@ def interaction_graph(
 
 
 def write_graph(graph: nx.Graph, file: str | Path) -> None:
-    """GraphML, which Gephi, yEd and igraph read."""
-    Path(file).parent.mkdir(parents=True, exist_ok=True)
-    nx.write_graphml(graph, file)
+    """GraphML, which Gephi, yEd and igraph read; names without control codes, which XML cannot hold."""
+    plain = nx.relabel_nodes(graph, {name: terminal_text(name) for name in graph})
+    for _, told in plain.nodes(data=True):
+        told["kind"] = terminal_text(told["kind"])
+    with whole_file(file) as draft:
+        nx.write_graphml(plain, draft)

@@ -8,12 +8,12 @@ import typer
 from walras.experiments.cli.allocate import allocate
 from walras.experiments.cli.check import check
 from walras.experiments.cli.compare import compare
-from walras.experiments.cli.ending import SHOW, VARIABLE
 from walras.experiments.cli.export import export
 from walras.experiments.cli.interactions import interactions
 from walras.experiments.cli.learn import learn
 from walras.experiments.cli.list import list_
 from walras.experiments.cli.observe import observe
+from walras.experiments.cli.process.ending import SHOW, VARIABLE
 from walras.experiments.cli.run import run
 from walras.experiments.cli.trace import trace
 from walras.experiments.cli.train import train

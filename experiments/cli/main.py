@@ -2,7 +2,7 @@
 
 import sys
 
-from walras.experiments.cli.early import end_at_once, raise_again
+from walras.experiments.cli.process.early import end_at_once, raise_again
 
 TYPE_CHECKING = False  # `early` says why
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def start(load: "Callable[[], Callable[..., Any]]") -> None:
     """Load a typer app and run it, as the command line does."""
     early = end_at_once()
     try:
-        from walras.experiments.cli.ending import Ending
+        from walras.experiments.cli.process.ending import Ending
         from walras.experiments.executors.memory import keep_freed_memory
 
         keep_freed_memory()

@@ -11,7 +11,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from walras.escaping import one_line, terminal_text
-from walras.experiments.cli.early import INTERRUPTED
+from walras.experiments.cli.process.early import INTERRUPTED
 from walras.experiments.progress import Progress
 
 WIDE = 120  # columns of a table that goes to a file or a pipe

@@ -1,15 +1,18 @@
 """What `walras compare` and grids of training runs print."""
 
+from pathlib import Path
 from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from walras.errors import InputError
 from walras.experiments.grids.cell import BUDGET, shown
 from walras.experiments.grids.runner import GridResult, reason
 from walras.experiments.grids.statistics import Statistics
 from walras.experiments.reports.metric import titled
+from walras.files.contents import read_text
 
 SHOWN = 5  # failed cells that are told on the terminal
 
@@ -22,7 +25,7 @@ def print_grid(console: Console, found: GridResult[Any]) -> None:
         console.print(found.statistics.caution())
     for cell in found.failed[:SHOWN]:
         file = found.folder.failure(cell)
-        why = reason(file.read_text(encoding="utf-8")) if file.is_file() else "it was not run"
+        why = reason(_told(file)) if file.is_file() else "it was not run"
         console.print(f"Failed: {cell}: {why}", style="red", soft_wrap=True)
     if found.failed:
         told = f"{len(found.failed)} of {len(found.grid.cells)} cells failed: {place / 'failed'}"
@@ -33,6 +36,13 @@ def print_grid(console: Console, found: GridResult[Any]) -> None:
     elif found.failed or len(found.table):
         told = f"No statistics: {found.grid.against} has no finished cell to compare with"
         console.print(told, soft_wrap=True)
+
+
+def _told(file: Path) -> str:
+    try:
+        return read_text(file, "reason")
+    except InputError as error:  # what is damaged is no reason to tell nothing
+        return str(error)
 
 
 def statistics_table(statistics: Statistics, metric: str) -> Table:

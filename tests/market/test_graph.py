@@ -38,3 +38,12 @@ def test_without_interactions_there_is_no_graph(floor: Any) -> None:
     for matrix in (np.ones((2, 2)), np.array([[0, 1, 2], [1, 0, 0], [3, 0, 0.0]]), np.full((3, 3), np.nan)):
         with pytest.raises(InputError, match="they must be finite, symmetric"):
             interaction_graph(floor.units, matrix, [0, 1, 2])
+
+
+def test_names_with_control_codes_are_readable_xml(tmp_path: Path) -> None:
+    graph = nx.Graph()
+    for i in range(2):
+        graph.add_node(f"\x1b[31mL0.<&>{i}\x00", kind="\x07head", layer=0, index=i)
+    graph.add_edge(*graph, interaction=1.0, relation="complements")
+    write_graph(graph, tmp_path / "ties.graphml")
+    assert list(nx.read_graphml(tmp_path / "ties.graphml")) == ["L0.<&>0", "L0.<&>1"]

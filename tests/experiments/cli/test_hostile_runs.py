@@ -99,7 +99,7 @@ def test_a_full_disk_while_pictures_are_written(
 
 def test_a_bug_is_told_as_one(walras: Walras, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TerminalConsole, "print", lambda *_, **__: 1 / 0, raising=True)
-    monkeypatch.setattr("walras.experiments.cli.ending.show_error", lambda text, lines=False: print(text))
+    monkeypatch.setattr("walras.experiments.cli.process.ending.show_error", lambda text, lines=False: print(text))
     answer = walras("trace", write_run(tmp_path / "run"))
     assert answer.code == 1
     assert answer.out == "internal error: ZeroDivisionError: division by zero; --traceback shows where\n"

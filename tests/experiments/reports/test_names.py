@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 import torch
 
-from walras.experiments.grids.statistics import Reference, Statistics
+from walras.experiments.grids.axes import Reference
+from walras.experiments.grids.statistics import Statistics
 from walras.experiments.observing.examples import ExampleHead
 from walras.experiments.observing.reports import pictures as observed
 from walras.experiments.observing.reports import report as observe_report

@@ -101,7 +101,8 @@ def test_what_is_missing_is_named(sound: dict[str, Any]) -> None:
     for name in EARLIER.keys() - {"heads", "ffn", "units"}:
         with pytest.raises(InputError, match=f"result has no '{name}'"):
             check_result({key: value for key, value in sound.items() if key != name}, "result")
-    for content in ([], None, "x", 3):
+    contents: tuple[Any, ...] = ([], None, "x", 3)
+    for content in contents:
         with pytest.raises(InputError, match="it must map names to values"):
             check_result(content, "result")
 

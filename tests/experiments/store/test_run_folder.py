@@ -103,8 +103,9 @@ def test_an_empty_folder_and_what_a_killed_run_left_are_fine(run: Walras) -> Non
 
 
 @pytest.mark.nightly
-def test_ctrl_c_leaves_what_can_be_read(
-    spawn: Spawn, walras: Walras, models: Path, lines: Path, tmp_path: Path, patience: float
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_leaves_what_can_be_read(
+    spawn: Spawn, walras: Walras, models: Path, lines: Path, tmp_path: Path, patience: float, number: int, code: int
 ) -> None:
     base = ("--model", models / "bert", "--task", "text", "--data", lines, "--rounds", 5_000, "--out", "r")
     process, run, started = spawn("run", *base), tmp_path / "r", time.monotonic()
@@ -112,12 +113,13 @@ def test_ctrl_c_leaves_what_can_be_read(
         assert process.poll() is None, process.communicate()
         assert time.monotonic() - started < patience, sorted(run.rglob("*"))
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate(timeout=patience)
-    assert process.returncode == 130
+    assert process.returncode == code
     done = len(list((run / "trace").glob("part-*.parquet")))
     assert err.splitlines()[-1:] == [f"Interrupted; {done} finished round(s) can be read: walras trace r"]
     assert not (run / "result.json").exists()
+    assert not list(run.rglob("*.partial"))
     assert read_trace(run)["round"].nunique() == done >= 1
     assert walras("trace", run).code == 0
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import final
 
-from walras.experiments.cli.early import INTERRUPTED
+from walras.experiments.cli.process.early import INTERRUPTED
 
 _REQUESTS = ("SIGTERM", "SIGHUP")
 

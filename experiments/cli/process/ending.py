@@ -12,9 +12,9 @@ from contextlib import suppress
 from typing import Any, NoReturn, TextIO, final
 
 from walras.errors import WalrasError
-from walras.experiments.cli.early import INTERRUPTED, end_at_once, raise_again
+from walras.experiments.cli.process.early import INTERRUPTED, end_at_once, raise_again
+from walras.experiments.cli.process.signals import Interrupts
 from walras.experiments.cli.screen import show_error
-from walras.experiments.cli.signals import Interrupts
 
 SHOW = "--traceback"
 VARIABLE = "WALRAS_TRACEBACK"
@@ -43,16 +43,17 @@ class Ending:
         interrupts = Interrupts()
         _show_all_characters()
         try:
-            with interrupts.heard():
-                code = self._code(load)
+            code = self._code(load, interrupts)
         finally:
             _drop_unwritten()
         sys.exit(interrupts.code if code == INTERRUPTED else code)
 
-    def _code(self, load: Load) -> int:
+    def _code(self, load: Load, interrupts: Interrupts) -> int:
         try:
+            app = _loaded(load)
             try:
-                _loaded(load)(args=self.arguments)
+                with interrupts.heard():
+                    app(args=self.arguments)
                 code = 0
             except SystemExit as end:
                 code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1

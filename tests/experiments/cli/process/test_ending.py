@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError
 
 from walras.errors import InputError
-from walras.experiments.cli.ending import Ending
+from walras.experiments.cli.process.ending import Ending
 
 
 def ended(app: Callable[..., Any], *arguments: str) -> tuple[int, str]:
