@@ -1,7 +1,6 @@
 """`walras learn`: a threshold predictor from traces of answers."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -29,12 +28,15 @@ def learn(
 
     from walras.experiments.queries.predictors import (
         PREDICTORS,
+        check_place,
         evaluate,
+        figures,
         read_problems,
         save_predictor,
         threshold_label,
     )
 
+    check_place(out)
     learner = PREDICTORS.make(predictor, model=model, epochs=epochs, seed=seed)
     problems = read_problems(traces)
     threshold = np.array([threshold_label(problem, quantile) for problem in problems])
@@ -56,7 +58,7 @@ def learn(
         interrupted("nothing was written")
     save_predictor(fitted, out, fit)
     if as_json:
-        print(json.dumps(asdict(fit), indent=2))
+        print(json.dumps(figures(fit), indent=2))
         return
     console = output()
     console.print(f"{out}: {learner.name}, {len(train)} problems; held out {fit.problems}, of them {fit.solved} solved")

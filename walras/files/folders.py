@@ -61,6 +61,16 @@ def put_in_place(draft: Path, place: Path) -> None:
         remove(old)
 
 
+def movable(place: Path) -> bool:
+    """Whether another folder can take a place: not where somebody works in it, where a file system is mounted, or where
+    nothing may be written beside it."""
+    real = Path(os.path.realpath(place))
+    if not real.exists():
+        return True
+    here = Path(os.path.realpath(os.curdir))
+    return not (os.path.ismount(real) or real == here or real in here.parents) and os.access(real.parent, os.W_OK)
+
+
 def restore(place: Path) -> None:
     """Bring back what stood at a place where a process died while it replaced it; only its one writer may do so."""
     for old in left_by_others(place, OLD):

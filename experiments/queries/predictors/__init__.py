@@ -5,7 +5,7 @@ A new predictor is one file with one class, and one entry in `PREDICTORS`.
 
 from walras.experiments.queries.predictors.encoder import Encoder
 from walras.experiments.queries.predictors.evaluation import Fit, evaluate
-from walras.experiments.queries.predictors.files import load_predictor, save_predictor
+from walras.experiments.queries.predictors.files import check_place, figures, load_predictor, save_predictor
 from walras.experiments.queries.predictors.labels import Problem, read_problems, threshold_label
 from walras.experiments.queries.predictors.predictor import FittedPredictor, Prediction, Predictor
 from walras.experiments.queries.predictors.registered import PREDICTORS
@@ -21,7 +21,9 @@ __all__ = [
     "Predictor",
     "Problem",
     "Ridge",
+    "check_place",
     "evaluate",
+    "figures",
     "load_predictor",
     "read_problems",
     "save_predictor",

@@ -15,11 +15,15 @@ from walras.experiments.queries.predictors.predictor import (
     Prediction,
     Predictor,
     Tell,
+    check_tensors,
     prediction,
     targets,
 )
+from walras.files.record import Record
+from walras.market.queries.limits import MOST_TOKENS, shown
 
 _BATCH, _LENGTH = 16, 256
+_LOGARITHM = 64.0  # more than that of any number of tokens
 
 
 @final
@@ -44,6 +48,8 @@ class Encoder(Predictor):
             raise InputError(f"epochs is {self.epochs}; it must be a number of passes, 1 or more")
         if not 0 < self.rate < float("inf"):
             raise InputError(f"rate is {self.rate}; it must be a number above 0")
+        if not 0 <= self.seed < 2**63:
+            raise InputError(f"seed is {shown(self.seed)}; it must be a whole number from 0 to {2**63 - 1}")
 
     def fit(
         self, texts: Sequence[str], threshold: Column, cap: float, tell: Tell = lambda done, steps: None
@@ -88,8 +94,11 @@ class Encoder(Predictor):
     @staticmethod
     def restore(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> "FittedEncoder":
         """As the interface says."""
-        fitted = FittedEncoder(str(settings["model"]), float(settings["cap"]))
-        fitted.mean, fitted.scale = float(settings["mean"]), float(settings["scale"])
+        told = Record(settings, "settings")
+        mean, scale = told.number("mean", -_LOGARITHM, _LOGARITHM), told.number("scale", 1e-12, _LOGARITHM)
+        fitted = FittedEncoder(told.text("model"), told.number("cap", 1.0, MOST_TOKENS))
+        fitted.mean, fitted.scale = mean, scale
+        check_tensors(tensors, {name: tensor.shape for name, tensor in fitted.state()[0].items()})
         for part, module in (("body.", fitted.body), ("head.", fitted.head)):
             module.load_state_dict({k[len(part) :]: v for k, v in tensors.items() if k.startswith(part)})
         return fitted

@@ -1,14 +1,17 @@
 """From traces of answers to the threshold of each problem."""
 
-import json
 from dataclasses import dataclass
 from math import inf, nan
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 import numpy as np
 
 from walras.errors import InputError
+from walras.files.contents import brief
+from walras.files.lines import fault, read_lines
+from walras.files.plain_data import parse_json
+from walras.files.record import Record
 
 
 @final
@@ -27,7 +30,12 @@ def threshold_label(problem: Problem, quantile: float = 0.1) -> float:
 
     Without a correct answer: inf (insolvent), or NaN where one was cut off and might have become correct (censored).
     The quantile is our choice; the paper's labels are not known.
+
+    Raises:
+        InputError: a quantile that is no share.
     """
+    if not 0 <= quantile <= 1:
+        raise InputError(f"quantile is {quantile}; it must be a share from 0 to 1")
     lengths = [n for n, good in zip(problem.tokens, problem.correct, strict=True) if good]
     if lengths:
         return float(np.quantile(lengths, quantile))
@@ -40,29 +48,27 @@ def read_problems(path: Path) -> list[Problem]:
     Raises:
         InputError: no such file, or a line that is no such record, by number.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise InputError(f"cannot read traces {str(path)!r}: {error}") from error
-    problems = [_problem(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    lines = enumerate(read_lines(path, "traces"), 1)
+    problems = [_problem(f"line {number} of the traces", line) for number, line in lines if line.strip()]
     if not problems:
         raise InputError(f"{str(path)!r} holds no problem")
     return problems
 
 
-def _problem(number: int, line: str) -> Problem:
+def _problem(where: str, line: str) -> Problem:
+    if wrong := fault(line):
+        raise InputError(f"{where} {wrong}")
     try:
-        record: Any = json.loads(line)
-        samples = record["samples"]
-        tokens = tuple(int(s["tokens"]) for s in samples)
-        if not samples or min(tokens) < 0:
-            raise InputError(f"line {number} of the traces has no samples, or tokens below 0")
-        correct, censored = (tuple(bool(s.get(key)) for s in samples) for key in ("correct", "censored"))
-        return Problem(str(record["text"]), tokens, correct, censored)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(
-            f'line {number} of the traces is no {{"text", "samples": [{{"tokens", "correct"}}]}}: '
-            f"{type(error).__name__} {error}"
-        ) from error
+        content = parse_json(line)
+    except ValueError as error:
+        raise InputError(f'{where} is no {{"text", "samples": [{{"tokens", "correct"}}]}}: {brief(error)}') from error
+    record = Record(content, where)
+    text, samples = record.text("text"), record.records("samples")
+    if not samples:
+        raise InputError(f"{where} has no samples; valid: at least one")
+    return Problem(
+        text,
+        tuple(sample.whole("tokens") for sample in samples),
+        tuple(sample.flag("correct") for sample in samples),
+        tuple(sample.flag("censored", default=False) for sample in samples),
+    )

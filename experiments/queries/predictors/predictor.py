@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from walras.errors import InputError
+from walras.market.queries.limits import amount, shown
 
 Column = NDArray[np.float64]
 Tell = Callable[[int, int], object]  # is told how many steps of the training are done, and of how many
@@ -67,7 +69,25 @@ class Predictor(ABC):
     @staticmethod
     @abstractmethod
     def restore(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> FittedPredictor:
-        """The trained predictor of a saved state."""
+        """The trained predictor of a saved state.
+
+        Raises:
+            InputError: tensors or settings that no trained predictor has.
+        """
+
+
+def check_tensors(tensors: Mapping[str, Tensor], expected: Mapping[str, Sequence[int]]) -> None:
+    """Refuse tensors of a saved state that are missing, too many, or of another shape or type.
+
+    Raises:
+        InputError: the first of them.
+    """
+    for name in (*expected, *tensors):
+        if name not in tensors or name not in expected:
+            raise InputError(f"tensor {shown(name)} is {'missing' if name in expected else 'no part of it'}")
+        found = tensors[name]
+        if [*found.shape] != [*expected[name]] or found.is_complex() or found.dtype == torch.bool:
+            raise InputError(f"tensor {name} is {found.dtype} {[*found.shape]}; it must be real {[*expected[name]]}")
 
 
 def targets(threshold: Column, cap: float) -> tuple[Column, NDArray[np.bool_]]:
@@ -76,8 +96,7 @@ def targets(threshold: Column, cap: float) -> tuple[Column, NDArray[np.bool_]]:
     Raises:
         InputError: fewer than 10 solved problems, a NaN among the thresholds, or no positive cap.
     """
-    if not 0 < cap < np.inf:
-        raise InputError(f"cap is {cap} tokens; it must be a number above 0")
+    cap = amount(cap, "cap", 1.0)
     solved = np.isfinite(threshold)
     if solved.sum() < 10 or np.isnan(threshold).any():
         raise InputError(f"{solved.sum()} solved problems of {len(threshold)}; valid: 10 or more, none of them NaN")
@@ -85,6 +104,12 @@ def targets(threshold: Column, cap: float) -> tuple[Column, NDArray[np.bool_]]:
 
 
 def prediction(logarithm: Column, chance: Column, cap: float) -> Prediction:
-    """From predicted logarithms [n] and chances [n], both kept within what is possible."""
+    """From predicted logarithms [n] and chances [n], both kept within what is possible.
+
+    Raises:
+        InputError: predictions that are no numbers.
+    """
+    if not (np.isfinite(logarithm).all() and np.isfinite(chance).all()):
+        raise InputError("the predictor predicts what is no number; learn it again")
     tokens = np.expm1(np.clip(logarithm, np.log1p(1.0), np.log1p(cap)))
     return Prediction(tokens, np.clip(chance, 0.01, 1.0))

@@ -18,13 +18,17 @@ from walras.experiments.queries.predictors.predictor import (
     Prediction,
     Predictor,
     Tell,
+    check_tensors,
     prediction,
     targets,
 )
+from walras.files.record import Record
+from walras.market.queries.limits import MOST_TOKENS, shown
 
 _TOKEN = re.compile(r"\\[a-zA-Z]+|\w+|[^\w\s]")
 _RIDGES = tuple(10.0**k for k in range(-1, 4))
 _FOLDS = 5
+_MOST = 2**20  # counts
 _SHAPE = 8  # features of length
 
 
@@ -45,8 +49,8 @@ class Ridge(Predictor):
     name: ClassVar[str] = "ridge"
 
     def __post_init__(self) -> None:
-        if self.size < 1:
-            raise InputError(f"size is {self.size}; it must be a number of counts, 1 or more")
+        if not 1 <= self.size <= _MOST:
+            raise InputError(f"size is {shown(self.size)}; it must be a number of counts, 1 to {_MOST}")
 
     def fit(
         self, texts: Sequence[str], threshold: Column, cap: float, tell: Tell = lambda done, steps: None
@@ -66,7 +70,12 @@ class Ridge(Predictor):
     @staticmethod
     def restore(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> "FittedRidge":
         """As the interface says."""
-        return FittedRidge(tensors, float(settings["cap"]))
+        cap = Record(settings, "settings").number("cap", 1.0, MOST_TOKENS)
+        width = tensors["mean"].numel() if "mean" in tensors else 0
+        check_tensors(tensors, {"mean": [width], "scale": [width], "weight": [2, width], "bias": [2]})
+        if width <= _SHAPE or not bool((tensors["scale"] > 0).all()):
+            raise InputError(f"a ridge has more than {_SHAPE} columns (here: {width}), and scales above 0")
+        return FittedRidge(tensors, cap)
 
 
 @final
@@ -78,13 +87,14 @@ class FittedRidge(FittedPredictor):
     def __init__(self, tensors: Mapping[str, Tensor], cap: float) -> None:
         self.tensors, self.cap = dict(tensors), float(cap)
         self._mean, self._scale, self._weight, self._bias = (
-            tensors[name].numpy().astype(np.float64) for name in ("mean", "scale", "weight", "bias")
+            tensors[name].double().numpy() for name in ("mean", "scale", "weight", "bias")
         )
 
     def predict(self, texts: Sequence[str]) -> Prediction:
         """As the interface says."""
-        x = (features(texts, self._weight.shape[1] - _SHAPE) - self._mean) / self._scale
-        logarithm, chance = (x @ self._weight.T + self._bias).T
+        with np.errstate(all="ignore"):  # `prediction` refuses what comes of numbers that are too large
+            x = (features(texts, self._weight.shape[1] - _SHAPE) - self._mean) / self._scale
+            logarithm, chance = (x @ self._weight.T + self._bias).T
         return prediction(logarithm, chance, self.cap)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
