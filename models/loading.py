@@ -17,6 +17,7 @@ from torch import nn
 
 from walras.errors import InputError, WalrasError
 from walras.models.architectures import family
+from walras.models.export.modeling_walras import SlicedConfig
 from walras.models.export.reloading import KEY, quiet, sliced_class
 
 Head = Literal["base", "classification", "causal", "auto"]
@@ -77,16 +78,19 @@ def load(
     options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # it has no types
     try:
-        config = transformers.AutoConfig.from_pretrained(source, **options)
+        told, _ = transformers.PreTrainedConfig.get_config_dict(source)
+        ours = isinstance(told.get(KEY), dict)  # an export of ours: its code is ours too, and need not be trusted
+        reader: Any = SlicedConfig if ours else transformers.AutoConfig
+        config = reader.from_pretrained(source, **({} if ours else options))
         family(config.model_type)
         if head == "causal" and _encodes(config):
             raise InputError(
                 f"model {name!r} is an encoder ({config.model_type}); this task needs a decoder, such as GPT-2 or Llama"
             )
         new = bool(classes) and not _classifies(config)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(source, **options)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(source, config=config, **options)
         cls = _CLASSES[head if head != "auto" else _saved_head(config)]
-        if hasattr(config, KEY):  # an export of ours: its code is ours too, and need not be trusted
+        if ours:
             cls = sliced_class(name, config.to_dict(), cls.__name__)
         if new:
             options |= {"id2label": dict(enumerate(classes)), "label2id": {c: i for i, c in enumerate(classes)}}

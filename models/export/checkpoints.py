@@ -17,6 +17,7 @@ from typing import Any
 import transformers
 from safetensors import SafetensorError
 from torch import nn
+from transformers.models.auto import modeling_auto
 
 from walras.errors import InputError
 from walras.files.folders import whole_folder
@@ -29,15 +30,8 @@ from walras.models.families import Architecture
 from walras.models.units.table import finest_kinds
 
 CODE = Path(str(modeling_walras.__file__))
-AUTO = (
-    "AutoModel",
-    "AutoModelForCausalLM",
-    "AutoModelForMaskedLM",
-    "AutoModelForSequenceClassification",
-    "AutoModelForTokenClassification",
-    "AutoModelForQuestionAnswering",
-    "AutoModelForImageClassification",
-)
+AUTO = tuple(sorted(name for name in dir(modeling_auto) if name.startswith("AutoModel")))
+"""Classes by which transformers loads a model; of those that load the same one, the first is the more usual."""
 
 
 def save(
@@ -120,10 +114,9 @@ def described(model: nn.Module) -> Any:
         raise InputError(f"cannot export a {type(model).__name__}; it must be of a model class that transformers has")
     config: Any = copy.deepcopy(model.config)
     config.per_layer_config = per_layer(model)
-    setattr(config, KEY, layout(architecture(model)))
-    config.auto_map = {
-        auto: f"{CODE.stem}.{modeling_walras.PREFIX}{kind}" for auto, kind in _kinds(config, name).items()
-    }
+    setattr(config, KEY, {**layout(architecture(model)), "family": config.model_type})
+    kinds = {"AutoConfig": "Config", **_kinds(config, name)}
+    config.auto_map = {auto: f"{CODE.stem}.{modeling_walras.PREFIX}{kind}" for auto, kind in kinds.items()}
     shell: Any = copy.copy(model)
     shell.config = config
     shell.__class__ = getattr(modeling_walras, modeling_walras.PREFIX + name)
@@ -140,7 +133,7 @@ def _kinds(config: Any, exported: str) -> dict[str, str]:
     """Which classes of the family transformers makes for each kind of model; the exported one where it has several."""
     found = {}
     for auto in AUTO:
-        mapping = getattr(transformers, auto)._model_mapping
+        mapping = getattr(modeling_auto, auto)._model_mapping or {}
         kinds = mapping.get(type(config), ())
         names = [kind.__name__ for kind in (kinds if isinstance(kinds, tuple) else (kinds,))]
         if names:

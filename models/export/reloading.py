@@ -60,7 +60,7 @@ def read_export(folder: str | Path) -> dict[str, Any]:
 def sliced_class(folder: str | Path, told: Mapping[str, Any], auto: str | None) -> Any:
     """The class of an export that is loaded as `auto`, or with None the class that was exported."""
     names = told.get("auto_map")
-    names = names if isinstance(names, dict) else {}
+    names = {k: v for k, v in names.items() if k.startswith("AutoModel")} if isinstance(names, dict) else {}
     name = (told.get("architectures") or [""])[0] if auto is None else names.get(auto, "")
     name = str(name).rpartition(".")[2]
     kind = getattr(modeling_walras, name, None) if name.startswith(modeling_walras.PREFIX) else None
