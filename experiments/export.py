@@ -96,7 +96,7 @@ def write(
     return {
         "out": str(out), "class": type(small).__name__, **counts,
         "macs": summary["macs"], "dense_macs": summary["dense_macs"], "metric": dict(summary["metric"]),
-        "bytes": {p.name: p.stat().st_size for p in sorted(place.iterdir())}, "per_layer_config": layers, **found,
+        "bytes": {str(p.relative_to(place)): p.stat().st_size for p in sorted(place.rglob("*")) if p.is_file()}, "per_layer_config": layers, **found,
     }  # fmt: skip
 
 

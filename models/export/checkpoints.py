@@ -10,7 +10,7 @@ import copy
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from walras.files.writing import writing
 from walras.models.architectures import architecture, layers_of
 from walras.models.export import modeling_walras
 from walras.models.export.reloading import KEY, home_of, read_export
+from walras.models.export.sentence_files import sentence_files
 from walras.models.families import Architecture
 from walras.models.units.table import finest_kinds
 
@@ -58,20 +59,25 @@ def save(
     """
     check_target(folder, overwrite)
     shell = described(model)
+    sentence = sentence_files(str(shell.name_or_path)) if shell.name_or_path else {}
     with writing(folder, SafetensorError), one_writer(folder), whole_folder(folder) as draft:
         shell.save_pretrained(draft)
         if tokenizer is not None:
             tokenizer.save_pretrained(draft)
         shutil.copyfile(CODE, draft / CODE.name)
+        for name, place in sentence.items():
+            (draft / name).parent.mkdir(exist_ok=True)
+            shutil.copyfile(place, draft / name)
         if card:
             (draft / "README.md").write_text(card, encoding="utf-8")
         if more is not None:
             more(draft)
         file = draft / "config.json"
         config = json.loads(file.read_text(encoding="utf-8"))
-        config[KEY]["files"] = sorted(p.name for p in draft.iterdir())  # no others are ever replaced
+        files = [place for place in draft.rglob("*") if place.is_file()]
+        config[KEY]["files"] = sorted(place.relative_to(draft).as_posix() for place in files)  # the only ones replaced
         file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        for place in draft.iterdir():
+        for place in files:
             place.chmod(file.stat().st_mode)  # safetensors lets nobody else read its file
 
 
@@ -88,18 +94,31 @@ def check_target(folder: str | Path, overwrite: bool) -> None:
     above = next(p for p in parents if p.exists())
     if not (above.is_dir() and os.access(above, os.W_OK)):
         raise InputError(f"--out {str(folder)!r} cannot be written: {str(above)!r} is no folder that you may write to")
-    present = sorted(p.name for p in place.iterdir()) if place.is_dir() else []
-    if not present:
+    if not place.is_dir() or not any(place.iterdir()):
         return
     try:
-        known = {*read_export(folder)[KEY]["files"], "__pycache__"}
+        known = {str(name) for name in read_export(folder)[KEY]["files"]}
     except (InputError, KeyError, TypeError):
         known = set()
-    foreign = [name for name in present if name not in known]
-    if foreign:
-        raise InputError(f"--out {str(folder)!r} holds {foreign[0]!r}, which no export wrote; choose another folder")
+    foreign = _foreign(place, known)
+    if foreign is not None:
+        raise InputError(f"--out {str(folder)!r} holds {foreign!r}, which no export wrote; choose another folder")
     if not overwrite:
         raise InputError(f"--out {str(folder)!r} holds another export; use --overwrite to replace it")
+
+
+def _foreign(folder: Path, known: Collection[str], below: str = "") -> str | None:
+    """The first file or folder that is none of the files `known`, nor on the way to one."""
+    for place in sorted(folder.iterdir()):
+        name = f"{below}{place.name}"
+        if name == "__pycache__" or name in known:
+            continue
+        if not place.is_dir() or not any(other.startswith(f"{name}/") for other in known):
+            return name
+        found = _foreign(place, known, f"{name}/")
+        if found is not None:
+            return found
+    return None
 
 
 def described(model: nn.Module) -> Any:
