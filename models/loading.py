@@ -18,7 +18,7 @@ from torch import nn
 from walras.errors import InputError, WalrasError
 from walras.models.architectures import family
 from walras.models.export.modeling_walras import SlicedConfig
-from walras.models.export.reloading import KEY, quiet, sliced_class
+from walras.models.export.reloading import is_sliced, quiet, sliced_class
 
 Head = Literal["base", "classification", "causal", "auto"]
 
@@ -79,7 +79,7 @@ def load(
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # it has no types
     try:
         told, _ = transformers.PreTrainedConfig.get_config_dict(source)
-        ours = isinstance(told.get(KEY), dict)  # an export of ours: its code is ours too, and need not be trusted
+        ours = is_sliced(told)  # an export of ours: its code is ours too, and need not be trusted
         reader: Any = SlicedConfig if ours else transformers.AutoConfig
         config = reader.from_pretrained(source, **({} if ours else options))
         family(config.model_type)

@@ -27,6 +27,7 @@ from walras.models.architectures import architecture, layers_of
 from walras.models.export import modeling_walras
 from walras.models.export.reloading import KEY, home_of, read_export
 from walras.models.export.sentence_files import sentence_files
+from walras.models.export.stock import as_stock
 from walras.models.families import Architecture
 from walras.models.units.table import finest_kinds
 
@@ -42,6 +43,7 @@ def save(
     *,
     card: str = "",
     overwrite: bool = False,
+    stock: bool = False,
     more: Callable[[Path], object] | None = None,
 ) -> None:
     """Write a sliced model, whole or not at all.
@@ -52,19 +54,22 @@ def save(
         folder: where to; see `check_target`.
         card: content of `README.md`.
         overwrite: replace an export that is there.
+        stock: as a model of transformers' own class, without code (see `as_stock`).
         more: writes further files into the folder that it is given.
 
     Raises:
         InputError: a folder that must not be written to, a model whose class is not from transformers, a full disk.
     """
     check_target(folder, overwrite)
-    shell = described(model)
+    check_class(model)
+    shell = as_stock(model, per_layer(model)) if stock else described(model)
     sentence = sentence_files(str(shell.name_or_path)) if shell.name_or_path else {}
     with writing(folder, SafetensorError), one_writer(folder), whole_folder(folder) as draft:
         shell.save_pretrained(draft)
         if tokenizer is not None:
             tokenizer.save_pretrained(draft)
-        shutil.copyfile(CODE, draft / CODE.name)
+        if not stock:
+            shutil.copyfile(CODE, draft / CODE.name)
         for name, place in sentence.items():
             (draft / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(place, draft / name)
@@ -75,7 +80,9 @@ def save(
         file = draft / "config.json"
         config = json.loads(file.read_text(encoding="utf-8"))
         files = [place for place in draft.rglob("*") if place.is_file()]
-        config[KEY]["files"] = sorted(place.relative_to(draft).as_posix() for place in files)  # the only ones replaced
+        config.setdefault(KEY, {"stock": True})["files"] = sorted(
+            place.relative_to(draft).as_posix() for place in files
+        )  # the only ones replaced
         file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         for place in files:
             place.chmod(file.stat().st_mode)  # safetensors lets nobody else read its file
@@ -122,15 +129,8 @@ def _foreign(folder: Path, known: Collection[str], below: str = "") -> str | Non
 
 
 def described(model: nn.Module) -> Any:
-    """The model with a class and configuration of its own that tell what is left of each layer; weights are shared.
-
-    Raises:
-        InputError: a model whose class is not from transformers.
-    """
+    """The model with a class and configuration of its own that tell what is left of each layer; weights are shared."""
     name = type(model).__name__.removeprefix(modeling_walras.PREFIX)
-    stock = getattr(transformers, name, None)
-    if not (isinstance(model, transformers.PreTrainedModel) and isinstance(stock, type) and isinstance(model, stock)):
-        raise InputError(f"cannot export a {type(model).__name__}; it must be of a model class that transformers has")
     config: Any = copy.deepcopy(model.config)
     config.per_layer_config = per_layer(model)
     setattr(config, KEY, {**layout(architecture(model)), "family": config.model_type})
@@ -140,6 +140,17 @@ def described(model: nn.Module) -> Any:
     shell.config = config
     shell.__class__ = getattr(modeling_walras, modeling_walras.PREFIX + name)
     return shell
+
+
+def check_class(model: nn.Module) -> None:
+    """Refuse a model whose class is not from transformers, by which its weights could be read again.
+
+    Raises:
+        InputError: as said.
+    """
+    stock = getattr(transformers, type(model).__name__.removeprefix(modeling_walras.PREFIX), None)
+    if not (isinstance(model, transformers.PreTrainedModel) and isinstance(stock, type) and isinstance(model, stock)):
+        raise InputError(f"cannot export a {type(model).__name__}; it must be of a model class that transformers has")
 
 
 def auto_class(model: nn.Module) -> str:
