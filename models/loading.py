@@ -14,6 +14,7 @@ from huggingface_hub import constants, try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
 from safetensors import SafetensorError
 from torch import nn
+from transformers.utils import cached_file
 
 from walras.errors import InputError, WalrasError
 from walras.models.architectures import family
@@ -157,6 +158,30 @@ def find(name: str) -> str:
         f"cannot load model {name!r}: it is no folder here, and the Hugging Face hub cannot be reached. "
         f"Without the hub: a folder with config.json, weights and tokenizer, or {known}"
     )
+
+
+def file_of(source: str, name: str) -> Path | None:
+    """A file of a model's folder, or of a model on the hub; None where there is none, and where nobody can be asked.
+
+    Args:
+        source: what the model was loaded from.
+        name: of the file, with slashes.
+    """
+    if Path(source).is_dir():
+        place = Path(source) / name
+        return place if place.is_file() else None
+    try:
+        found = cached_file(
+            source,
+            name,
+            local_files_only=not _hub_answers(),
+            _raise_exceptions_for_gated_repo=False,
+            _raise_exceptions_for_missing_entries=False,
+            _raise_exceptions_for_connection_errors=False,
+        )
+    except OSError:  # a model that was made in memory, or whose folder is gone
+        return None
+    return None if found is None else Path(found)
 
 
 def torch_device(name: str) -> torch.device:

@@ -11,7 +11,9 @@ from walras.experiments.reports.metric import titled
 Layers = Mapping[int, Mapping[str, Any]]
 
 
-def model_card(summary: Mapping[str, Any], name: str, auto: str, dense: Layers, small: Layers) -> str:
+def model_card(
+    summary: Mapping[str, Any], name: str, auto: str, dense: Layers, small: Layers, *, stock: bool = False
+) -> str:
     """Markdown with the front matter that the hub reads.
 
     Args:
@@ -19,6 +21,7 @@ def model_card(summary: Mapping[str, Any], name: str, auto: str, dense: Layers, 
         name: of the folder.
         auto: class of transformers by which it is loaded.
         dense, small: `per_layer_config` of the model before and after.
+        stock: the folder has no code of its own.
     """
     metric, source, counts = summary["metric"], str(summary["model"]), _counts(small)
     resource = {"macs": "compute"}.get(str(summary.get("resource", "macs")), str(summary.get("resource")))
@@ -38,6 +41,7 @@ def model_card(summary: Mapping[str, Any], name: str, auto: str, dense: Layers, 
         ),
         ("parameters", f"{summary['dense_parameters']:,}", f"{summary['parameters']:,}"),
     ]
+    trusted = ")" if stock else ", trust_remote_code=True)  # runs modeling_walras.py beside it"
     return "\n".join(
         [
             "---",
@@ -54,7 +58,7 @@ def model_card(summary: Mapping[str, Any], name: str, auto: str, dense: Layers, 
             "import walras",
             f"from transformers import {auto}, AutoTokenizer",
             "",
-            f'model = {auto}.from_pretrained("{name}", trust_remote_code=True)  # runs modeling_walras.py beside it',
+            f'model = {auto}.from_pretrained("{name}"{trusted}',
             f'model = walras.load_model("{name}")  # or so, after `pip install walras`: no code from this folder',
             f'tokenizer = AutoTokenizer.from_pretrained("{name}")',
             "```",

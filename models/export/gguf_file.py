@@ -32,14 +32,23 @@ _LLAMA3 = (
 )
 
 
+def check_package() -> None:
+    """Refuse where the package `gguf` is not installed.
+
+    Raises:
+        InputError: with the line that installs it.
+    """
+    if importlib.util.find_spec("gguf") is None:
+        raise InputError("--gguf needs gguf: pip install 'walras[gguf]' (or pip install gguf)")
+
+
 def check_gguf(model: nn.Module) -> None:
     """Refuse what cannot be written, before anything is.
 
     Raises:
         InputError: without the package; another family, or settings that llama.cpp does not know.
     """
-    if importlib.util.find_spec("gguf") is None:
-        raise InputError("--gguf needs gguf: pip install 'walras[gguf]' (or pip install gguf)")
+    check_package()
     name = type(model).__name__.removeprefix(PREFIX)
     if name not in _CLASSES:
         raise InputError(f"--gguf writes Llama-like decoders, and this is a {name}; valid: {', '.join(_CLASSES)}")

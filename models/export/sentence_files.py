@@ -5,13 +5,12 @@ dense model does: other embeddings, and nobody is told.
 """
 
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
-
-from transformers.utils import cached_file
 
 from walras.errors import InputError
 from walras.files.plain_data import read_json
+from walras.models.loading import file_of
 
 _LIST = "modules.json"
 _BESIDE = ("config_sentence_transformers.json", *(
@@ -34,7 +33,7 @@ def sentence_files(source: str) -> dict[str, Path]:
     Raises:
         InputError: a `modules.json` that cannot be read, or names modules that cannot go along.
     """
-    listed = _file(source, _LIST)
+    listed = file_of(source, _LIST)
     if listed is None:
         return {}
     wanted = [_LIST, *_BESIDE]
@@ -42,13 +41,13 @@ def sentence_files(source: str) -> dict[str, Path]:
         folder = str(module["path"])
         if not folder:
             continue
-        if _file(source, f"{folder}/{_PICKLED}") and not _file(source, f"{folder}/{_OF_A_MODULE[1]}"):
+        if file_of(source, f"{folder}/{_PICKLED}") and not file_of(source, f"{folder}/{_OF_A_MODULE[1]}"):
             raise InputError(
-                f"model {source!r} keeps weights of sentence-transformers in {folder}/{_PICKLED}, which is code and not "
-                "read; save it with a newer sentence-transformers first, which writes safetensors"
+                f"model {source!r} keeps weights of sentence-transformers in {folder}/{_PICKLED}, which is code and is "
+                "not read; save it with a newer sentence-transformers first, which writes safetensors"
             )
         wanted += [f"{folder}/{name}" for name in _OF_A_MODULE]
-    return {name: place for name in wanted if (place := _file(source, name)) is not None}
+    return {name: place for name in wanted if (place := file_of(source, name)) is not None}
 
 
 def _modules(source: str, listed: Path) -> list[dict[str, Any]]:
@@ -68,16 +67,3 @@ def _modules(source: str, listed: Path) -> list[dict[str, Any]]:
                 f"{', '.join(_KINDS[1:])} in folders below it. Without its {_LIST} it is exported as a plain model"
             )
     return found
-
-
-def _file(source: str, name: str) -> Path | None:
-    """A file of a folder, or of a model on the hub."""
-    if Path(source).is_dir():
-        place = Path(source).joinpath(*PurePosixPath(name).parts)
-        return place if place.is_file() else None
-    quietly = {"_raise_exceptions_for_missing_entries": False, "_raise_exceptions_for_connection_errors": False}
-    try:
-        found = cached_file(source, name, _raise_exceptions_for_gated_repo=False, **quietly)
-    except OSError:  # neither a folder nor on the hub: a model that was made in memory
-        return None
-    return None if found is None else Path(found)
