@@ -1,8 +1,9 @@
 """From a finished run, or an outcome in memory, to a folder with the smaller model."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 import torch
@@ -19,7 +20,8 @@ from walras.experiments.store.run_folder import WEIGHTS, check_hashes, read_allo
 from walras.experiments.subject import OWN, find_task
 from walras.files.tensors import check_finite, read_arrays
 from walras.models import Inventory, compact, inventory
-from walras.models.export.checkpoints import auto_class, check_target, per_layer, save
+from walras.models.export.checkpoints import auto_class, check_class, check_target, per_layer, save
+from walras.models.export.gguf_file import check_gguf, check_package, write_gguf
 from walras.models.export.onnx_file import check_packages, checked_onnx
 from walras.models.loading import load
 
@@ -29,11 +31,31 @@ if TYPE_CHECKING:
 _OWN_DATA = "own data"  # the task of earlier runs that were made from Python
 
 
+@final
+@dataclass(frozen=True)
+class Form:
+    """How an export is written.
+
+    Attributes:
+        onnx: with a file `model.onnx` besides.
+        gguf: with a file `model.gguf` besides.
+        stock: as a model of transformers' own class, without code; refused where layers differ.
+        overwrite: in the place of an export that is there.
+    """
+
+    onnx: bool = False
+    gguf: bool = False
+    stock: bool = False
+    overwrite: bool = False
+
+
 def export_run(
     run: str | Path,
     out: str | Path,
     *,
     onnx: bool = False,
+    gguf: bool = False,
+    stock: bool = False,
     overwrite: bool = False,
     device: str = "cpu",
     progress: Progress | None = None,
@@ -51,24 +73,24 @@ def export_run(
     check_target(out, overwrite)
     if onnx:
         check_packages()
+    if gguf:
+        check_package()
+    form = Form(onnx=onnx, gguf=gguf, stock=stock, overwrite=overwrite)
     progress = progress or Silent()
     step = progress.add_task("Loading the model", total=3 if onnx else 2)
     dense, tokenizer, small = small_model(run, spec, device, trust_remote_code=trust_remote_code)
     progress.update(step, advance=1, description="Writing")
-    figures = write(dense, small, tokenizer, out, summary, onnx=onnx, overwrite=overwrite)
+    figures = write(dense, small, tokenizer, out, summary, form)
     progress.update(step, advance=2)
     return {"run": str(run), **figures}
 
 
-def export_outcome(
-    outcome: "Outcome", out: str | Path, tokenizer: Any, *, onnx: bool, overwrite: bool
-) -> dict[str, Any]:
+def export_outcome(outcome: "Outcome", out: str | Path, tokenizer: Any, form: Form) -> dict[str, Any]:
     """The same for a run in memory."""
-    check_target(out, overwrite)
-    if onnx:
+    check_target(out, form.overwrite)
+    if form.onnx:
         check_packages()
-    summary = outcome.summary.as_dict()
-    return write(outcome.dense, outcome.compact(), tokenizer, out, summary, onnx=onnx, overwrite=overwrite)
+    return write(outcome.dense, outcome.compact(), tokenizer, out, outcome.summary.as_dict(), form)
 
 
 def write(
@@ -77,26 +99,32 @@ def write(
     tokenizer: Any,
     out: str | Path,
     summary: Mapping[str, Any],
-    *,
-    onnx: bool,
-    overwrite: bool,
+    form: Form,
 ) -> dict[str, Any]:
     """Write the folder; the figures of it come back."""
+    check_class(small)
+    if form.gguf:
+        check_gguf(small)
     place = Path(out)
     layers = per_layer(small)
     counts = {"parameters": parameters(small), "dense_parameters": parameters(dense)}
-    card = model_card({**summary, **counts}, place.resolve().name, auto_class(small), per_layer(dense), layers)
+    name, auto = place.resolve().name, auto_class(small)
+    card = model_card({**summary, **counts}, name, auto, per_layer(dense), layers, stock=form.stock)
     found: dict[str, Any] = {}
 
-    def add_onnx(draft: Path) -> None:
-        names = tuple(tokenizer.model_input_names) if tokenizer is not None else (small.main_input_name,)
-        found["onnx_difference"] = checked_onnx(small, names, draft / "model.onnx")
+    def add(draft: Path) -> None:
+        if form.onnx:
+            names = tuple(tokenizer.model_input_names) if tokenizer is not None else (small.main_input_name,)
+            found["onnx_difference"] = checked_onnx(small, names, draft / "model.onnx")
+        if form.gguf:
+            found["gguf"] = write_gguf(small, tokenizer, draft / "model.gguf")
 
-    save(small, tokenizer, place, card=card, overwrite=overwrite, more=add_onnx if onnx else None)
+    save(small, tokenizer, place, card=card, overwrite=form.overwrite, stock=form.stock, more=add)
+    files = sorted(p for p in place.rglob("*") if p.is_file())
     return {
-        "out": str(out), "class": type(small).__name__, **counts,
+        "out": str(out), "class": type(small).__name__, "stock": form.stock, **counts,
         "macs": summary["macs"], "dense_macs": summary["dense_macs"], "metric": dict(summary["metric"]),
-        "bytes": {p.name: p.stat().st_size for p in sorted(place.iterdir())}, "per_layer_config": layers, **found,
+        "bytes": {str(p.relative_to(place)): p.stat().st_size for p in files}, "per_layer_config": layers, **found,
     }  # fmt: skip
 
 

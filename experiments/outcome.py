@@ -87,6 +87,7 @@ class Summary:
     model: str
     seed: int
     protocol: Mapping[str, Any] = field(default_factory=dict)  # how the metric is measured
+    members: Mapping[str, int] = field(default_factory=dict)  # by kind: query heads kept, where units are groups
     latency_ms: Mapping[str, Timing] = field(default_factory=dict)  # by sequences of a batch; empty where not asked
     seconds: float = 0.0
 
@@ -163,12 +164,20 @@ class Outcome:
         return (self.gates > 0).cpu()
 
     def export(
-        self, folder: str | Path, tokenizer: Any = None, *, onnx: bool = False, overwrite: bool = False
+        self,
+        folder: str | Path,
+        tokenizer: Any = None,
+        *,
+        onnx: bool = False,
+        gguf: bool = False,
+        stock: bool = False,
+        overwrite: bool = False,
     ) -> dict[str, Any]:
         """Write the smaller model to a folder that transformers loads (see `walras export`); the figures come back."""
-        from walras.experiments.export import export_outcome
+        from walras.experiments.export import Form, export_outcome
 
-        return export_outcome(self, folder, tokenizer or self.tokenizer, onnx=onnx, overwrite=overwrite)
+        form = Form(onnx=onnx, gguf=gguf, stock=stock, overwrite=overwrite)
+        return export_outcome(self, folder, tokenizer or self.tokenizer, form)
 
     def repaired(self) -> dict[str, Tensor]:
         """Tensors of the smaller model that are not slices of the dense one, by name; contiguous, on the CPU."""

@@ -30,6 +30,7 @@ from walras.market import ComputeMarket, Probes, RepairWeights, Shock, TraceWrit
 from walras.models import compact
 from walras.models.objective import Batch
 from walras.models.repair.repair import repairable_copy
+from walras.models.units.inventory import members
 
 TIMED = {1: 20, 32: 5}
 """Sequences of a batch that is timed: passes, of which the shortest counts."""
@@ -169,7 +170,8 @@ def conclude(
         macs=macs, dense_macs=costs.macs.dense,
         parameters=parameters(small), dense_parameters=parameters(subject.model),
         bytes=size(small), dense_bytes=size(subject.model),
-        kept=costs.units.counts(keep), units=len(costs.units), length=subject.length,
+        kept=costs.units.counts(keep), members=members(subject.model, costs.units, keep),
+        units=len(costs.units), length=subject.length,
         budgets=costs.used(market, keep), rounds=market.round, price=last.price, welfare=last.welfare,
         revenue=last.revenue, status=last.status, residual=last.residual,
         method="" if market.clearing is None else market.clearing.method, unit=plan.valuation.unit,

@@ -51,6 +51,8 @@ class Mixture:
     normalised: bool | str = True  # whether the weights of a token's experts sum to 1, or the router's attribute for it
     selected_first: bool = False  # whether the softmax is taken of the chosen logits alone
     shared: SubLayer | None = None  # an FFN that every token passes besides; its output is multiplied by a gate
+    count: str = "num_experts"  # setting: experts of a layer
+    shared_width: str = "shared_expert_intermediate_size"  # setting: neurons of the shared FFN
 
 
 @final
@@ -66,6 +68,7 @@ class Architecture:
     counters: Mapping[str, str] = field(default_factory=dict)  # its attributes: "heads" or "features"
     cache: str = "past_key_values"  # its argument that is the cache of keys and values
     head_bias: str = ""  # its argument of shape [batch, heads, query, key] that is added to the scores
+    width: str = "intermediate_size"  # setting: neurons of the FFN
     joined: bool = False  # whether a norm spans the queries of all heads, which can only be removed together then
     mixture: Mixture | None = None  # in the place of the FFN
     functional: bool = True  # its attention goes through transformers' AttentionInterface
@@ -175,6 +178,7 @@ _ROWS = {
         ffn=_ffn("ffn.lin1", output="ffn.lin2", stream="output_layer_norm"),
         head_size="attention_head_size",
         counters={"n_heads": "heads", "dim": "features"},
+        width="hidden_dim",
         along_tokens=_MASK,
     ),
     "mpnet": Architecture(
@@ -209,6 +213,7 @@ _ROWS = {
         ffn=_ffn("mlp.c_fc", output="mlp.c_proj"),
         head_size="head_dim",
         counters={"num_heads": "heads", "split_size": "features"},
+        width="n_inner",
     ),
     "opt": Architecture(
         layers="decoder.layers",
@@ -223,6 +228,7 @@ _ROWS = {
         ffn=_ffn("fc1", output="fc2"),
         head_size="head_dim",
         counters={"num_heads": "heads"},
+        width="ffn_dim",
         streams_if={"do_layer_norm_before": True},
     ),
     "gpt_neox": Architecture(
@@ -237,13 +243,15 @@ _ROWS = {
     "mistral": _LLAMA,
     "qwen2": _LLAMA,
     "qwen3": _LLAMA,
-    "mixtral": replace(_LLAMA, mixture=Mixture("mlp.gate", "mlp.experts")),
+    "mixtral": replace(_LLAMA, mixture=Mixture("mlp.gate", "mlp.experts", count="num_local_experts")),
     "qwen2_moe": replace(_LLAMA, mixture=replace(_QWEN_MOE, shared=_SHARED)),
     "qwen3_moe": replace(_LLAMA, mixture=_QWEN_MOE),
     "olmoe": replace(_LLAMA, mixture=_QWEN_MOE, joined=True),
     "granitemoe": replace(
         _LLAMA,
-        mixture=Mixture("block_sparse_moe.router", "block_sparse_moe.experts", selected_first=True),
+        mixture=Mixture(
+            "block_sparse_moe.router", "block_sparse_moe.experts", selected_first=True, count="num_local_experts"
+        ),
         multiplier="residual_multiplier",
     ),
     "vit": _VIT,

@@ -14,10 +14,12 @@ from huggingface_hub import constants, try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
 from safetensors import SafetensorError
 from torch import nn
+from transformers.utils import cached_file
 
 from walras.errors import InputError, WalrasError
 from walras.models.architectures import family
-from walras.models.export.reloading import KEY, quiet, sliced_class
+from walras.models.export.modeling_walras import SlicedConfig
+from walras.models.export.reloading import is_sliced, quiet, sliced_class
 
 Head = Literal["base", "classification", "causal", "auto"]
 
@@ -77,16 +79,19 @@ def load(
     options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # it has no types
     try:
-        config = transformers.AutoConfig.from_pretrained(source, **options)
+        told, _ = transformers.PreTrainedConfig.get_config_dict(source)
+        ours = is_sliced(told)  # an export of ours: its code is ours too, and need not be trusted
+        reader: Any = SlicedConfig if ours else transformers.AutoConfig
+        config = reader.from_pretrained(source, **({} if ours else options))
         family(config.model_type)
         if head == "causal" and _encodes(config):
             raise InputError(
                 f"model {name!r} is an encoder ({config.model_type}); this task needs a decoder, such as GPT-2 or Llama"
             )
         new = bool(classes) and not _classifies(config)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(source, **options)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(source, config=config, **options)
         cls = _CLASSES[head if head != "auto" else _saved_head(config)]
-        if hasattr(config, KEY):  # an export of ours: its code is ours too, and need not be trusted
+        if ours:
             cls = sliced_class(name, config.to_dict(), cls.__name__)
         if new:
             options |= {"id2label": dict(enumerate(classes)), "label2id": {c: i for i, c in enumerate(classes)}}
@@ -153,6 +158,30 @@ def find(name: str) -> str:
         f"cannot load model {name!r}: it is no folder here, and the Hugging Face hub cannot be reached. "
         f"Without the hub: a folder with config.json, weights and tokenizer, or {known}"
     )
+
+
+def file_of(source: str, name: str) -> Path | None:
+    """A file of a model's folder, or of a model on the hub; None where there is none, and where nobody can be asked.
+
+    Args:
+        source: what the model was loaded from.
+        name: of the file, with slashes.
+    """
+    if Path(source).is_dir():
+        place = Path(source) / name
+        return place if place.is_file() else None
+    try:
+        found = cached_file(
+            source,
+            name,
+            local_files_only=not _hub_answers(),
+            _raise_exceptions_for_gated_repo=False,
+            _raise_exceptions_for_missing_entries=False,
+            _raise_exceptions_for_connection_errors=False,
+        )
+    except OSError:  # a model that was made in memory, or whose folder is gone
+        return None
+    return None if found is None else Path(found)
 
 
 def torch_device(name: str) -> torch.device:

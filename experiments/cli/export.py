@@ -14,6 +14,12 @@ def export(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
     out: Annotated[Path, typer.Option(help="Folder to write; whole or not at all.")],
     onnx: Annotated[bool, typer.Option("--onnx", help="Write model.onnx too, checked with onnxruntime.")] = False,
+    gguf: Annotated[
+        bool, typer.Option("--gguf", help="Write model.gguf too, for llama.cpp: of Llama-like decoders.")
+    ] = False,
+    stock: Annotated[
+        bool, typer.Option("--stock", help="Write it as a model of transformers itself; layers must be alike.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the export that --out holds.")] = False,
     code: Code = None,
     trust_remote_code: Annotated[
@@ -26,13 +32,15 @@ def export(
     walras export runs/half --out small
 
     walras export runs/half --out small --onnx --overwrite
+
+    walras export runs/half --out small --stock
     """
     from walras.experiments.export import export_run
 
     try:
         with progress_bar(not as_json) as progress:
             figures = export_run(
-                run, out, onnx=onnx, overwrite=overwrite, progress=progress, code=code or (),
+                run, out, onnx=onnx, gguf=gguf, stock=stock, overwrite=overwrite, progress=progress, code=code or (),
                 trust_remote_code=trust_remote_code,
             )  # fmt: skip
     except KeyboardInterrupt:
@@ -44,8 +52,11 @@ def export(
     told = f"{figures['parameters']:,} of {figures['dense_parameters']:,} parameters, {size:,.1f} MB"
     if onnx:
         told += f"; model.onnx differs from the model by {figures['onnx_difference']:.1g} at most"
+    if gguf:
+        told += f"; model.gguf is of architecture {figures['gguf']['architecture']}"
+        if figures["gguf"]["pre_tokenizer"] == "default":
+            told += ", and how it splits texts into words is llama.cpp's default: set tokenizer.ggml.pre where you know"
     console = output()
     console.print(f"{out}: {figures['class']}, {told}", soft_wrap=True)
-    console.print(
-        f'Reload: walras.load_model("{out}"), or from_pretrained("{out}", trust_remote_code=True)', soft_wrap=True
-    )
+    trusted = "" if stock else ", trust_remote_code=True"
+    console.print(f'Reload: walras.load_model("{out}"), or from_pretrained("{out}"{trusted})', soft_wrap=True)

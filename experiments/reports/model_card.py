@@ -14,7 +14,9 @@ _HUB = re.compile(r"[\w.-]+/[\w.-]+")  # the hub's name of a model
 Layers = Mapping[int, Mapping[str, Any]]
 
 
-def model_card(summary: Mapping[str, Any], name: str, auto: str, dense: Layers, small: Layers) -> str:
+def model_card(
+    summary: Mapping[str, Any], name: str, auto: str, dense: Layers, small: Layers, *, stock: bool = False
+) -> str:
     """Markdown with the front matter that the hub reads; no name in it is taken for markup, or leaves its line.
 
     Args:
@@ -22,6 +24,7 @@ def model_card(summary: Mapping[str, Any], name: str, auto: str, dense: Layers, 
         name: of the folder.
         auto: class of transformers by which it is loaded.
         dense, small: `per_layer_config` of the model before and after.
+        stock: the folder has no code of its own.
     """
     metric, source, counts = summary["metric"], str(summary["model"]), _counts(small)
     resource = {"macs": "compute"}.get(str(summary.get("resource", "macs")), str(summary.get("resource")))
@@ -43,6 +46,7 @@ def model_card(summary: Mapping[str, Any], name: str, auto: str, dense: Layers, 
         ),
         ("parameters", f"{summary['dense_parameters']:,}", f"{summary['parameters']:,}"),
     ]
+    trusted = ")" if stock else ", trust_remote_code=True)  # runs modeling_walras.py beside it"
     return "\n".join(
         [
             "---",
@@ -59,7 +63,7 @@ def model_card(summary: Mapping[str, Any], name: str, auto: str, dense: Layers, 
             "import walras",
             f"from transformers import {auto}, AutoTokenizer",
             "",
-            f"model = {auto}.from_pretrained({quoted}, trust_remote_code=True)  # runs modeling_walras.py beside it",
+            f"model = {auto}.from_pretrained({quoted}{trusted}",
             f"model = walras.load_model({quoted})  # or so, after `pip install walras`: no code from this folder",
             f"tokenizer = AutoTokenizer.from_pretrained({quoted})",
             "```",

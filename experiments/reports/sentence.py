@@ -7,6 +7,7 @@ _WORDS = {0.25: "a quarter", 1 / 3: "a third", 0.5: "half", 2 / 3: "two thirds",
 _NEAR = 0.006  # of a share to the one that has a word
 _EXACT = 1e-9  # of a share: rounding
 _EARLIER = {"head": "heads", "ffn": "ffn"}  # kinds of units: keys of an earlier result.json
+_MEMBERS = {"head": "query heads"}  # what units hold that hold several
 _NAMES = {"macs": "MACs", "latency": "milliseconds"}
 
 
@@ -22,9 +23,19 @@ def in_one_sentence(summary: Mapping[str, Any]) -> str:
 
 
 def kept_units(summary: Mapping[str, Any]) -> str:
-    """`30 head, 20 ffn of 264 units`, of a run of now or of an earlier version."""
+    """`30 head, 20 ffn of 264 units`, of a run of now or of an earlier version.
+
+    Where heads share keys and values and leave in groups, `8 query heads in 2 groups`.
+    """
     kept = summary.get("kept") or {kind: summary[key] for kind, key in _EARLIER.items() if key in summary}
-    return f"{', '.join(f'{count} {kind}' for kind, count in kept.items())} of {summary['units']} units"
+    members = summary.get("members") or {}
+    parts = [
+        f"{members[kind]} {_MEMBERS[kind]} in {count} groups"
+        if kind in members and kind in _MEMBERS
+        else f"{count} {kind}"
+        for kind, count in kept.items()
+    ]
+    return f"{', '.join(parts)} of {summary['units']} units"
 
 
 def binding(budgets: Mapping[str, Mapping[str, Any]]) -> str:

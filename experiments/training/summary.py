@@ -13,6 +13,7 @@ from walras.experiments.training.stage import TrainStage
 from walras.experiments.unit_costs import UnitCosts
 from walras.market.pricing import Cleared
 from walras.models import inventory, macs
+from walras.models.units.inventory import members
 
 if TYPE_CHECKING:
     from walras.experiments.training.start import Start
@@ -55,6 +56,7 @@ class TrainSummary:
     steps: int
     seconds: float  # of all steps
     protocol: Mapping[str, Any] = field(default_factory=dict)  # how the metric is measured
+    members: Mapping[str, int] = field(default_factory=dict)  # by kind: query heads kept, where units are groups
     latency_ms: Mapping[str, Timing] = field(default_factory=dict)  # by sequences of a batch
 
     def as_dict(self) -> dict[str, Any]:
@@ -85,7 +87,8 @@ def summarised(
         macs=macs(small, inventory(small, block=config.market.block), length).dense, dense_macs=costs.macs.dense,
         parameters=parameters(small), dense_parameters=parameters(stage.subject.model),
         bytes=size(small), dense_bytes=size(stage.subject.model),
-        kept=costs.units.counts(kept), units=len(costs.units), length=length,
+        kept=costs.units.counts(kept), members=members(stage.subject.model, costs.units, kept),
+        units=len(costs.units), length=length,
         price=None if trainer.economy is None else trainer.economy.pricing.price,
         expected=_expected(trainer), rounds=start.rounds or _rounds(trainer),
         recipe=config.recipe_name, pricing=config.economy.pricing_text, cost=config.economy.cost,

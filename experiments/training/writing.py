@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from walras.experiments.export import write
+from walras.experiments.export import Form, write
 from walras.experiments.outcome import allocation_columns
 from walras.experiments.store.result_folder import ResultFolder
 from walras.experiments.store.run_folder import write_allocation, write_table
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def write_run(folder: ResultFolder, result: "TrainResult", dense: nn.Module, block: int) -> None:
     """Write the smaller model, the tables, the report and, last of all, the result; `block` FFN neurons are a unit."""
     place, summary, units = folder.path, result.summary.as_dict(), result.units
-    write(dense, result.model, result.tokenizer, place / "model", summary, onnx=False, overwrite=True)
+    write(dense, result.model, result.tokenizer, place / "model", summary, Form(overwrite=True))
     write_allocation(place, allocation_columns(units, result.keep.float()), block, units.kinds)
     write_table(place / "steps.parquet", result.steps)
     write_table(place / "evaluations.parquet", result.evaluations)

@@ -10,13 +10,14 @@ import copy
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 import transformers
 from safetensors import SafetensorError
 from torch import nn
+from transformers.models.auto import modeling_auto
 
 from walras.errors import InputError
 from walras.files.folders import whole_folder
@@ -25,19 +26,14 @@ from walras.files.writing import writing
 from walras.models.architectures import architecture, layers_of
 from walras.models.export import modeling_walras
 from walras.models.export.reloading import KEY, home_of, read_export
+from walras.models.export.sentence_files import sentence_files
+from walras.models.export.stock import as_stock
 from walras.models.families import Architecture
 from walras.models.units.table import finest_kinds
 
 CODE = Path(str(modeling_walras.__file__))
-AUTO = (
-    "AutoModel",
-    "AutoModelForCausalLM",
-    "AutoModelForMaskedLM",
-    "AutoModelForSequenceClassification",
-    "AutoModelForTokenClassification",
-    "AutoModelForQuestionAnswering",
-    "AutoModelForImageClassification",
-)
+AUTO = tuple(sorted(name for name in dir(modeling_auto) if name.startswith("AutoModel")))
+"""Classes by which transformers loads a model; of those that load the same one, the first is the more usual."""
 
 
 def save(
@@ -47,6 +43,7 @@ def save(
     *,
     card: str = "",
     overwrite: bool = False,
+    stock: bool = False,
     more: Callable[[Path], object] | None = None,
 ) -> None:
     """Write a sliced model, whole or not at all.
@@ -57,27 +54,37 @@ def save(
         folder: where to; see `check_target`.
         card: content of `README.md`.
         overwrite: replace an export that is there.
+        stock: as a model of transformers' own class, without code (see `as_stock`).
         more: writes further files into the folder that it is given.
 
     Raises:
         InputError: a folder that must not be written to, a model whose class is not from transformers, a full disk.
     """
     check_target(folder, overwrite)
-    shell = described(model)
+    check_class(model)
+    shell = as_stock(model, per_layer(model)) if stock else described(model)
+    sentence = sentence_files(str(shell.name_or_path)) if shell.name_or_path else {}
     with writing(folder, SafetensorError), one_writer(folder), whole_folder(folder) as draft:
         shell.save_pretrained(draft)
         if tokenizer is not None:
             tokenizer.save_pretrained(draft)
-        shutil.copyfile(CODE, draft / CODE.name)
+        if not stock:
+            shutil.copyfile(CODE, draft / CODE.name)
+        for name, place in sentence.items():
+            (draft / name).parent.mkdir(exist_ok=True)
+            shutil.copyfile(place, draft / name)
         if card:
             (draft / "README.md").write_text(card, encoding="utf-8")
         if more is not None:
             more(draft)
         file = draft / "config.json"
         config = json.loads(file.read_text(encoding="utf-8"))
-        config[KEY]["files"] = sorted(p.name for p in draft.iterdir())  # no others are ever replaced
+        files = [place for place in draft.rglob("*") if place.is_file()]
+        config.setdefault(KEY, {"stock": True})["files"] = sorted(
+            place.relative_to(draft).as_posix() for place in files
+        )  # the only ones replaced
         file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        for place in draft.iterdir():
+        for place in files:
             place.chmod(file.stat().st_mode)  # safetensors lets nobody else read its file
 
 
@@ -94,40 +101,56 @@ def check_target(folder: str | Path, overwrite: bool) -> None:
     above = next(p for p in parents if p.exists())
     if not (above.is_dir() and os.access(above, os.W_OK)):
         raise InputError(f"--out {str(folder)!r} cannot be written: {str(above)!r} is no folder that you may write to")
-    present = sorted(p.name for p in place.iterdir()) if place.is_dir() else []
-    if not present:
+    if not place.is_dir() or not any(place.iterdir()):
         return
     try:
-        known = {*read_export(folder)[KEY]["files"], "__pycache__"}
+        known = {str(name) for name in read_export(folder)[KEY]["files"]}
     except (InputError, KeyError, TypeError):
         known = set()
-    foreign = [name for name in present if name not in known]
-    if foreign:
-        raise InputError(f"--out {str(folder)!r} holds {foreign[0]!r}, which no export wrote; choose another folder")
+    foreign = _foreign(place, known)
+    if foreign is not None:
+        raise InputError(f"--out {str(folder)!r} holds {foreign!r}, which no export wrote; choose another folder")
     if not overwrite:
         raise InputError(f"--out {str(folder)!r} holds another export; use --overwrite to replace it")
 
 
-def described(model: nn.Module) -> Any:
-    """The model with a class and configuration of its own that tell what is left of each layer; weights are shared.
+def _foreign(folder: Path, known: Collection[str], below: str = "") -> str | None:
+    """The first file or folder that is none of the files `known`, nor on the way to one."""
+    for place in sorted(folder.iterdir()):
+        name = f"{below}{place.name}"
+        if name == "__pycache__" or name in known:
+            continue
+        if not place.is_dir() or not any(other.startswith(f"{name}/") for other in known):
+            return name
+        found = _foreign(place, known, f"{name}/")
+        if found is not None:
+            return found
+    return None
 
-    Raises:
-        InputError: a model whose class is not from transformers.
-    """
+
+def described(model: nn.Module) -> Any:
+    """The model with a class and configuration of its own that tell what is left of each layer; weights are shared."""
     name = type(model).__name__.removeprefix(modeling_walras.PREFIX)
-    stock = getattr(transformers, name, None)
-    if not (isinstance(model, transformers.PreTrainedModel) and isinstance(stock, type) and isinstance(model, stock)):
-        raise InputError(f"cannot export a {type(model).__name__}; it must be of a model class that transformers has")
     config: Any = copy.deepcopy(model.config)
     config.per_layer_config = per_layer(model)
-    setattr(config, KEY, layout(architecture(model)))
-    config.auto_map = {
-        auto: f"{CODE.stem}.{modeling_walras.PREFIX}{kind}" for auto, kind in _kinds(config, name).items()
-    }
+    setattr(config, KEY, {**layout(architecture(model)), "family": config.model_type})
+    kinds = {"AutoConfig": "Config", **_kinds(config, name)}
+    config.auto_map = {auto: f"{CODE.stem}.{modeling_walras.PREFIX}{kind}" for auto, kind in kinds.items()}
     shell: Any = copy.copy(model)
     shell.config = config
     shell.__class__ = getattr(modeling_walras, modeling_walras.PREFIX + name)
     return shell
+
+
+def check_class(model: nn.Module) -> None:
+    """Refuse a model whose class is not from transformers, by which its weights could be read again.
+
+    Raises:
+        InputError: as said.
+    """
+    stock = getattr(transformers, type(model).__name__.removeprefix(modeling_walras.PREFIX), None)
+    if not (isinstance(model, transformers.PreTrainedModel) and isinstance(stock, type) and isinstance(model, stock)):
+        raise InputError(f"cannot export a {type(model).__name__}; it must be of a model class that transformers has")
 
 
 def auto_class(model: nn.Module) -> str:
@@ -140,7 +163,7 @@ def _kinds(config: Any, exported: str) -> dict[str, str]:
     """Which classes of the family transformers makes for each kind of model; the exported one where it has several."""
     found = {}
     for auto in AUTO:
-        mapping = getattr(transformers, auto)._model_mapping
+        mapping = getattr(modeling_auto, auto)._model_mapping or {}
         kinds = mapping.get(type(config), ())
         names = [kind.__name__ for kind in (kinds if isinstance(kinds, tuple) else (kinds,))]
         if names:

@@ -7,7 +7,7 @@ needs torch and transformers alone, is the same for every family and model, and 
 
 import functools
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 PREFIX = "Sliced"
+MODEL_TYPE = "walras"
 
 
 def __getattr__(name: str) -> Any:
@@ -28,10 +29,31 @@ def __getattr__(name: str) -> Any:
     return found
 
 
+class SlicedConfig(transformers.PreTrainedConfig):
+    """Configurations of sliced models: of the class X in memory, in `config.json` of a type that transformers refuses.
+
+    Its own classes, by which weights that do not fit are left random, are not to load them without this file.
+    """
+
+    model_type = MODEL_TYPE
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
+        """The configuration of the class X, with what this file needs beside it."""
+        told, unused = cls.get_config_dict(*args, **kwargs)
+        kind = told["walras"].get("family", told["model_type"])  # the latter in exports that are older than this class
+        return transformers.CONFIG_MAPPING[kind].from_dict({**told, "model_type": kind}, **unused)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What is written; a Trainer looks for the number of layers by this name."""
+        return {"num_hidden_layers": self.num_hidden_layers, **super().to_dict()}
+
+
 class _Sliced:
     """What `SlicedX` adds to the class X."""
 
     config: Any
+    config_class = SlicedConfig
 
     def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(config, *args, **kwargs)  # type: ignore[call-arg]  # of the class that it is mixed with
@@ -54,11 +76,15 @@ class _Sliced:
         different sizes cannot be read again.
         """
         kwargs.setdefault("save_original_format", False)
-        return super().save_pretrained(*args, **kwargs)  # type: ignore[misc]  # of the class that it is mixed with
+        stock = type(self.config)
+        self.config.__class__ = type(stock.__name__, (SlicedConfig, stock), {"_auto_class": None})
+        try:
+            return super().save_pretrained(*args, **kwargs)  # type: ignore[misc]  # of the class that it is mixed with
+        finally:
+            self.config.__class__ = stock
 
     def _get_static_cache_init_shape(self) -> None:
         """Layers differ in heads, so that a static cache takes its sizes from the first keys it is given."""
-        return
 
 
 def _stock(cls: type) -> Any:
@@ -78,12 +104,11 @@ def shrink(model: Any) -> None:
         told = model.config.per_layer_config[index]
         _shrink_attention(layer, index, layout, told)
         mixture, ffn = layout.get("mixture"), layout["ffn"]
-        if mixture is not None and _has(layer, mixture["experts"]):
+        if mixture is not None and mixture["experts"] in dict(layer.named_modules()):
             _shrink_experts(layer, index, mixture, told)
             ffn = mixture["shared"]
         if ffn is not None:
-            neurons = _inputs(layer.get_submodule(ffn["output"]))
-            _check_count(index, "ffn_neurons", told.ffn_neurons, neurons)
+            _check_count(index, "ffn_neurons", told.ffn_neurons, sizes(layer.get_submodule(ffn["output"]))[0])
             _resize_sublayer(layer, ffn, {"ffn_in": told.ffn_neurons}, told.ffn_neurons)
 
 
@@ -91,20 +116,19 @@ def _shrink_attention(layer: nn.Module, index: int, layout: Mapping[str, Any], t
     """Cut the attention of one layer down to `told.attention_heads`."""
     output = layer.get_submodule(layout["heads"]["output"])
     size = int(getattr(layer.get_submodule(layout["attention"]), layout["head_size"]))
-    stock = {"heads": _inputs(output) // size, "groups": 0}
+    stock = {"heads": sizes(output)[0] // size, "groups": 0}
     for path, parts in layout["heads"]["inputs"]:
         if "key" in parts:
-            stock["groups"] = _outputs(layer.get_submodule(path)) // len(parts) // size
+            stock["groups"] = sizes(layer.get_submodule(path))[1] // len(parts) // size
     heads = told.attention_heads
     groups = getattr(told, "key_value_heads", heads)
-    check(index, stock, heads, groups)
+    _check_heads(index, stock, heads, groups)
     counts = {"query": heads * size, "key": groups * size, "value": groups * size}
     _resize_sublayer(layer, layout["heads"], counts, heads * size)
     rows = getattr(told, "position_bias_heads", None)
-    if rows is not None and (len(rows) != heads or not set(rows) <= set(range(stock["heads"]))):
-        raise ValueError(
-            f"layer {index}: position_bias_heads = {rows}; valid: {heads} different numbers below {stock['heads']}"
-        )
+    if rows is not None:
+        fit = len(rows) == heads and set(rows) <= set(range(stock["heads"]))
+        _check(fit, index, f"position_bias_heads = {rows}", f"{heads} different numbers below {stock['heads']}")
     tell_attention(layer, layout, index, heads, rows)
 
 
@@ -112,10 +136,9 @@ def _resize_sublayer(layer: nn.Module, sublayer: Mapping[str, Any], counts: Mapp
     """Cut the maps of a sub-layer down to `counts` of each part and the output projection to `features`."""
     for path, parts in sublayer["inputs"]:
         resize(layer.get_submodule(path), outputs=sum(counts[part] for part in parts))
-    path = sublayer["output"]
-    resize(layer.get_submodule(path), inputs=features)
+    resize(layer.get_submodule(sublayer["output"]), inputs=features)
     if features == 0:
-        replace(layer, path, bias_only(layer.get_submodule(path)))
+        empty(layer, [path for path, _ in sublayer["inputs"]], sublayer["output"])
 
 
 def _shrink_experts(layer: nn.Module, index: int, mixture: Mapping[str, Any], told: Any) -> None:
@@ -128,34 +151,32 @@ def _shrink_experts(layer: nn.Module, index: int, mixture: Mapping[str, Any], to
     tell_experts(layer, mixture, told.experts)
 
 
-def check(layer: int, stock: Mapping[str, int], heads: Any, groups: Any) -> None:
+def _check_heads(layer: int, stock: Mapping[str, int], heads: Any, groups: Any) -> None:
     """Refuse counts of heads that no slicing of the layer can lead to."""
     _check_count(layer, "attention_heads", heads, stock["heads"])
     _check_count(layer, "key_value_heads", groups, stock["groups"])
-    if heads * stock["groups"] != groups * stock["heads"]:
-        raise ValueError(
-            f"layer {layer}: attention_heads = {heads} with key_value_heads = {groups}; "
-            f"valid: {stock['heads'] // stock['groups']} for each, since only whole groups can be sliced"
-        )
+    valid = f"{stock['heads'] // max(stock['groups'], 1)} for each, since only whole groups can be sliced"
+    fit = heads * stock["groups"] == groups * stock["heads"]
+    _check(fit, layer, f"attention_heads = {heads} with key_value_heads = {groups}", valid)
 
 
 def _check_count(layer: int, name: str, count: Any, most: int) -> None:
     """Refuse a count that is not a whole number from 0 to that of the stock model."""
-    if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count <= most:
-        raise ValueError(f"layer {layer}: {name} = {count!r}; valid: a whole number from 0 to {most}")
+    whole = isinstance(count, int) and not isinstance(count, bool)
+    _check(whole and 0 <= count <= most, layer, f"{name} = {count!r}", f"a whole number from 0 to {most}")
+
+
+def _check(fit: bool, layer: int, told: str, valid: str) -> None:
+    if not fit:
+        raise ValueError(f"layer {layer}: {told}; valid: {valid}")
 
 
 def tell_attention(
     layer: nn.Module, layout: Mapping[str, Any], index: int, heads: int, bias_heads: Sequence[int] | None
 ) -> None:
-    """Bring the attention module of a layer in line with the heads that are left.
+    """Bring the attention module of layer number `index` in line with the query heads that are left.
 
-    Args:
-        layer: the layer.
-        layout: names of its modules.
-        index: of the layer, counted from 0.
-        heads: query heads that are left.
-        bias_heads: where the family adds a bias to the scores, the rows of it that belong to these heads.
+    `bias_heads` are the rows that belong to them, where the family adds a bias to the scores.
     """
     path, output = str(layout["attention"]), str(layout["heads"]["output"])
     attention = layer.get_submodule(path)
@@ -164,8 +185,7 @@ def tell_attention(
         inside = output.startswith(f"{path}.")
         name = output.removeprefix(f"{path}.") if inside else ""
         silent = HeadlessAttention(layer.get_submodule(output) if inside else None, name, layout["cache"], index)
-        silent.train(attention.training)
-        replace(layer, path, silent)
+        layer.set_submodule(path, silent.train(attention.training))
         attention = silent
         setattr(attention, layout["head_size"], size)
     elif bias_heads is not None:
@@ -177,19 +197,15 @@ def tell_attention(
         setattr(attention, attribute, {"heads": heads, "features": heads * size}[counted])
 
 
-def tell_experts(layer: nn.Module, mixture: Mapping[str, Any], count: int) -> None:
-    """Bring the router and the experts of a layer in line with the number of experts that are left.
+def tell_experts(layer: Any, mixture: Mapping[str, Any], count: int) -> None:
+    """Bring the router and the experts of a layer, whose weights have been cut, in line with the experts left.
 
-    Args:
-        layer: the layer, whose weights have been cut.
-        mixture: names of its modules.
-        count: experts that are left; a token gets all of them where they are fewer than it would get.
+    A token gets all of them where they are fewer than it would get.
     """
-    router: Any = layer.get_submodule(mixture["router"])
-    experts: Any = layer.get_submodule(mixture["experts"])
+    router, experts = layer.get_submodule(mixture["router"]), layer.get_submodule(mixture["experts"])
     if count == 0:
-        replace(layer, mixture["router"], NoRouter().train(router.training))
-        replace(layer, mixture["experts"], NoExperts().train(experts.training))
+        layer.set_submodule(mixture["router"], NoRouter().train(router.training))
+        layer.set_submodule(mixture["experts"], NoExperts().train(experts.training))
         return
     if not hasattr(router, "stock_experts"):
         router.stock_experts = int(router.num_experts)
@@ -198,14 +214,10 @@ def tell_experts(layer: nn.Module, mixture: Mapping[str, Any], count: int) -> No
     router.num_experts = experts.num_experts = count
 
 
-def _padded(
-    module: nn.Module, args: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]
-) -> tuple[Tensor, Tensor, Tensor]:
+def _padded(module: Any, _: Any, output: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
     """Hook: logits of -inf for experts that were removed, since the auxiliary loss stacks those of all layers."""
-    del args
     logits, weights, index = output
-    missing: Any = module.stock_experts
-    gone = logits.new_full((len(logits), missing - logits.shape[-1]), -torch.inf)
+    gone = logits.new_full((len(logits), module.stock_experts - logits.shape[-1]), -torch.inf)
     return torch.cat([logits, gone], -1), weights, index
 
 
@@ -226,9 +238,8 @@ class NoExperts(nn.Module):
 
     num_experts = 0
 
-    def forward(self, hidden_states: Tensor, *args: Any) -> Tensor:
+    def forward(self, hidden_states: Tensor, *_: Any) -> Tensor:
         """Zeros `[tokens, hidden]`."""
-        del args
         return torch.zeros_like(hidden_states)
 
 
@@ -246,21 +257,30 @@ def resize(module: Any, *, inputs: int | None = None, outputs: int | None = None
         module.bias = nn.Parameter(module.bias.detach()[:outputs].clone())
 
 
-def bias_only(module: nn.Module) -> nn.Linear:
-    """A map from 0 features to the bias of `module`, on its device and in its type."""
-    weight, outputs = module.get_parameter("weight"), _outputs(module)
-    left = nn.Linear(1, outputs, bias=False, device="meta")
-    left.in_features = 0
-    left.weight = nn.Parameter(weight.detach().new_empty(outputs, 0), requires_grad=weight.requires_grad)
-    bias: Any = module.bias  # a parameter, or None
-    left.bias = bias
-    return left.train(module.training)
+def empty(layer: nn.Module, inputs: Iterable[str], output: str) -> None:
+    """Put `Emptied` in the place of the maps of a sub-layer that has no units left."""
+    for path in (*inputs, output):
+        layer.set_submodule(path, Emptied(layer.get_submodule(path), path == output))
 
 
-def replace(model: nn.Module, path: str, module: nn.Module) -> None:
-    """Put `module` at `path`."""
-    parent, _, name = path.rpartition(".")
-    setattr(model.get_submodule(parent), name, module)
+class Emptied(nn.Module):
+    """A linear map to no features, or (`last`) from none, of which the bias is left.
+
+    It is no `nn.Linear`, so that whoever changes every `nn.Linear` of a model (int8, LoRA) passes by: a matrix without
+    numbers has no range, and no rank. The weight stays for the name that it has in the state dict.
+    """
+
+    def __init__(self, module: Any, last: bool) -> None:
+        super().__init__()
+        self.in_features, self.out_features = sizes(module)
+        weight = module.weight.detach().new_empty(self.out_features, 0) if last else module.weight.detach()
+        self.weight, self.bias = nn.Parameter(weight, requires_grad=module.weight.requires_grad), module.bias
+        self.train(module.training)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """The bias, or zeros, `[..., outputs]` for `[..., inputs]`."""
+        zeros = states.new_zeros(*states.shape[:-1], self.out_features)
+        return zeros if self.bias is None else zeros + self.bias
 
 
 class HeadlessAttention(nn.Module):
@@ -275,13 +295,10 @@ class HeadlessAttention(nn.Module):
         super().__init__()
         if projection is not None:
             self.add_module(name, projection)  # under its old name, for the state dict
-        self.projection = name
-        self.cache = cache
-        self.layer = layer
+        self.projection, self.cache, self.layer = name, cache, layer
 
-    def forward(self, hidden_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, None]:
+    def forward(self, hidden_states: Tensor, *_: Any, **kwargs: Any) -> tuple[Tensor, None]:
         """`[batch, length, hidden]` to `[batch, length, hidden]` or `[batch, length, 0]`; no weights."""
-        del args
         cache = kwargs.get(self.cache)
         if cache is not None:
             # A cache counts the tokens so far by its first layer's keys: one number a token keeps the count.
@@ -291,30 +308,15 @@ class HeadlessAttention(nn.Module):
         return (self.get_submodule(self.projection)(nothing) if self.projection else nothing), None
 
 
-def _own_bias(
-    argument: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _own_bias(argument: str, module: Any, args: Any, kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Hook: pass on the rows of a bias `[batch, heads, query, key]` that belong to the heads that are left."""
     bound = inspect.signature(module.forward).bind(*args, **kwargs)
     bias = bound.arguments.get(argument)
     if bias is not None:
-        heads: Any = module.bias_heads
-        bound.arguments[argument] = bias[:, torch.tensor(heads, device=bias.device)]
+        bound.arguments[argument] = bias[:, torch.tensor(module.bias_heads, device=bias.device)]
     return bound.args, bound.kwargs
 
 
-def _inputs(module: Any) -> int:
-    return int(module.nx if isinstance(module, Conv1D) else module.in_features)
-
-
-def _outputs(module: Any) -> int:
-    return int(module.nf if isinstance(module, Conv1D) else module.out_features)
-
-
-def _has(layer: nn.Module, path: str) -> bool:
-    """Whether there is a module at `path`."""
-    try:
-        layer.get_submodule(path)
-    except AttributeError:
-        return False
-    return True
+def sizes(module: Any) -> tuple[int, int]:
+    """Number of input and of output features of a linear map."""
+    return (module.nx, module.nf) if isinstance(module, Conv1D) else (module.in_features, module.out_features)

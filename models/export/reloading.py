@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import transformers
 from safetensors import SafetensorError
 
 from walras.errors import InputError
@@ -29,7 +30,7 @@ def load_model(folder: str | Path, auto: str | None = None, **options: Any) -> A
         InputError: no export, or one that was changed by hand; the message names the layer or tensor.
     """
     told = read_export(folder)
-    kind = sliced_class(folder, told, auto)
+    kind = sliced_class(folder, told, auto) if is_sliced(told) else stock_class(folder, told, auto)
     try:
         with quiet():  # what does not fit is told below, and as an error
             model, info = kind.from_pretrained(
@@ -57,10 +58,26 @@ def read_export(folder: str | Path) -> dict[str, Any]:
     return found
 
 
+def is_sliced(told: Mapping[str, Any]) -> bool:
+    """Whether a configuration is that of an export with code of ours; others, stock ones too, AutoModel loads."""
+    return isinstance(told.get(KEY), dict) and not told[KEY].get("stock")
+
+
+def stock_class(folder: str | Path, told: Mapping[str, Any], auto: str | None) -> Any:
+    """The class of transformers of an export without code of ours, or the one named `auto`."""
+    name = auto or str((told.get("architectures") or [""])[0])
+    kind = getattr(transformers, name, None)
+    if not (isinstance(kind, type) and hasattr(kind, "from_pretrained")):
+        raise InputError(
+            f"export {str(folder)!r} cannot be loaded as {name or 'a class'}; valid: a class of transformers"
+        )
+    return kind
+
+
 def sliced_class(folder: str | Path, told: Mapping[str, Any], auto: str | None) -> Any:
     """The class of an export that is loaded as `auto`, or with None the class that was exported."""
     names = told.get("auto_map")
-    names = names if isinstance(names, dict) else {}
+    names = {k: v for k, v in names.items() if k.startswith("AutoModel")} if isinstance(names, dict) else {}
     name = (told.get("architectures") or [""])[0] if auto is None else names.get(auto, "")
     name = str(name).rpartition(".")[2]
     kind = getattr(modeling_walras, name, None) if name.startswith(modeling_walras.PREFIX) else None

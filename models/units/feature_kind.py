@@ -12,7 +12,7 @@ from torch.utils.hooks import RemovableHandle
 
 from walras.errors import InputError
 from walras.models.architectures import Layer
-from walras.models.export.modeling_walras import bias_only, replace
+from walras.models.export.modeling_walras import empty
 from walras.models.families import Projection, SubLayer
 from walras.models.units.kind import UnitKind, WeightShare
 from walras.models.units.projections import cut, features, written
@@ -70,13 +70,13 @@ class FeatureKind(UnitKind):
 
         A sub-layer that loses all its units contributes its output projection's bias and computes nothing else.
         """
-        for projection in self.sublayer(layer).inputs:
+        inputs = self.sublayer(layer).inputs
+        for projection in inputs:
             module = layer.at(projection.path)
             cut(module, outputs=_rows(projection, features(module)[1], site, keep))
-        output = _output(layer, site)
-        cut(output, inputs=keep[site.owner].nonzero().flatten())
+        cut(_output(layer, site), inputs=keep[site.owner].nonzero().flatten())
         if not bool(keep.any()):
-            replace(layer.module, layer.below(site.path), bias_only(output))
+            empty(layer.module, [projection.path for projection in inputs], layer.below(site.path))
 
     def weights(self, layer: Layer, site: Site) -> Iterable[WeightShare]:
         """Rows of the maps into the sub-layer with their biases, and columns of the output projection."""

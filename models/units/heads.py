@@ -41,6 +41,10 @@ class Heads(FeatureKind):
         """One, of as many features a unit as the queries of one key-value head make up."""
         return single_site(self, layer, "heads", _group_width(layer))
 
+    def members(self, layer: Layer, site: Site) -> int:
+        """Query heads of a unit."""
+        return site.block // head_size(layer)
+
     def cut(self, layer: Layer, site: Site, keep: Tensor) -> None:
         """As other features; then the attention module is told of the heads that are left."""
         super().cut(layer, site, keep)

@@ -138,6 +138,16 @@ def sites_and_layers(model: nn.Module, inventory: Inventory) -> Iterator[tuple[S
         yield site, layer
 
 
+def members(model: nn.Module, inventory: Inventory, mask: NDArray[np.bool_]) -> dict[str, int]:
+    """How many query heads, by kind of unit, the units in a mask `[n]` hold; only of kinds that hold several."""
+    found: dict[str, int] = {}
+    for site, layer in sites_and_layers(model, inventory):
+        each = site.kind.members(layer, site)
+        if each > 1:
+            found[site.kind.name] = found.get(site.kind.name, 0) + each * int(mask[site.units].sum())
+    return found
+
+
 def projections(model: nn.Module, inventory: Inventory) -> tuple[nn.Module, ...]:
     """The output projections of the inventory's sites, checked to be as wide as the inventory says.
 

@@ -79,6 +79,11 @@ class UnitKind(ABC):
         """Name of a unit within its layer; `index` is its place in the site."""
         return f"{self.letter}{site.first + index}"
 
+    def members(self, layer: Layer, site: Site) -> int:
+        """How many things a unit holds: query heads in a group that shares a key and a value; 1 elsewhere."""
+        del layer, site
+        return 1
+
     # Running with gates
 
     @abstractmethod

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from walras.errors import InputError
+from walras.models.export.modeling_walras import Emptied, sizes
 
 
 @final
@@ -25,9 +26,10 @@ _LAYOUTS: dict[type[nn.Module], _Layout] = {
 
 
 def features(module: nn.Module) -> tuple[int, int]:
-    """Number of input and of output features of a linear map."""
-    layout = _layout(module)
-    return int(getattr(module, layout.input_count)), int(getattr(module, layout.output_count))
+    """Number of input and of output features of a linear map, or of what is left of one."""
+    if not isinstance(module, Emptied):
+        _layout(module)
+    return sizes(module)
 
 
 def outputs_first(module: nn.Module) -> Tensor:

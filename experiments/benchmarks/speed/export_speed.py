@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from walras.errors import InputError, WalrasError
 from walras.experiments.cli.screen import fail, output
-from walras.experiments.export import read_run, small_model, write
+from walras.experiments.export import Form, read_run, small_model, write
 from walras.experiments.pipeline import parameters
 from walras.models import inventory, macs
 from walras.models.export.reloading import load_model as reload
@@ -83,7 +83,7 @@ def pair(folder: Path, model: str | None) -> Pair:
         dense, tokenizer, small = small_model(folder, config)
         with tempfile.TemporaryDirectory() as scratch:
             place = Path(scratch) / "small"
-            write(dense, small, tokenizer, place, summary, onnx=False, overwrite=False)
+            write(dense, small, tokenizer, place, summary, Form())
             return Pair(dense, reload(place), config.subject.model, (place / WEIGHTS).stat().st_size)
     names = [str(name) for name in read_export(folder)["architectures"]]
     if model is None:

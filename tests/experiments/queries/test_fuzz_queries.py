@@ -11,11 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from safetensors.numpy import load, save
-
-from tests.fuzzing import (
+from fuzzing import (
     NASTY,
     changed_data,
     damaged_arrays,
@@ -27,6 +23,10 @@ from tests.fuzzing import (
     fuzzed,
     read_or_refused,
 )
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.numpy import load, save
+
 from walras.experiments.queries.batch import allocate_file
 from walras.experiments.queries.predictors import Ridge, load_predictor, read_problems, save_predictor
 from walras.experiments.queries.query_files import read_rows

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from walras.experiments.reports.sentence import in_one_sentence
+from walras.experiments.reports.sentence import in_one_sentence, kept_units
 
 
 def summary(used: float, value: float, budget: float = 0.5, **metric: Any) -> dict[str, Any]:
@@ -37,3 +37,9 @@ def test_other_resources() -> None:
         "60.0 % of the milliseconds at"
     )
     assert in_one_sentence({**summary(0.6, 0.8, 0.6), "resource": "bytes"}).startswith("60.0 % of the bytes at")
+
+
+def test_query_heads_and_their_groups() -> None:
+    told = {"kept": {"head": 2, "ffn": 20}, "units": 264}
+    assert kept_units(told) == "2 head, 20 ffn of 264 units"
+    assert kept_units({**told, "members": {"head": 8}}) == "8 query heads in 2 groups, 20 ffn of 264 units"

@@ -1,6 +1,8 @@
 """What a checkpoint of each family reloads to: as its stock class, as `walras.load_model`, and exported again."""
 
 import ast
+import copy
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 from walras.errors import InputError
 from walras.models import Inventory, compact, inventory
 from walras.models.attention import Softmax, attention_market
-from walras.models.export.checkpoints import CODE, save
+from walras.models.export.checkpoints import CODE, auto_class, save
 from walras.models.export.reloading import load_model
 from walras.models.loading import Head
 from walras.models.loading import load as load_any
@@ -47,11 +49,15 @@ def remote(tested: Any, folder: Path, attention: str) -> Any:
 def test_what_is_reloaded_gives_the_same_logits(
     every_family: str, kernel: str, which: int, tiny: Any, tmp_path: Path
 ) -> None:
+    """Begins with what `from_pretrained` read, as users do: such a model remembers other names for its weights."""
     tested = tiny(every_family, kernel)
-    units = inventory(tested.model, block=8)
+    tested.model.save_pretrained(tmp_path / "stock")
+    stock = type(tested.model).from_pretrained(tmp_path / "stock", attn_implementation=kernel).eval()
+    units = inventory(stock, block=8)
     with torch.no_grad():
+        assert torch.equal(tested.logits(stock), tested.logits())
         for keep in masks(units)[which : which + 1]:
-            small = compact(tested.model, units, keep)
+            small = compact(stock, units, keep)
             expected = tested.logits(small)
             save(small, None, tmp_path / "small", overwrite=True)
             ours = load_model(tmp_path / "small", attn_implementation=kernel)
@@ -163,12 +169,85 @@ def test_a_full_model_and_one_of_half_precision(tiny: Any, tmp_path: Path) -> No
     assert torch.equal(tested.logits(found), tested.logits())
 
 
-def test_without_trust_stock_classes_refuse_it(tiny: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("trusted", [None, False])
+def test_without_trust_it_fails_at_once_and_says_what_to_do(
+    trusted: bool | None, tiny: Any, tmp_path: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where nothing was cut: a class of transformers would load weights that do not fit as random ones."""
     tested = tiny("bert")
+    monkeypatch.setattr("builtins.input", lambda *_: (_ for _ in ()).throw(EOFError))  # nobody is asked in tests
+    save(tested.model, tokenizer, tmp_path / "small")
+    for auto in (transformers.AutoModelForSequenceClassification, transformers.AutoModel, transformers.AutoConfig):
+        with pytest.raises(ValueError, match=r"Please pass the argument `trust_remote_code=True`"):
+            auto.from_pretrained(tmp_path / "small", trust_remote_code=trusted)
+    found: Any = transformers.AutoTokenizer.from_pretrained(tmp_path / "small", trust_remote_code=trusted)
+    assert found("a a")["input_ids"] == tokenizer("a a")["input_ids"]
+
+
+def test_an_export_of_an_earlier_version_still_loads(tiny: Any, tmp_path: Path) -> None:
+    """It has the stock `model_type`, no class for its configuration, and matrices without numbers of another shape."""
+    tested = tiny("gpt2")
     units = inventory(tested.model, block=8)
-    save(compact(tested.model, units, masks(units)[0]), None, tmp_path / "small")
-    with pytest.raises(RuntimeError, match="ignore_mismatched_sizes"):
-        transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path / "small", trust_remote_code=False)
+    small = compact(tested.model, units, masks(units)[1])
+    save(small, None, tmp_path / "small")
+    file = tmp_path / "small" / "config.json"
+    told = json.loads(file.read_text())
+    del told["auto_map"]["AutoConfig"], told["num_hidden_layers"]
+    told["model_type"] = told["walras"].pop("family")
+    file.write_text(json.dumps(told))
+    with torch.no_grad():
+        found = load_model(tmp_path / "small", attn_implementation="eager")
+        assert torch.equal(tested.logits(found), tested.logits(small))
+
+
+BARE = ("gpt_neox", "vit", "deit")
+"""Families whose base classes, or untied heads, have other names for their weights in files."""
+
+
+@pytest.mark.parametrize("kind", BARE)
+def test_classes_whose_weights_have_other_names_in_files(kind: str, tiny: Any, tmp_path: Path) -> None:
+    tested = tiny(kind)
+    auto: Any = transformers.AutoModelForCausalLM if tested.decoder else transformers.AutoModel
+    config = copy.deepcopy(tested.model.config)
+    config.tie_word_embeddings = False
+    auto.from_config(config).save_pretrained(tmp_path / "stock")
+    stock = auto.from_pretrained(tmp_path / "stock", attn_implementation="eager").eval()
+    assert stock._weight_conversions
+    units = inventory(stock, block=8)
+    small: Any = compact(stock, units, masks(units)[0])
+    save(small, None, tmp_path / "small")
+    options = {"attn_implementation": "eager"}
+    with torch.no_grad():
+        expected = small(**tested.batch)[0]
+        assert torch.equal(load_model(tmp_path / "small", **options)(**tested.batch)[0], expected)
+        theirs = auto.from_pretrained(tmp_path / "small", trust_remote_code=True, **options).eval()
+        assert torch.equal(theirs(**tested.batch)[0], expected)
+
+
+HEADS = (
+    ("bert", "AutoModelForMultipleChoice"),
+    ("bert", "AutoModelForNextSentencePrediction"),
+    ("vit", "AutoModelForMaskedImageModeling"),
+)
+
+
+@pytest.mark.parametrize(("kind", "auto"), HEADS)
+def test_less_usual_heads_load_by_their_auto_class(kind: str, auto: str, tiny: Any, tmp_path: Path) -> None:
+    tested = tiny(kind)
+    config = copy.deepcopy(tested.model.config)
+    config.encoder_stride = getattr(config, "patch_size", None)
+    cls: Any = getattr(transformers, auto)
+    model = cls.from_config(config).eval()
+    units = inventory(model, block=8)
+    small: Any = compact(model, units, masks(units)[0])
+    save(small, None, tmp_path / "small")
+    assert auto_class(small) == auto
+    batch = {k: v.unsqueeze(0) for k, v in tested.batch.items()} if "Choice" in auto else tested.batch
+    with torch.no_grad():
+        expected = small(**batch)[0]
+        assert torch.equal(load_model(tmp_path / "small", attn_implementation="eager")(**batch)[0], expected)
+        theirs = cls.from_pretrained(tmp_path / "small", trust_remote_code=True, attn_implementation="eager").eval()
+        assert torch.equal(theirs(**batch)[0], expected)
 
 
 @pytest.mark.nightly

@@ -6,6 +6,7 @@ import torch
 
 from walras.errors import InputError
 from walras.models import compact, inventory
+from walras.models.units.inventory import members
 
 
 def test_bert_by_hand(tiny: Any) -> None:
@@ -64,3 +65,14 @@ def test_a_compacted_model_is_counted_as_it_is(family: str, tiny: Any) -> None:
 def test_block_is_a_positive_whole_number(block: Any, tiny: Any) -> None:
     with pytest.raises(InputError, match=f"block = {block!r}"):
         inventory(tiny("bert").model, block=block)
+
+
+def test_query_heads_of_the_groups_that_stay(tiny: Any) -> None:
+    """Six query heads in three groups of a layer; elsewhere a unit is one head."""
+    model = tiny("llama").model
+    units = inventory(model)
+    keep = ~((units.kind == "head") & (units.index == 1))
+    assert units.counts(keep)["head"] == 6
+    assert members(model, units, keep) == {"head": 12}
+    bert = tiny("bert").model
+    assert members(bert, inventory(bert), np.ones(len(inventory(bert)), dtype=bool)) == {}
