@@ -14,7 +14,7 @@ import yaml
 from transformers import AutoModel, AutoTokenizer, GPT2Config, GPT2ForSequenceClassification
 
 from walras.agents import VALUATIONS
-from walras.experiments.store.run_folder import PARTS, read_allocation, read_result
+from walras.experiments.store.run_folder import RUN, read_allocation, read_result
 from walras.market import SCHEDULES, read_trace
 from walras.mechanisms import MECHANISMS, IndivisibleBids
 from walras.models import compact, inventory, macs
@@ -64,7 +64,7 @@ def test_built_in_pairs(walras: Walras, models: Path) -> None:
     answer = walras("run", "--model", models / "bert", "--out", "r", *options)
     assert answer.code == 0, answer.err
     run = Path("r")
-    assert {p.name for p in run.iterdir()} == set(PARTS) - {"weights.safetensors"}  # nothing was repaired
+    assert {p.name for p in run.iterdir()} == set(RUN.parts) - {"weights.safetensors"}  # nothing was repaired
     assert [p.name for p in sorted((run / "trace").iterdir())] == [f"part-0000{i}.parquet" for i in (1, 2, 3)]
 
     result = json.loads((run / "result.json").read_text())
@@ -167,14 +167,12 @@ def test_every_valuation(quick: Walras, valuation: str) -> None:
 
 
 SLOW = ("VCG", "AscendingClock")
-UNIT_RULES = [
-    pytest.param(name, marks=pytest.mark.nightly) if name in SLOW else name
-    for name, rule in MECHANISMS.items()
-    if rule().fits(IndivisibleBids(torch.tensor([1.0])))
-]
+UNIT_RULES = [name for name, rule in MECHANISMS.items() if rule().fits(IndivisibleBids(torch.tensor([1.0])))]
 
 
-@pytest.mark.parametrize("mechanism", UNIT_RULES)
+@pytest.mark.parametrize(
+    "mechanism", [pytest.param(name, marks=[pytest.mark.nightly] * (name in SLOW)) for name in UNIT_RULES]
+)
 def test_every_mechanism(quick: Walras, mechanism: str) -> None:
     printed, _ = quick("--mechanism", mechanism, "--schedule", "constant", "--reentry", "--valuation", "magnitude")
     assert printed["mechanism"] == mechanism
