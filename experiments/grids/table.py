@@ -5,9 +5,9 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from walras.experiments.grids.cell import SEED
+from walras.files.tables import write_table
 
 RESULT = (
     ("macs", pa.float64()),  # of the small model's layers, for one sequence
@@ -48,7 +48,7 @@ def schema(table: pd.DataFrame, labels: Mapping[str, Sequence[Any]]) -> pa.Schem
 def parquet(table: pd.DataFrame, columns: pa.Schema) -> bytes:
     """The table as a parquet file; the same table gives the same bytes."""
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pandas(table, schema=columns, preserve_index=False).replace_schema_metadata(), sink)
+    write_table(sink, pa.Table.from_pandas(table, schema=columns, preserve_index=False).replace_schema_metadata())
     content: bytes = sink.getvalue().to_pybytes()
     return content
 

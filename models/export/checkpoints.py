@@ -22,6 +22,7 @@ from transformers.models.auto import modeling_auto
 from walras.errors import InputError
 from walras.files.folders import whole_folder
 from walras.files.locks import one_writer
+from walras.files.plain_data import read_json
 from walras.files.writing import writing
 from walras.models.architectures import architecture, layers_of
 from walras.models.export import modeling_walras
@@ -78,7 +79,7 @@ def save(
         if more is not None:
             more(draft)
         file = draft / "config.json"
-        config = json.loads(file.read_text(encoding="utf-8"))
+        config = read_json(file, "configuration")
         files = [place for place in draft.rglob("*") if place.is_file()]
         config.setdefault(KEY, {"stock": True})["files"] = sorted(
             place.relative_to(draft).as_posix() for place in files

@@ -53,8 +53,8 @@ def read_table(path: str | Path, what: str, columns: Sequence[str] | None = None
     return found
 
 
-def write_table(path: str | Path, table: pa.Table, compression: str = "snappy") -> None:
-    """Write a table to a place that `whole_file` gave, with checksums of its pages."""
+def write_table(path: "str | Path | pa.BufferOutputStream", table: pa.Table, compression: str = "snappy") -> None:
+    """Write a table to a place that `whole_file` gave, or to memory, with checksums of its pages."""
     pq.write_table(table, path, compression=compression, write_page_checksum=True)
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TypeVar, final
 
 from walras.experiments.tasks.pairs.pairs_grammar import Form, Meaning, Vocabulary, read_vocabulary, score, sentence
+from walras.files.writing import write_whole
 
 FOLDER = Path(__file__).parent
 SEED = 1874  # year of the Éléments d'économie politique pure
@@ -179,4 +180,4 @@ def table() -> str:
 
 
 if __name__ == "__main__":
-    (FOLDER / "pairs.tsv").write_bytes(table().encode("utf-8"))
+    write_whole(FOLDER / "pairs.tsv", table())

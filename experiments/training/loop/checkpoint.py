@@ -1,18 +1,18 @@
 """Checkpoints of a training run: safetensors and json, written whole, the old one removed afterwards."""
 
-import json
-import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from walras.errors import InputError
+from walras.files.folders import remove, whole_folder
+from walras.files.plain_data import read_json, write_json
+from walras.files.tensors import read_arrays
+from walras.files.writing import write_whole
 
 _NAME = "step-{:07}"
 
@@ -20,35 +20,42 @@ _NAME = "step-{:07}"
 def save_checkpoint(folder: Path, step: int, tensors: Mapping[str, Mapping[str, Tensor]], state: Any) -> None:
     """Write `state` (plain data) and named groups of tensors; earlier checkpoints go once this one stands."""
     place = folder / _NAME.format(step)
-    draft = folder / f".{place.name}.partial"
-    for old in (draft, place):
-        shutil.rmtree(old, ignore_errors=True)
-    draft.mkdir(parents=True)
-    for name, group in tensors.items():
-        save_file({k: v.detach().cpu().contiguous() for k, v in group.items()}, draft / f"{name}.safetensors")
-    (draft / "state.json").write_text(json.dumps(state), encoding="utf-8")
-    os.replace(draft, place)
+    with whole_folder(place) as draft:
+        for name, group in tensors.items():
+            save_file({k: v.detach().cpu().contiguous() for k, v in group.items()}, draft / f"{name}.safetensors")
+        write_whole(draft / "state.json", write_json(state, None))
     for old in folder.iterdir():
         if old != place:
-            shutil.rmtree(old, ignore_errors=True)
+            remove(old)
 
 
-def read_checkpoint(folder: Path) -> tuple[dict[str, dict[str, Tensor]], Any] | None:
-    """Groups of tensors and state of the newest checkpoint; None where there is none.
+def newest_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint of a run; None where there is none."""
+    found = sorted(p for p in folder.glob("step-*") if p.is_dir()) if folder.is_dir() else []
+    return found[-1] if found else None
+
+
+def read_checkpoint(place: Path) -> tuple[dict[str, dict[str, Tensor]], Any]:
+    """Groups of tensors and state of a checkpoint.
 
     Raises:
         InputError: files that cannot be read.
     """
-    found = sorted(p for p in folder.glob(_NAME.format(0)[:5] + "*") if p.is_dir()) if folder.is_dir() else []
-    if not found:
-        return None
-    place = found[-1]
-    try:
-        state = json.loads((place / "state.json").read_text(encoding="utf-8"))
-        groups = {file.stem: load_file(file) for file in sorted(place.glob("*.safetensors"))}
-    except (OSError, ValueError, SafetensorError) as error:
-        raise InputError(f"cannot read checkpoint {str(place)!r}: {error}") from error
-    return groups, state
+    state = read_json(place / "state.json", "checkpoint")
+    return {file.stem: read_arrays(file, "checkpoint", "pt") for file in sorted(place.glob("*.safetensors"))}, state
+
+
+def check_shapes(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], what: str) -> None:
+    """Refuse tensors that are not those of a network, by name and shape.
+
+    Raises:
+        InputError: the first that is missing, or does not fit.
+    """
+    for name, tensor in wanted.items():
+        if name not in found:
+            raise InputError(f"{what} has no {name!r}")
+        if found[name].shape != tensor.shape:
+            raise InputError(f"{what}: {name} has shape {[*found[name].shape]}; the network's has {[*tensor.shape]}")
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

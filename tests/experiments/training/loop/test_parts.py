@@ -13,6 +13,8 @@ from walras.errors import InputError
 from walras.experiments.tasks.classification import Classification
 from walras.experiments.tasks.data.rows import Example
 from walras.experiments.training.loop.checkpoint import (
+    check_shapes,
+    newest_checkpoint,
     optimizer_tensors,
     read_checkpoint,
     restore_optimizer,
@@ -100,9 +102,9 @@ def test_checkpoints_there_and_back(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, 7, groups, {"step": 7})
     save_checkpoint(tmp_path, 12, groups, {"step": 12})
     assert [p.name for p in tmp_path.iterdir()] == ["step-0000012"]
-    found = read_checkpoint(tmp_path)
-    assert found is not None
-    tensors, state = found
+    place = newest_checkpoint(tmp_path)
+    assert place is not None
+    tensors, state = read_checkpoint(place)
     assert state == {"step": 12}
     assert torch.equal(tensors["model"]["w"], weight)
     other = torch.nn.Parameter(weight.detach().clone())
@@ -115,15 +117,26 @@ def test_checkpoints_there_and_back(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_that_is_torn(tmp_path: Path) -> None:
-    assert read_checkpoint(tmp_path) is None
+    assert newest_checkpoint(tmp_path) is None
     save_checkpoint(tmp_path, 1, {"model": {"w": torch.ones(1)}}, {})
-    (tmp_path / "step-0000001" / "state.json").write_text("{")
+    place = newest_checkpoint(tmp_path)
+    assert place == tmp_path / "step-0000001"
+    (place / "state.json").write_text("{")
     with pytest.raises(InputError, match="cannot read checkpoint"):
-        read_checkpoint(tmp_path)
-    (tmp_path / "step-0000001" / "state.json").write_text(json.dumps({}))
-    (tmp_path / "step-0000001" / "model.safetensors").write_bytes(b"no tensors")
+        read_checkpoint(place)
+    (place / "state.json").write_text(json.dumps({}))
+    (place / "model.safetensors").write_bytes(b"no tensors")
     with pytest.raises(InputError, match="cannot read checkpoint"):
-        read_checkpoint(tmp_path)
+        read_checkpoint(place)
+
+
+def test_tensors_of_another_network() -> None:
+    wanted = {"w": torch.ones(3, 2)}
+    check_shapes({"w": torch.zeros(3, 2), "more": torch.ones(1)}, wanted, "checkpoint 'c'")
+    with pytest.raises(InputError, match=r"checkpoint 'c': w has shape \[1\]; the network's has \[3, 2\]"):
+        check_shapes({"w": torch.ones(1)}, wanted, "checkpoint 'c'")  # copy_ would spread it over all of them
+    with pytest.raises(InputError, match="checkpoint 'c' has no 'w'"):
+        check_shapes({}, wanted, "checkpoint 'c'")
 
 
 SHARE = torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64)
