@@ -293,7 +293,7 @@ def test_killed_in_the_middle_and_started_again_gives_the_same_bytes(
         (("--workers", -1), "workers is -1; it must be a whole number of at least 1"),
         (("--against", "kwon"), "unknown recipe to compare against 'kwon'. Known: magnitude, random."),
         (("--task", "txet"), "unknown task 'txet'. Did you mean 'text'?"),
-        (("--data", "none.txt"), "cannot read none.txt"),
+        (("--data", "none.txt"), "cannot read data file 'none.txt'"),
         (("--model", "tiny/none"), "cannot load model 'tiny/none'"),
         (("--device", "abacus"), "device 'abacus' cannot be used"),
         (("--length", 3), "length is 3; it must be a whole number of at least 4"),
