@@ -45,8 +45,9 @@ class Row:
 
     @property
     def least(self) -> float:
-        """Tokens below which the answer is worth nothing: to think, and to write it."""
-        return self.threshold + self.reserve
+        """Tokens below which the answer is worth nothing: to think, and to write it; inf where nobody has so many."""
+        both = self.threshold + self.reserve
+        return inf if both > MOST_TOKENS else both
 
 
 @final

@@ -28,7 +28,8 @@ def streamed(*lines: bytes | str, market: OnlineClear | None = None, **more: Any
     """Answers to lines."""
     content = b"".join(line.encode() + b"\n" if isinstance(line, str) else line + b"\n" for line in lines)
     out = io.StringIO()
-    filter_stream(market or OnlineClear(1000, 4, headroom=100.0), lines_of(io.BytesIO(content)), out, **more)
+    chosen = OnlineClear(1000, 4, headroom=100.0) if market is None else market
+    filter_stream(chosen, lines_of(io.BytesIO(content)), out, **more)
     return [json.loads(line, parse_constant=pytest.fail) for line in out.getvalue().splitlines()]
 
 
@@ -116,25 +117,22 @@ def test_more_used_than_granted_is_told_and_charged() -> None:
 
 
 def test_ids_come_back_as_they_came(walras: Walras, tmp_path: Path) -> None:
-    found = streamed(
-        '{"id": 7, "threshold": 100}', '{"id": "x", "threshold": 1}', '{"id": 7, "used": 3}', '{"id": [1], "used": 3}'
-    )
+    queries = ('{"id": 7, "threshold": 100}', '{"id": "x", "threshold": 1}')
+    found = streamed(*queries, '{"id": 7, "used": 3}', '{"id": [1], "used": 3}')
     assert [answer["id"] for answer in found] == [7, "x", 7, None]
     assert found[2]["status"] == "refunded"
-    assert (
-        streamed('{"id": 7, "threshold": 9}', '{"id": "7", "threshold": 9}')[1]["problem"] == "its id is live already"
-    )
-    queries = tmp_path / "q.jsonl"
-    queries.write_text('{"id": 7, "threshold": 100}\n{"id": "x", "threshold": 1}\n')
+    assert "live already" in streamed(queries[0], '{"id": "7", "threshold": 9}')[1]["problem"]
+    file = tmp_path / "q.jsonl"
+    file.write_text("\n".join(queries))
     for name, ids in (("g.jsonl", [7, "x"]), ("g.csv", ["7", "x"]), ("g.parquet", ["7", "x"])):
-        assert walras("allocate", queries, "--budget", 500, "--out", tmp_path / name).code == 0
+        assert walras("allocate", file, "--budget", 500, "--out", tmp_path / name).code == 0
         out = tmp_path / name
         if name == "g.jsonl":
             assert [json.loads(line)["id"] for line in out.read_text().splitlines()] == ids
         else:
             assert (pd.read_csv(out) if name == "g.csv" else pd.read_parquet(out))["id"].tolist() == ids
-    queries.write_text('{"id": 7, "threshold": 100}\n{"id": "7", "threshold": 1}\n')
-    assert "row 2 (id '7') has the id of row 1" in walras("allocate", queries, "--budget", 500).error
+    file.write_text('{"id": 7, "threshold": 100}\n{"id": "7", "threshold": 1}\n')
+    assert "row 2 (id '7') has the id of row 1" in walras("allocate", file, "--budget", 500).error
 
 
 CSV_ROWS = [
@@ -179,7 +177,7 @@ def test_columns_that_no_row_can_do_with(walras: Walras, tmp_path: Path, header:
 
 
 def test_other_fields_are_nobodys_business(walras: Walras, tmp_path: Path) -> None:
-    line = '{"id": "a", "threshold": 100, "weight": 2, "weights": [1], "user": null, "text": "x", "context": {}, "test": 1}'
+    line = '{"id": "a", "threshold": 100, "weight": 2, "weights": [1], "user": null, "context": {}, "test": 1}'
     assert streamed(line)[0]["status"] == "funded"
 
 
@@ -237,14 +235,11 @@ def test_a_link_is_followed_and_said(walras: Walras, tmp_path: Path) -> None:
     assert f"Written: {link}, a link to {real}" in found.out
     assert link.is_symlink()
     assert json.loads(real.read_text())["id"] == "a"
-    assert json.loads(walras("allocate", tmp_path / "q.jsonl", "--budget", 9, "--out", link, "--json").out)[
-        "out"
-    ] == str(real)
-    (tmp_path / "folder.jsonl").mkdir()
-    assert (
-        "is a folder"
-        in walras("allocate", tmp_path / "q.jsonl", "--budget", 9, "--out", tmp_path / "folder.jsonl").error
-    )
+    told = walras("allocate", tmp_path / "q.jsonl", "--budget", 9, "--out", link, "--json").out
+    assert json.loads(told)["out"] == str(real)
+    folder = tmp_path / "folder.jsonl"
+    folder.mkdir()
+    assert "is a folder" in walras("allocate", tmp_path / "q.jsonl", "--budget", 9, "--out", folder).error
     (tmp_path / "loop.csv").symlink_to(tmp_path / "q.csv")
     (tmp_path / "q.csv").write_text("id,threshold\na,1\n")
     assert "is the file of the queries" in walras(
@@ -279,6 +274,9 @@ def test_tokens_are_kept_for_the_answer(walras: Walras, tmp_path: Path) -> None:
         assert [json.loads(line)["max_tokens"] for line in out.read_text().splitlines()] == expected
     assert walras("allocate", queries, "--headroom", 50, "--budget", 340, "--out", out).code == 0
     assert [json.loads(line)["max_tokens"] for line in out.read_text().splitlines()] == [150, 0]
+    queries.write_text(f'{{"id": "a", "threshold": {2**53}, "reserve": {2**53}}}\n')
+    assert walras("allocate", queries, *options).code == 0
+    assert json.loads(out.read_text())["status"] == "abandoned"
     assert "reserve is -1" in walras("allocate", queries, *options, "--reserve", -1).error
     market = OnlineClear(1000, 2, headroom=100.0)
     with_answer = streamed('{"id": "b", "threshold": 100, "reserve": 250}', market=market)[0]["max_tokens"]
@@ -289,6 +287,5 @@ def test_tokens_are_kept_for_the_answer(walras: Walras, tmp_path: Path) -> None:
 
 
 def test_a_stream_has_one_headroom_for_all() -> None:
-    assert (
-        "a stream has one for all, --headroom" in streamed('{"id": "a", "threshold": 9, "headroom": 5}')[0]["problem"]
-    )
+    (found,) = streamed('{"id": "a", "threshold": 9, "headroom": 5}')
+    assert "a stream has one for all, --headroom" in found["problem"]

@@ -16,7 +16,7 @@ def test_lines_as_they_are() -> None:
     file = io.BytesIO(content)
     assert list(lines_of(file)) == ["one\n", "twö\n", "\n", "last"]
     assert not file.closed
-    assert list(lines_of(io.BytesIO(content), newline=""))[0] == "one\r\n"
+    assert next(iter(lines_of(io.BytesIO(content), newline=""))) == "one\r\n"
     assert list(lines_of(io.BytesIO(b""))) == []
 
 
@@ -24,9 +24,7 @@ def test_what_is_no_text_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LONGEST", 10)
     monkeypatch.setattr(module, "_PIECE", 4)
     found = list(lines_of(io.BytesIO(b"fine\nx\xff\n" + b"y" * 33 + b"\n" + b"z" * 10 + b"\n" + b"w" * 50)))
-    assert [fault(line) for line in found] == [
-        "", "is no UTF-8", "is longer than 10 characters", "is longer than 10 characters", "is longer than 10 characters"
-    ]  # fmt: skip
+    assert [fault(line) for line in found] == ["", "is no UTF-8", *["is longer than 10 characters"] * 3]
     assert [len(line) for line in found] == [5, 3, 11, 11, 11]
     assert fault("\ud800") == "is no UTF-8"
     assert fault("tür") == ""
