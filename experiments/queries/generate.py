@@ -22,6 +22,7 @@ from walras.errors import InputError, WalrasError
 from walras.experiments.cli.screen import fail, output
 from walras.experiments.queries.card import allocation_card
 from walras.experiments.queries.predictors import Prediction, load_predictor
+from walras.files.lines import fault, lines_of
 from walras.market.queries import Allocation, Clear, Queries
 from walras.models.loading import load
 
@@ -90,7 +91,10 @@ def main(
 ) -> None:
     """Read prompts, allocate, generate, and show what was granted and what was spent."""
     try:
-        prompts = [line.strip() for line in sys.stdin if line.strip()]
+        lines = list(lines_of(sys.stdin.buffer))
+        if problem := next((f"line {i} {wrong}" for i, line in enumerate(lines, 1) if (wrong := fault(line))), ""):
+            raise InputError(problem)
+        prompts = [line.strip() for line in lines if line.strip()]
         network, tokenizer = load(model, "causal")
         if predictor is None:
             words = np.array([len(prompt.split()) for prompt in prompts], dtype=np.float64)

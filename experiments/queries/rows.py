@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
 from functools import lru_cache
-from math import inf, nan
+from math import inf, isinf, nan
 from typing import Any, final
 
 from walras.files.contents import brief
@@ -45,8 +45,9 @@ class Row:
 
     @property
     def least(self) -> float:
-        """Tokens below which the answer is worth nothing: to think, and to write it."""
-        return self.threshold + self.reserve
+        """Tokens below which the answer is worth nothing: to think, and to write it; inf where nobody has so many."""
+        both = self.threshold + self.reserve
+        return inf if both > MOST_TOKENS else both
 
 
 @final
@@ -138,7 +139,8 @@ def _number(given: Any) -> float:
         return given  # type: ignore[no-any-return]  # it is one
     try:
         if kind is str:
-            return nan if "_" in given else float(given)  # Python takes 1_000 for a number, other programs do not
+            found = nan if "_" in given else float(given)  # Python takes 1_000 for a number, other programs do not
+            return nan if isinf(found) and "inf" not in given.lower() else found  # a number of 400 digits
         return float(given) if kind is int or kind is Decimal else nan
     except (ValueError, OverflowError):
         return nan

@@ -70,18 +70,18 @@ def _checked(name: str, wanted: Any, price: Any, queries: Queries, budget: float
         raise ConformanceError(f"allocator {name} has price {shown(price)}; it must be a number of 0 or more, or None")
     if not isinstance(wanted, np.ndarray) or wanted.shape != (len(queries),) or wanted.dtype.kind not in "fiu":
         raise ConformanceError(f"allocator {name} must grant an array of {len(queries)} numbers, one per query")
-    wanted = np.where(queries.bad & np.isnan(wanted), 0.0, wanted)
+    tokens: Column = np.where(queries.bad & np.isnan(wanted), 0.0, wanted)
     limit = np.full(len(queries), np.inf) if queries.cap is None else queries.cap
-    wrong = ~((wanted >= 0) & (wanted <= limit * (1 + _ROUNDING)))
+    wrong = ~((tokens >= 0) & (tokens <= limit * (1 + _ROUNDING)))
     if wrong.any():
         i = int(wrong.argmax())
-        raise ConformanceError(f"allocator {name} grants query {i} {wanted[i]} tokens; valid: 0 to {limit[i]:g}")
-    total = float(wanted.sum())
+        raise ConformanceError(f"allocator {name} grants query {i} {tokens[i]} tokens; valid: 0 to {limit[i]:g}")
+    total = float(tokens.sum())
     if total > budget * (1 + _ROUNDING) + _ROUNDING:
         raise ConformanceError(f"allocator {name} grants {total:g} tokens of {budget:g}")
     if total > MOST_TOKENS * (1 + _ROUNDING):
         raise InputError(f"the queries ask for {total:g} tokens; give a budget, of up to {MOST_TOKENS:g}")
-    return wanted
+    return tokens
 
 
 def _dual(bids: ThresholdBids, price: float, budget: float) -> float:

@@ -215,7 +215,7 @@ def test_the_filter_answers_each_line_while_the_pipe_is_open() -> None:
         for i in range(3):
             process.stdin.write(json.dumps({"id": i, "threshold": 100}) + "\n")
             process.stdin.flush()
-            assert json.loads(process.stdout.readline())["id"] == str(i)
+            assert json.loads(process.stdout.readline())["id"] == i
         process.stdout.close()  # nobody reads any more
         process.stdin.write('{"id": 9, "threshold": 5}\n')
         process.stdin.close()

@@ -33,6 +33,11 @@ def make(name: str, **settings: Any) -> Allocator:
     return ALLOCATORS.make(name, price=0.001, **settings)
 
 
+def wrong(value: Any) -> Any:
+    """A value that no type checker would let pass."""
+    return value
+
+
 def lognormal(n: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).lognormal(6, 0.8, n)
 
@@ -344,12 +349,12 @@ def test_whole_tokens() -> None:
         (lambda: Clear()(Queries(np.ones(2)), 1e19), "budget is 1e.19"),
         (lambda: Clear()(Queries(np.ones(2)), 9.3e18), "budget is 9.3e.18"),
         (lambda: Clear()(Queries(np.ones(2)), 10**5000), "budget is a number of more than 40 digits"),
-        (lambda: Clear()(Queries(np.ones(2)), "5"), "budget is '5'"),
+        (lambda: Clear()(Queries(np.ones(2)), wrong("5")), "budget is '5'"),
         (lambda: Clear()(Queries(np.ones(2)), True), "budget is True"),
         (lambda: Clear(headroom=1e300)(Queries(np.ones(2)), 5), "headroom is 1e.300"),
         (lambda: Queries(np.array([1.0, 1e300])), "threshold must be 2 numbers up to 9.0.* query 1 has 1e.300"),
-        (lambda: Queries([1, 10**400]), "threshold holds what is no number"),
-        (lambda: Queries(["a"]), "threshold holds what is no number"),
+        (lambda: Queries(wrong([1, 10**400])), "threshold holds what is no number"),
+        (lambda: Queries(wrong(["a"])), "threshold holds what is no number"),
         (lambda: Queries(np.ones(2), weight=np.array([1.0, 1e308])), "weight must be .* query 1 has 1e.308"),
         (lambda: Queries(np.ones(2), headroom=np.array([1e-300, 1])), "headroom must be .* query 0 has 1e-300"),
         (lambda: Queries(np.ones(2), cap=np.array([1e30, 1])), "cap must be .* query 0 has 1e.30"),
