@@ -6,8 +6,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from walras.mechanisms.bids.indivisible import IndivisibleBids
-from walras.mechanisms.bids.interface import Bids
+from walras.mechanisms.bids.interface import Bids, before_of
 from walras.mechanisms.clearing import Clearing, Status
 from walras.mechanisms.costs import charge, resource_use, rounding
 from walras.mechanisms.traits import CONCAVE
@@ -74,8 +73,9 @@ class _Answered:
         else:
             buys, marginal = highest >= asked - near, (highest - asked).abs() <= near
             content = content | (marginal & (got <= 0))
-        if isinstance(bids, IndivisibleBids) and bids.before is not None:
-            before = bids.before.to(got.device).long().expand(got.shape)
+        chained = before_of(bids)
+        if chained is not None:
+            before = chained.to(got.device).long().expand(got.shape)
             reached = (before < 0) | (got.gather(-1, before.clamp(min=0)) > 0)
             content, buys = content | ~reached, buys & reached
         return _Answered(clearing, torch.where(content, got, best), content, buys, marginal)

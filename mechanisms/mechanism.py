@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from walras.errors import InputError, RequirementError
+from walras.mechanisms.bids.bounds import largest
 from walras.mechanisms.bids.interface import Bids
 from walras.mechanisms.checks import LEFT_OUT, as_resources, check_parts, check_sale
 from walras.mechanisms.clearing import Clearing
@@ -69,9 +70,12 @@ class Mechanism(ABC):
             SupplyExceededError: the rule handed out more than there is.
         """
         self.require(bids)
-        if not self.price_floor < torch.inf:
-            raise InputError(f"price_floor is {self.price_floor}; it must be a number, or -inf for none")
         like, name = bids.reservation_price(), type(self).__name__
+        most = largest(like.dtype)
+        if not (abs(self.price_floor) <= most or self.price_floor == -torch.inf):
+            raise InputError(
+                f"price_floor is {self.price_floor}; it must be a number of at most {most:.3g}, or -inf for none"
+            )
         supply, cost = as_resources(like, supply, cost)
         sale = self.clear(bids, supply, cost)
         check_sale(name, sale, bids, supply, cost, self._stated_floor)

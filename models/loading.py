@@ -12,14 +12,15 @@ import torch
 import transformers
 from huggingface_hub import constants, try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
-from safetensors import SafetensorError
 from torch import nn
 from transformers.utils import cached_file
 
-from walras.errors import InputError, WalrasError
+from walras.errors import InputError
 from walras.models.architectures import family
+from walras.models.checkpoint_config import check_not_quantised
 from walras.models.export.modeling_walras import SlicedConfig
-from walras.models.export.reloading import is_sliced, quiet, sliced_class
+from walras.models.export.reloading import is_sliced, sliced_class
+from walras.models.pretrained import read_config, read_config_file, read_network, read_tokenizer
 
 Head = Literal["base", "classification", "causal", "auto"]
 
@@ -75,34 +76,25 @@ def load(
         InputError: no such model, or a checkpoint without the head that the task needs.
     """
     place = torch_device(device)
-    source = find(name)
+    source, what = find(name), f"model {name!r}"
     options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # it has no types
-    try:
-        told, _ = transformers.PreTrainedConfig.get_config_dict(source)
-        ours = is_sliced(told)  # an export of ours: its code is ours too, and need not be trusted
-        reader: Any = SlicedConfig if ours else transformers.AutoConfig
-        config = reader.from_pretrained(source, **({} if ours else options))
-        family(config.model_type)
-        if head == "causal" and _encodes(config):
-            raise InputError(
-                f"model {name!r} is an encoder ({config.model_type}); this task needs a decoder, such as GPT-2 or Llama"
-            )
-        new = bool(classes) and not _classifies(config)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(source, config=config, **options)
-        cls = _CLASSES[head if head != "auto" else _saved_head(config)]
-        if ours:
-            cls = sliced_class(name, config.to_dict(), cls.__name__)
-        if new:
-            options |= {"id2label": dict(enumerate(classes)), "label2id": {c: i for i, c in enumerate(classes)}}
-        with quiet():  # missing weights, and those of another size, are told below, and as an error
-            model, info = cls.from_pretrained(
-                source, output_loading_info=True, use_safetensors=True, ignore_mismatched_sizes=True, **options
-            )
-    except WalrasError:
-        raise
-    except (OSError, ValueError, SafetensorError) as error:
-        raise InputError(f"cannot load model {name!r}: {_first_line(error)}") from error
+    ours = is_sliced(read_config_file(source, what))  # an export: its code is ours too, and need not be trusted
+    config = read_config(source, what, SlicedConfig) if ours else read_config(source, what, **options)
+    family(config.model_type)
+    check_not_quantised(config, what)
+    if head == "causal" and _encodes(config):
+        raise InputError(
+            f"model {name!r} is an encoder ({config.model_type}); this task needs a decoder, such as GPT-2 or Llama"
+        )
+    new = bool(classes) and not _classifies(config)
+    tokenizer = read_tokenizer(source, what, config=config, **options)
+    cls = _CLASSES[head if head != "auto" else _saved_head(config)]
+    if ours:
+        cls = sliced_class(name, config.to_dict(), cls.__name__)
+    if new:
+        options |= {"id2label": dict(enumerate(classes)), "label2id": {c: i for i, c in enumerate(classes)}}
+    model, info = read_network(cls, source, what, config, **options)
     if new:  # all that lies outside the transformer proper is new
         info["missing_keys"] = [k for k in info["missing_keys"] if k.startswith(f"{model.base_model_prefix}.")]
     _check_weights(name, head, info)

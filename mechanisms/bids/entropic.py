@@ -6,8 +6,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from walras.errors import InputError
-from walras.mechanisms.bids.interface import as_values
+from walras.mechanisms.bids.bounds import as_values, check_temperature
 from walras.mechanisms.traits import CONCAVE, SEPARABLE
 
 
@@ -25,8 +24,7 @@ class EntropicBids:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "score", as_values("score", self.score))
-        if not 0 < self.temperature < torch.inf:
-            raise InputError(f"temperature is {self.temperature}; it must be a positive number")
+        check_temperature(self.temperature, self.score)
 
     @property
     def traits(self) -> frozenset[str]:

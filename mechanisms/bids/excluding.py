@@ -6,7 +6,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from walras.mechanisms.bids.interface import Bids
+from walras.mechanisms.bids.interface import Bids, before_of
 
 
 @final
@@ -21,6 +21,11 @@ class Excluding:
     def traits(self) -> frozenset[str]:
         """Those of the whole population."""
         return self.bids.traits
+
+    @property
+    def before(self) -> Tensor | None:
+        """Who is served first, as in the whole population."""
+        return before_of(self.bids)
 
     def demand(self, price: Tensor, stay: Tensor | None = None) -> Tensor:
         """As in the whole population; 0 for agents that are out."""

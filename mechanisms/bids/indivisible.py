@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from walras.errors import InputError
-from walras.mechanisms.bids.interface import as_values
+from walras.mechanisms.bids.bounds import as_values
 from walras.mechanisms.solvers.chains import Chains
 from walras.mechanisms.traits import CHAINED, INDIVISIBLE, SEPARABLE
 

@@ -6,13 +6,15 @@ import torch
 from torch import Tensor
 
 from walras.errors import InputError
+from walras.mechanisms.traits import CHAINED
 
 
 @runtime_checkable
 class Bids(Protocol):
     """A population of n agents, each of which answers a price with the quantity (level) it would buy.
 
-    Leading batch dimensions are allowed everywhere: one object may hold many separate markets.
+    Leading batch dimensions are allowed everywhere: one object may hold many separate markets. Bids with the trait
+    `CHAINED` have besides an attribute `before`; see `before_of`.
     """
 
     @property
@@ -38,17 +40,18 @@ class Bids(Protocol):
         """
 
 
-def as_values(name: str, value: Tensor | list[float]) -> Tensor:
-    """A float tensor [..., n] of reported values; -inf marks an agent that may not trade."""
-    tensor = torch.as_tensor(value)
-    tensor = tensor if tensor.is_floating_point() else tensor.to(torch.get_default_dtype())
-    if tensor.ndim == 0:
-        raise InputError(f"{name} must have shape [..., n]; a scalar was given ({value})")
-    bad = tensor.isnan() | tensor.isposinf()
-    if bad.any():
-        where = bad.nonzero()[0].tolist()
-        raise InputError(f"{name} at {where} is {tensor[tuple(where)].item()}; values must be numbers below inf")
-    return tensor
+def before_of(bids: Bids) -> Tensor | None:
+    """The agent [n] or [..., n] that must be served before each, -1 for none; None where agents form no chains.
+
+    Raises:
+        InputError: bids that are chained and have no `before`.
+    """
+    if CHAINED not in bids.traits:
+        return None
+    before = getattr(bids, "before", None)
+    if not isinstance(before, Tensor):
+        raise InputError(f"{type(bids).__name__} are {CHAINED}, and have no `before` that says who is served first")
+    return before
 
 
 def expands(shape: torch.Size, batch: torch.Size) -> bool:

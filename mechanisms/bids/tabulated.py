@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from walras.errors import InputError
-from walras.mechanisms.bids.interface import as_values
+from walras.mechanisms.bids.bounds import as_numbers, as_values, check_slopes
 from walras.mechanisms.traits import SEPARABLE
 
 
@@ -30,11 +30,12 @@ class TabulatedBids:
 
     def __post_init__(self) -> None:
         value = as_values("value", self.value)
-        grid = torch.as_tensor(self.grid).to(value)
+        grid = as_numbers("grid", self.grid, value)
         if value.ndim < 2 or grid.ndim != 1 or len(grid) != value.shape[-1] or len(grid) == 0:
             raise InputError(f"grid {[*grid.shape]} and value {[*value.shape]}; valid: [m] and [..., n, m]")
         if not (torch.diff(grid, prepend=grid.new_zeros(1)) > 0).all() or not bool(grid.isfinite().all()):
             raise InputError(f"grid is {grid.tolist()}; it must rise from above 0")
+        check_slopes("grid", grid)
         if (value < 0).any() or (value.diff(dim=-1) < 0).any():
             raise InputError("value falls along the grid, or is below 0; more must never be worth less")
         object.__setattr__(self, "grid", grid)

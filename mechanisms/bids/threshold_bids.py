@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from walras.errors import InputError
+from walras.mechanisms.bids.bounds import as_numbers, check_slopes, check_tokens
 from walras.mechanisms.bids.interface import expands
 from walras.mechanisms.traits import ALIKE, SEPARABLE
 
@@ -35,7 +36,8 @@ class ThresholdBids(ABC):
         cap: the most an agent can use (context length); a number or [..., n]; one at or below tau makes insolvent.
 
     Raises:
-        InputError: a threshold below 0 or NaN; alpha or beta not above 0; a cap below 0 or NaN.
+        InputError: a threshold or a cap below 0, above 2^53 and not inf, or NaN; alpha or beta not above 0, or so
+            small or large that a price would be no number.
     """
 
     threshold: Tensor
@@ -45,19 +47,18 @@ class ThresholdBids(ABC):
     satiation: ClassVar[float] = 1.0  # in widths 1 / beta above the threshold
 
     def __post_init__(self) -> None:
-        given = torch.as_tensor(self.threshold)
-        threshold = given if given.is_floating_point() else given.to(torch.get_default_dtype())
+        threshold = as_numbers("threshold", self.threshold)
         if threshold.ndim == 0:
             raise InputError(f"threshold must have shape [..., n]; a scalar was given ({self.threshold})")
         parts = {"threshold": threshold}
         for name in ("alpha", "beta", "cap"):
-            part = torch.as_tensor(getattr(self, name), dtype=threshold.dtype, device=threshold.device)
+            part = as_numbers(name, getattr(self, name), threshold)
             parts[name] = part.unsqueeze(-1) if part.ndim == 0 else part
         for name, part in parts.items():
-            valid = part >= 0 if name in ("threshold", "cap") else (part > 0) & (part < torch.inf)
-            if not valid.all():
-                raise InputError(f"{name} holds {part[~valid][0].item()}; valid: numbers " +
-                                 ("of 0 or more" if name in ("threshold", "cap") else "above 0"))  # fmt: skip
+            if name in ("threshold", "cap"):
+                check_tokens(name, part)
+            else:
+                check_slopes(name, part)
             if not expands(part.shape, threshold.shape):
                 raise InputError(f"{name} has shape {[*part.shape]}; valid: a number or {[*threshold.shape]}")
             object.__setattr__(self, name, part)

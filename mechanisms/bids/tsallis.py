@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from walras.errors import InputError
-from walras.mechanisms.bids.interface import as_values
+from walras.mechanisms.bids.bounds import BLUNTEST, SHARPEST, as_values, check_temperature
 from walras.mechanisms.traits import CONCAVE, SEPARABLE
 
 
@@ -31,10 +31,12 @@ class TsallisBids:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "score", as_values("score", self.score))
-        if not 0 < self.temperature < torch.inf:
-            raise InputError(f"temperature is {self.temperature}; it must be a positive number")
-        if not 1 < self.alpha < torch.inf:
-            raise InputError(f"alpha is {self.alpha}; it must be a number above 1 (EntropicBids are the limit at 1)")
+        check_temperature(self.temperature, self.score)
+        if not SHARPEST <= self.alpha <= BLUNTEST:
+            raise InputError(
+                f"alpha is {self.alpha}; it must be a number from {SHARPEST:.8g} to {BLUNTEST:g} (EntropicBids are the "
+                "limit at 1)"
+            )
 
     @property
     def traits(self) -> frozenset[str]:

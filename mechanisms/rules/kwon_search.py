@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from walras.errors import InputError
-from walras.mechanisms.bids.indivisible import IndivisibleBids
-from walras.mechanisms.bids.interface import Bids
+from walras.mechanisms.bids.interface import Bids, before_of
 from walras.mechanisms.clearing import Clearing, Status
 from walras.mechanisms.costs import capacity, resource_use
 from walras.mechanisms.mechanism import Mechanism
@@ -62,7 +61,8 @@ class KwonSearch(Mechanism):
         quantity, price = torch.zeros_like(value), torch.zeros_like(supply)
         status = torch.zeros(value.shape[:-1], dtype=torch.int64, device=value.device)
         none = torch.full((value.shape[-1],), NONE)
-        before = bids.before if isinstance(bids, IndivisibleBids) and bids.before is not None else none
+        chained = before_of(bids)
+        before = none if chained is None else chained
         values, costs, supplies = (
             part.detach().double().cpu().numpy()
             for part in (value, cost.squeeze(-1).expand(value.shape), capacity(supply.detach()).squeeze(-1))

@@ -5,8 +5,7 @@ import torch
 from torch import Tensor
 
 from walras.errors import InputError, RequirementError
-from walras.mechanisms.bids.indivisible import IndivisibleBids
-from walras.mechanisms.bids.interface import Bids
+from walras.mechanisms.bids.interface import Bids, before_of
 from walras.mechanisms.clearing import Clearing, Status
 from walras.mechanisms.costs import capacity, resource_use
 from walras.mechanisms.solvers.chains import NONE, Chains
@@ -40,7 +39,7 @@ def clear_program(bids: Bids, supply: Tensor, cost: Tensor, price_floor: float, 
     if price_floor == -torch.inf:
         raise InputError(f"price_floor is {price_floor}; {rule} of several resources needs a finite one")
     value = bids.reservation_price()
-    before = bids.before if isinstance(bids, IndivisibleBids) else None
+    before = before_of(bids)
     quantity, price = torch.zeros_like(value), torch.zeros_like(supply)
     status = torch.zeros(value.shape[:-1], dtype=torch.int64, device=value.device)
     costs = cost.expand(*value.shape, cost.shape[-1])

@@ -1,18 +1,16 @@
 """Loading a sliced model from the folder that it was exported to, with no code from the folder."""
 
-import json
-import logging
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import transformers
-from safetensors import SafetensorError
 
 from walras.errors import InputError
+from walras.files.plain_data import read_json
 from walras.models.export import modeling_walras
+from walras.models.pretrained import read_config, read_network
 
 KEY = "walras"  # of config.json, by which an export is known
 
@@ -30,14 +28,10 @@ def load_model(folder: str | Path, auto: str | None = None, **options: Any) -> A
         InputError: no export, or one that was changed by hand; the message names the layer or tensor.
     """
     told = read_export(folder)
-    kind = sliced_class(folder, told, auto) if is_sliced(told) else stock_class(folder, told, auto)
-    try:
-        with quiet():  # what does not fit is told below, and as an error
-            model, info = kind.from_pretrained(
-                str(folder), output_loading_info=True, use_safetensors=True, ignore_mismatched_sizes=True, **options
-            )
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, SafetensorError) as error:
-        raise InputError(f"cannot load export {str(folder)!r}: {_reason(error)}") from error
+    what, ours = f"export {str(folder)!r}", is_sliced(told)
+    config = read_config(str(folder), what, modeling_walras.SlicedConfig if ours else transformers.AutoConfig)
+    kind = sliced_class(folder, told, auto) if ours else stock_class(folder, told, auto)
+    model, info = read_network(kind, str(folder), what, config, **options)
     _check(folder, info, whole=kind.__name__ in (told.get("architectures") or []))
     return model.eval()
 
@@ -48,11 +42,10 @@ def read_export(folder: str | Path) -> dict[str, Any]:
     Raises:
         InputError: no export.
     """
-    file = Path(folder) / "config.json"
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{str(folder)!r} is no export: cannot read its config.json: {error}") from error
+        found = read_json(Path(folder) / "config.json", "its config.json")
+    except InputError as error:
+        raise InputError(f"{str(folder)!r} is no export: {error}") from error
     if not (isinstance(found, dict) and isinstance(found.get(KEY), dict)):
         raise InputError(f"{str(folder)!r} is no export of walras: its config.json has no {KEY!r} (AutoModel loads it)")
     return found
@@ -110,20 +103,3 @@ def _place(key: str) -> str:
     """The layer that a tensor belongs to."""
     found = re.search(r"\.(\d+)\.", f".{key}")
     return f"layer {found[1]}: " if found else ""
-
-
-def _reason(error: BaseException) -> str:
-    text = (str(error).strip() or "?").splitlines()[0]
-    return text if isinstance(error, OSError | ValueError) else f"config.json was changed: {text}"
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep transformers' own warnings back."""
-    logger = logging.getLogger("transformers")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

@@ -33,6 +33,17 @@ def read_arrays(path: str | Path, what: str, framework: str = "np") -> dict[str,
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
 
 
+def read_shapes(path: str | Path, what: str) -> dict[str, tuple[int, ...]]:
+    """Shapes of all arrays of a file by name; the arrays themselves are not read.
+
+    Raises:
+        InputError: a file that is missing or no sound safetensors.
+    """
+    check_file(path, what)
+    with reading(what, path, SafetensorError), safe_open(path, "np") as file:
+        return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118  # no mapping
+
+
 def read_metadata(path: str | Path, what: str) -> dict[str, str]:
     """What the head of a file says beside its arrays.
 

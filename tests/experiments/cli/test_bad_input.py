@@ -177,13 +177,13 @@ def _config(**changes: object) -> Callable[[Path], object]:
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda f: (f / "config.json").write_text("{"), "not a valid JSON file"),
-        (_config(model_type="bart_simpson"), "model type `bart_simpson`"),
+        (lambda f: (f / "config.json").write_text("{"), "cannot read model configuration"),
+        (_config(model_type="bart_simpson"), "unknown family 'bart_simpson'"),
         (lambda f: (f / "model.safetensors").unlink(), "no file named model.safetensors"),
         (lambda f: (f / "model.safetensors").write_bytes(b"x" * 99), "while deserializing header"),
         (_config(hidden_size=48), r"has shape \[.*32\], and by its config.json \[.*48\]"),
         (_config(num_hidden_layers=3), r"no trained weights for encoder\.layer\.2.*\(16 missing in the checkpoint\)$"),
-        (lambda f: (f / "tokenizer.json").write_text("{"), "cannot load model"),
+        (lambda f: (f / "tokenizer.json").write_text("{"), "cannot load the tokenizer of model"),
         (lambda f: [p.unlink() for p in f.glob("tokenizer*")], "comes without a tokenizer; save it in the same folder"),
     ],
 )
@@ -194,7 +194,7 @@ def test_broken_checkpoints(
     shutil.copytree(models / "bert", folder)
     edit(folder)
     found = refused("--model", folder)
-    assert "broken'" in found
+    assert "broken" in found or "unknown family" in found
     assert re.search(message, found), found
 
 

@@ -10,8 +10,10 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 
 from walras.errors import InputError, RequirementError
 from walras.mechanisms import (
+    Budgeted,
     Clearing,
     IndivisibleBids,
+    KwonSearch,
     PostedPrice,
     ShadowPrice,
     Status,
@@ -19,9 +21,11 @@ from walras.mechanisms import (
     UniformPriceAuction,
     charge,
 )
+from walras.mechanisms.bids.excluding import Excluding
 from walras.mechanisms.solvers.chains import Chains
 from walras.mechanisms.solvers.linear_program import Program
 from walras.mechanisms.solvers.rounding import Rounding
+from walras.mechanisms.traits import CHAINED, INDIVISIBLE
 
 Column = NDArray[np.float64]
 
@@ -258,3 +262,35 @@ def test_chains_are_checked(before: list[int], message: str) -> None:
 def test_chains_are_whole_numbers_one_a_bid(before: Any) -> None:
     with pytest.raises(InputError, match=r"valid: whole numbers of shape \[2\]"):
         IndivisibleBids(torch.ones(2), before)
+
+
+@pytest.mark.parametrize("wrap", ["money", "nobody out", "someone out"])
+def test_chains_stay_chains_when_bids_are_wrapped(wrap: str) -> None:
+    """Of three agents the second needs the first; two resources, of which each agent uses one unit."""
+    plain = IndivisibleBids(torch.tensor([1.0, 5.0, 2.0]), torch.tensor([-1, 0, -1]))
+    out = torch.tensor([wrap == "someone out", False, False])
+    bids = Budgeted(plain, torch.tensor(9.0)) if wrap == "money" else Excluding(plain, out)
+    for supply in (torch.tensor([1.0, 2.0]), torch.tensor([2.0, 2.0])):
+        expected = [0.0, 0.0, 1.0] if supply[0] == 1 or out.any() else [1.0, 1.0, 0.0]
+        assert ShadowPrice()(bids, supply, torch.ones(3, 2)).quantity.tolist() == expected
+        alone = ShadowPrice()(bids, supply[0], torch.ones(3))
+        assert alone.quantity.tolist() == expected
+        assert KwonSearch()(bids, supply[0], torch.ones(3)).quantity[1] <= expected[0]
+
+
+def test_bids_of_ones_own_say_how_they_are_chained() -> None:
+    class Mine:
+        traits = frozenset({CHAINED, INDIVISIBLE})
+        value = torch.ones(2)
+
+        def demand(self, price: torch.Tensor, stay: torch.Tensor | None = None) -> torch.Tensor:
+            return (price <= self.value).float()
+
+        def utility(self, quantity: torch.Tensor) -> torch.Tensor:
+            return quantity
+
+        def reservation_price(self) -> torch.Tensor:
+            return self.value
+
+    with pytest.raises(InputError, match="Mine are chained, and have no `before` that says who is served first"):
+        ShadowPrice()(Mine(), [1.0, 1.0], torch.ones(2, 2))

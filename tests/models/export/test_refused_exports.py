@@ -73,7 +73,7 @@ def test_counts_changed_by_hand(
         (lambda c: c.pop("per_layer_config"), "has no attribute 'attention_heads'"),
         (lambda c: c["per_layer_config"].pop("1"), "attention_heads"),
         (lambda c: c.pop("walras"), "is no export of walras: its config.json has no 'walras'"),
-        (lambda c: c["walras"].pop("heads"), "config.json was changed: 'heads'"),
+        (lambda c: c["walras"].pop("heads"), "cannot load export .*: KeyError: 'heads'"),
         (lambda c: c["walras"]["heads"].update(output="no.where"), "has no attribute `no`"),
         (lambda c: c.update(architectures=["BertModel"]), "cannot be loaded as BertModel; valid: AutoModel, "),
         (lambda c: c.update(architectures=["SlicedNothing"]), "cannot be loaded as SlicedNothing; valid: AutoModel, "),
