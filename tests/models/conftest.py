@@ -123,9 +123,10 @@ def build(family: str, attention: str = "eager", dtype: torch.dtype = torch.floa
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test that asks for `every_family` runs for every dense row, one for `moe` for every row with experts.
 
-    One for `family`, `repairable` (a dense family that a repair is right for) or `decoder` (a dense family that generates text) runs for one family per layout of weights, and
-    for the others nightly only. With `attention` beside it runs under all attention functions that the row's models
-    have; with `kernel` in its place, under the first one, and under the others nightly only.
+    One for `family`, `repairable` (a dense family that a repair is right for) or `decoder` (a dense family that
+    generates text) runs for one family per layout of weights, and for the others nightly only. With `attention` beside
+    it runs under all attention functions that the row's models have; with `kernel` in its place, under the first one,
+    and under the others nightly only.
     """
     dense = [name for name, row in ARCHITECTURES.items() if row.mixture is None]
     asked = set(metafunc.fixturenames)
