@@ -33,6 +33,7 @@ class SubLayer:
     inputs: tuple[Projection, ...]
     output: str  # path below the layer
     stream: str = ""  # module below the layer whose input is the residual stream after the sub-layer; "": its output
+    after: str = ""  # module below the layer through which goes what the output projection writes; "": none
 
 
 @final
@@ -68,7 +69,9 @@ class Architecture:
     counters: Mapping[str, str] = field(default_factory=dict)  # its attributes: "heads" or "features"
     cache: str = "past_key_values"  # its argument that is the cache of keys and values
     head_bias: str = ""  # its argument of shape [batch, heads, query, key] that is added to the scores
-    width: str = "intermediate_size"  # setting: neurons of the FFN
+    width: str = (
+        "intermediate_size"  # setting: neurons of the FFN; "": none, as where it is a multiple of the hidden size
+    )
     joined: bool = False  # whether a norm spans the queries of all heads, which can only be removed together then
     mixture: Mixture | None = None  # in the place of the FFN
     functional: bool = True  # its attention goes through transformers' AttentionInterface
@@ -254,8 +257,20 @@ _ROWS = {
         ),
         multiplier="residual_multiplier",
     ),
+    "gemma3_text": replace(
+        _LLAMA,
+        heads=replace(_LLAMA.heads, stream="pre_feedforward_layernorm", after="post_attention_layernorm"),
+        ffn=replace(_LLAMA.ffn, after="post_feedforward_layernorm"),
+    ),
     "vit": _VIT,
     "deit": _VIT,
+    "dinov2": replace(
+        _VIT,
+        layers="encoder.layer",
+        heads=replace(_VIT.heads, stream="norm2", after="layer_scale1"),
+        ffn=replace(_VIT.ffn, after="layer_scale2"),
+        width="",
+    ),
 }
 
 ARCHITECTURES: Registry[Architecture] = Registry("family", Architecture, group="walras.families", own=False)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, ClassVar, final
 
 from walras.errors import InputError
 from walras.market.phases.phase import Phase, Turn
+from walras.models.repair.layerwise_runner import check_streams
 from walras.models.repair.repair import ModelPair, Repair
 from walras.models.repair.table import REPAIRS
 
@@ -32,11 +33,12 @@ class RepairWeights(Phase):
         REPAIRS.make(self.repair)  # refused here if it is none
 
     def prepare(self, market: "ComputeMarket") -> None:
-        """Refuse a market on the dense network itself.
+        """Refuse a market on the dense network itself, and a network that no repair can be right for.
 
         Raises:
             InputError: as said.
         """
+        check_streams(market.calibration.model, market.calibration.inventory.sites)
         if market.calibration.model is market.calibration.dense:
             raise InputError("a network that is to be repaired must be a copy of the dense one")
 

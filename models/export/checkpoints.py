@@ -149,9 +149,16 @@ def check_class(model: nn.Module) -> None:
     Raises:
         InputError: as said.
     """
-    stock = getattr(transformers, type(model).__name__.removeprefix(modeling_walras.PREFIX), None)
-    if not (isinstance(model, transformers.PreTrainedModel) and isinstance(stock, type) and isinstance(model, stock)):
-        raise InputError(f"cannot export a {type(model).__name__}; it must be of a model class that transformers has")
+    name = type(model).__name__
+    stock = getattr(transformers, name.removeprefix(modeling_walras.PREFIX), None)
+    if isinstance(model, transformers.PreTrainedModel) and isinstance(stock, type) and isinstance(model, stock):
+        return
+    if stock is None and type(model).__module__.startswith("transformers."):
+        raise InputError(
+            f"cannot export a {name}: in transformers it is a part of other models, and no class loads it by itself; "
+            "put what `compact` returns into the model that it is a part of, and save that"
+        )
+    raise InputError(f"cannot export a {name}; it must be of a model class that transformers has")
 
 
 def auto_class(model: nn.Module) -> str:

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 PREFIX = "Sliced"
-MODEL_TYPE = "walras"
 
 
 def __getattr__(name: str) -> Any:
@@ -24,7 +23,10 @@ def __getattr__(name: str) -> Any:
     stock = getattr(transformers, name.removeprefix(PREFIX), None) if name.startswith(PREFIX) else None
     if not (isinstance(stock, type) and issubclass(stock, transformers.PreTrainedModel)):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = type(name, (_Sliced, stock), {"__module__": __name__, "__doc__": f"{stock.__name__}, sliced."})
+    told: dict[str, Any] = {"__module__": __name__, "__doc__": f"{stock.__name__}, sliced."}
+    for ask in ("_can_set_attn_implementation", "_can_set_experts_implementation"):
+        told[ask] = getattr(stock, ask)  # transformers would look for it in the source of this file
+    found = type(name, (_Sliced, stock), told)
     globals()[name] = found
     return found
 
@@ -35,13 +37,15 @@ class SlicedConfig(transformers.PreTrainedConfig):
     Its own classes, by which weights that do not fit are left random, are not to load them without this file.
     """
 
-    model_type = MODEL_TYPE
+    model_type = "walras"
 
     @classmethod
     def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
         """The configuration of the class X, with what this file needs beside it."""
         told, unused = cls.get_config_dict(*args, **kwargs)
-        kind = told["walras"].get("family", told["model_type"])  # the latter in exports that are older than this class
+        kind = str(told["walras"].get("family", told["model_type"]))  # the latter in exports before there was the first
+        if kind not in transformers.CONFIG_MAPPING:
+            raise ValueError(f"config.json has the family {kind!r}, which this transformers does not know")
         return transformers.CONFIG_MAPPING[kind].from_dict({**told, "model_type": kind}, **unused)
 
     def to_dict(self) -> dict[str, Any]:
@@ -59,16 +63,6 @@ class _Sliced:
         super().__init__(config, *args, **kwargs)  # type: ignore[call-arg]  # of the class that it is mixed with
         shrink(self)
 
-    @classmethod
-    def _can_set_attn_implementation(cls) -> bool:
-        """As the class X can: transformers would look for it in the source of this file."""
-        return bool(_stock(cls)._can_set_attn_implementation())
-
-    @classmethod
-    def _can_set_experts_implementation(cls) -> bool:
-        """As the class X can."""
-        return bool(_stock(cls)._can_set_experts_implementation())
-
     def save_pretrained(self, *args: Any, **kwargs: Any) -> Any:
         """Write weights under the names that they have here.
 
@@ -85,11 +79,6 @@ class _Sliced:
 
     def _get_static_cache_init_shape(self) -> None:
         """Layers differ in heads, so that a static cache takes its sizes from the first keys it is given."""
-
-
-def _stock(cls: type) -> Any:
-    """The class X of `SlicedX`."""
-    return next(c for c in cls.__mro__ if c.__module__ != __name__)
 
 
 def shrink(model: Any) -> None:

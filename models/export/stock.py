@@ -72,7 +72,7 @@ def _settings(layer: Layer, left: Mapping[str, Any]) -> dict[str, tuple[int, str
         found[layer.mixture.count] = (left["experts"], "experts")
     if layer.ffn is not None:
         key = layer.row.width if layer.mixture is None else layer.mixture.shared_width
-        found[key] = (left["ffn_neurons"], "FFN neurons")
+        found |= {key: (left["ffn_neurons"], "FFN neurons")} if key else {}
     return found
 
 

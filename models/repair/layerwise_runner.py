@@ -28,6 +28,25 @@ class Stream(NamedTuple):
     total: Tensor  # [tokens, hidden], the residual stream that the output was added to, in units of the output
 
 
+def check_streams(model: nn.Module, sites: Sequence[Site]) -> None:
+    """Refuse a model in which what an output projection writes is not what is added to the residual stream.
+
+    Raises:
+        InputError: as said, or the stream is elsewhere under the model's settings.
+    """
+    row, config = architecture(model), getattr(model, "config", None)
+    for name, value in row.streams_if.items():
+        if getattr(config, name, value) != value:
+            raise InputError(f"weights of models with {name} = {getattr(config, name)} cannot be repaired yet")
+    for site in sites:
+        after = getattr(getattr(row, site.sublayer, None), "after", "")
+        if after:
+            raise InputError(
+                f"weights of a {type(model).__name__} cannot be repaired: what {site.path} writes goes through "
+                f"{after!r} before it is added to the residual stream, to which repairs fit it; valid: repair=none"
+            )
+
+
 @final
 class LayerwiseRunner:
     """Reads or runs one network from a layer on, without running the layers below anew.
@@ -70,10 +89,7 @@ class LayerwiseRunner:
             InputError: the network's settings put its residual stream where its family's row does not look for it.
         """
         model = self.model
-        config = getattr(model, "config", None)
-        for name, value in self._row.streams_if.items():
-            if getattr(config, name, value) != value:
-                raise InputError(f"weights of models with {name} = {getattr(config, name)} cannot be repaired yet")
+        check_streams(model, (site,))
         self.advance_to(site.layer)
         scale = float(getattr(transformer(model).config, self._row.multiplier)) if self._row.multiplier else 1.0
         below, stream = self._layers[site.layer], getattr(self._row, site.sublayer).stream

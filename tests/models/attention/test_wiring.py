@@ -100,7 +100,7 @@ def test_masks_are_respected(family: str, rule: AttentionRule, tiny: Make) -> No
             closed |= torch.ones(model.length, model.length).tril(-window).bool()
         assert bool((weights[closed] == 0).all())
         assert bool((scores[closed] == -INF).all())
-        if family != "modernbert":  # some of its layers have windows, others have none
+        if family not in ("modernbert", "gemma3_text"):  # some of its layers have windows, others have none
             assert bool(scores[~closed].isfinite().all())
     if "attention_mask" in model.batch:
         assert bool(closed.any())

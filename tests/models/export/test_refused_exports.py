@@ -74,6 +74,9 @@ def test_counts_changed_by_hand(
         (lambda c: c["per_layer_config"].pop("1"), "attention_heads"),
         (lambda c: c.pop("walras"), "is no export of walras: its config.json has no 'walras'"),
         (lambda c: c["walras"].pop("heads"), "cannot load export .*: KeyError: 'heads'"),
+        (lambda c: c["walras"].update(family="evil"), "config.json has the family 'evil', which this transformers does"),
+        (lambda c: c["walras"].update(family=[7]), r"config.json has the family '\[7\]', which this transformers does"),
+        (lambda c: c["walras"].pop("family"), "config.json has the family 'walras', which this transformers does not"),
         (lambda c: c["walras"]["heads"].update(output="no.where"), "has no attribute `no`"),
         (lambda c: c.update(architectures=["BertModel"]), "cannot be loaded as BertModel; valid: AutoModel, "),
         (lambda c: c.update(architectures=["SlicedNothing"]), "cannot be loaded as SlicedNothing; valid: AutoModel, "),
@@ -130,4 +133,10 @@ def test_what_cannot_be_exported(tmp_path: Path, tiny: Any) -> None:
             save(model, None, tmp_path / "out")
     with pytest.raises(UnknownNameError, match=r"unknown family 't5'.* Known: bert, "):
         save(t5, None, tmp_path / "out")
+    encoder: Any = transformers.models.whisper.modeling_whisper.WhisperEncoder
+    small = {"d_model": 8, "encoder_layers": 1, "encoder_attention_heads": 2, "encoder_ffn_dim": 8, "num_mel_bins": 4}
+    with pytest.raises(
+        InputError, match="cannot export a WhisperEncoder: in transformers it is a part of other models"
+    ):
+        save(encoder(transformers.WhisperConfig(**small)), None, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []

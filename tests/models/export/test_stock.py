@@ -15,7 +15,10 @@ from walras.models.export.checkpoints import save
 from walras.models.export.reloading import load_model
 from walras.models.loading import load as load_any
 
-OWN_HEAD_SIZE = ("llama", "mistral", "qwen2", "qwen3", "mixtral", "qwen2_moe", "qwen3_moe", "granitemoe")
+OWN_HEAD_SIZE = (
+    "llama", "vit", "mistral", "qwen2", "qwen3", "mixtral", "qwen2_moe", "qwen3_moe", "granitemoe", "gemma3_text",
+    "deit", "dinov2",
+)  # fmt: skip
 """Families whose heads have a size that does not follow from their number."""
 
 
@@ -59,6 +62,10 @@ def check(tested: Any, folder: Path, keep: Any, units: Any) -> None:
 def test_ffn_alone_in_every_family(every_family: str, tiny: Any, tmp_path: Path) -> None:
     tested = tiny(every_family)
     units = inventory(tested.model, block=8)
+    if every_family == "dinov2":  # its FFN is a whole multiple of the hidden size
+        with pytest.raises(InputError, match=r"Dinov2ForImageClassification cannot hold these weights: .*mlp\.fc1"):
+            check(tested, tmp_path / "small", without(units, "ffn", 0, 3), units)
+        return
     check(tested, tmp_path / "small", without(units, "ffn", 0, 3), units)
 
 
@@ -69,7 +76,7 @@ def test_heads_too_where_they_have_a_size_of_their_own(kind: str, tiny: Any, tmp
     tested = tiny(kind)
     units = inventory(tested.model, block=8)
     keep = without(units, "head", 1) & without(units, "expert", 2, 4)
-    if kind != "qwen2_moe" and kind != "qwen3_moe":
+    if kind not in ("qwen2_moe", "qwen3_moe", "dinov2"):
         keep &= without(units, "ffn", 1)
     check(tested, tmp_path / "small", keep, units)
 

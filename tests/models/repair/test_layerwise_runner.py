@@ -12,7 +12,7 @@ from torch import Tensor
 from walras.errors import InputError
 from walras.models import gated, inventory
 from walras.models.architectures import layer_paths
-from walras.models.repair.layerwise_runner import LayerwiseRunner
+from walras.models.repair.layerwise_runner import LayerwiseRunner, check_streams
 from walras.models.repair.streams import real_tokens
 from walras.models.units.projections import outputs_first
 
@@ -136,8 +136,8 @@ def test_files_are_gone_with_whoever_needs_them(
             runner.advance_to(1)
 
 
-def test_features_and_outputs_are_those_of_a_whole_pass(family: str, kernel: str, tiny: Any) -> None:
-    tested = tiny(family, kernel)
+def test_features_and_outputs_are_those_of_a_whole_pass(repairable: str, kernel: str, tiny: Any) -> None:
+    tested = tiny(repairable, kernel)
     units = inventory(tested.model, block=8)
     gates = torch.rand(len(units), generator=torch.Generator().manual_seed(0))
     seen: dict[str, tuple[Tensor, Tensor]] = {}
@@ -159,9 +159,9 @@ def test_features_and_outputs_are_those_of_a_whole_pass(family: str, kernel: str
                     torch.testing.assert_close(found, real_tokens(whole, tested.batch), rtol=0, atol=1e-5)
 
 
-def test_the_stream_is_what_the_output_was_added_to(family: str, tiny: Any) -> None:
+def test_the_stream_is_what_the_output_was_added_to(repairable: str, tiny: Any) -> None:
     """Without the output projection's weights and bias, the stream lacks exactly the output."""
-    tested = tiny(family)
+    tested = tiny(repairable)
     for site in inventory(tested.model).sites:
         with LayerwiseRunner(tested.model, [tested.batch]) as runner:
             (before,) = runner.read(site)
@@ -212,3 +212,21 @@ def test_nothing_is_left_behind(tiny: Any) -> None:
             tested.logits()
     assert torch.equal(tested.logits(), before)
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in tested.model.modules())
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("gemma3_text", r"what model\.layers\.0\.self_attn\.o_proj writes goes through 'post_attention_layernorm'"),
+        ("dinov2", r"what dinov2\.encoder\.layer\.0\.attention\.o_proj writes goes through 'layer_scale1'"),
+    ],
+)
+def test_a_norm_or_a_scale_after_the_projection_is_refused(kind: str, message: str, tiny: Any) -> None:
+    """What is added to the stream is not what the projection writes, to which a repair would fit it."""
+    tested = tiny(kind)
+    sites = inventory(tested.model).sites
+    with pytest.raises(InputError, match=f"{message}.* valid: repair=none"):
+        check_streams(tested.model, sites)
+    with LayerwiseRunner(tested.model, [tested.batch]) as runner, pytest.raises(InputError, match="cannot be repaired"):
+        next(runner.read(sites[1]))
+    check_streams(tiny("bert").model, inventory(tiny("bert").model).sites)

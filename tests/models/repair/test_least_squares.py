@@ -82,8 +82,8 @@ def test_the_solution_is_that_of_a_direct_solver(tiny: Any) -> None:
     torch.testing.assert_close(repaired.get_parameter("bias").detach(), wanted[-1], rtol=1e-8, atol=1e-10)
 
 
-def test_every_family_comes_closer_to_the_dense_network(family: str, tiny: Any) -> None:
-    tested = tiny(family)
+def test_every_family_comes_closer_to_the_dense_network(repairable: str, tiny: Any) -> None:
+    tested = tiny(repairable)
     units = inventory(tested.model, block=8)
     keep = _half(units)
     before = _error(tested, tested.model, units, keep)

@@ -43,9 +43,9 @@ def test_columns_agree_with_sites(every_family: str, block: int, tiny: Any) -> N
         assert units.index[own].tolist() == list(range(own.stop - own.start))
         assert site.owner.dtype == torch.long
         assert np.bincount(site.owner).tolist() == units.width[own].tolist()
-    neurons = units.width[units.kind == "ffn"]
-    assert neurons.sum() == 3 * 40
-    assert neurons.max() == min(block, 40)
+    neurons, wide = units.width[units.kind == "ffn"], 48 if every_family == "dinov2" else 40
+    assert neurons.sum() == 3 * wide
+    assert neurons.max() == min(block, wide)
 
 
 def test_a_compacted_model_is_counted_as_it_is(family: str, tiny: Any) -> None:
