@@ -74,7 +74,7 @@ def test_counts_changed_by_hand(
         (lambda c: c["per_layer_config"].pop("1"), "attention_heads"),
         (lambda c: c.pop("walras"), "is no export of walras: its config.json has no 'walras'"),
         (lambda c: c["walras"].pop("heads"), "config.json was changed: 'heads'"),
-        (lambda c: c["walras"].update(family="evil"), "config.json has the family 'evil', which this transformers does"),
+        (lambda c: c["walras"].update(family="evil"), "config.json has the family 'evil', which this transformers"),
         (lambda c: c["walras"].update(family=[7]), r"config.json has the family '\[7\]', which this transformers does"),
         (lambda c: c["walras"].pop("family"), "config.json has the family 'walras', which this transformers does not"),
         (lambda c: c["walras"]["heads"].update(output="no.where"), "has no attribute `no`"),
