@@ -46,7 +46,7 @@ print("-n %d --dist worksteal" % min(cores, 8) if cores > 1 else "")
 endef
 export WORKERS
 
-.PHONY: help demo test check constraints clean
+.PHONY: help demo test nightly check constraints clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*##/make \1:/p' Makefile
@@ -57,6 +57,9 @@ demo: .venv/installed  ## the market on a real transformer: three rules, two bud
 # pytest by its own name: `python -m pytest` would put this folder on the path and let a stray `import agents` succeed.
 test: .venv/tested  ## all tests, a worker a core; WALRAS_DATA=folder adds those on real data
 	@OMP_NUM_THREADS=1 .venv/bin/pytest $$(.venv/bin/python -c "$$WORKERS") $(ARGS)
+
+nightly: .venv/tested  ## the long half as well: over an hour on two cores; ends with how many faults were tried
+	@HYPOTHESIS_PROFILE=nightly $(MAKE) --no-print-directory test
 
 check: .venv/tested  ## lint, format and types
 	.venv/bin/ruff check .

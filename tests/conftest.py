@@ -5,6 +5,9 @@ parametrised by `seed` or `instance`, and no test marked `nightly`. `nightly` dr
 """
 
 import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -24,6 +27,26 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     long = [item for item in items if item.get_closest_marker("nightly") or is_further_draw(item)]
     config.hook.pytest_deselected(items=long)
     items[:] = [item for item in items if item not in long]
+
+
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+    """Note what a test that passed has tried: by its mark, or by `record_property("tried", (what, count))`."""
+    mark = item.get_closest_marker("tried")
+    if call.when == "call" and call.excinfo is None and mark is not None:
+        item.user_properties.append(("tried", (f"{mark.args[0]}, {Path(item.path).stem}", mark.args[1])))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """How many faulty inputs and deaths the suite tried, by kind."""
+    tried: Counter[str] = Counter()
+    for report in terminalreporter.stats.get("passed", ()):
+        if report.when == "call":
+            for what, count in (value for name, value in report.user_properties if name == "tried"):
+                tried[what] += count
+    if tried:
+        terminalreporter.section("tried and answered")
+        for what, count in sorted(tried.items()):
+            terminalreporter.write_line(f"{count:8,} {what}")
 
 
 def is_further_draw(item: pytest.Item) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from walras.errors import InputError, UnknownNameError
-from walras.experiments.cli.screen import interrupted, progress_bar
+from walras.experiments.cli.screen import interrupted, output, progress_bar
 
 if TYPE_CHECKING:
     from walras.experiments.queries.batch import Predict
@@ -116,14 +116,12 @@ def _summarise(summary: dict[str, Any], bad: list[str], as_json: bool, out: Path
         content = {**summary, "bad_rows": bad, "out": written}
         print(json.dumps(content, indent=2), file=sys.stderr if out is None else sys.stdout)
         return
-    from rich.console import Console
-
     from walras.experiments.queries.card import allocation_card
 
-    console = Console(stderr=out is None, highlight=False)
+    console = output(stderr=out is None)
     console.print(allocation_card(summary))
     if out is not None:
         told = str(out) if written == os.path.abspath(out) else f"{out}, a link to {written}"
-        console.print(f"Written: {told}", markup=False, soft_wrap=True)
+        console.print(f"Written: {told}", soft_wrap=True)
     for line in bad[:10]:
-        console.print(f"Bad: {line}", style="red", markup=False, soft_wrap=True)
+        console.print(f"Bad: {line}", style="red", soft_wrap=True)

@@ -36,6 +36,11 @@ class Command:
     line: tuple[object, ...]
     earlier: tuple[tuple[object, ...], ...] = ()
 
+    @property
+    def name(self) -> str:
+        """The command, and whether it goes over an earlier result."""
+        return f"{self.line[0]}{' over an earlier result' if self.earlier else ''}"
+
 
 @pytest.fixture(autouse=True)
 def still(monkeypatch: pytest.MonkeyPatch, no_pictures: None) -> None:
@@ -161,14 +166,15 @@ def some(items: list[Any]) -> list[Any]:
 
 
 @pytest.mark.parametrize("played", CASES, indirect=True)
-def test_a_death_before_any_file_operation(played: Played) -> None:
+def test_a_death_before_any_file_operation(played: Played, record_property: Callable[[str, object], None]) -> None:
     distinct = list({str(sorted(s.items())): s for s in played.recorder.states}.values())
     for number, state in enumerate(some(distinct)):
         played.check(state, f"state {number} of {len(distinct)}")
+    record_property("tried", (f"deaths, {played.command.name}", len(some(distinct))))
 
 
 @pytest.mark.parametrize("played", CASES, indirect=True)
-def test_a_failure_of_any_file_operation(played: Played) -> None:
+def test_a_failure_of_any_file_operation(played: Played, record_property: Callable[[str, object], None]) -> None:
     checked: set[str] = set()
     count = len(played.recorder.operations)
     for k in some(list(range(count))):
@@ -185,3 +191,4 @@ def test_a_failure_of_any_file_operation(played: Played) -> None:
         elif str(sorted(left.items())) not in checked:
             checked.add(str(sorted(left.items())))
             played.check(left, what)
+    record_property("tried", (f"failing file operations, {played.command.name}", len(some(list(range(count))))))

@@ -18,6 +18,7 @@ from datetime import timedelta
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -31,12 +32,17 @@ EXAMPLES = 2000 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 100
 SECONDS = 20
 """What one example may take: some seconds, and as much again on a busy machine."""
 
-fuzzed = settings(
+_SETTINGS = settings(
     max_examples=EXAMPLES,
     deadline=timedelta(seconds=SECONDS),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-"""Decorator of a fuzz test: 100 examples, in the nightly profile 2,000."""
+
+
+def fuzzed(test: Callable[..., Any]) -> Any:
+    """Decorator of a fuzz test: 100 examples, in the nightly profile 2,000; the suite ends with how many were tried."""
+    return pytest.mark.tried("faulty inputs", EXAMPLES)(_SETTINGS(test))
+
 
 NASTY: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 1.5, -0.0, 2**31, 2**53, 2**53 + 1, 2**63, 2**64, -(2**63), 10**400, 1e300, 1e308,

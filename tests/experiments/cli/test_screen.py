@@ -60,7 +60,7 @@ PRINTS = {  # files that print by themselves: JSON, whose texts are escaped, or 
                                     "observe", "run", "trace", "train")),
     *(f"benchmarks/speed/{name}.py" for name in ("clearing", "gate_overhead", "market_work")),
 }  # fmt: skip
-CONSOLES = {"cli/screen.py", "cli/allocate.py"}
+CONSOLES = {"cli/screen.py"}
 
 
 def test_nothing_else_writes_to_a_terminal() -> None:
