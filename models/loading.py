@@ -14,7 +14,7 @@ from huggingface_hub import constants, try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
 from safetensors import SafetensorError
 from torch import nn
-from transformers.utils import cached_file
+from transformers.utils.hub import cached_file
 
 from walras.errors import InputError, WalrasError
 from walras.models.architectures import family
