@@ -13,7 +13,7 @@ import transformers
 from huggingface_hub import constants, try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
 from torch import nn
-from transformers.utils import cached_file
+from transformers.utils.hub import cached_file
 
 from walras.errors import InputError
 from walras.models.architectures import family

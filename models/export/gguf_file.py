@@ -136,7 +136,8 @@ def _tensors(model: nn.Module, layers: tuple[Layer, ...], size: int, ratio: int)
 def _interleaved(rows: Tensor, size: int) -> Tensor:
     """Rows `[heads * size, ...]` of queries or keys in llama.cpp's order: it turns neighbours, and transformers turns
     a feature with the one half a head further."""
-    return rows.detach().unflatten(0, (-1, 2, size // 2)).transpose(1, 2).flatten(0, 2)
+    split = rows.detach().reshape(-1, 2, size // 2, *rows.shape[1:])
+    return split.transpose(1, 2).reshape(rows.shape)
 
 
 def _counts(layer: Layer) -> tuple[int, int, int]:

@@ -31,7 +31,7 @@ def __getattr__(name: str) -> Any:
     return found
 
 
-class SlicedConfig(transformers.PreTrainedConfig):
+class SlicedConfig(transformers.PreTrainedConfig):  # type: ignore[no-untyped-call]  # its __init_subclass__
     """Configurations of sliced models: of the class X in memory, in `config.json` of a type that transformers refuses.
 
     Its own classes, by which weights that do not fit are left random, are not to load them without this file.

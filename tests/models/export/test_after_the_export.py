@@ -66,6 +66,21 @@ def test_lora_with_merging(family: str, tiny: Any, tmp_path: Path) -> None:
         torch.testing.assert_close(tested.logits(load_model(tmp_path / "merged")), expected, rtol=1e-4, atol=1e-4)
 
 
+@QUIET
+def test_lora_by_names(tiny: Any, tmp_path: Path) -> None:
+    """peft adapts no map of a sub-layer without units, and wants to be told so."""
+    peft = pytest.importorskip("peft")
+    model = uneven(tiny("llama"), tmp_path / "small")
+    with pytest.raises(ValueError, match=r"Emptied\(\) is not supported"):
+        peft.get_peft_model(model, peft.LoraConfig(target_modules=["up_proj"]))
+    left_out = r".*layers\.1\.mlp.*"
+    adapted = peft.get_peft_model(
+        model, peft.LoraConfig(target_modules=["up_proj", "q_proj"], exclude_modules=left_out)
+    )
+    layers = {name.split("layers.")[1][0] for name, _ in adapted.named_parameters() if "lora_A" in name}
+    assert layers == {"0", "1", "2"}
+
+
 def test_gradient_checkpointing(family: str, tiny: Any, tmp_path: Path) -> None:
     tested = tiny(family)
     model = uneven(tested, tmp_path / "small").train()
