@@ -108,7 +108,7 @@ _SHARED: dict[str, Check] = {
     "metric": _metric, "used": _AMOUNT, "budget": _AMOUNT,
     "macs": _AMOUNT, "dense_macs": _of_dense,
     "parameters": _whole(), "dense_parameters": _whole(1), "bytes": _AMOUNT, "dense_bytes": _AMOUNT,
-    "kept": _each(_whole()), "units": _whole(), "length": _whole(1), "rounds": _whole(),
+    "kept": _each(_whole()), "members": _each(_whole()), "units": _whole(), "length": _whole(1), "rounds": _whole(),
     "recipe": _or_none(_text), "mechanism": _text, "valuation": _text, "task": _text, "model": _text, "seed": _whole(),
     "protocol": _each(_plain), "latency_ms": _each(_timing), "seconds": _AMOUNT,
 }  # fmt: skip

@@ -68,7 +68,7 @@ def check_temperature(temperature: Any, like: Tensor) -> None:
     """
     most, number = largest(like.dtype), math.nan
     if isinstance(temperature, (int, float)) or (isinstance(temperature, Tensor) and temperature.numel() == 1):
-        number = float(temperature)
+        number = float(temperature.detach()) if isinstance(temperature, Tensor) else float(temperature)
     if not 1 / most <= number <= most:
         many = isinstance(temperature, Tensor) and temperature.numel() != 1
         told = f"of shape {[*temperature.shape]}" if many else temperature
@@ -82,10 +82,11 @@ def check_slopes(name: str, slopes: Tensor) -> None:
         InputError: the first of them.
     """
     most = largest(slopes.dtype)
-    bad = ~((slopes >= 1 / most) & (slopes <= most))
+    least = most**-2  # weights of queries are shares of the largest, over widths: far below 1, and no harm
+    bad = ~((slopes >= least) & (slopes <= most))
     if bad.any():
         raise InputError(
-            f"{name} holds {slopes[bad][0].item():g}; valid: numbers above 0, from {1 / most:.3g} to {most:.3g}"
+            f"{name} holds {slopes[bad][0].item():g}; valid: numbers above 0, from {least:.3g} to {most:.3g}"
         )
 
 

@@ -214,7 +214,7 @@ def test_a_whole_run_of_ones_own(own: Path, walras: Walras, models: Path, no_pic
     assert Path("r/weights.safetensors").is_file()
     written = yaml.safe_load(Path("r/config.yaml").read_text())
     assert written["market"]["mechanism"].startswith(f"{own}:FirstCome")
-    again = walras("run", "--config", "r/config.yaml", "--out", "again", "--json")
+    again = walras("run", "--config", "r/config.yaml", "--code", own, "--out", "again", "--json")
     assert again.code == 0, again.err
     assert {**json.loads(again.out), "seconds": 0} == {**result, "seconds": 0}
 

@@ -210,7 +210,7 @@ def test_bids_that_are_no_numbers(run: Walras, tmp_path: Path) -> None:
     )
     with pytest.warns(RuntimeWarning, match="divide by zero"):
         message = run("--strategy", f"{tmp_path}/own.py:Mine").error
-    assert message == "L0.H0 (mine) bids inf; bids must be finite"
+    assert message == "L0.H0 (mine) bids inf; bids must be finite, and at most 1.27e+30"
     assert list(Path().iterdir()) == []
 
 

@@ -68,6 +68,7 @@ def test_built_in_pairs(walras: Walras, models: Path) -> None:
     assert [p.name for p in sorted((run / "trace").iterdir())] == [f"part-0000{i}.parquet" for i in (1, 2, 3)]
 
     result = json.loads((run / "result.json").read_text())
+    assert result.pop("files").keys() == {"allocation.safetensors"}
     assert result == read_result(run)
     assert result.keys() >= RESULT | {"metric"}
     assert (result["mechanism"], result["valuation"], result["task"]) == ("ShadowPrice", "fisher", "pairs")
@@ -139,7 +140,9 @@ def test_built_in_pairs(walras: Walras, models: Path) -> None:
 
 def test_json_is_the_result(quick: Walras) -> None:
     printed, run = quick()
-    assert printed == json.loads((run / "result.json").read_text())
+    written = json.loads((run / "result.json").read_text())
+    assert written.pop("files").keys() == {"allocation.safetensors"}
+    assert printed == written
 
 
 def test_options_go_before_the_config_file(quick: Walras, tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def changed(folder: Path, place: Path, **entries: Any) -> Path:
         ({"num_labels": 10**12}, r"num_labels is 1000000000000"),
         ({"layer_norm_eps": float("nan")}, r"layer_norm_eps is nan; it must be a finite number"),
         ({"layer_norm_eps": "x"}, r"'layer_norm_eps' expected float, got str \(value: 'x'\)"),
-        ({"extra": {"a": [1, 10**400]}}, r"extra\.a\[1\] is a number of more than 60 digits"),
+        ({"extra": {"a": [1, 10**400]}}, "holds a number of more than 300 digits"),
         ({"model_type": "t5"}, r"unknown family 't5'\."),
         ({"model_type": ["bert"]}, r"model_type is \['bert'\]; it must be a text"),
         ({"model_type": None}, r"model type `None`"),

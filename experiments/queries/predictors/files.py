@@ -18,7 +18,7 @@ from walras.files.locks import one_writer, refuse_second
 from walras.files.plain_data import read_json, write_json
 from walras.files.record import Record
 from walras.files.tensors import check_finite, read_arrays
-from walras.files.writing import is_draft, write_whole
+from walras.files.writing import is_hidden_work, write_whole
 
 FORMAT = 1
 SETTINGS, TENSORS = "predictor.json", "predictor.safetensors"
@@ -37,7 +37,7 @@ def check_place(folder: Path) -> None:
         raise InputError(f"{str(folder)!r} is a file; valid: a new or empty folder, or one of a predictor")
     with reading("folder", folder):
         inside = sorted(path.name for path in folder.iterdir())
-    foreign = [name for name in inside if name not in (SETTINGS, TENSORS, ".lock") and not is_draft(name)]
+    foreign = [name for name in inside if name not in (SETTINGS, TENSORS, ".lock") and not is_hidden_work(name)]
     if foreign:
         raise InputError(
             f"folder {str(folder)!r} holds {foreign[0]!r}, which is no part of a predictor; valid: a new or empty "

@@ -1,5 +1,6 @@
 """Names of all kinds in pictures, pages and model cards: shown as they are, and never obeyed."""
 
+import contextlib
 import struct
 from pathlib import Path
 from types import SimpleNamespace
@@ -141,10 +142,9 @@ def test_a_page_of_a_training_run(tmp_path: Path) -> None:
     units = SimpleNamespace(layer=[0], kind=[SCRIPT], index=[0])
     summary = SimpleNamespace(as_dict=lambda: figures)
     result: Any = SimpleNamespace(units=units, keep=torch.ones(1), summary=summary)
-    folder: Any = SimpleNamespace(path=tmp_path)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(train_report, "training", lambda result: plots.frontier({**figures, "mechanism": "a"}))
-        train_report.write_report(folder, result)
+        train_report.write_report(tmp_path, result)
     assert page(tmp_path).count("&lt;script&gt;") >= 6
 
 
@@ -158,11 +158,10 @@ def test_a_page_of_an_observation(tmp_path: Path) -> None:
         "warnings": [SCRIPT], "rows": [row], "constrain": {SCRIPT: [0]},
         "examples_at": {"budget": 4, "constrain": SCRIPT},
     }  # fmt: skip
-    folder: Any = SimpleNamespace(path=tmp_path)
     with pytest.MonkeyPatch.context() as patched:
         for name in ("frontier", "inequality", "heat_maps"):
             patched.setattr(observed, name, lambda *_: plots.bids(rows(), "nats"))
-        observe_report.write_report(folder, pd.DataFrame([row]), [], summary)
+        observe_report.write_report(tmp_path, pd.DataFrame([row]), [], summary)
     assert page(tmp_path).count("&lt;script&gt;") >= 8
 
 
@@ -184,7 +183,9 @@ def test_a_page_of_a_comparison(tmp_path: Path) -> None:
     found: Any = SimpleNamespace(
         statistics=Statistics.from_table(table, Reference("recipe", "b")), table=table,
         metric={"name": SCRIPT, "higher_is_better": False},
-        folder=SimpleNamespace(path=tmp_path, failure=lambda cell: tmp_path / "failed" / "1.txt"),
+        folder=SimpleNamespace(
+            path=tmp_path, failure=lambda cell: tmp_path / "failed" / "1.txt", tables=contextlib.nullcontext
+        ),
         about=SimpleNamespace(task=SCRIPT, model=SCRIPT, length=16), grid=SimpleNamespace(seeds=[0, 1], cells=[cell]),
         failed=[SCRIPT],
     )  # fmt: skip

@@ -32,7 +32,7 @@ def _counted(tested: Any, model: nn.Module) -> float:
     total = 0.0
     for layer in layers_of(model):
         where = f"{type(model).__name__}.{layer.path}"
-        total += sum(counts[where].values()) - sum(counts.get(f"{where}.mlp.shared_expert_gate", {}).values())
+        total += sum(counts.get(where, {}).values()) - sum(counts.get(f"{where}.mlp.shared_expert_gate", {}).values())
     return total / 2
 
 
