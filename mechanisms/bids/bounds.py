@@ -82,7 +82,8 @@ def check_slopes(name: str, slopes: Tensor) -> None:
         InputError: the first of them.
     """
     most = largest(slopes.dtype)
-    least = most**-2  # weights of queries are shares of the largest, over widths: far below 1, and no harm
+    # In float64 there is room for weights that are shares of the largest, over widths of many tokens.
+    least = min(1 / most, max(most**-2, 4 * torch.finfo(slopes.dtype).tiny * most))
     bad = ~((slopes >= least) & (slopes <= most))
     if bad.any():
         raise InputError(

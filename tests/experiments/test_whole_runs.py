@@ -68,8 +68,8 @@ def test_built_in_pairs(walras: Walras, models: Path) -> None:
     assert [p.name for p in sorted((run / "trace").iterdir())] == [f"part-0000{i}.parquet" for i in (1, 2, 3)]
 
     result = json.loads((run / "result.json").read_text())
-    assert result.pop("files").keys() == {"allocation.safetensors"}
     assert result == read_result(run)
+    assert result["files"].keys() == {"allocation.safetensors"}
     assert result.keys() >= RESULT | {"metric"}
     assert (result["mechanism"], result["valuation"], result["task"]) == ("ShadowPrice", "fisher", "pairs")
     assert (result["model"], result["seed"], result["rounds"]) == (str(models / "bert"), 7, 3)
