@@ -22,7 +22,8 @@ def largest(dtype: torch.dtype) -> float:
     The product of any two of them, and their ratio, is a number; so is every price, which may be some hundred times a
     temperature, and the search for it (`root.bracket`) reaches it.
     """
-    return min(max(torch.finfo(dtype).max ** 0.5 / 4, _HALF), _REACHED)
+    root: float = torch.finfo(dtype).max ** 0.5
+    return min(max(root / 4, _HALF), _REACHED)
 
 
 def as_values(name: str, value: Any) -> Tensor:

@@ -37,8 +37,13 @@ def test_a_run(earlier: Path, walras: Walras) -> None:
     assert len(json.loads(walras("trace", run, "--json").out)["rounds"]) == 2
     assert walras("export", run, "--out", "small").code == 0
     assert sum(p.numel() for p in face.load_model("small").parameters()) == result["parameters"]
+
+
+@pytest.mark.nightly
+def test_its_settings_give_the_same_run(earlier: Path, walras: Walras) -> None:
+    run = earlier / "run"
     assert walras("run", "--config", run / "config.yaml", "--out", "again").code == 0
-    assert read_result("again")["metric"] == pytest.approx(result["metric"])
+    assert read_result("again")["metric"] == pytest.approx(read_result(run)["metric"])
 
 
 def test_a_training_run(earlier: Path) -> None:

@@ -95,7 +95,7 @@ def commands(models: Path, lines: Path, glue: Path, tmp_path: Path) -> dict[str,
 
 NAMES = ("run", "compare", "train", "observe", "export", "learn", "allocate")
 ALL = [f"{name}{over}" for name in NAMES for over in ("", " over")]
-QUICK = {"run over", "export over", "learn over", "allocate over"}
+QUICK = {"run over", "learn over", "allocate over"}
 CASES = [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.nightly]) for name in ALL]
 
 

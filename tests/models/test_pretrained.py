@@ -190,7 +190,7 @@ VALUES = st.one_of(
 FURTHER = ("head_dim", "num_labels", "per_layer_config", "walras", "auto_map", "quantization_config", "id2label")
 
 
-@settings(max_examples=max(100, settings().max_examples))
+@settings(max_examples=2 * settings().max_examples)
 @given(
     st.sampled_from([*KINDS, "export"]), st.dictionaries(st.sampled_from([*ENTRIES, *FURTHER]), VALUES, min_size=1,
     max_size=3),

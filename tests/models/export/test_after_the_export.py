@@ -155,6 +155,7 @@ def test_every_family_resumes(every_family: str, tiny: Any, tmp_path: Path) -> N
 
 
 @QUIET
+@pytest.mark.nightly
 @pytest.mark.parametrize("kind", ["bert", "llama"])
 def test_compiled_as_a_whole(kind: str, tiny: Any, tmp_path: Path) -> None:
     tested = tiny(kind)
