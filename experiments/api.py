@@ -64,6 +64,8 @@ def run(
     Raises:
         InputError: bad settings or data, before a file is written.
     """
+    if not isinstance(out, str | Path | None):
+        raise InputError(f"out is {out!r}; it must be the path of a folder")
     extras = Extras(agents, (), hooks)
     spec, prepared = _prepared(model, tokenizer, data, loss, evaluate, settings)
     folder = None if out is None else ResultFolder(out, RUN, spec, overwrite=overwrite)
@@ -94,6 +96,8 @@ def open_market(
     Raises:
         InputError: bad settings or data; a repair, which needs a copy of the network that somebody holds.
     """
+    if not isinstance(shocks, Sequence):
+        raise InputError(f"shocks is {shocks!r}; it must be a list of shocks, such as [Disable(2, 'L0.H1')]")
     extras = Extras(agents, shocks, hooks)
     _, prepared = _prepared(model, tokenizer, data, loss, lambda model: 0.0, {"recipe": "none", **settings})
     plan, subject = prepared(None)

@@ -11,9 +11,11 @@ from torch import nn
 from walras.errors import InputError
 from walras.experiments.progress import Progress, Silent
 from walras.experiments.spec import SubjectSpec
+from walras.experiments.subject_checks import first_run, positions
 from walras.experiments.subject_data import JudgedData, SubjectData, TaskData, data_from
 from walras.experiments.tasks import TASKS, Task
 from walras.models.loading import load
+from walras.models.units.tradable import check_loaded, check_tradable
 from walras.parameters import taken_parameters
 
 
@@ -57,10 +59,12 @@ class Subject:
         task = task if task is not None else find_task(spec)
         step = progress.add_task("Loading the model", total=2)
         model, tokenizer = load(spec.model, task.head, device=spec.device, trust_remote_code=spec.trust_remote_code)
+        check_tradable(model)
         check_length(model, spec.length)
         progress.update(step, advance=1, description="Model loaded")
-        data = TaskData.from_task(task, model, tokenizer, batch_size=spec.batch_size, length=spec.length)
-        dense = data.evaluate(model) if measured else math.nan
+        with first_run(model, f"task {task.name}"):
+            data = TaskData.from_task(task, model, tokenizer, batch_size=spec.batch_size, length=spec.length)
+            dense = data.evaluate(model) if measured else math.nan
         told = f": {task.metric} {dense:.3f}" if measured else f" on {task.name}"
         progress.update(step, advance=1, description=f"Dense model{told}")
         return Subject(model, tokenizer, data, dense, spec.model, spec.length)
@@ -77,14 +81,17 @@ class Subject:
         """
         if not isinstance(model, nn.Module):
             raise InputError(f"model is {type(model).__name__}; it must be a loaded transformer (torch.nn.Module)")
+        check_tradable(model)
+        check_loaded(model)
         check_length(model, spec.length)
-        with evaluating(model):
+        with evaluating(model), first_run(model, f"task {data.name}" if isinstance(data, Task) else "data"):
             found = data_from(
                 data, model, tokenizer, seed=seed, batch_size=spec.batch_size, length=spec.length, loss=loss
             )
             if evaluate is not None:
                 found = JudgedData(found, evaluate)
-            return Subject(model, tokenizer, found, found.evaluate(model), f"{type(model).__name__} {OWN}", spec.length)
+            dense = found.evaluate(model)
+        return Subject(model, tokenizer, found, dense, f"{type(model).__name__} {OWN}", spec.length)
 
     def judged_by(self, evaluate: Callable[[nn.Module], float]) -> "Subject":
         """The same, judged by a function of the user's own."""
@@ -120,19 +127,6 @@ def find_task(spec: SubjectSpec) -> Task:
     task: Task = TASKS.make(spec.task, data=spec.data)
     task.check(spec.length)
     return task
-
-
-def positions(model: nn.Module) -> int | None:
-    """The longest sequence that a model of text has positions for.
-
-    RoBERTa and its kin count positions from the number of the padding token on, and cannot use those before.
-    """
-    most: int | None = getattr(getattr(model, "config", None), "max_position_embeddings", None)
-    if most is None:
-        return None
-    tables = (m for name, m in model.named_modules() if name.endswith("position_embeddings"))
-    unused = max((m.padding_idx + 1 for m in tables if getattr(m, "padding_idx", None) is not None), default=0)
-    return most - unused
 
 
 def check_length(model: nn.Module, length: int) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from walras.errors import InputError
+from walras.experiments.subject_checks import check_batches, check_texts, check_tokenizer
 from walras.experiments.tasks import Task
 from walras.experiments.tasks.base import Reference, on_device
 from walras.experiments.tasks.losses import Embeddings, OwnPredictions
@@ -138,11 +139,7 @@ class BatchData(SubjectData):
         Raises:
             InputError: an item that is no batch.
         """
-        for i, item in enumerate(items):
-            if not (isinstance(item, Mapping) and item):
-                raise InputError(
-                    f"data[{i}] is {type(item).__name__}; a batch must be a dict of tensors, as the model takes it"
-                )
+        check_batches(items, model)
         own = None if loss is None else as_objective(loss)
         rule = own or (ModelLoss() if "labels" in items[0] else _without_labels(model, items[0]))
         if rule.trains:
@@ -229,19 +226,17 @@ def data_from(
     sizes = {"batch_size": batch_size, "length": length}
     if isinstance(given, Task):
         return TaskData.from_task(given, model, tokenizer, **sizes, loss=loss)
-    if isinstance(given, str) or not isinstance(given, Iterable):
-        what = "one string" if isinstance(given, str) else f"{given!r}"
+    if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
+        alone = {str: "one string", bytes: "bytes", dict: "one batch"}
+        what = alone.get(type(given)) or (type(given).__name__ if isinstance(given, Mapping) else f"{given!r}")
         raise InputError(f"data is {what}; give a list of texts, batches, or a task")
     items = list(given)
     if not items:
         raise InputError("data is empty; give at least two texts, or one batch")
     if not isinstance(items[0], str):
         return BatchData.from_batches(items, model, seed=seed, loss=loss)
-    for i, item in enumerate(items):
-        if not isinstance(item, str):
-            raise InputError(f"data[{i}] is {type(item).__name__}, and data[0] is a text; all must be texts")
-    if tokenizer is None:
-        raise InputError("tokenizer is None, and data are texts; give the model's tokenizer")
+    check_texts(items)
+    check_tokenizer(tokenizer)
     return TaskData.from_task(from_texts(items), model, tokenizer, **sizes, loss=loss)
 
 

@@ -256,6 +256,11 @@ def _prepare(market: ComputeMarket) -> None:
     for phase in market.phases:
         with naming(f"phase {type(phase).__name__}", phase):
             phase.prepare(market)
+    for shock in market.shocks:
+        if shock.at > len(market.sessions):
+            raise InputError(
+                f"shock {type(shock).__name__} strikes before round {shock.at}; there are {len(market.sessions)} rounds"
+            )
 
 
 def _collector(kinds: Sequence[str]) -> mesa.DataCollector:

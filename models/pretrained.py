@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, final
 
 import torch
 import transformers
-from transformers.utils import cached_file
+from transformers.utils.hub import cached_file
 
 from walras.errors import InputError, WalrasError
 from walras.files.contents import brief

@@ -14,7 +14,7 @@ from typing import Any, Generic, NamedTuple, TypeVar, cast, final
 from walras.errors import InputError, UnknownNameError, WalrasError
 from walras.parameters import first_sentence, given_parameters, is_own, kind_of, split_spec, taken_parameters
 from walras.spelling import attributes, bare, kept, own_head, refuse_unreadable, unreadable
-from walras.user_code import load_class
+from walras.user_code import load_class, place_of
 
 T = TypeVar("T")
 F = TypeVar("F")
@@ -249,8 +249,9 @@ class Registry(Mapping[str, Any], Generic[T]):
             made = entry(**parameters)
         except WalrasError:
             raise
-        except Exception as error:  # whatever a user's class raises is the user's to mend
-            raise InputError(f"{self.kind} {called} cannot be made: {type(error).__name__}: {error}") from error
+        except (Exception, SystemExit) as error:  # whatever a user's class raises is the user's to mend
+            told = f"{type(error).__name__}: {error}"
+            raise InputError(f"{self.kind} {called} cannot be made{place_of(error)}: {told}") from error
         if not isinstance(made, self.base):
             raise InputError(f"{self.kind} {called} made a {type(made).__name__}; it must make a {self.base.__name__}")
         for name in self.texts:

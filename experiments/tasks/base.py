@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from walras.errors import InputError
+from walras.experiments.subject_checks import check_ids, check_tokenizer
 from walras.experiments.tasks.data.rows import Example
 from walras.models.loading import Head
 from walras.models.objective import Batch, Objective
@@ -98,15 +99,26 @@ class Task(ABC):
 
 
 def tokenized(tokenizer: Any, first: Sequence[str], second: Sequence[str] | None, length: int) -> dict[str, Tensor]:
-    """Padded tensors of texts, cut at `length` tokens."""
+    """Padded tensors of texts, cut at `length` tokens.
+
+    Raises:
+        InputError: no tokenizer, or one that does not pad.
+    """
+    check_tokenizer(tokenizer)
     args = (list(first),) if second is None else (list(first), list(second))
     batch = tokenizer(*args, padding=True, truncation=True, max_length=length, return_tensors="pt")
     return dict(batch)
 
 
 def on_device(batch: Batch, model: nn.Module) -> dict[str, Tensor]:
-    """The batch where the model is."""
+    """The batch where the model is.
+
+    Raises:
+        InputError: tokens for which the model has no embedding; a GPU would not say which, and fail for good.
+    """
     device = next(model.parameters()).device
+    if "input_ids" in batch and batch["input_ids"].device.type == "cpu":
+        check_ids(batch["input_ids"], model, "a batch")
     return {name: tensor.to(device) for name, tensor in batch.items()}
 
 

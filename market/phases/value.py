@@ -34,7 +34,7 @@ def true_values(market: "ComputeMarket", turn: Turn) -> Column:
     """Values [n] of all units under the present gates; random draws depend on the seed and the round only.
 
     Raises:
-        InputError: values of another shape, or one that is not finite.
+        InputError: values of another shape, one that is not finite, or all 0 in the first round.
         UserCodeError: a valuation of the user's own raised an error.
     """
     ledger, name = market.ledger, type(market.valuation).__name__
@@ -47,4 +47,14 @@ def true_values(market: "ComputeMarket", turn: Turn) -> Column:
         if not np.isfinite(value).all():
             bad = int(np.flatnonzero(~np.isfinite(value))[0])
             raise InputError(f"{name} values {ledger.name[bad]} at {value[bad]}; values must be finite numbers")
+        if turn.number == 1 and len(value) > 1 and not value.any():
+            raise InputError(f"{name} values every unit at 0, so that none is better than another. {_hint(turn)}")
     return np.where(turn.revalued, value, ledger.value)
+
+
+def _hint(turn: Turn) -> str:
+    """Why that may be."""
+    kinds = {p.dtype for p in turn.calibration.model.parameters()}
+    if torch.float16 in kinds:
+        return "The network is in float16, whose gradients of a small loss vanish: scale the loss up, or use float32"
+    return "A loss that is very small vanishes when it is squared: scale it up"

@@ -68,8 +68,10 @@ def check_temperature(temperature: Any, like: Tensor) -> None:
             prices next to each other, or so large that the price is no number.
     """
     most, number = largest(like.dtype), math.nan
-    if isinstance(temperature, (int, float)) or (isinstance(temperature, Tensor) and temperature.numel() == 1):
-        number = float(temperature.detach()) if isinstance(temperature, Tensor) else float(temperature)
+    if isinstance(temperature, Tensor) and temperature.numel() == 1:
+        number = float(temperature.detach())
+    elif isinstance(temperature, (int, float)):
+        number = float(temperature)
     if not 1 / most <= number <= most:
         many = isinstance(temperature, Tensor) and temperature.numel() != 1
         told = f"of shape {[*temperature.shape]}" if many else temperature

@@ -16,6 +16,7 @@ from walras.models.architectures import Layer, layers_of
 from walras.models.units.kind import UnitKind
 from walras.models.units.site import Site
 from walras.models.units.table import UNIT_KINDS, finest_kinds
+from walras.models.units.tradable import check_tradable
 
 
 @final
@@ -66,10 +67,10 @@ def inventory(model: nn.Module, kinds: Sequence[UnitKind | str] | None = None, b
         block: FFN neurons per unit, where `kinds` does not say it.
 
     Raises:
-        InputError: `block` below 1, no layers or not exactly one transformer in `model`; kinds none of which the model
-            has, or two that overlap.
+        InputError: as `check_tradable`; `block` below 1; kinds none of which the model has, or two that overlap.
         UnknownNameError: a family that is not in the table of architectures; an unknown kind.
     """
+    check_tradable(model)
     if kinds is None:
         wanted = finest_kinds(block)
     elif isinstance(kinds, (str, int)) or not kinds:

@@ -64,6 +64,30 @@ def cut(module: nn.Module, *, outputs: Tensor | None = None, inputs: Tensor | No
         _select(module, "bias", 0, outputs)
 
 
+def check_map(module: nn.Module, path: str) -> None:
+    """Refuse what is no plain linear map: features cannot be cut out of it one by one.
+
+    Raises:
+        InputError: naming the path and the class.
+    """
+    names, kind = ", ".join(known.__name__ for known in _LAYOUTS), type(module)
+    if kind not in _LAYOUTS:
+        hint = "; merge the adapter into the model first" if hasattr(module, "base_layer") else ""
+        raise InputError(
+            f"{path} is a {kind.__module__}.{kind.__qualname__}, out of which no unit can be cut; valid: {names} "
+            f"itself{hint}"
+        )
+    if "weight" not in dict(module.named_parameters(recurse=False)):
+        raise InputError(
+            f"{path} has no parameter 'weight' of its own: it is computed, as by torch.nn.utils.prune; make it "
+            "one first (prune.remove, remove_parametrizations)"
+        )
+    shape = tuple(module.get_parameter("weight").shape)
+    told = features(module) if _LAYOUTS[kind].outputs else features(module)[::-1]
+    if shape != told:
+        raise InputError(f"{path} has a weight of shape {[*shape]}, and by its attributes {[*told]}")
+
+
 def _select(module: nn.Module, name: str, dim: int, index: Tensor) -> None:
     old = module.get_parameter(name)
     kept = old.detach().index_select(dim, index.to(old.device))

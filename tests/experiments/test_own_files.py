@@ -155,7 +155,7 @@ def test_more_than_the_supply_ends_the_run(run: Walras, tmp_path: Path) -> None:
         (
             "class Mine(BASE):\n DEFINES\n def __init__(self): 1 / 0",
             "own.py:Mine",
-            r"Mine cannot be made: ZeroDivision",
+            r"Mine cannot be made \(.*own\.py, line \d+\): ZeroDivision",
         ),
     ],
 )
@@ -225,3 +225,26 @@ def test_a_loss_that_is_no_number(run: Walras, tmp_path: Path) -> None:
     message = run("--task", f"{tmp_path}/own.py:Spread").error
     assert message == "the loss of a calibration batch is nan; it must be finite"
     assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["clear", "__init__"])
+def test_a_rule_that_exits_fails(walras: Walras, models: Path, lines: Path, place: str) -> None:
+    """An exit code of 0 would say that all went well."""
+    head = "import sys\nfrom walras import Clearing, Mechanism\nclass Mine(Mechanism):\n"
+    body = {
+        "clear": " def clear(self, bids, supply, cost):\n  sys.exit(0)\n",
+        "__init__": " def __init__(self):\n  sys.exit(0)\n def clear(self, bids, supply, cost):\n  pass\n",
+    }
+    Path("own.py").write_text(head + body[place])
+    checked = walras("check", "own.py:Mine", "--json")
+    assert checked.code == (1 if place == "clear" else 2), checked
+    assert "own.py, line 5" in checked.out + checked.err
+    told = walras("run", "--model", models / "bert", "--task", "text", "--data", lines, "--mechanism", "own.py:Mine",
+                  "--recipe", "none", "--valuation", "magnitude", "--length", 16)  # fmt: skip
+    assert re.search(r"own\.py, line 5\): SystemExit: 0", told.error)
+
+
+def test_a_task_that_exits_fails(walras: Walras, models: Path) -> None:
+    Path("own.py").write_text(TASK.replace("self.texts = data", "import sys; sys.exit(0); self.texts = data"))
+    told = walras("run", "--model", models / "bert", "--task", "own.py:Spread", "--recipe", "none", "--length", 16)
+    assert re.search(r"own\.py, line \d+\): SystemExit: 0", told.error)

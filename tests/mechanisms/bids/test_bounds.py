@@ -48,13 +48,21 @@ def test_a_temperature_is_one_number(kind: Any, temperature: Any) -> None:
         kind(torch.rand(2, 3), temperature)
 
 
+def anything(value: Any) -> Any:
+    """A value of another type than a signature asks for."""
+    return value
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: IndivisibleBids("x"), "value is 'x'; it must be numbers"),
-        (lambda: IndivisibleBids(None), "value is None; it must be numbers"),
+        (lambda: IndivisibleBids(anything("x")), "value is 'x'; it must be numbers"),
+        (lambda: IndivisibleBids(anything(None)), "value is None; it must be numbers"),
         (lambda: EntropicBids(torch.rand(3) * 1j), "score is complex"),
-        (lambda: IndivisibleBids([1.0, 3e38]), r"value at \[1\] is 3e\+38; values must be numbers of at most 4\.6"),
+        (
+            lambda: IndivisibleBids(anything([1.0, 3e38])),
+            r"value at \[1\] is 3e\+38; values must be numbers of at most 4\.6",
+        ),
         (lambda: IndivisibleBids(torch.tensor([1e200], dtype=DOUBLE)), r"is 1e\+200; .* at most 1\.27e\+30"),
         (lambda: TsallisBids(torch.ones(2), alpha=1 + 1e-12), "alpha is 1.00"),
         (lambda: TsallisBids(torch.ones(2), alpha=1e9), "alpha is 1000000000.0; it must be a number from 1.0"),
@@ -63,8 +71,11 @@ def test_a_temperature_is_one_number(kind: Any, temperature: Any) -> None:
         (lambda: SurgeBids(torch.tensor([1e20])), r"threshold holds .*; valid: numbers of 0 or more, up to 2\^53"),
         (lambda: SurgeBids(torch.ones(2), cap=1e18), r"cap holds .*; valid: numbers of 0 or more, up to 2\^53"),
         (lambda: TabulatedBids(torch.tensor([1e-30, 1.0]), torch.ones(3, 2)), "grid holds 1e-30"),
-        (lambda: Budgeted(IndivisibleBids([1.0]), 1e30), "money holds"),
-        (lambda: ShadowPrice(price_floor=1e30)(IndivisibleBids([1.0]), 1.0), r"price_floor is 1e\+30; .* at most 4"),
+        (lambda: Budgeted(IndivisibleBids(torch.tensor([1.0])), anything(1e30)), "money holds"),
+        (
+            lambda: ShadowPrice(price_floor=1e30)(IndivisibleBids(torch.tensor([1.0])), 1.0),
+            r"price_floor is 1e\+30; .* at most 4",
+        ),
     ],
 )
 def test_numbers_out_of_bounds(make: Any, message: str) -> None:

@@ -31,7 +31,7 @@ def read(file: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     size = told[f"{told['general.architecture']}.attention.key_length"]
     found = {}
     for tensor in reader.tensors:
-        values = torch.from_numpy(gguf.dequantize(tensor.data, tensor.tensor_type).copy())
+        values: Any = torch.from_numpy(gguf.dequantize(tensor.data, tensor.tensor_type).copy())
         if ".attn_q." in tensor.name or ".attn_k." in tensor.name:
             values = values.unflatten(0, (-1, size // 2, 2)).transpose(1, 2).flatten(0, 2)
         found[tensor.name] = values
@@ -134,10 +134,11 @@ def byte_level(vocabulary: int) -> Any:
     """A byte-pair tokenizer of single bytes, two merges, and an end of text."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())[: vocabulary - 4]
     vocab = {text: i for i, text in enumerate([*alphabet, "ab", "abc"])}
-    raw = Tokenizer(models.BPE(vocab=vocab, merges=[("a", "b"), ("ab", "c")]))
-    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)  # type: ignore[assignment]  # as it is used
-    raw.decoder = ByteLevel()  # type: ignore[assignment]
-    return transformers.PreTrainedTokenizerFast(tokenizer_object=raw, eos_token="<end>")
+    raw: Any = Tokenizer(models.BPE(vocab=vocab, merges=[("a", "b"), ("ab", "c")]))
+    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    raw.decoder = ByteLevel()
+    fast: Any = transformers.PreTrainedTokenizerFast
+    return fast(tokenizer_object=raw, eos_token="<end>")
 
 
 @BARE

@@ -45,7 +45,7 @@ def by_hand(model: Any, tokenizer: Any, lengths: int) -> torch.Tensor:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-def test_embeddings_are_those_of_the_sliced_model(sliced: Any, tmp_path: Path) -> None:
+def test_embeddings_are_those_of_the_sliced_model(sliced: tuple[Any, Any], tmp_path: Path) -> None:
     library = pytest.importorskip("sentence_transformers")
     found = library.SentenceTransformer(str(tmp_path / "small"), trust_remote_code=True, device="cpu")
     assert found.max_seq_length == 256
