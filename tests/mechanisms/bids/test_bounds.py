@@ -61,7 +61,7 @@ def anything(value: Any) -> Any:
         (lambda: EntropicBids(torch.rand(3) * 1j), "score is complex"),
         (
             lambda: IndivisibleBids(anything([1.0, 3e38])),
-            r"value at \[1\] is 3e\+38; values must be numbers of at most 4\.6",
+            r"value at \[1\] is 3e\+38; .* of at most 4\.6",
         ),
         (lambda: IndivisibleBids(torch.tensor([1e200], dtype=DOUBLE)), r"is 1e\+200; .* at most 1\.27e\+30"),
         (lambda: TsallisBids(torch.ones(2), alpha=1 + 1e-12), "alpha is 1.00"),
