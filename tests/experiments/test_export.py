@@ -303,10 +303,16 @@ def test_gguf(lines: Path, no_pictures: None, walras: Walras) -> None:
     gguf = pytest.importorskip("gguf")
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     raw = Tokenizer(BPE(vocab={text: i for i, text in enumerate(alphabet)}, merges=[]))
-    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)  # type: ignore[assignment]  # as it is used
-    raw.decoder = ByteLevel()  # type: ignore[assignment]
-    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=raw, eos_token="<end>")
-    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
+    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    raw.decoder = ByteLevel()
+    kind: Any = transformers.PreTrainedTokenizerFast
+    tokenizer = kind(tokenizer_object=raw, eos_token="<end>")
+    sizes: dict[str, Any] = {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+    }
     config = transformers.LlamaConfig(
         **sizes, intermediate_size=64, vocab_size=len(tokenizer), max_position_embeddings=128, eos_token_id=256
     )
@@ -391,11 +397,16 @@ def test_a_repair_that_no_family_allows_is_refused_before_the_first_round(
     models: Path, lines: Path, no_pictures: None
 ) -> None:
     """What a projection of DINOv2 or Gemma 3 writes is normed or scaled before it is added."""
-    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
+    sizes: dict[str, Any] = {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+    }
     config = transformers.Gemma3TextConfig(**sizes, head_dim=8, intermediate_size=64, vocab_size=99, pad_token_id=0)
     model = transformers.Gemma3ForCausalLM(config)
     tokenizer = transformers.AutoTokenizer.from_pretrained(models / "bert")
-    told = {"rounds": 1, "block": 8, "sentences": 8, "length": 16}
+    told: dict[str, Any] = {"rounds": 1, "block": 8, "sentences": 8, "length": 16}
     with pytest.raises(InputError, match=r"weights of a Gemma3ForCausalLM cannot be repaired: .* valid: repair=none"):
         face.run(model, tokenizer, lines.read_text().splitlines(), repair="least_squares", **told)
     result = face.run(model, tokenizer, lines.read_text().splitlines(), recipe="none", **told)

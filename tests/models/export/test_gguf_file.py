@@ -33,7 +33,7 @@ def read(file: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     for tensor in reader.tensors:
         values = torch.from_numpy(gguf.dequantize(tensor.data, tensor.tensor_type).copy())
         if ".attn_q." in tensor.name or ".attn_k." in tensor.name:
-            values = values.unflatten(0, (-1, size // 2, 2)).transpose(1, 2).flatten(0, 2)
+            values = values.reshape(-1, size // 2, 2, *values.shape[1:]).transpose(1, 2).reshape(values.shape)
         found[tensor.name] = values
     return told, found
 
@@ -135,9 +135,10 @@ def byte_level(vocabulary: int) -> Any:
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())[: vocabulary - 4]
     vocab = {text: i for i, text in enumerate([*alphabet, "ab", "abc"])}
     raw = Tokenizer(models.BPE(vocab=vocab, merges=[("a", "b"), ("ab", "c")]))
-    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)  # type: ignore[assignment]  # as it is used
-    raw.decoder = ByteLevel()  # type: ignore[assignment]
-    return transformers.PreTrainedTokenizerFast(tokenizer_object=raw, eos_token="<end>")
+    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    raw.decoder = ByteLevel()
+    kind: Any = transformers.PreTrainedTokenizerFast
+    return kind(tokenizer_object=raw, eos_token="<end>")
 
 
 @BARE

@@ -134,7 +134,13 @@ def test_what_cannot_be_exported(tmp_path: Path, tiny: Any) -> None:
     with pytest.raises(UnknownNameError, match=r"unknown family 't5'.* Known: bert, "):
         save(t5, None, tmp_path / "out")
     encoder: Any = transformers.models.whisper.modeling_whisper.WhisperEncoder
-    small = {"d_model": 8, "encoder_layers": 1, "encoder_attention_heads": 2, "encoder_ffn_dim": 8, "num_mel_bins": 4}
+    small: dict[str, Any] = {
+        "d_model": 8,
+        "encoder_layers": 1,
+        "encoder_attention_heads": 2,
+        "encoder_ffn_dim": 8,
+        "num_mel_bins": 4,
+    }
     with pytest.raises(
         InputError, match="cannot export a WhisperEncoder: in transformers it is a part of other models"
     ):

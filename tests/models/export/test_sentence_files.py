@@ -46,13 +46,14 @@ def by_hand(model: Any, tokenizer: Any, lengths: int) -> torch.Tensor:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_embeddings_are_those_of_the_sliced_model(sliced: Any, tmp_path: Path) -> None:
+    small, tokenizer = sliced
     library = pytest.importorskip("sentence_transformers")
     found = library.SentenceTransformer(str(tmp_path / "small"), trust_remote_code=True, device="cpu")
     assert found.max_seq_length == 256
     given = torch.from_numpy(found.encode(TEXTS))
-    torch.testing.assert_close(given, by_hand(*sliced, 256), rtol=0, atol=1e-6)
-    assert float((by_hand(*sliced, 512) - given).abs().max()) > 1e-3
-    assert torch.equal(by_hand(load_model(tmp_path / "small"), sliced[1], 256), by_hand(*sliced, 256))
+    torch.testing.assert_close(given, by_hand(small, tokenizer, 256), rtol=0, atol=1e-6)
+    assert float((by_hand(small, tokenizer, 512) - given).abs().max()) > 1e-3
+    assert torch.equal(by_hand(load_model(tmp_path / "small"), tokenizer, 256), by_hand(small, tokenizer, 256))
 
 
 def test_the_files_go_along_and_are_replaced_with_the_export(minilm: Path, sliced: Any, tmp_path: Path) -> None:
