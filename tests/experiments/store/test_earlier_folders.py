@@ -14,7 +14,7 @@ from walras.experiments.store.run_folder import read_allocation, read_result, re
 from walras.market import read_trace
 
 Walras = Callable[..., Any]
-EARLIER = Path(__file__).parents[1] / "data" / "earlier"
+EARLIER = Path(__file__).parents[2] / "data" / "earlier"
 
 
 @pytest.fixture
