@@ -63,7 +63,7 @@ def check_ids(ids: Tensor, model: nn.Module, where: str) -> None:
     Raises:
         InputError: naming the number; often the tokenizer is another network's.
     """
-    table = next((m for m in model.modules() if hasattr(m, "get_input_embeddings")), None)
+    table: Any = next((m for m in model.modules() if hasattr(m, "get_input_embeddings")), None)
     try:
         known = None if table is None else getattr(table.get_input_embeddings(), "num_embeddings", None)
     except NotImplementedError:  # of images
