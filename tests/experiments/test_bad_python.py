@@ -5,13 +5,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+import yaml
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
 import walras
 from walras.errors import InputError
+from walras.experiments.spec import RunSpec
+from walras.experiments.tasks.losses import OwnPredictions
 from walras.market import Disable
 from walras.models.loading import load
 
@@ -168,3 +172,42 @@ def test_values_that_vanish_are_told(encoder: Any) -> None:
     assert walras.run(encoder.model, encoder.tokenizer, TEXTS, loss=loss, **settings).market.ledger.value.all()
     scale = 1000.0
     assert walras.run(half, encoder.tokenizer, TEXTS, loss=loss, **settings).market.ledger.value.any()
+
+
+def test_numbers_of_numpy_and_torch_are_taken(encoder: Any, tmp_path: Path, no_pictures: None) -> None:
+    settings: dict[str, Any] = {**PLAIN, "rounds": np.int64(1), "seed": np.int64(3), "out": tmp_path / "r"}
+    result = walras.run(encoder.model, encoder.tokenizer, TEXTS, budget=np.float64(0.5), **settings)
+    assert 0 < result.summary.used <= 0.5
+    kept = yaml.safe_load((tmp_path / "r" / "config.yaml").read_text())
+    assert (kept["market"]["budget"], kept["market"]["rounds"], kept["seed"]) == ({"macs": 0.5}, 1, 3)
+    again = walras.run(encoder.model, encoder.tokenizer, TEXTS, **{**PLAIN, "seed": 3}, budget=torch.tensor(0.5))
+    assert torch.equal(again.gates, result.gates)
+
+
+def test_a_label_free_recipe_looks_at_no_labels(
+    models: Path, tmp_path: Path, ids: dict[str, Tensor], no_pictures: None
+) -> None:
+    """Labels of the user's own batches serve for the figure alone; what is kept of the settings reads back so."""
+    model = load(str(models / "classifier"), "classification", device="cpu").model
+    found = []
+    for number, labels in enumerate(([0, 1], [1, 0])):
+        batch = {**ids, "labels": torch.tensor(labels)}
+        result = walras.run(model, None, [batch], recipe="walras", block=16, out=tmp_path / str(number))
+        assert isinstance(result.market.calibration.objective, OwnPredictions)
+        found.append(result)
+    assert torch.equal(found[0].gates, found[1].gates)
+    assert found[0].metric.dense != found[1].metric.dense
+    kept = yaml.safe_load((tmp_path / "0" / "config.yaml").read_text())
+    assert kept["market"]["label_free"] is True
+    kept["subject"]["task"] = "pairs"
+    assert RunSpec.parse(kept).market.valuation == "partial-fisher"
+
+
+def test_the_figure_of_batches_without_labels_moves(encoder: Any, ids: dict[str, Tensor]) -> None:
+    """Of an encoder no loss would: it is the same at every budget."""
+    figures = []
+    for budget in (0.9, 0.3):
+        result = walras.run(encoder.model, None, [ids], **PLAIN, budget=budget)
+        assert result.metric.dense == pytest.approx(1.0, abs=1e-6)
+        figures.append(result.metric.value)
+    assert 1 > figures[0] > figures[1]

@@ -25,7 +25,9 @@ def test_batch_run_plays_every_round_once(floor: Any) -> None:
                 floor.calibration, given.valuation, given.mechanism, [budget] * rounds, seed=seed, rng=rng, reentry=True
             )
 
-    found = batch_run(Market, {"budget": [0.5, 0.4], "rounds": [3]}, data_collection_period=1, display_progress=False)
+    found = batch_run(
+        Market, {"budget": [0.5, 0.4], "rounds": [3], "seed": [None]}, data_collection_period=1, display_progress=False
+    )
     assert [row["round"] for row in found] == [1, 2, 3] * 2
     assert [row["budget"] for row in found] == [0.5] * 3 + [0.4] * 3
     assert all(row["price"] > 0 for row in found)
