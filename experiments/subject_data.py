@@ -227,7 +227,7 @@ def data_from(
     if isinstance(given, Task):
         return TaskData.from_task(given, model, tokenizer, **sizes, loss=loss)
     if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
-        alone = {str: "one string", bytes: "bytes", dict: "one batch"}
+        alone: dict[Any, str] = {str: "one string", bytes: "bytes", dict: "one batch"}
         what = alone.get(type(given)) or (type(given).__name__ if isinstance(given, Mapping) else f"{given!r}")
         raise InputError(f"data is {what}; give a list of texts, batches, or a task")
     items = list(given)

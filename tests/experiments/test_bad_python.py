@@ -180,7 +180,7 @@ def test_numbers_of_numpy_and_torch_are_taken(encoder: Any, tmp_path: Path, no_p
     assert 0 < result.summary.used <= 0.5
     kept = yaml.safe_load((tmp_path / "r" / "config.yaml").read_text())
     assert (kept["market"]["budget"], kept["market"]["rounds"], kept["seed"]) == ({"macs": 0.5}, 1, 3)
-    again = walras.run(encoder.model, encoder.tokenizer, TEXTS, **{**PLAIN, "seed": 3}, budget=torch.tensor(0.5))
+    again = walras.run(encoder.model, encoder.tokenizer, TEXTS, **{**PLAIN, "seed": 3, "budget": torch.tensor(0.5)})
     assert torch.equal(again.gates, result.gates)
 
 
