@@ -66,7 +66,7 @@ def check_ids(ids: Tensor, model: nn.Module, where: str) -> None:
     table: Any = next((m for m in model.modules() if hasattr(m, "get_input_embeddings")), None)
     try:
         known = None if table is None else getattr(table.get_input_embeddings(), "num_embeddings", None)
-    except NotImplementedError:  # of images
+    except NotImplementedError:  # transformers raises it for networks of images, which have no table of tokens
         return
     if known is None or ids.numel() == 0:
         return

@@ -136,7 +136,7 @@ def _number(given: Any) -> float:
     """A float; NaN for what is no number."""
     kind = type(given)
     if kind is float:
-        return given  # type: ignore[no-any-return]  # it is one
+        return float(given)
     try:
         if kind is str:
             found = nan if "_" in given else float(given)  # Python takes 1_000 for a number, other programs do not

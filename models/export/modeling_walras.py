@@ -31,7 +31,7 @@ def __getattr__(name: str) -> Any:
     return found
 
 
-class SlicedConfig(transformers.PreTrainedConfig):  # type: ignore[no-untyped-call]  # its __init_subclass__
+class SlicedConfig(transformers.PreTrainedConfig):  # type: ignore[no-untyped-call]  # transformers has no types there
     """Configurations of sliced models: of the class X in memory, in `config.json` of a type that transformers refuses.
 
     Its own classes, by which weights that do not fit are left random, are not to load them without this file.
@@ -181,7 +181,7 @@ def tell_attention(
         if not hasattr(attention, "bias_heads"):
             own = functools.partial(_own_bias, layout["head_bias"])
             attention.register_forward_pre_hook(own, with_kwargs=True)
-        setattr(attention, "bias_heads", list(bias_heads))  # noqa: B010  # of no type that a module's attributes have
+        setattr(attention, "bias_heads", list(bias_heads))  # noqa: B010  # mypy refuses an assignment
     for attribute, counted in layout["counters"].items():
         setattr(attention, attribute, {"heads": heads, "features": heads * size}[counted])
 

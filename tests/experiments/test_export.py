@@ -407,19 +407,3 @@ def test_the_benchmark_of_speed(run: Callable[..., Path], walras: Walras, models
     with pytest.raises(SystemExit):
         main([Path("small")], model=None, batch=None, length=16, passes=1, device="cpu", out=Path("u.csv"))
     assert not Path("u.csv").exists()
-
-
-def test_a_repair_that_no_family_allows_is_refused_before_the_first_round(
-    models: Path, lines: Path, no_pictures: None
-) -> None:
-    """What a projection of DINOv2 or Gemma 3 writes is normed or scaled before it is added."""
-    sizes: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
-    sizes["num_key_value_heads"] = 2
-    config = transformers.Gemma3TextConfig(**sizes, head_dim=8, intermediate_size=64, vocab_size=99, pad_token_id=0)
-    model = transformers.Gemma3ForCausalLM(config)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(models / "bert")
-    told: dict[str, Any] = {"rounds": 1, "block": 8, "sentences": 8, "length": 16}
-    with pytest.raises(InputError, match=r"weights of a Gemma3ForCausalLM cannot be repaired: .* valid: repair=none"):
-        face.run(model, tokenizer, lines.read_text().splitlines(), repair="least_squares", **told)
-    result = face.run(model, tokenizer, lines.read_text().splitlines(), recipe="none", **told)
-    assert result.market.round == 1
