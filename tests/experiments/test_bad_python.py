@@ -106,7 +106,8 @@ def test_labels_out_of_range(models: Path, ids: dict[str, Tensor]) -> None:
 
 def test_networks(encoder: Any) -> None:
     with torch.device("meta"):
-        empty = BertModel(BertConfig.from_dict(encoder.model.config.to_dict())).eval()
+        empty: nn.Module = BertModel(BertConfig.from_dict(encoder.model.config.to_dict()))
+    empty.eval()
     with pytest.raises(InputError, match=r"BertModel has no weights: .* is on the meta device"):
         walras.run(empty, encoder.tokenizer, TEXTS, **PLAIN)
     shared = copy.deepcopy(encoder.model)

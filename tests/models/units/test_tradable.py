@@ -14,7 +14,7 @@ from walras.errors import InputError
 from walras.models import inventory
 from walras.models.units.tradable import check_loaded
 
-SIZES = {
+SIZES: dict[str, Any] = {
     "vocab_size": 20, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16,
     "bos_token_id": 2, "eos_token_id": 3,
 }  # fmt: skip
@@ -40,7 +40,7 @@ def model(tiny: Any) -> Any:
     return copy.deepcopy(tiny("bert").model)
 
 
-def put(path: str, make: Callable[[nn.Module], nn.Module]) -> Callable[[Any], object]:
+def put(path: str, make: Callable[[Any], nn.Module]) -> Callable[[Any], object]:
     return lambda model: model.set_submodule(path, make(model.get_submodule(path)))
 
 
@@ -51,6 +51,7 @@ def own(module: nn.Module) -> nn.Module:
 
 QUERY, WIDE = "bert.encoder.layer.1.attention.self.query", "bert.encoder.layer.1.intermediate.dense"
 NARROW = "bert.encoder.layer.1.output.dense"
+prune_smallest: Any = prune.l1_unstructured  # torch gives it no types
 
 
 @pytest.mark.parametrize(
@@ -60,7 +61,7 @@ NARROW = "bert.encoder.layer.1.output.dense"
         (put(WIDE, own), rf"{WIDE} is a \S+\.Own"),
         (put(QUERY, Adapter), rf"{QUERY} is a \S+\.Adapter, .*; merge the adapter into the model first"),
         (put(QUERY, parametrizations.weight_norm), rf"{QUERY} is a \S*ParametrizedLinear"),
-        (put(WIDE, lambda m: prune.l1_unstructured(m, "weight", 0.5)), rf"{WIDE} has no parameter 'weight' of its own"),
+        (put(WIDE, lambda m: prune_smallest(m, "weight", 0.5)), rf"{WIDE} has no parameter 'weight' of its own"),
         (put(WIDE, lambda m: nn.Linear(24, 48)), rf"{WIDE} writes 48 features \(ffn_in\) where 40 are read"),
         (put(QUERY, lambda m: nn.Linear(24, 18)), rf"{QUERY} writes 18 features \(query\) where 24 are read"),
         (
