@@ -22,7 +22,7 @@ from walras.experiments.progress import Progress, Silent
 from walras.experiments.reports.run_report import write_report
 from walras.experiments.spec import RunSpec
 from walras.experiments.store.result_folder import ResultFolder
-from walras.experiments.store.run_folder import RUN, write_allocation, write_table, write_weights
+from walras.experiments.store.run_folder import ROUNDS, RUN, write_allocation, write_table, write_weights
 from walras.experiments.subject import Subject, evaluating, find_task
 from walras.experiments.tasks import TASKS
 from walras.experiments.unit_costs import UnitCosts
@@ -209,7 +209,7 @@ class Recorder:
         self.recorded = market.round
         self.folder.begin()
         TraceWriter(self.folder.trace)(market)
-        write_table(self.folder.path / "rounds.parquet", market.frame)
+        write_table(self.folder.path / ROUNDS, market.frame)
 
     def catch_up(self, market: ComputeMarket) -> None:
         """Write a round that was settled, where something raised before it was told to be over."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         Turn,
     )
     from walras.market.round import Round
+    from walras.market.rounds_table import read_rounds
     from walras.market.schedule import SCHEDULES, Schedule, budget_path
     from walras.market.scope import SCOPES, Scope
     from walras.market.session import Session
@@ -54,6 +55,7 @@ __all__ = [
     "Turn",
     "budget_path",
     "deviation_gain",
+    "read_rounds",
     "read_trace",
 ]
 
@@ -83,6 +85,7 @@ _HOMES = {
     "Turn": "walras.market.phases",
     "budget_path": "walras.market.schedule",
     "deviation_gain": "walras.market.economics",
+    "read_rounds": "walras.market.rounds_table",
     "read_trace": "walras.market.trace",
 }
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from walras.errors import InputError
 from walras.escaping import one_line
-from walras.files.tables import read_table, write_table
+from walras.files.tables import fits, read_table, write_table
 from walras.files.writing import whole_file
 from walras.market.ledger import Ledger
 
@@ -122,7 +122,7 @@ def _read(part: Path) -> pd.DataFrame:
         raise InputError(f"{part} is not a part of a trace: it has no rows")
     for field in SCHEMA:
         column = found[field.name]
-        if not _fits(column.type, field.type):
+        if not fits(column.type, field.type):
             raise InputError(f"{part}: column {field.name} is of type {column.type}; it must be {field.type}")
     frame: pd.DataFrame = found.to_pandas()
     frame = frame.astype({field.name: "float64" for field in SCHEMA if field.type == pa.float64()})
@@ -132,15 +132,6 @@ def _read(part: Path) -> pd.DataFrame:
     _check(part, frame)
     kinds = {f.name: "category" if f.type == _TEXT else f.type.to_pandas_dtype() for f in SCHEMA if f.name != "agent"}
     return frame.astype({"agent": str, **kinds})
-
-
-def _fits(kind: pa.DataType, wanted: pa.DataType) -> bool:
-    """Whether a column is of the wanted type; texts may be encoded in any way, whole numbers of any size."""
-    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    if pa.types.is_dictionary(wanted) or pa.types.is_string(wanted):
-        return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-    whole = pa.types.is_integer(wanted)
-    return bool(pa.types.is_integer(kind) if whole else pa.types.is_floating(kind))
 
 
 def _check(part: Path, frame: pd.DataFrame) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from walras.experiments.tasks import Task
     from walras.experiments.training.config import TrainConfig
     from walras.experiments.training.train import train
-    from walras.market import ComputeMarket, read_trace
+    from walras.market import ComputeMarket, read_rounds, read_trace
     from walras.market.queries import Allocation, Clear, OnlineClear, Queries
     from walras.mechanisms import (
         VCG,
@@ -90,6 +90,7 @@ __all__ = [
     "load_model",
     "open_market",
     "paired_statistics",
+    "read_rounds",
     "read_trace",
     "run",
     "train",
@@ -117,6 +118,7 @@ _HOMES = {
     "paired_statistics": "walras.experiments.grids.from_python",
     "load_model": "walras.models.export.reloading",
     "open_market": "walras.experiments.api",
+    "read_rounds": "walras.market",
     "read_trace": "walras.market",
     "run": "walras.experiments.api",
     "train": "walras.experiments.training.train",

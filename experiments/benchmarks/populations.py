@@ -26,8 +26,8 @@ from walras.experiments.grids.runs import grid_of_runs
 from walras.experiments.spec import RunSpec, SubjectSpec
 from walras.experiments.store.grid_folder import GridFolder
 from walras.experiments.store.run_folder import read_result
-from walras.files.tables import read_table
 from walras.files.writing import write_whole
+from walras.market import read_rounds
 
 RULES = ("ShadowPrice", "PayAsBidAuction", "VCG", "PostedPrice", "AscendingClock")
 POPULATIONS = (
@@ -103,8 +103,8 @@ def known(rows: Path | None) -> dict[tuple[Any, ...], dict[str, Any]]:
 
 def row(cell: Cell[RunSpec], folder: GridFolder) -> dict[str, Any]:
     """A finished run in a line; revenue is a share of the welfare."""
-    file, found = folder.place(cell) / "rounds.parquet", read_result(folder.place(cell))
-    rounds = read_table(file, "table of rounds").to_pandas().tail(LAST)
+    found = read_result(folder.place(cell))
+    rounds = read_rounds(folder.place(cell)).tail(LAST)
     return {
         **dict(zip(KEY, key(cell), strict=True)),
         "efficiency": rounds["efficiency"].mean(), "revenue": (rounds["revenue"] / rounds["welfare"]).mean(),

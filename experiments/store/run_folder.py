@@ -21,13 +21,15 @@ from walras.files.contents import hash_of
 from walras.files.plain_data import parse_json, read_json
 from walras.files.record import Record
 from walras.files.writing import whole_file, write_whole
+from walras.market import rounds_table
 
+ROUNDS = rounds_table.NAME
 RUN = Layout(
     "run",
     (
         "config.yaml",
         "result.json",
-        "rounds.parquet",
+        ROUNDS,
         "allocation.safetensors",
         "weights.safetensors",
         "report.html",

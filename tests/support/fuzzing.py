@@ -155,7 +155,9 @@ def damaged_arrays(draw: st.DrawFn, arrays: Mapping[str, NDArray[Any]]) -> dict[
         shapes = (array[None], array[..., None], flat.reshape(-1), flat[:0], flat[:-1], np.concatenate((flat, flat)))
         changed[name] = draw(st.sampled_from(shapes))
     elif kind == "type":
-        changed[name] = array.astype(draw(st.sampled_from(("f2", "f4", "f8", "i4", "i8", "u1", "?"))))
+        wanted = draw(st.sampled_from(("f2", "f4", "f8", "i4", "i8", "u1", "?")))
+        with np.errstate(all="ignore"):  # NaN among whole numbers
+            changed[name] = array.astype(wanted)
     elif kind == "value":
         value = draw(st.sampled_from((np.nan, np.inf, -np.inf, 0.0, -1.0, 1e38)))
         changed[name] = array.copy()

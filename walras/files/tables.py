@@ -50,7 +50,16 @@ def read_table(path: str | Path, what: str, columns: Sequence[str] | None = None
             )
         found = file.read(columns=None if columns is None else [*columns])
         found.validate(full=True)
-    return found
+    return found.replace_schema_metadata(None)  # what pandas once noted there is not trusted
+
+
+def fits(kind: pa.DataType, wanted: pa.DataType) -> bool:
+    """Whether a column is of the wanted type; texts may be encoded in any way, whole numbers of any size."""
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if pa.types.is_dictionary(wanted) or pa.types.is_string(wanted):
+        return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+    whole = pa.types.is_integer(wanted)
+    return bool(pa.types.is_integer(kind) if whole else pa.types.is_floating(kind))
 
 
 def write_table(path: "str | Path | pa.BufferOutputStream", table: pa.Table, compression: str = "snappy") -> None:
