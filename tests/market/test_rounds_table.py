@@ -65,7 +65,7 @@ def test_damaged_tables(tmp_path: Path, data: st.DataObject) -> None:
         if found is not None:
             pd.testing.assert_frame_equal(found[ROUNDS.columns.intersection(found.columns)], ROUNDS[found.columns])
         return
-    columns: dict[str, Any] = data.draw(damaged_arrays({name: ROUNDS[name].to_numpy() for name in ROUNDS}))
+    columns: dict[str, Any] = data.draw(damaged_arrays({str(name): ROUNDS[name].to_numpy() for name in ROUNDS}))
     if data.draw(st.booleans()):
         texts = [value for value in NASTY if isinstance(value, str) and "\ud800" not in value]
         columns["status"] = np.array([data.draw(st.sampled_from(texts))] * 3, dtype=object)

@@ -6,7 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -83,9 +84,21 @@ def test_ends_that_say_nothing(error: BaseException, code: int) -> None:
     assert ended(failing(error)) == (code, "")
 
 
+@pytest.fixture
+def attentive() -> Iterator[None]:
+    """Signals as a process has them that was not started deaf to some: behind a shell, or by nohup."""
+    usual = {one: signal.SIG_DFL for one in (signal.SIGTERM, signal.SIGHUP)} | {
+        signal.SIGINT: signal.default_int_handler
+    }
+    before = {one: signal.signal(one, handler) for one, handler in usual.items()}
+    yield
+    for one, handler in before.items():
+        signal.signal(one, handler)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
-def test_a_request_to_end_clears_away(number: signal.Signals, code: int) -> None:
+def test_a_request_to_end_clears_away(number: signal.Signals, code: int, attentive: None) -> None:
     before = [signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)]
     cleared = []
 
@@ -93,7 +106,7 @@ def test_a_request_to_end_clears_away(number: signal.Signals, code: int) -> None
         try:
             try:
                 os.kill(os.getpid(), number)
-                signal.pause()
+                time.sleep(60)
             except (Exception, SystemExit):  # as a user's rule is guarded, and a job
                 pytest.fail("taken for a fault of the user's code")
         finally:
