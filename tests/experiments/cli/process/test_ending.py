@@ -87,9 +87,9 @@ def test_ends_that_say_nothing(error: BaseException, code: int) -> None:
 @pytest.fixture
 def attentive() -> Iterator[None]:
     """Signals as a process has them that was not started deaf to some: behind a shell, or by nohup."""
-    usual = {one: signal.SIG_DFL for one in (signal.SIGTERM, signal.SIGHUP)} | {
-        signal.SIGINT: signal.default_int_handler
-    }
+    usual: dict[signal.Signals, Any] = {
+        signal.SIGTERM: signal.SIG_DFL, signal.SIGHUP: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler
+    }  # fmt: skip
     before = {one: signal.signal(one, handler) for one, handler in usual.items()}
     yield
     for one, handler in before.items():
