@@ -26,6 +26,8 @@ from walras.experiments.export import small_model
 from walras.experiments.spec import RunSpec
 from walras.experiments.store.run_folder import ALLOCATION, WEIGHTS, check_hashes, read_result
 from walras.files.plain_data import read_yaml
+from walras.models.loading import Loaded
+from walras.models.loading import load as load_dense
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Run:
     folder: Path
     spec: RunSpec
     small: dict[str, Tensor]
+    dense: Loaded
 
 
 @pytest.fixture(scope="module")
@@ -46,12 +49,13 @@ def run(models: Path, lines: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     )  # fmt: skip
     spec = RunSpec.parse(read_yaml(folder / "config.yaml", "config file"))
     _, _, small = small_model(folder, spec)
-    return Run(folder, spec, small.state_dict())
+    return Run(folder, spec, small.state_dict(), load_dense(spec.subject.model, "auto", device="cpu"))
 
 
 @pytest.fixture
-def place(run: Run, tmp_path: Path) -> Path:
-    """A copy of the run's folder, to be damaged."""
+def place(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the run's folder, to be damaged; the dense network is read once."""
+    monkeypatch.setattr("walras.experiments.export.load", lambda *_, **__: run.dense)
     return Path(shutil.copytree(run.folder, tmp_path / "r"))
 
 

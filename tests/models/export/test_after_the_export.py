@@ -118,7 +118,7 @@ class Rows(torch.utils.data.Dataset[dict[str, torch.Tensor]]):
         return {name: values[index % 4] for name, values in self.batch.items()}
 
 
-RESUMED = ("bert", "gpt2", "distilbert")
+RESUMED = ("bert", *(pytest.param(kind, marks=pytest.mark.nightly) for kind in ("gpt2", "distilbert")))
 
 
 @QUIET
