@@ -1,7 +1,7 @@
 """Profiles of Hypothesis and of the suite: HYPOTHESIS_PROFILE chooses one.
 
 `ci` is the default: 15 examples per property, the same in every run, the first 6 instances of a test that is
-parametrised by `seed` or `instance`, and no test marked `nightly`. `nightly` draws 500 examples and runs all tests.
+parametrised by `seed` or `instance`, and no test marked `nightly`. `nightly` draws 150 examples, others every night, and runs all tests.
 """
 
 import os
@@ -16,7 +16,7 @@ DRAWS = 6  # instances per test in the profile `ci`
 NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
 
 settings.register_profile("ci", max_examples=15, derandomize=True, deadline=None)
-settings.register_profile("nightly", max_examples=500, deadline=None)
+settings.register_profile("nightly", max_examples=150, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 

@@ -10,7 +10,7 @@ import copy
 import json
 import os
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from walras.files.locks import one_writer
 from walras.files.plain_data import read_json
 from walras.files.writing import writing
 from walras.models.architectures import architecture, layers_of
-from walras.models.export import modeling_walras
+from walras.models.export import modeling_sparsified, modeling_walras
 from walras.models.export.reloading import KEY, home_of, read_export
 from walras.models.export.sentence_files import sentence_files
 from walras.models.export.stock import as_stock
@@ -64,13 +64,42 @@ def save(
     check_target(folder, overwrite)
     check_class(model)
     shell = as_stock(model, per_layer(model)) if stock else described(model)
+    code = {} if stock else {CODE.name: CODE.read_text(encoding="utf-8")}
+    save_shell(shell, tokenizer, folder, code, card=card, overwrite=overwrite, more=more)
+
+
+def save_shell(
+    shell: Any,
+    tokenizer: Any,
+    folder: str | Path,
+    code: Mapping[str, str],
+    *,
+    card: str = "",
+    overwrite: bool = False,
+    more: Callable[[Path], object] | None = None,
+) -> None:
+    """Write a model whose class and configuration are those of its folder, whole or not at all.
+
+    Args:
+        shell: what `described` returned, or a stock model.
+        tokenizer: as in `save`.
+        folder: as in `save`.
+        code: text of the files of code that travel along, by name.
+        card: as in `save`.
+        overwrite: as in `save`.
+        more: as in `save`.
+
+    Raises:
+        InputError: as in `save`.
+    """
+    check_target(folder, overwrite)
     sentence = sentence_files(str(shell.name_or_path)) if shell.name_or_path else {}
     with writing(folder, SafetensorError), one_writer(folder), whole_folder(folder) as draft:
         shell.save_pretrained(draft)
         if tokenizer is not None:
             tokenizer.save_pretrained(draft)
-        if not stock:
-            shutil.copyfile(CODE, draft / CODE.name)
+        for name, text in code.items():
+            (draft / name).write_text(text, encoding="utf-8")
         for name, place in sentence.items():
             (draft / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(place, draft / name)
@@ -129,18 +158,31 @@ def _foreign(folder: Path, known: Collection[str], below: str = "") -> str | Non
     return None
 
 
-def described(model: nn.Module) -> Any:
-    """The model with a class and configuration of its own that tell what is left of each layer; weights are shared."""
-    name = type(model).__name__.removeprefix(modeling_walras.PREFIX)
+def described(model: nn.Module, code: Any = modeling_walras, counted: nn.Module | None = None, **told: Any) -> Any:
+    """The model with a class and configuration of its own that tell what is left of each layer; weights are shared.
+
+    Args:
+        model: a sliced or stock model.
+        code: the module that has the class, and that travels along.
+        counted: the model whose layers are counted, if not this one.
+        told: further entries of the configuration's own part.
+    """
+    name = stock_name(model)
     config: Any = copy.deepcopy(model.config)
-    config.per_layer_config = per_layer(model)
-    setattr(config, KEY, {**layout(architecture(model)), "family": config.model_type})
+    config.per_layer_config = per_layer(counted or model)
+    setattr(config, KEY, {**layout(architecture(model)), "family": config.model_type, **told})
     kinds = {"AutoConfig": "Config", **_kinds(config, name)}
-    config.auto_map = {auto: f"{CODE.stem}.{modeling_walras.PREFIX}{kind}" for auto, kind in kinds.items()}
+    stem = code.__name__.rpartition(".")[2]
+    config.auto_map = {auto: f"{stem}.{code.PREFIX}{kind}" for auto, kind in kinds.items()}
     shell: Any = copy.copy(model)
     shell.config = config
-    shell.__class__ = getattr(modeling_walras, modeling_walras.PREFIX + name)
+    shell.__class__ = getattr(code, code.PREFIX + name)
     return shell
+
+
+def stock_name(model: nn.Module) -> str:
+    """The name of the class of transformers that a model is of."""
+    return type(model).__name__.removeprefix(modeling_sparsified.PREFIX).removeprefix(modeling_walras.PREFIX)
 
 
 def check_class(model: nn.Module) -> None:
@@ -150,7 +192,7 @@ def check_class(model: nn.Module) -> None:
         InputError: as said.
     """
     name = type(model).__name__
-    stock = getattr(transformers, name.removeprefix(modeling_walras.PREFIX), None)
+    stock = getattr(transformers, stock_name(model), None)
     if isinstance(model, transformers.PreTrainedModel) and isinstance(stock, type) and isinstance(model, stock):
         return
     if stock is None and type(model).__module__.startswith("transformers."):
@@ -163,7 +205,7 @@ def check_class(model: nn.Module) -> None:
 
 def auto_class(model: nn.Module) -> str:
     """Name of the class of transformers by which an export of the model is loaded."""
-    name = type(model).__name__.removeprefix(modeling_walras.PREFIX)
+    name = stock_name(model)
     return home_of(name, _kinds(model.config, name))
 
 

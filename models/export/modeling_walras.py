@@ -23,12 +23,17 @@ def __getattr__(name: str) -> Any:
     stock = getattr(transformers, name.removeprefix(PREFIX), None) if name.startswith(PREFIX) else None
     if not (isinstance(stock, type) and issubclass(stock, transformers.PreTrainedModel)):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    told: dict[str, Any] = {"__module__": __name__, "__doc__": f"{stock.__name__}, sliced."}
-    for ask in ("_can_set_attn_implementation", "_can_set_experts_implementation"):
-        told[ask] = getattr(stock, ask)  # transformers would look for it in the source of this file
-    found = type(name, (_Sliced, stock), told)
+    found = made_of(stock, PREFIX, SlicedNetwork, __name__)
     globals()[name] = found
     return found
+
+
+def made_of(stock: Any, prefix: str, more: type, home: str) -> type:
+    """A class of transformers with what this file adds to it."""
+    told: dict[str, Any] = {"__module__": home, "__doc__": f"{stock.__name__}, {prefix.lower()}."}
+    for ask in ("_can_set_attn_implementation", "_can_set_experts_implementation"):
+        told[ask] = getattr(stock, ask)  # transformers would look for it in the source of this file
+    return type(prefix + stock.__name__, (more, stock), told)
 
 
 class SlicedConfig(transformers.PreTrainedConfig):  # type: ignore[no-untyped-call]  # transformers has no types there
@@ -53,7 +58,7 @@ class SlicedConfig(transformers.PreTrainedConfig):  # type: ignore[no-untyped-ca
         return {"num_hidden_layers": self.num_hidden_layers, **super().to_dict()}
 
 
-class _Sliced:
+class SlicedNetwork:
     """What `SlicedX` adds to the class X."""
 
     config: Any

@@ -9,7 +9,7 @@ import transformers
 
 from walras.errors import InputError
 from walras.files.plain_data import read_json
-from walras.models.export import modeling_walras
+from walras.models.export import modeling_sparsified, modeling_walras
 from walras.models.pretrained import read_config, read_network
 
 KEY = "walras"  # of config.json, by which an export is known
@@ -73,7 +73,8 @@ def sliced_class(folder: str | Path, told: Mapping[str, Any], auto: str | None) 
     names = {k: v for k, v in names.items() if k.startswith("AutoModel")} if isinstance(names, dict) else {}
     name = (told.get("architectures") or [""])[0] if auto is None else names.get(auto, "")
     name = str(name).rpartition(".")[2]
-    kind = getattr(modeling_walras, name, None) if name.startswith(modeling_walras.PREFIX) else None
+    code = next((code for code in (modeling_walras, modeling_sparsified) if name.startswith(code.PREFIX)), None)
+    kind = getattr(code, name, None) if code is not None else None
     if kind is None:
         wanted = auto or name or "a class"
         raise InputError(f"export {str(folder)!r} cannot be loaded as {wanted}; valid: {', '.join(sorted(names))}")

@@ -1,0 +1,86 @@
+"""Prices at which a network, computed from what its tokens buy, spends a budget."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from walras.models.objective import Batch
+from walras.models.tokens.account import TokenMacs
+from walras.models.tokens.offers import Collector, Offers
+from walras.models.tokens.relative_prices import Prices, RelativePrices
+from walras.models.tokens.rules import PriceRule
+from walras.models.tokens.token_map import TokenMap
+from walras.models.tokens.trading import Clear, token_markets
+from walras.models.tokens.worths import Worths
+
+ROUNDS = 3
+TOLERANCE = 0.005
+
+
+@final
+@dataclass(frozen=True)
+class Calibration:
+    """Prices, and what the calibration data spent at them.
+
+    Attributes:
+        prices: by path of the map.
+        bought: share of the bidders that bought, by path.
+        spent: share of the dense network's multiplications.
+        rounds: how often prices were found anew.
+    """
+
+    prices: Prices
+    bought: dict[str, float]
+    spent: float
+    rounds: int
+
+
+def find_prices(
+    model: nn.Module,
+    maps: Sequence[TokenMap],
+    worths: Worths,
+    batches: Sequence[Batch],
+    budget: float,
+    relative: RelativePrices,
+    account: TokenMacs,
+) -> Calibration:
+    """Clear the bids of the sparse network itself until it spends the budget.
+
+    1. Collect the offers of the dense network, and price them so that the budget's share is sold.
+    2. Run the network at these prices: inputs of later maps change with what earlier ones dropped, and so do their
+       bids. Collect the offers again, and price them.
+    3. Repeat, three times at least, until what is spent is within 0.5 points of the budget; nine times at most.
+
+    Raises:
+        InputError: a budget that bids and attention alone exceed.
+    """
+    share = account.for_sale(budget)
+    prices = relative(maps, offered(model, maps, worths, batches, _everybody), share)
+    for rounds in range(1, 3 * ROUNDS + 1):
+        offers = offered(model, maps, worths, batches, PriceRule(prices))
+        bought = {path: own.bought / own.offered for path, own in offers.items()}
+        spent = account.spent(maps, bought)
+        if rounds > ROUNDS and abs(spent - budget) <= TOLERANCE:
+            break
+        prices = relative(maps, offers, share)
+    return Calibration(prices, bought, spent, rounds)
+
+
+@torch.no_grad()
+def offered(
+    model: nn.Module, maps: Sequence[TokenMap], worths: Worths, batches: Sequence[Batch], clear: Clear
+) -> dict[str, Offers]:
+    """The offers of all tokens of some batches, in the network that a rule leaves."""
+    collector = Collector()
+    with token_markets(model, maps, worths, clear, collector):
+        for batch in batches:
+            model(**{name: value for name, value in batch.items() if name != "labels"})
+    return collector.offers
+
+
+def _everybody(traded: TokenMap, value: Tensor) -> Tensor:
+    del traded
+    return torch.ones_like(value, dtype=torch.bool)

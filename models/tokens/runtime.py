@@ -1,0 +1,55 @@
+"""A network that computes every token from what it buys, without hooks: the form that decodes fast, and is saved."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from walras.models.export.copying import shared_copy
+from walras.models.export.modeling_sparsified import DENSE, Buyer, attach
+from walras.models.tokens.relative_prices import Prices
+from walras.models.tokens.token_map import TokenMap
+from walras.models.tokens.worths import Worths
+
+
+def described_maps(maps: Sequence[TokenMap], prefill: str) -> dict[str, Any]:
+    """The maps as plain data, as `modeling_sparsified.attach` takes them."""
+    ffns: dict[str, dict[str, str]] = {}
+    of_layer = {(m.layer, m.name): m.path for m in maps}
+    for traded in maps:
+        if traded.signal:
+            ffn = traded.signal.rpartition(".")[0]
+            roles = {role: of_layer[traded.layer, role] for role in ("gate", "up", "down")}
+            ffns[ffn] = {role: path.removeprefix(f"{ffn}.") for role, path in roles.items()}
+    kinds = {m.path: "neurons" if m.signal else "features" for m in maps}
+    return {"prefill": prefill, "maps": kinds, "ffns": ffns}
+
+
+def sparse(
+    model: nn.Module, maps: Sequence[TokenMap], worths: Worths, prices: Prices, prefill: str = DENSE
+) -> nn.Module:
+    """A copy of a network whose maps are markets; weights that are not traded are shared with the network.
+
+    Args:
+        model: the dense network.
+        maps: those that are traded.
+        worths: by path of the map, [bidders].
+        prices: by path, per multiplication.
+        prefill: what a sequence of several tokens does: `dense` or `market`.
+    """
+    copy = shared_copy(model)
+    attach(copy, described_maps(maps, prefill))
+    settle(copy, maps, worths, prices)
+    return copy.eval()
+
+
+@torch.no_grad()
+def settle(model: nn.Module, maps: Sequence[TokenMap], worths: Worths, prices: Mapping[str, float]) -> None:
+    """Write worths and prices into the markets of a network, in place."""
+    for traded in maps:
+        market = model.get_submodule(traded.path)
+        assert isinstance(market, Buyer)
+        market.get_buffer("worth").copy_(worths[traded.path] / traded.cost)
+        market.get_buffer("price").fill_(prices[traded.path])
+        market.forget()

@@ -1,0 +1,74 @@
+"""Writing a network whose tokens buy what they are computed with, so that transformers loads it."""
+
+import re
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from walras.models.export import modeling_sparsified, modeling_walras
+from walras.models.export.checkpoints import check_class, described, save_shell
+from walras.models.tokens.runtime import described_maps
+from walras.models.tokens.token_map import TokenMap
+from walras.models.units.projections import outputs_first
+
+_OWN = re.compile(r"^from walras\.models\.export\.modeling_walras import .*\n", re.MULTILINE)
+_ABOUT = re.compile(r'\A""".*?"""\n', re.DOTALL)
+
+
+def save_sparsified(
+    model: nn.Module,
+    dense: nn.Module,
+    tokenizer: Any,
+    folder: str | Path,
+    maps: Sequence[TokenMap],
+    *,
+    prefill: str,
+    card: str = "",
+    overwrite: bool = False,
+    facts: Mapping[str, Any] | None = None,
+) -> None:
+    """Write weights, worths and prices, and one file of code, whole or not at all.
+
+    Args:
+        model: what `sparse` returned.
+        dense: the network that it was made of.
+        tokenizer: its tokenizer; None to write none.
+        folder: where to.
+        maps: those that are traded.
+        prefill: what a sequence of several tokens does.
+        card: content of `README.md`.
+        overwrite: replace an export that is there.
+        facts: what else the configuration says of the calibration: plain data.
+
+    Raises:
+        InputError: a folder that must not be written to, a model whose class is not from transformers, a full disk.
+    """
+    check_class(dense)
+    told = {**described_maps(maps, prefill), "weights": hash_of_maps(dense, maps), **(facts or {})}
+    shell = described(model, modeling_sparsified, dense, tokens=told)
+    name = f"{modeling_sparsified.__name__.rpartition('.')[2]}.py"
+    save_shell(shell, tokenizer, folder, {name: code()}, card=card, overwrite=overwrite)
+
+
+def code() -> str:
+    """The one file of code: that of sliced models, and the markets on top of it."""
+    sliced, market = (
+        Path(str(module.__file__)).read_text(encoding="utf-8") for module in (modeling_walras, modeling_sparsified)
+    )
+    about = _ABOUT.match(market)
+    assert about is not None
+    own = _OWN.sub("", market[about.end() :])
+    return f"{about[0]}\n{_ABOUT.sub('', sliced).lstrip()}\n\n{own.lstrip()}"
+
+
+def hash_of_maps(model: nn.Module, maps: Sequence[TokenMap]) -> str:
+    """SHA-256 of the weights that are traded: worths and prices belong to these alone."""
+    found = sha256()
+    for traded in maps:
+        weight = outputs_first(model.get_submodule(traded.path)).float().contiguous()
+        found.update(f"{traded.path} {[*weight.shape]}".encode())
+        found.update(weight.cpu().numpy().tobytes())
+    return found.hexdigest()

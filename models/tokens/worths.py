@@ -1,0 +1,155 @@
+"""What a squared unit of a feature or of an activated gate is worth: three ways to tell, and room for one's own."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
+
+import torch
+from torch import Tensor, nn
+
+from walras.models.objective import Batch, Objective
+from walras.models.tokens.token_map import TokenMap
+from walras.models.units.projections import outputs_first
+from walras.registry import Registry
+
+Worths = Mapping[str, Tensor]
+"""By path of the map: [n], one number per bidder."""
+
+
+class TokenValuation(ABC):
+    """What bidders of every map are worth; a bid is signal^2 * worth per multiplication that it buys."""
+
+    about: ClassVar[str] = ""
+
+    @abstractmethod
+    def __call__(
+        self, model: nn.Module, maps: Sequence[TokenMap], batches: Iterable[Batch], objective: Objective, seed: int
+    ) -> Worths:
+        """The worths of all maps.
+
+        Args:
+            model: the dense network.
+            maps: those that are traded.
+            batches: calibration data.
+            objective: the loss that is to be kept.
+            seed: of whatever is random about the loss.
+        """
+
+
+@final
+@dataclass(frozen=True)
+class FisherWorth(TokenValuation):
+    """The expected squared slope of the loss, from one backward pass over the calibration data.
+
+    Without feature j of a map y = W x, y changes by -x_j W_:j, and the loss, to second order under the Fisher
+    information, by x_j^2 E[(W_:j . dL/dy)^2] / 2, the mean being over tokens. Without neuron j, whose output is
+    h_j = act(gate_j) u_j, by act(gate_j)^2 E[(u_j dL/dh_j)^2] / 2. The factor of one half is left out.
+    """
+
+    about: ClassVar[str] = "expected squared slope of the loss, one backward pass"
+
+    def __call__(
+        self, model: nn.Module, maps: Sequence[TokenMap], batches: Iterable[Batch], objective: Objective, seed: int
+    ) -> Worths:
+        """Means over all tokens of all batches."""
+        sums = {m.path: torch.zeros(m.bidders, dtype=torch.float64) for m in maps}
+        tokens = 0
+        trainable = [p for p in model.parameters() if p.requires_grad]
+        generator = torch.Generator().manual_seed(seed)
+        with ExitStack() as stack:
+            for parameter in trainable:  # slopes of weights would double the memory
+                parameter.requires_grad_(False)
+                stack.callback(parameter.requires_grad_, True)
+            stack.callback(_start_gradients(model).remove)
+            for traded in maps:
+                handle = _watch(model, traded, sums[traded.path])
+                stack.callback(handle.remove)
+            for batch in batches:
+                tokens += int(batch["attention_mask"].sum()) if "attention_mask" in batch else _count(batch)
+                samples = len(next(iter(batch.values()))) // objective.rows
+                loss = objective(model, batch, generator) * samples
+                torch.autograd.backward(loss)
+        return {path: (total / tokens).float() for path, total in sums.items()}
+
+
+@final
+@dataclass(frozen=True)
+class ColumnNorm(TokenValuation):
+    """The squared length of what the bidder buys: |x_j| times the norm of its column, as in WINA (arXiv 2505.19427).
+
+    A neuron's is that of its column in the map behind it, since its gate multiplies that column.
+    """
+
+    about: ClassVar[str] = "squared norm of the weights that are bought"
+
+    def __call__(
+        self, model: nn.Module, maps: Sequence[TokenMap], batches: Iterable[Batch], objective: Objective, seed: int
+    ) -> Worths:
+        """Nothing but weights is looked at."""
+        del batches, objective, seed
+        norms = {m.path: outputs_first(model.get_submodule(m.path)).float().square().sum(0) for m in maps}
+        behind = {m.layer: norms[m.path] for m in maps if m.name == "down"}
+        return {m.path: behind[m.layer] if m.signal else norms[m.path] for m in maps}
+
+
+@final
+@dataclass(frozen=True)
+class Magnitude(TokenValuation):
+    """1: bids are squared activations, as TEAL's (arXiv 2408.14690) and CATS's (arXiv 2404.08763) are."""
+
+    about: ClassVar[str] = "the squared activation alone"
+
+    def __call__(
+        self, model: nn.Module, maps: Sequence[TokenMap], batches: Iterable[Batch], objective: Objective, seed: int
+    ) -> Worths:
+        """Ones."""
+        del model, batches, objective, seed
+        return {m.path: torch.ones(m.bidders) for m in maps}
+
+
+TOKEN_VALUATIONS: Registry[TokenValuation] = Registry(
+    "token valuation", TokenValuation, group="walras.token_valuations"
+)
+"""Worths of bidders inside a token, by name."""
+TOKEN_VALUATIONS.add(FisherWorth, "fisher")
+TOKEN_VALUATIONS.add(ColumnNorm, "column-norm")
+TOKEN_VALUATIONS.add(Magnitude, "magnitude")
+
+
+def _start_gradients(model: nn.Module) -> Any:
+    """Let slopes flow although no weight wants one: from the embeddings on."""
+
+    def ask(_: nn.Module, args: Any, output: Tensor) -> Tensor:
+        return output.requires_grad_() if output.is_floating_point() else output
+
+    return model.get_input_embeddings().register_forward_hook(ask)  # type: ignore[operator]  # of a PreTrainedModel
+
+
+def _watch(model: nn.Module, traded: TokenMap, total: Tensor) -> Any:
+    """Add up squared slopes [n] of every token of every backward pass."""
+    if not traded.signal:
+        module = model.get_submodule(traded.path)
+        weight = outputs_first(module)
+
+        def slopes(_: nn.Module, args: Any, output: Tensor) -> None:
+            def add(slope: Tensor) -> None:
+                own = slope.reshape(-1, slope.shape[-1]) @ weight
+                total.add_(own.square().sum(0).double().cpu())
+
+            output.register_hook(add)
+
+        return module.register_forward_hook(slopes)
+
+    def gates(_: nn.Module, args: Any, output: Tensor) -> None:
+        def add(slope: Tensor) -> None:  # with respect to act(gate): u dL/dh
+            total.add_(slope.reshape(-1, slope.shape[-1]).square().sum(0).double().cpu())
+
+        output.register_hook(add)
+
+    return model.get_submodule(traded.signal).register_forward_hook(gates)
+
+
+def _count(batch: Batch) -> int:
+    return int(next(iter(batch.values())).shape[:2].numel())

@@ -1,0 +1,96 @@
+"""Histograms of offers, and the prices that they give."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from walras.errors import InputError
+from walras.models.tokens.offers import Collector, Offers
+from walras.models.tokens.relative_prices import RELATIVE_PRICES, EqualShares, Mixture, OnePrice, at_share
+from walras.models.tokens.token_map import TokenMap
+
+WIDE = TokenMap(0, "wide", "query", inputs=3000, outputs=10)
+NARROW = TokenMap(0, "narrow", "output", inputs=1000, outputs=50)
+MAPS = (WIDE, NARROW)
+
+
+def offers(scale: float, count: int, seed: int) -> Offers:
+    found = Offers()
+    value = scale * torch.randn(count, generator=torch.Generator().manual_seed(seed)).square()
+    found.add(value, value > scale)
+    return found
+
+
+@pytest.fixture
+def both() -> dict[str, Offers]:
+    return {"wide": offers(1e-9, 30000, 0), "narrow": offers(1e-7, 10000, 1)}
+
+
+@given(st.floats(0.001, 0.999), st.integers(0, 5))
+def test_prices_sell_the_share(share: float, seed: int) -> None:
+    found = offers(1e-6, 20000, seed)
+    price = found.price_for(share)
+    assert found.share_at(price) == pytest.approx(share, abs=1e-9)
+
+
+def test_the_true_share_is_near() -> None:
+    value = 1e-6 * torch.randn(20000, generator=torch.Generator().manual_seed(0)).square()
+    found = Offers()
+    for some in value.split(3000):
+        found.add(some, some > 0)
+    assert (found.offered, found.bought) == (20000, 20000)
+    for share in (0.1, 0.5, 0.9):
+        assert float((value >= found.price_for(share)).float().mean()) == pytest.approx(share, abs=0.005)
+    assert found.price_for(1.0) == 0
+    assert found.share_at(0.0) == 1
+
+
+def test_features_that_are_zero_do_not_buy() -> None:
+    found = Offers()
+    value = torch.tensor([0.0, 0.0, 0.0, 1.0])
+    found.add(value, value > 0)
+    assert found.share_at(0.5) == 0.25
+    assert 0 < found.price_for(0.25) <= 1.0
+
+
+def test_a_collector_keeps_maps_apart() -> None:
+    collector = Collector()
+    collector(WIDE, torch.ones(2, 3000), torch.ones(2, 3000, dtype=torch.bool))
+    collector(NARROW, torch.ones(1000), torch.zeros(1000, dtype=torch.bool))
+    assert {path: (own.offered, own.bought) for path, own in collector.offers.items()} == {
+        "wide": (6000, 6000), "narrow": (1000, 0)
+    }  # fmt: skip
+
+
+def sold(prices: dict[str, float], both: dict[str, Offers]) -> float:
+    whole = sum(m.bidders * m.cost for m in MAPS)
+    return sum(both[m.path].share_at(prices[m.path]) * m.bidders * m.cost for m in MAPS) / whole
+
+
+@pytest.mark.parametrize("name", list(RELATIVE_PRICES))
+@pytest.mark.parametrize("share", [0.2, 0.6, 1.0])
+def test_every_kind_of_prices_sells_the_share(name: str, share: float, both: dict[str, Offers]) -> None:
+    make: Callable[[], EqualShares] = RELATIVE_PRICES[name]
+    assert sold(make()(MAPS, both, share), both) == pytest.approx(share, abs=1e-6)
+
+
+def test_one_price_and_equal_shares(both: dict[str, Offers]) -> None:
+    one = OnePrice()(MAPS, both, 0.5)
+    assert one["wide"] == pytest.approx(one["narrow"])
+    assert both["narrow"].share_at(one["narrow"]) > 0.7 > 0.3 > both["wide"].share_at(one["wide"])
+    equal = EqualShares()(MAPS, both, 0.5)
+    assert [own.share_at(equal[path]) for path, own in both.items()] == pytest.approx([0.5, 0.5])
+    assert Mixture(1.0)(MAPS, both, 0.5) == pytest.approx(equal, rel=1e-6)
+    between = Mixture(0.5)(MAPS, both, 0.5)
+    assert one["wide"] > between["wide"] > equal["wide"]
+    assert one["narrow"] < between["narrow"] < equal["narrow"]
+    with pytest.raises(InputError, match="exponent is 2; it must be a number from 0 to 1"):
+        Mixture(2)
+
+
+def test_rates_are_kept(both: dict[str, Offers]) -> None:
+    prices = at_share(MAPS, both, {"wide": 1.0, "narrow": 7.0}, 0.4)
+    assert prices["narrow"] / prices["wide"] == pytest.approx(7.0)

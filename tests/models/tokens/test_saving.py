@@ -1,0 +1,117 @@
+"""Folders of sparsified models reload, with their own file of code and with this package, as what was saved."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+import walras
+from walras.models import compact, inventory
+from walras.models.tokens.runtime import sparse
+from walras.models.tokens.saving import code, save_sparsified
+from walras.models.tokens.token_map import token_maps
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = str(tmp_path_factory.mktemp("modules"))
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", place)
+    monkeypatch.syspath_prepend(place)
+
+
+def saved(model: Any, folder: Path, prefill: str = "dense") -> Any:
+    """A sparsified model and its folder."""
+    maps = token_maps(model)
+    worths = {m.path: torch.rand(m.bidders, generator=torch.Generator().manual_seed(1)) for m in maps}
+    market = sparse(model, maps, worths, {m.path: 0.02 / m.cost for m in maps}, prefill)
+    save_sparsified(market, model, None, folder, maps, prefill=prefill, card="a card")
+    return market
+
+
+def decoded(model: Any, ids: torch.Tensor) -> torch.Tensor:
+    """Logits token by token through a cache."""
+    cache, rows = None, []
+    with torch.no_grad():
+        for t in range(ids.shape[1]):
+            out = model(input_ids=ids[:, t : t + 1], past_key_values=cache, use_cache=True)
+            cache = out.past_key_values
+            rows.append(out.logits)
+    return torch.cat(rows, 1)
+
+
+def test_every_decoder_reloads(decoder: str, tiny: Any, tmp_path: Path) -> None:
+    tested = tiny(decoder)
+    tested.model.save_pretrained(tmp_path / "stock")
+    stock = AutoModelForCausalLM.from_pretrained(tmp_path / "stock").eval()
+    market = saved(stock, tmp_path / "e")
+    ids = tested.batch["input_ids"][:1]
+    expected = decoded(market, ids)
+    assert not torch.allclose(expected, decoded(stock, ids), atol=1e-3)
+    for again in (
+        walras.load_model(tmp_path / "e"),
+        AutoModelForCausalLM.from_pretrained(tmp_path / "e", trust_remote_code=True).eval(),
+    ):
+        assert torch.equal(decoded(again, ids), expected)
+        assert type(again).__name__ == f"Sparsified{type(stock).__name__}"
+    assert {p.name for p in (tmp_path / "e").iterdir()} >= {
+        "config.json", "model.safetensors", "modeling_sparsified.py", "README.md"
+    }  # fmt: skip
+
+
+def test_a_sliced_network_can_be_sparsified(tiny: Any, tmp_path: Path) -> None:
+    model = tiny("llama").model
+    units = inventory(model, block=8)
+    keep = torch.ones(len(units), dtype=torch.bool)
+    keep[[0, -1]] = False
+    market = saved(compact(model, units, keep), tmp_path / "e")
+    ids = tiny("llama").batch["input_ids"][:1]
+    again = AutoModelForCausalLM.from_pretrained(tmp_path / "e", trust_remote_code=True).eval()
+    torch.testing.assert_close(decoded(again, ids), decoded(market, ids), rtol=0, atol=2e-5)
+
+
+def test_worths_and_prices_keep_their_type(tiny: Any, tmp_path: Path) -> None:
+    market = saved(tiny("llama").model, tmp_path / "e")
+    path = token_maps(tiny("llama").model)[0].path
+    for again in (
+        walras.load_model(tmp_path / "e", dtype=torch.bfloat16),
+        walras.load_model(tmp_path / "e").bfloat16(),
+    ):
+        assert again.get_submodule(path).weight.dtype == torch.bfloat16
+        for name in ("worth", "price"):
+            assert torch.equal(again.get_submodule(path).get_buffer(name), market.get_submodule(path).get_buffer(name))
+
+
+@pytest.mark.parametrize("how", [{}, {"do_sample": True}, {"num_beams": 2}, {"cache_implementation": "static"}])
+def test_generation(how: dict[str, Any], tiny: Any, tmp_path: Path) -> None:
+    saved(tiny("llama").model, tmp_path / "e", "market")
+    model = walras.load_model(tmp_path / "e")
+    torch.manual_seed(0)
+    ids = tiny("llama").batch["input_ids"][:1, :4]
+    out = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=6, min_new_tokens=6, **how)
+    assert out.shape == (1, 10)
+    if not how:
+        expected = decoded(model, out)
+        assert torch.equal(expected[0, 3:-1].argmax(-1), out[0, 4:])
+
+
+def test_the_file_stands_alone(tmp_path: Path) -> None:
+    (tmp_path / "modeling_sparsified.py").write_text(code(), encoding="utf-8")
+    line = "import modeling_sparsified as m; print(m.SparsifiedLlamaForCausalLM.__mro__[1].__name__)"
+    done = subprocess.run(
+        [sys.executable, "-c", line], cwd=tmp_path, capture_output=True, text=True, check=True, env={"PATH": ""}
+    )
+    assert done.stdout.strip() == "SparsifiedNetwork"
+    assert "walras.models" not in code()
+
+
+def test_the_configuration_says_what_it_was_made_of(tiny: Any, tmp_path: Path) -> None:
+    saved(tiny("llama").model, tmp_path / "e", "market")
+    told = json.loads((tmp_path / "e" / "config.json").read_text())["walras"]["tokens"]
+    assert told["prefill"] == "market"
+    assert len(told["weights"]) == 64
+    assert told["ffns"]["model.layers.0.mlp"] == {"gate": "gate_proj", "up": "up_proj", "down": "down_proj"}
