@@ -1,7 +1,8 @@
 """Profiles of Hypothesis and of the suite: HYPOTHESIS_PROFILE chooses one.
 
 `ci` is the default: 15 examples per property, the same in every run, the first 6 instances of a test that is
-parametrised by `seed` or `instance`, and no test marked `nightly`. `nightly` draws 150 examples, others every night, and runs all tests.
+parametrised by `seed` or `instance`, and no test marked `nightly`. `nightly` draws 150 examples, others every night,
+and runs all tests.
 """
 
 import os

@@ -6,6 +6,8 @@ transformers alone; with numba, and weights in float32 or bfloat16 on the CPU, a
 to what it buys. Whole sequences are multiplied in full, with (`market`) or without (`dense`) dropping what nobody buys.
 """
 
+import contextlib
+import importlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,12 +18,11 @@ from torch.nn import functional
 
 from walras.models.export.modeling_walras import SlicedConfig, SlicedNetwork, made_of
 
-try:
-    import numba
+numba: Any = None  # without it the same answers, in the time of the dense network or more
+with contextlib.suppress(ImportError):
+    numba = importlib.import_module("numba")
     import numpy as np
     from numba.extending import intrinsic
-except ImportError:  # the same answers, in the time of the dense network or more
-    numba = None
 
 PREFIX = "Sparsified"
 DENSE, MARKET = "dense", "market"
@@ -60,7 +61,8 @@ class Buyer(nn.Module):
     def keep(self, signal: Tensor) -> Tensor:
         """Who buys: bool [..., buyers] from signals [..., buyers]."""
         worth: Any = self.worth
-        return ~(signal.float().square() * worth < self.price)  # NaN is multiplied, and seen
+        found: Tensor = ~(signal.float().square() * worth < self.price)  # NaN is multiplied, and seen
+        return found
 
     def trades(self, states: Tensor) -> bool:
         """Whether tokens [batch, length, features] buy each for itself."""
@@ -81,7 +83,7 @@ class Buyer(nn.Module):
         """Worths and prices move between devices, and keep their type."""
         self.forget()
         before = dict(self.named_buffers(recurse=False))
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch gives it no types
         for name, buffer in before.items():
             now = self.get_buffer(name)
             if now.dtype != buffer.dtype and not now.is_meta:
@@ -156,7 +158,7 @@ class SparsifiedNetwork(SlicedNetwork):
 SparsifiedConfig = SlicedConfig
 
 
-def attach(model: nn.Module, told: Mapping[str, Any]) -> None:
+def attach(model: Any, told: Mapping[str, Any]) -> None:
     """Put markets in the place of the maps that a configuration names, in place.
 
     Args:
@@ -203,7 +205,7 @@ kept_rows: Callable[..., Any] = _no_kernel
 if numba is not None:
 
     @intrinsic
-    def _float_of(_: Any, bits: Any) -> Any:
+    def float_of(_: Any, bits: Any) -> Any:
         """The float32 with these 32 bits."""
 
         def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -214,14 +216,13 @@ if numba is not None:
     def _number(weight: Any) -> Any:
         return weight
 
-    @numba.extending.overload(_number, strict=False)  # types of Python are none of numba's
     def _number_of(weight: Any) -> Any:
         """A float32 as it is; a bfloat16, which is the upper half of a float32, from its bits."""
+        bits_to_float: Any = float_of
         if isinstance(weight, numba.types.Integer):
-            return lambda weight: _float_of(np.uint32(np.uint32(weight) << np.uint32(16)))
+            return lambda weight: bits_to_float(np.uint32(np.uint32(weight) << np.uint32(16)))
         return lambda weight: weight
 
-    @numba.njit(fastmath={"contract", "reassoc", "nsz"}, nogil=True)
     def _columns(x: Any, weight: Any, bar: Any) -> Any:
         """sum_j x_j weight[j, :] over the features j that buy; four at a time, so that sums are loaded seldom."""
         n, m = weight.shape
@@ -244,7 +245,6 @@ if numba is not None:
                 out[o] += p * _number(weight[a, o])
         return out
 
-    @numba.njit(fastmath={"contract", "reassoc", "nsz"}, nogil=True)
     def _rows(x: Any, gates: Any, weight: Any, bar: Any) -> Any:
         """weight[i, :] . x for the neurons i that buy, 0 for the others."""
         m, n = weight.shape
@@ -257,4 +257,7 @@ if numba is not None:
                 out[i] = total
         return out
 
-    kept_columns, kept_rows = _columns, _rows
+    numba.extending.overload(_number, strict=False)(_number_of)  # types of Python are none of numba's
+    kept_columns, kept_rows = (
+        numba.njit(fastmath={"contract", "reassoc", "nsz"}, nogil=True)(loop) for loop in (_columns, _rows)
+    )

@@ -133,7 +133,7 @@ def _watch(model: nn.Module, traded: TokenMap, total: Tensor) -> Any:
         module = model.get_submodule(traded.path)
         weight = outputs_first(module)
 
-        def slopes(_: nn.Module, args: Any, output: Tensor) -> None:
+        def slopes(_: nn.Module, args: Any, output: Any) -> None:
             def add(slope: Tensor) -> None:
                 own = slope.reshape(-1, slope.shape[-1]) @ weight
                 total.add_(own.square().sum(0).double().cpu())
@@ -142,7 +142,7 @@ def _watch(model: nn.Module, traded: TokenMap, total: Tensor) -> Any:
 
         return module.register_forward_hook(slopes)
 
-    def gates(_: nn.Module, args: Any, output: Tensor) -> None:
+    def gates(_: nn.Module, args: Any, output: Any) -> None:
         def add(slope: Tensor) -> None:  # with respect to act(gate): u dL/dh
             total.add_(slope.reshape(-1, slope.shape[-1]).square().sum(0).double().cpu())
 

@@ -25,7 +25,7 @@ def kernel_or_not(kernel: bool, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(modeling_sparsified, "numba", None)
 
 
-def near(dtype: torch.dtype) -> dict[str, float]:
+def near(dtype: torch.dtype) -> dict[str, Any]:
     return {"rtol": 0, "atol": 1e-5 if dtype == torch.float32 else 0.05}
 
 
@@ -36,10 +36,11 @@ def near(dtype: torch.dtype) -> dict[str, float]:
 @pytest.mark.parametrize("price", [0.0, 0.005, 0.02, 1e9])
 def test_features(dtype: torch.dtype, stock: str, price: float) -> None:
     torch.manual_seed(0)
-    module: Any = Conv1D(13, 22) if stock == "conv" else nn.Linear(22, 13, bias=stock == "linear")
+    conv: Any = Conv1D
+    module: Any = conv(13, 22) if stock == "conv" else nn.Linear(22, 13, bias=stock == "linear")
     module = module.to(dtype)
-    market = market_of(module, "features", "dense")
-    assert isinstance(market, FeatureBuyer)
+    market: Any = market_of(module, "features", "dense")
+    assert type(market) is FeatureBuyer
     market.worth.copy_(torch.rand(22) / 13)
     market.price.fill_(price)
     x = torch.randn(1, 1, 22).to(dtype)
@@ -61,8 +62,8 @@ def test_features(dtype: torch.dtype, stock: str, price: float) -> None:
 def test_neurons(dtype: torch.dtype, bias: bool) -> None:
     torch.manual_seed(0)
     module = nn.Linear(9, 17, bias=bias).to(dtype)
-    market = market_of(module, "neurons", "dense")
-    assert isinstance(market, NeuronBuyer)
+    market: Any = market_of(module, "neurons", "dense")
+    assert type(market) is NeuronBuyer
     market.worth.copy_(torch.rand(17))
     market.price.fill_(0.2)
     x, gates = torch.randn(1, 1, 9).to(dtype), torch.randn(1, 1, 17).to(dtype)
@@ -77,7 +78,7 @@ def test_neurons(dtype: torch.dtype, bias: bool) -> None:
 def test_sequences(prefill: str) -> None:
     torch.manual_seed(0)
     module = nn.Linear(22, 13)
-    market = market_of(module, "features", prefill)
+    market: Any = market_of(module, "features", prefill)
     market.price.fill_(0.4)
     x = torch.randn(2, 5, 22)
     one_by_one = torch.stack([market(x[:, t : t + 1]) for t in range(5)], 1).squeeze(2)
@@ -88,7 +89,7 @@ def test_sequences(prefill: str) -> None:
 @KERNELS
 @pytest.mark.usefixtures("kernel_or_not")
 def test_what_is_no_number_is_seen() -> None:
-    market = market_of(nn.Linear(22, 13), "features", "dense")
+    market: Any = market_of(nn.Linear(22, 13), "features", "dense")
     market.price.fill_(1e9)
     x = torch.zeros(1, 1, 22)
     x[..., 3] = torch.nan
@@ -97,7 +98,7 @@ def test_what_is_no_number_is_seen() -> None:
 
 
 def test_weights_that_change_place_are_read_where_they_are() -> None:
-    market = market_of(nn.Linear(6, 4), "features", "dense")
+    market: Any = market_of(nn.Linear(6, 4), "features", "dense")
     x = torch.randn(1, 1, 6)
     with torch.no_grad():
         first = market(x)
@@ -142,7 +143,7 @@ def test_the_dense_network_is_left_as_it_is(tiny: Any) -> None:
 
 def test_an_unknown_ffn_is_noticed(tiny: Any) -> None:
     """Its neurons could not be bought if the FFN were not what it is taken for."""
-    model = sparse(tiny("llama").model, (), {}, {})
+    model: Any = sparse(tiny("llama").model, (), {}, {})
     maps = token_maps(model)
     told = described_maps(maps, "dense")
     attach(model, told)

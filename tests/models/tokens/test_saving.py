@@ -33,6 +33,12 @@ def saved(model: Any, folder: Path, prefill: str = "dense") -> Any:
     return market
 
 
+def loaded(folder: Path, **options: Any) -> Any:
+    """A model as transformers loads it."""
+    kind: Any = AutoModelForCausalLM
+    return kind.from_pretrained(folder, **options).eval()
+
+
 def decoded(model: Any, ids: torch.Tensor) -> torch.Tensor:
     """Logits token by token through a cache."""
     cache, rows = None, []
@@ -47,14 +53,14 @@ def decoded(model: Any, ids: torch.Tensor) -> torch.Tensor:
 def test_every_decoder_reloads(decoder: str, tiny: Any, tmp_path: Path) -> None:
     tested = tiny(decoder)
     tested.model.save_pretrained(tmp_path / "stock")
-    stock = AutoModelForCausalLM.from_pretrained(tmp_path / "stock").eval()
+    stock = loaded(tmp_path / "stock")
     market = saved(stock, tmp_path / "e")
     ids = tested.batch["input_ids"][:1]
     expected = decoded(market, ids)
     assert not torch.allclose(expected, decoded(stock, ids), atol=1e-3)
     for again in (
         walras.load_model(tmp_path / "e"),
-        AutoModelForCausalLM.from_pretrained(tmp_path / "e", trust_remote_code=True).eval(),
+        loaded(tmp_path / "e", trust_remote_code=True),
     ):
         assert torch.equal(decoded(again, ids), expected)
         assert type(again).__name__ == f"Sparsified{type(stock).__name__}"
@@ -70,7 +76,7 @@ def test_a_sliced_network_can_be_sparsified(tiny: Any, tmp_path: Path) -> None:
     keep[[0, -1]] = False
     market = saved(compact(model, units, keep), tmp_path / "e")
     ids = tiny("llama").batch["input_ids"][:1]
-    again = AutoModelForCausalLM.from_pretrained(tmp_path / "e", trust_remote_code=True).eval()
+    again = loaded(tmp_path / "e", trust_remote_code=True)
     torch.testing.assert_close(decoded(again, ids), decoded(market, ids), rtol=0, atol=2e-5)
 
 
