@@ -16,13 +16,14 @@ from walras.experiments.reports.model_card import model_card
 from walras.experiments.settings.names import NONE
 from walras.experiments.spec import RunSpec
 from walras.experiments.store.result_file import check_result
-from walras.experiments.store.run_folder import WEIGHTS, check_hashes, read_allocation, read_result, read_units
+from walras.experiments.store.run_folder import NETWORK, WEIGHTS, check_hashes, read_allocation, read_result, read_units
 from walras.experiments.subject import OWN, find_task
 from walras.files.tensors import check_finite, read_arrays
 from walras.models import Inventory, compact, inventory
 from walras.models.export.checkpoints import auto_class, check_class, check_target, per_layer, save
 from walras.models.export.gguf_file import check_gguf, check_package, write_gguf
 from walras.models.export.onnx_file import check_packages, checked_onnx
+from walras.models.fingerprint import fingerprint
 from walras.models.loading import load
 
 if TYPE_CHECKING:
@@ -158,6 +159,9 @@ def small_model(
     """
     name = spec.subject.model
     dense, tokenizer = load(name, find_task(spec.subject).head, device=device, trust_remote_code=trust_remote_code)
+    written = read_result(run).get(NETWORK)
+    if written is not None and written != fingerprint(dense):
+        raise InputError(f"model {name!r} has other weights than when run {str(run)!r} was made of it")
     block, kinds, columns = _allocation(run)
     units = inventory(dense, spec.market.units or None, block)
     _check_units(run, name, units, kinds, columns)

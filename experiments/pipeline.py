@@ -22,12 +22,13 @@ from walras.experiments.progress import Progress, Silent
 from walras.experiments.reports.run_report import write_report
 from walras.experiments.spec import RunSpec
 from walras.experiments.store.result_folder import ResultFolder
-from walras.experiments.store.run_folder import ROUNDS, RUN, write_allocation, write_table, write_weights
+from walras.experiments.store.run_folder import NETWORK, ROUNDS, RUN, write_allocation, write_table, write_weights
 from walras.experiments.subject import Subject, evaluating, find_task
 from walras.experiments.tasks import TASKS
 from walras.experiments.unit_costs import UnitCosts
 from walras.market import ComputeMarket, Probes, RepairWeights, Shock, TraceWriter, Turn
 from walras.models import compact
+from walras.models.fingerprint import fingerprint
 from walras.models.objective import Batch
 from walras.models.repair.repair import repairable_copy
 from walras.models.units.inventory import members
@@ -191,7 +192,7 @@ def write(outcome: Outcome, folder: ResultFolder, block: int) -> Outcome:
     write_allocation(folder.path, allocation_columns(outcome.units, outcome.gates), block, outcome.units.kinds)
     write_weights(folder.path, outcome.repaired())
     write_report(folder, outcome)
-    folder.finish(outcome.summary.as_dict())
+    folder.finish({**outcome.summary.as_dict(), NETWORK: fingerprint(outcome.dense)})
     return replace(outcome, folder=folder.given)
 
 

@@ -1,12 +1,12 @@
 """Settings of a run: one network, one task, one market."""
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, final
 
 from walras.errors import InputError
+from walras.escaping import shown
 from walras.experiments.recipes import DEFAULT_RECIPE, Recipe, find_recipe
 from walras.experiments.registries import registry
 from walras.experiments.settings.earlier import converted
@@ -28,6 +28,8 @@ from walras.experiments.settings.names import canonical_names, told
 from walras.experiments.settings.trust import as_data
 
 MACS = "macs"
+_RICHEST = 1e290  # beyond, a trace has no room for what many agents own together
+_WIDEST = 2**31 - 1
 
 
 def read_budget(name: str, value: Any) -> dict[str, float]:
@@ -48,13 +50,13 @@ def read_budget(name: str, value: Any) -> dict[str, float]:
             share = share.item()
         if not isinstance(share, (int, float)) or isinstance(share, bool):
             raise InputError(
-                f"{name} is {value!r}; it must be a share like 0.5 or 50%, or of a resource like latency=0.6"
+                f"{name} is {shown(value)}; it must be a share like 0.5 or 50%, or of a resource like latency=0.6"
             )
         if resource in found:
             raise InputError(f"contradictory budgets: {resource} is given as {found[resource]:g} and as {share:g}")
         found[resource] = as_float(name, share)
     if not found:
-        raise InputError(f"{name} is {value!r}; give the share of at least one resource")
+        raise InputError(f"{name} is {shown(value)}; give the share of at least one resource")
     return found
 
 
@@ -128,11 +130,12 @@ class MarketSpec:
     latency_table: str | None = setting(None, "File with measured times, instead of the one in the cache.")
 
     def __post_init__(self) -> None:
-        for name, least in (("block", 1), ("sentences", 2), ("latency_batch", 1), ("probes", 0)):
+        whole("block", self.block, 1, _WIDEST)
+        for name, least in (("sentences", 2), ("latency_batch", 1), ("probes", 0)):
             whole(name, getattr(self, name), least)
         whole("rounds", self.rounds, 1, 99_999)  # as many parts as a trace numbers
-        if not 0 <= self.endowment < math.inf:
-            raise InputError(f"endowment is {self.endowment!r}; it must be a number of at least 0")
+        if not 0 <= self.endowment <= _RICHEST:
+            raise InputError(f"endowment is {self.endowment!r}; it must be a number of at least 0, up to {_RICHEST:g}")
 
     @property
     def leading(self) -> str:

@@ -10,6 +10,7 @@ from typing import ClassVar, final
 import numpy as np
 
 from walras.errors import InputError
+from walras.escaping import shown
 from walras.files.contents import brief, read_text
 from walras.market.naming import defined_at, naming
 from walras.registry import Registry
@@ -44,7 +45,7 @@ class Schedule(ABC):
         """
         budget = check_budget(budget)
         if isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 1:
-            raise InputError(f"rounds is {rounds!r}; it must be a whole number of at least 1")
+            raise InputError(f"rounds is {shown(rounds)}; it must be a whole number of at least 1")
         with naming(f"schedule {self.label}", self):
             shares = [check_budget(share) for share in self.shares(budget, rounds)]
         if len(shares) != rounds or not math.isclose(shares[-1], budget, rel_tol=1e-6):
@@ -179,6 +180,6 @@ def check_budget(budget: float) -> float:
     number = isinstance(budget, (int, float, np.integer, np.floating)) and not isinstance(budget, bool)
     if not (number and 0 < budget <= 1):  # never true of NaN
         raise InputError(
-            f"budget is {budget!r}; it must be a share of the dense model's compute, above 0 and at most 1"
+            f"budget is {shown(budget)}; it must be a share of the dense model's compute, above 0 and at most 1"
         )
     return float(budget)

@@ -103,7 +103,19 @@ def load(
         tokenizer.pad_token = tokenizer.eos_token
     if getattr(model.config, "pad_token_id", None) is None:
         model.config.pad_token_id = tokenizer.pad_token_id  # by which a decoder finds the last token to classify
+    check_weights_finite(model, f"model {name!r}")
     return Loaded(model.eval().to(place), tokenizer)
+
+
+def check_weights_finite(model: nn.Module, what: str) -> None:
+    """Refuse a network with weights that are no numbers, which every figure after it would be.
+
+    Raises:
+        InputError: the first such weight.
+    """
+    for name, tensor in model.named_parameters():
+        if tensor.is_floating_point() and not bool(tensor.detach().isfinite().all()):
+            raise InputError(f"{what} has weights that are not finite numbers, in {name}")
 
 
 def _check_weights(name: str, head: Head, info: dict[str, Any]) -> None:

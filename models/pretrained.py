@@ -12,6 +12,8 @@ from transformers.utils.hub import cached_file
 
 from walras.errors import InputError, WalrasError
 from walras.files.contents import brief
+from walras.files.plain_data import read_json
+from walras.files.record import Record
 from walras.files.tensors import read_shapes
 from walras.models.checkpoint_config import read_checkpoint_config
 
@@ -79,11 +81,24 @@ def read_network(kind: Any, source: str, what: str, config: Any, **options: Any)
     """
     with _told(what), quiet():
         if Path(source).is_dir():
+            _check_shards(Path(source))
             _check_size(kind, Path(source), what, config)
         found = kind.from_pretrained(
             source, output_loading_info=True, use_safetensors=True, ignore_mismatched_sizes=True, **options
         )
     return Read(*found)
+
+
+def _check_shards(folder: Path) -> None:
+    """Refuse an index of weights that leads out of the checkpoint's own folder."""
+    file = folder / "model.safetensors.index.json"
+    if not file.is_file():
+        return
+    told = Record(read_json(file, "index of weights"), f"index of weights {str(file)!r}").record("weight_map")
+    for name in told:
+        shard = told.text(name)
+        if Path(shard).name != shard:
+            raise InputError(f"{str(file)!r} leads out of its folder: {shard!r}; valid: names of files beside it")
 
 
 def _check_size(kind: Any, folder: Path, what: str, config: Any) -> None:

@@ -3,9 +3,18 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+_LONGEST, _END = 1600, 400  # characters of a message, and of its end where the middle is left out
+
 
 class WalrasError(Exception):
-    """Base of all errors that a user can mend; the command line prints it and exits with code 2."""
+    """Base of all errors that a user can mend; the command line prints it and exits with code 2.
+
+    Of a message that a value from a file makes endless the middle is left out.
+    """
+
+    def __init__(self, message: object = "") -> None:
+        text = str(message)
+        super().__init__(text if len(text) <= _LONGEST else f"{text[: _LONGEST - _END]} ... {text[-_END:]}")
 
 
 class InputError(WalrasError, ValueError):

@@ -4,6 +4,7 @@ HTML is escaped by jinja2, and JSON by the standard library; a terminal, a pictu
 """
 
 import re
+from typing import Any
 
 _COLOUR = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]")  # and moves of the cursor: what these end with is sure
 _CONTROLS = (
@@ -43,3 +44,11 @@ def markdown_code(text: str) -> str:
     line = one_line(text).replace("|", "¦")  # a bar would end the cell
     fence = "`" * (max((len(run) for run in re.findall("`+", line)), default=0) + 1)
     return f"{fence} {line} {fence}" if "`" in line else f"{fence}{line}{fence}"
+
+
+def shown(value: Any, most: int = 60) -> str:
+    """A value in an error, short; whole numbers of thousands of digits cannot even be printed."""
+    if isinstance(value, int) and abs(value) >= 10**most:
+        return f"a number of more than {most} digits"
+    text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
+    return text if len(text) <= most else f"{text[:most]}..."

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, get_args, get_origin
 
 from walras.errors import InputError, UnknownNameError
+from walras.escaping import shown
 
 _SPEC = re.compile(r"(.*?\.py(?::[A-Za-z_]\w*)?|[^:]*)(?::(.*))?", re.DOTALL)  # FILE.py:Class or a name; parameters
 
@@ -85,7 +86,7 @@ def typed_value(what: str, value: Any, annotation: Any) -> Any:
         return float(read)
     if kinds and (not isinstance(read, kinds) or (isinstance(read, bool) and bool not in kinds)):
         wanted = " or ".join(kind.__name__ for kind in kinds if kind is not type(None))
-        raise InputError(f"{what} is {value!r}; it must be of type {wanted}")
+        raise InputError(f"{what} is {shown(value)}; it must be of type {wanted}")
     return read
 
 

@@ -12,6 +12,7 @@ from importlib.metadata import entry_points
 from typing import Any, Generic, NamedTuple, TypeVar, cast, final
 
 from walras.errors import InputError, UnknownNameError, WalrasError
+from walras.escaping import shown
 from walras.parameters import first_sentence, given_parameters, is_own, kind_of, split_spec, taken_parameters
 from walras.spelling import attributes, bare, kept, own_head, refuse_unreadable, unreadable
 from walras.user_code import load_class, place_of
@@ -225,7 +226,7 @@ class Registry(Mapping[str, Any], Generic[T]):
         else:
             known = ", ".join(self)
             raise InputError(
-                f"{self.kind} is {given!r}; it must be a {self.base.__name__}, or the name of one: {known}"
+                f"{self.kind} is {shown(given)}; it must be a {self.base.__name__}, or the name of one: {known}"
             )
         for key, value in text:
             if key in parameters:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from walras.errors import InputError
+from walras.escaping import shown
 from walras.parameters import as_text, given_parameters, split_spec
 
 Takes = Mapping[str, inspect.Parameter]
@@ -129,7 +130,9 @@ def _plain(what: str, value: Any) -> Any:
         return [_plain(what, one) for one in value]
     if isinstance(value, Mapping):
         return {str(key): _plain(what, one) for key, one in value.items()}
-    raise InputError(f"{what} is {value!r}; settings hold numbers, texts, switches, and lists of them: give an object")
+    raise InputError(
+        f"{what} is {shown(value)}; settings hold numbers, texts, switches, and lists of them: give an object"
+    )
 
 
 def _is_plain(value: Any) -> bool:

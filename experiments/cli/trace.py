@@ -26,10 +26,13 @@ def trace(
     """
     from walras.experiments.reports.tables import comparison_table, study_json, study_tables
     from walras.experiments.reports.trace_pictures import draw, run_names
+    from walras.experiments.store.run_folder import is_finished
     from walras.market import Trace, read_trace
 
-    study, *rest = runs = [Trace(read_trace(folder)) for folder in (run, *(others or ()))]
-    names = run_names([run, *(others or ())])
+    folders = [run, *(others or ())]
+    study, *rest = runs = [Trace(read_trace(folder)) for folder in folders]
+    unfinished = [folder for folder in folders if not is_finished(folder)]
+    names = run_names(folders)
     compared = {name: study.against(other) for name, other in zip(names[1:], rest, strict=True)}
     if pictures is not None:
         draw(dict(zip(names, runs, strict=True)), pictures)
@@ -41,3 +44,5 @@ def trace(
         output().print(table)
     for name, both in compared.items():
         output().print(comparison_table(both, names[0], name))
+    for folder in unfinished:
+        output().print(f"{folder} has not finished: these are the rounds so far", soft_wrap=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from walras.errors import InputError, UnknownNameError
+from walras.escaping import shown
 from walras.experiments.observing.layers import CONTROLS, check_pattern
 from walras.experiments.registries import registry
 from walras.experiments.settings.fields import (
@@ -59,7 +60,7 @@ def read_patterns(name: str, value: Any) -> tuple[str, ...]:
     """
     values = [value] if isinstance(value, (str, int)) else value
     if not isinstance(values, Sequence) or any(isinstance(v, bool) or not isinstance(v, (str, int)) for v in values):
-        raise InputError(f"{name} is {value!r}; it must be a list of patterns, or of texts like '0,2,4'")
+        raise InputError(f"{name} is {shown(value)}; it must be a list of patterns, or of texts like '0,2,4'")
     return tuple(str(v) for v in values)
 
 
@@ -165,5 +166,5 @@ def _items(name: str, value: Any) -> list[Any]:
     if not isinstance(values, Sequence) or any(
         isinstance(v, bool) or not isinstance(v, (str, int, float)) for v in values
     ):
-        raise InputError(f"{name} is {value!r}; it must be a list")
+        raise InputError(f"{name} is {shown(value)}; it must be a list")
     return [part for v in values for part in ([p.strip() for p in v.split(",")] if isinstance(v, str) else [v])]

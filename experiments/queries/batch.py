@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from walras.errors import InputError
+from walras.escaping import shown
 from walras.experiments.queries.grant_files import write_grants
 from walras.experiments.queries.query_files import format_of, read_rows
 from walras.experiments.queries.rows import Row
 from walras.files.contents import reading
 from walras.files.locks import one_writer
 from walras.market.queries import Allocation, Allocator, Queries
-from walras.market.queries.limits import LEAST_WEIGHT, amount, shown
+from walras.market.queries.limits import LEAST_WEIGHT, amount
 
 PIECE = 2**15  # rows at once
 _NAMED = 3  # bad rows in an error

@@ -8,10 +8,11 @@ from functools import lru_cache
 from math import inf, isinf, nan
 from typing import Any, final
 
+from walras.escaping import shown
 from walras.files.contents import brief
 from walras.files.lines import fault
 from walras.files.plain_data import parse_json
-from walras.market.queries.limits import LEAST_HEADROOM, LEAST_WEIGHT, MOST_TOKENS, MOST_WEIGHT, shown
+from walras.market.queries.limits import LEAST_HEADROOM, LEAST_WEIGHT, MOST_TOKENS, MOST_WEIGHT
 
 # The least and the most of a number, and whether it may be infinite.
 _LIMITS: dict[str, tuple[float, float, bool]] = {
@@ -20,6 +21,7 @@ _LIMITS: dict[str, tuple[float, float, bool]] = {
     "reserve": (0.0, MOST_TOKENS, False),
 }  # fmt: skip
 NUMBERS = tuple(_LIMITS)
+LONGEST_ID = 1000  # characters
 FIELDS = ("id", *NUMBERS, "text")
 _KNOWN = frozenset(FIELDS)
 _ALIKE = 0.8  # of two names, from 0 to 1, from which on one is taken for a slip of the other
@@ -72,6 +74,8 @@ def row_of(number: int, record: Any, texts: bool = False, reserve: float = 0.0) 
     id = record.get("id")
     if not (isinstance(id, str) and id and "\0" not in id) and (not isinstance(id, int) or isinstance(id, bool)):
         return Row(number, "", problem=f"has id {shown(id)}; valid: a text or a whole number{slip(record, 'id')}")
+    if isinstance(id, str) and len(id) > LONGEST_ID:
+        return Row(number, "", problem=f"has an id of {len(id):,} characters; valid: up to {LONGEST_ID:,}")
     if problem := misspelt(record):
         return Row(number, id, problem=problem)
     text = record.get("text")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from walras.errors import InputError
+from walras.escaping import shown
 from walras.parameters import split_spec
 
 _PHASES = {"sublayers": "sublayer-sessions", "rearranged": "swap-refinement"}  # once switches of the market
@@ -39,7 +40,7 @@ def _priced(mechanism: Any, price: Any) -> Any:
     if isinstance(mechanism, Mapping) and "price" not in mechanism:
         return {**mechanism, "price": price}
     raise InputError(
-        f"price is {price!r} beside mechanism {mechanism!r}; give the price as a parameter of the mechanism"
+        f"price is {shown(price)} beside mechanism {mechanism!r}; give the price as a parameter of the mechanism"
     )
 
 
@@ -48,10 +49,10 @@ def _budget(given: Mapping[str, Any]) -> Any:
     resource, budget = str(given.get("resource") or "macs"), given.get("budget", 0.5)
     besides = given.get("besides") or {}
     if not isinstance(besides, Mapping):
-        raise InputError(f"besides is {besides!r}; it must map resources to shares")
+        raise InputError(f"besides is {shown(besides)}; it must map resources to shares")
     if isinstance(budget, Mapping):
         if resource not in budget or besides:
-            raise InputError(f"resource is {resource!r}, and the budgets are of {', '.join(map(str, budget))}")
+            raise InputError(f"resource is {shown(resource)}, and the budgets are of {', '.join(map(str, budget))}")
         return {resource: budget[resource], **budget}
     if isinstance(budget, (list, tuple)):
         named = [str(item) if "=" in str(item) else f"{resource}={item}" for item in budget]

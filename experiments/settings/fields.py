@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, final, get_type_hints
 
 from walras.errors import InputError, UnknownNameError
+from walras.escaping import shown
 from walras.files.plain_data import read_yaml, write_yaml
 
 S = TypeVar("S")
@@ -97,7 +98,7 @@ def _flat(given: Mapping[str, Any], kind: type[Any], place: str) -> dict[str, An
             inner = leaf_values(value)
         elif key in sections:
             if not isinstance(value, Mapping):
-                raise InputError(f"{place}{key} is {value!r}; it must map names to values: {', '.join(known)}")
+                raise InputError(f"{place}{key} is {shown(value)}; it must map names to values: {', '.join(known)}")
             inner = _flat(value, sections[key], f"{place}{key}.")
         elif key in known:
             inner = {key: value}
@@ -146,7 +147,7 @@ def read_value(one: "Field[Any]", hint: Any, value: Any) -> Any:
         value = number(value)
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
         wanted = " or ".join(k.__name__ for k in kinds if k is not type(None))
-        raise InputError(f"{one.name} is {value!r}; it must be of type {wanted}")
+        raise InputError(f"{one.name} is {shown(value)}; it must be of type {wanted}")
     return value
 
 
@@ -198,7 +199,7 @@ def whole(name: str, value: Any, least: int, most: int | None = None) -> None:
     is_whole = isinstance(value, int) and not isinstance(value, bool)
     if not is_whole or value < least or (most is not None and value > most):
         limits = f"of at least {least}" if most is None else f"from {least} to {most}"
-        raise InputError(f"{name} is {value!r}; it must be a whole number {limits}")
+        raise InputError(f"{name} is {shown(value)}; it must be a whole number {limits}")
 
 
 def number(text: str) -> Any:

@@ -57,4 +57,5 @@ def _canonical_item(kind: str, value: Any) -> Any:
         return NONE
     if value is None:
         return registry(kind).make(value)  # which refuses it, and says what it may be
-    return registry(kind).spelled(value) if isinstance(value, (str, Mapping)) else value
+    known = registry(kind)
+    return value if isinstance(value, known.base) else known.spelled(value)  # which refuses what is no name

@@ -19,6 +19,8 @@ from walras.errors import InputError
 from walras.experiments.grids.cell import Cell
 from walras.experiments.grids.sources import without_places
 from walras.experiments.store.result_folder import names_in
+from walras.experiments.store.run_folder import LARGEST_RESULT
+from walras.files.contents import read_text
 from walras.files.folders import remove, sweep
 from walras.files.locks import BusyError, one_writer, refuse_second
 from walras.files.plain_data import read_json, write_json
@@ -142,8 +144,8 @@ class GridFolder:
     def _same(self, cell: Cell[Any]) -> bool:
         """Whether the run in the cell's folder has its settings; the folder's name says the same of user's files."""
         try:
-            kept = (self.place(cell) / "config.yaml").read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
+            kept = read_text(self.place(cell) / "config.yaml", "config file")
+        except InputError:
             return False
         return without_places(kept) == without_places(cell.settings.as_yaml())
 
@@ -151,7 +153,7 @@ class GridFolder:
 def _read(file: Path) -> dict[str, Any] | None:
     """What a JSON file maps names to; None where there is no such file, or a damaged one."""
     try:
-        found = read_json(file, "result")
+        found = read_json(file, "result", LARGEST_RESULT)
     except InputError:
         return None
     return found if isinstance(found, dict) else None

@@ -9,7 +9,8 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from walras.errors import InputError
-from walras.files.record import Record, shown
+from walras.escaping import shown
+from walras.files.record import Record
 
 Check = Callable[[Record, str], object]
 _TRAINED: Final = "pricing"  # a figure of training runs alone

@@ -15,15 +15,16 @@ from typing import Any, final
 from walras.errors import InputError
 from walras.experiments.store.place import check_place
 from walras.experiments.store.same_settings import CONFIG, Settings, check_same, same_settings
-from walras.files.contents import hash_of
+from walras.files.contents import hash_of, hash_of_all
 from walras.files.folders import RESULT, clear, put_in_place, remove, sweep
 from walras.files.locks import one_writer, refuse_second
 from walras.files.plain_data import write_json
-from walras.files.writing import is_hidden_work, write_whole, writing
+from walras.files.writing import inherit, is_hidden_work, write_whole, writing
 
 FILES = "files"
 """In `result.json`: SHA-256 of the files that belong to the result, by name."""
-_HASHED = (".safetensors",)
+_HASHED = (".safetensors", ".parquet")
+PARTS = "*.parquet"
 
 
 @final
@@ -69,12 +70,9 @@ class ResultFolder:
         self.place = Path(os.path.realpath(path))
         self.draft = _draft_of(self.place)
         self._begun = False
-        present = _present(path, layout)
-        self.path = self._where_to_write(RESULT in present, overwrite, resume)
-        """Where the pieces are written."""
-        left = present if self.path == self.place else _present(self.path, layout)
-        self.goes_on = bool(left) and not overwrite and self._can_go_on(left, resume)
-        """Whether what is there already is kept."""
+        self._asked = {"overwrite": overwrite, "resume": resume}
+        self.path, self.goes_on = self._look(**self._asked)
+        """Where the pieces are written, and whether what is there already is kept."""
 
     @property
     def trace(self) -> Path:
@@ -86,12 +84,13 @@ class ResultFolder:
         """Be the only one who writes there.
 
         Raises:
-            InputError: another process does, or the place cannot be written.
+            InputError: another process does, the place cannot be written, or another result has come there meanwhile.
         """
         with ExitStack() as stack:
             with writing(self.given):
                 stack.enter_context(one_writer(self.place))
                 sweep(self.draft)
+            self.path, self.goes_on = self._look(**self._asked)  # another one may have finished since
             yield
 
     def check_free(self) -> None:
@@ -110,6 +109,9 @@ class ResultFolder:
         if not self.goes_on:
             with writing(self.given):
                 clear(self.path)
+                if self.path != self.place:
+                    self.path.mkdir(exist_ok=True)
+                    inherit(self.path, self.place)
                 self.write(CONFIG, self.settings.as_yaml())
 
     def write(self, name: str, content: str | bytes) -> None:
@@ -118,7 +120,7 @@ class ResultFolder:
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write the result, with hashes of the files that belong to it, and put the folder in its place."""
-        told = {name: hash_of(self.path / name) for name in self._hashed()}
+        told = self._hashes()
         with writing(self.given, kept=f"what is finished of it is in {str(self.path)!r}"):
             self.write(RESULT, write_json({**result, FILES: told}))
             if self.path != self.place:
@@ -129,8 +131,20 @@ class ResultFolder:
         """Remove a part that is needed no more."""
         remove(self.path / name)
 
-    def _hashed(self) -> list[str]:
-        return sorted(file.name for file in self.path.iterdir() if file.suffix in _HASHED)
+    def _hashes(self) -> dict[str, str]:
+        """Of the files that belong to the result by name, and of a folder of parts as a whole."""
+        files = {file.name: hash_of(file) for file in sorted(self.path.iterdir()) if file.suffix in _HASHED}
+        inside = {name: self.path / name for name in self.layout.inside}
+        return files | {name: hash_of_all(folder, PARTS) for name, folder in inside.items() if folder.is_dir()}
+
+    def _look(self, overwrite: bool, resume: bool) -> tuple[Path, bool]:
+        """Where to write, and whether to go on with what is there."""
+        if self.draft.is_symlink():
+            raise InputError(f"{str(self.draft)!r} is a link, where the unfinished result would go; remove it")
+        present = _present(self.given, self.layout)
+        path = self._where_to_write(RESULT in present, overwrite, resume)
+        left = present if path == self.place else _present(path, self.layout)
+        return path, bool(left) and not overwrite and self._can_go_on(left, path, resume)
 
     def _where_to_write(self, finished: bool, overwrite: bool, resume: bool) -> Path:
         what, begun = self.layout.what, (self.draft / CONFIG).is_file()
@@ -141,7 +155,13 @@ class ResultFolder:
                 return self.draft
             raise InputError(f"--out {str(self.given)!r} has finished; there is nothing to resume")
         if not overwrite:
-            raise InputError(f"--out {str(self.given)!r} holds another {what}; use --overwrite to replace it")
+            same = same_settings(self.place, self.settings)
+            told = (
+                f"this {what}, finished; use --overwrite to begin it anew"
+                if same
+                else (f"another {what}; use --overwrite to replace it")
+            )
+            raise InputError(f"--out {str(self.given)!r} holds {told}")
         here = Path.cwd()
         if (
             os.path.ismount(self.place)
@@ -154,13 +174,13 @@ class ResultFolder:
             )
         return self.draft
 
-    def _can_go_on(self, present: list[str], resume: bool) -> bool:
+    def _can_go_on(self, present: list[str], path: Path, resume: bool) -> bool:
         """Whether an unfinished folder is to be gone on with; other settings are an error."""
         if CONFIG not in present:
             return False
         if resume:
-            check_same(self.given, self.path, self.settings)
-        elif not same_settings(self.path, self.settings):
+            check_same(self.given, path, self.settings)
+        elif not same_settings(path, self.settings):
             raise InputError(
                 f"--out {str(self.given)!r} holds an unfinished {self.layout.what} of other settings; use "
                 "--overwrite to replace it"
@@ -180,7 +200,8 @@ def _draft_of(place: Path) -> Path:
 
 def _present(path: str | Path, layout: Layout) -> list[str]:
     """What lies in a folder of a layout."""
-    otherwise = f"which is no part of a {layout.what}; choose another folder"
+    article = "an" if layout.what[0] in "aeiou" else "a"
+    otherwise = f"which is no part of {article} {layout.what}; choose another folder"
     present = names_in(path, layout.parts, otherwise)
     for name, pattern in layout.inside.items():
         inner = Path(path) / name

@@ -15,15 +15,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from walras.errors import InputError
-from walras.experiments.store.result_folder import FILES, Layout
+from walras.escaping import shown
+from walras.experiments.store.result_folder import FILES, PARTS, Layout
 from walras.files import tables, tensors
-from walras.files.contents import hash_of
+from walras.files.contents import hash_of, hash_of_all
 from walras.files.plain_data import parse_json, read_json
 from walras.files.record import Record
 from walras.files.writing import whole_file, write_whole
 from walras.market import rounds_table
 
 ROUNDS = rounds_table.NAME
+NETWORK = "network"
+"""In `result.json`: the fingerprint of the dense network."""
+LARGEST_RESULT = 2**23
+"""Bytes of a `result.json`: ours have a few thousand, with many rows some hundred thousand."""
 RUN = Layout(
     "run",
     (
@@ -78,7 +83,7 @@ def read_result(path: str | Path) -> dict[str, Any]:
     if not file.is_file():
         unfinished = " has not finished" if (Path(path) / "config.yaml").is_file() else " holds no run"
         raise InputError(f"{str(path)!r}{unfinished}: there is no result.json")
-    found = read_json(file, "result")
+    found = read_json(file, "result", LARGEST_RESULT)
     return dict(Record(found, f"{str(path)!r} is no run of walras: its result.json").content)
 
 
@@ -92,11 +97,27 @@ def check_hashes(path: str | Path, result: Mapping[str, Any]) -> None:
     if FILES not in told:
         return
     hashes = told.record(FILES)
-    for file in (Path(path) / name for name in (ALLOCATION, WEIGHTS)):
-        if file.name in hashes and hash_of(file) != hashes.text(file.name):
+    for name in sorted({*hashes, ALLOCATION, WEIGHTS}):
+        file = Path(path) / name
+        if name not in RUN.parts:
+            raise InputError(f"result of run {str(path)!r} tells of a file that no run has: {shown(name)}")
+        now = None if name not in hashes else hash_of_all(file, PARTS) if name in RUN.inside else hash_of(file)
+        if now is not None and now != hashes.text(name):
             raise InputError(f"{str(file)!r} was changed after the run: result.json has another hash of it")
-        if file.name not in hashes and file.exists():
+        if name not in hashes and file.exists():
             raise InputError(f"{str(file)!r} was not written by the run: result.json has no hash of it")
+
+
+def is_finished(path: str | Path) -> bool:
+    """Whether a run has finished; of one that has, result and files are checked first.
+
+    Raises:
+        InputError: a result that cannot be read, or files that are not those that it was written with.
+    """
+    if not (Path(path) / "result.json").is_file():
+        return False
+    check_hashes(path, read_result(path))
+    return True
 
 
 def read_allocation(path: str | Path) -> dict[str, NDArray[Any]]:

@@ -1,12 +1,14 @@
 """Whether a folder was begun with the settings of now."""
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 from walras.errors import InputError
 from walras.experiments.settings.fields import leaf_values
 from walras.experiments.settings.trust import code_named
+from walras.files.contents import read_text
 
 CONFIG = "config.yaml"
 
@@ -44,11 +46,9 @@ def check_same(shown: Path, folder: Path, now: Settings) -> None:
     """
     file = folder / CONFIG
     told = now.as_yaml()
-    try:
-        if file.read_text(encoding="utf-8") == told:
+    with suppress(InputError):  # the reader below says what is wrong with it
+        if read_text(file, "config file") == told:
             return
-    except (OSError, UnicodeDecodeError):
-        pass  # the reader below says what is wrong with it
     own = [name for names in code_named(told.splitlines()) for name in names]
     then, wanted = leaf_values(now.read(file, {}, own)), leaf_values(now)
     for name in sorted({*then, *wanted}):

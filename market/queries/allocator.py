@@ -8,9 +8,10 @@ import numpy as np
 import torch
 
 from walras.errors import ConformanceError, InputError
+from walras.escaping import shown
 from walras.market.naming import naming
 from walras.market.queries.allocation import Allocation, regime, whole_tokens
-from walras.market.queries.limits import MOST_TOKENS, amount, real, shown
+from walras.market.queries.limits import MOST_TOKENS, amount, real
 from walras.market.queries.queries import Column, Queries
 from walras.mechanisms.bids.threshold_bids import ThresholdBids
 

@@ -4,12 +4,12 @@ from math import inf, nan
 from typing import Any
 
 from walras.errors import InputError
+from walras.escaping import shown
 
 MOST_TOKENS = 2**53
 """Tokens of a budget, threshold, cap or headroom; up to here whole numbers and real numbers are the same."""
 LEAST_HEADROOM = 1e-6
 LEAST_WEIGHT, MOST_WEIGHT = 1e-12, 1e12
-_SHOWN = 40  # characters of a value in an error
 
 
 def amount(value: Any, what: str, least: float, most: float = MOST_TOKENS, *, unlimited: bool = False) -> float:
@@ -33,11 +33,3 @@ def real(value: Any) -> float:
         return float(value)
     except (TypeError, ValueError, OverflowError, RuntimeError):  # a tensor of several numbers raises the last
         return nan
-
-
-def shown(value: Any) -> str:
-    """A value in an error, short."""
-    if isinstance(value, int) and abs(value) >= 10**_SHOWN:  # of thousands of digits, it cannot even be printed
-        return f"a number of more than {_SHOWN} digits"
-    text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

@@ -8,7 +8,8 @@ from typing import final
 import torch
 
 from walras.errors import InputError
-from walras.market.queries.limits import LEAST_HEADROOM, LEAST_WEIGHT, MOST_TOKENS, MOST_WEIGHT, amount, real, shown
+from walras.escaping import shown
+from walras.market.queries.limits import LEAST_HEADROOM, LEAST_WEIGHT, MOST_TOKENS, MOST_WEIGHT, amount, real
 from walras.market.queries.queries import KAPPA
 from walras.mechanisms.bids.surge import SurgeBids
 

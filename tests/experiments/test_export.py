@@ -184,6 +184,21 @@ def test_repaired_weights_go_in(run: Callable[..., Path], walras: Walras, models
     assert not Path("other").exists()
 
 
+def test_weights_of_another_network_do_not_go_in(run: Callable[..., Path], walras: Walras, models: Path) -> None:
+    """Of the same shape, where the run found its own: by another path in its settings, or trained meanwhile."""
+    folder = run()
+    torch.manual_seed(1)
+    auto: Any = transformers.AutoModel
+    other = auto.from_config(transformers.AutoConfig.from_pretrained(models / "bert"))
+    shutil.copytree(models / "bert", "elsewhere")
+    text = (folder / "config.yaml").read_text()
+    (folder / "config.yaml").write_text(text.replace(str(models / "bert"), "elsewhere"))
+    assert walras("export", folder, "--out", "small").code == 0  # the same weights at another place
+    other.save_pretrained("elsewhere")
+    found = walras("export", folder, "--out", "other").error
+    assert "model 'elsewhere' has other weights than when run 'run-bert' was made of it" in found
+
+
 def test_an_export_can_be_run_and_exported_again(run: Callable[..., Path], walras: Walras, lines: Path) -> None:
     assert walras("export", run(), "--out", "small").code == 0
     base = ("--task", "text", "--data", lines, "--rounds", 1, "--block", 8, "--out", "again", "--budget", 0.6)

@@ -69,7 +69,7 @@ def test_built_in_pairs(walras: Walras, models: Path) -> None:
 
     result = json.loads((run / "result.json").read_text())
     assert result == read_result(run)
-    assert result["files"].keys() == {"allocation.safetensors"}
+    assert result["files"].keys() == {"allocation.safetensors", "rounds.parquet", "trace"}
     assert result.keys() >= RESULT | {"metric"}
     assert (result["mechanism"], result["valuation"], result["task"]) == ("ShadowPrice", "fisher", "pairs")
     assert (result["model"], result["seed"], result["rounds"]) == (str(models / "bert"), 7, 3)
@@ -124,7 +124,8 @@ def test_built_in_pairs(walras: Walras, models: Path) -> None:
 
     again = walras("run", "--config", run / "config.yaml", "--out", "again", "--json")
     assert again.code == 0, again.err
-    assert {**json.loads(again.out), "seconds": 0, "files": result["files"]} == {**result, "seconds": 0}
+    kept = {name: result[name] for name in ("files", "network")}
+    assert {**json.loads(again.out), "seconds": 0, **kept} == {**result, "seconds": 0}
     assert trace_bytes(Path("again")) == trace_bytes(run)
     for name in (
         "config.yaml",
@@ -141,7 +142,8 @@ def test_built_in_pairs(walras: Walras, models: Path) -> None:
 def test_json_is_the_result(quick: Walras) -> None:
     printed, run = quick()
     written = json.loads((run / "result.json").read_text())
-    assert written.pop("files").keys() == {"allocation.safetensors"}
+    assert len(written.pop("network")) == 64
+    assert written.pop("files").keys() == {"allocation.safetensors", "rounds.parquet", "trace"}
     assert printed == written
 
 

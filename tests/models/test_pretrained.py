@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 from transformers import (
     BertConfig,
     BertForSequenceClassification,
@@ -215,3 +216,27 @@ def test_all_that_is_read_with_transformers_is_read_in_one_place() -> None:
             if "from_pretrained" in names:
                 found.add(file.relative_to(ROOT).as_posix())
     assert found == READERS
+
+
+def test_weights_that_are_no_numbers(folders: Path, tmp_path: Path) -> None:
+    place = changed(folders / "bert", tmp_path / "model")
+    tensors = load_file(place / "model.safetensors")
+    name = next(name for name in sorted(tensors) if "query.weight" in name)
+    tensors[name][0, 0] = torch.nan
+    save_file(tensors, place / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(InputError, match=r"has weights that are not finite numbers, in .*query\.weight"):
+        load(str(place), device="cpu")
+
+
+def test_an_index_of_weights_stays_in_its_folder(folders: Path, tmp_path: Path) -> None:
+    place = changed(folders / "bert", tmp_path / "model")
+    (place / "model.safetensors").rename(tmp_path / "other.safetensors")
+    names = load_file(tmp_path / "other.safetensors")
+    index = {"metadata": {}, "weight_map": dict.fromkeys(names, "../other.safetensors")}
+    (place / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(InputError, match=r"leads out of its folder: '\.\./other\.safetensors'; valid: names of files"):
+        load(str(place), device="cpu")
+    for odd in ("[]", '{"weight_map": [1]}', '{"weight_map": {"a": 7}}', "{"):
+        (place / "model.safetensors.index.json").write_text(odd)
+        with pytest.raises(InputError, match="index of weights"):
+            load(str(place), device="cpu")

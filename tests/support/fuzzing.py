@@ -41,7 +41,8 @@ _SETTINGS = settings(
 
 def fuzzed(test: Callable[..., Any]) -> Any:
     """Decorator of a fuzz test: 100 examples, in the nightly profile 2,000; the suite ends with how many were tried."""
-    return pytest.mark.tried("faulty inputs", EXAMPLES)(_SETTINGS(test))
+    quiet = pytest.mark.filterwarnings("ignore:Generating overly large repr")  # it would stand in for what failed
+    return quiet(pytest.mark.tried("faulty inputs", EXAMPLES)(_SETTINGS(test)))
 
 
 NASTY: tuple[Any, ...] = (

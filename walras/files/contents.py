@@ -9,7 +9,7 @@ from pathlib import Path
 
 from walras.errors import InputError
 
-LARGEST = 2**28
+LARGEST = 2**26
 """Bytes of a file of plain data, unless a reader says otherwise: none of ours comes near it."""
 _ALWAYS = (ValueError, RecursionError, MemoryError, OverflowError)
 _SHOWN = 200  # characters of a library's own words in an error
@@ -56,11 +56,19 @@ def check_file(path: str | Path, what: str, largest: int | None = None) -> None:
         InputError: as said, and a missing file.
     """
     with reading(what, path):
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):
-            raise InputError(f"cannot read {what} {str(path)!r}: it is no regular file")
-        if largest is not None and status.st_size > largest:
-            raise InputError(f"cannot read {what} {str(path)!r}: it has {status.st_size:,} bytes; valid: {largest:,}")
+        _check_status(path, what, largest, os.stat(path))
+
+
+def _check_status(path: str | Path, what: str, largest: int | None, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(f"cannot read {what} {str(path)!r}: it is no regular file")
+    if largest is not None and status.st_size > largest:
+        raise InputError(f"cannot read {what} {str(path)!r}: it has {status.st_size:,} bytes; valid: {largest:,}")
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Open without waiting for who writes into a pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def read_text(path: str | Path, what: str, largest: int = LARGEST) -> str:
@@ -69,9 +77,9 @@ def read_text(path: str | Path, what: str, largest: int = LARGEST) -> str:
     Raises:
         InputError: a file that is missing, no text, or too large.
     """
-    check_file(path, what, largest)
+    content = read_bytes(path, what, largest)
     with reading(what, path):
-        return Path(path).read_text(encoding="utf-8")
+        return content.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_bytes(path: str | Path, what: str, largest: int = LARGEST) -> bytes:
@@ -80,9 +88,15 @@ def read_bytes(path: str | Path, what: str, largest: int = LARGEST) -> bytes:
     Raises:
         InputError: a file that is missing or too large.
     """
-    check_file(path, what, largest)
-    with reading(what, path):
-        return Path(path).read_bytes()
+    with reading(what, path), open(path, "rb", buffering=0, opener=_at_once) as file:
+        status = os.fstat(file.fileno())
+        _check_status(path, what, largest, status)
+        content = bytearray()
+        while piece := file.read(largest + 1 - len(content)):  # what grows meanwhile, or tells no size, ends too
+            content += piece
+        if len(content) > largest:
+            raise InputError(f"cannot read {what} {str(path)!r}: it has more than {largest:,} bytes")
+        return bytes(content)
 
 
 def hash_of(path: str | Path) -> str:
@@ -97,3 +111,13 @@ def hash_of(path: str | Path) -> str:
         while piece := file.read(2**20):
             found.update(piece)
     return found.hexdigest()
+
+
+def hash_of_all(folder: str | Path, pattern: str) -> str:
+    """SHA-256 of the names and contents of all files of a folder that match a pattern.
+
+    Raises:
+        InputError: a file that cannot be read.
+    """
+    files = sorted(Path(folder).glob(pattern))
+    return sha256("".join(f"{hash_of(file)} {file.name}\n" for file in files).encode()).hexdigest()

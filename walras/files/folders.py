@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from walras.files.writing import ENDING, OLD, draft_of
+from walras.files.writing import ENDING, OLD, draft_of, inherit
 
 RESULT = "result.json"
 """The file whose presence says that a folder is finished: it is the last to come and the first to go."""
@@ -30,6 +30,8 @@ def whole_folder(place: str | Path) -> Iterator[Path]:
     draft = draft_of(real)
     try:
         draft.mkdir()
+        if real.is_dir():
+            inherit(draft, real)
         yield draft
         put_in_place(draft, real)
     except BaseException:

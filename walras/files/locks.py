@@ -65,6 +65,8 @@ def refuse_second(place: str | Path) -> None:
     """
     real = Path(os.path.realpath(place))
     file = lock_file(real)
+    if file.is_symlink() or file.is_dir():
+        raise InputError(f"{str(file)!r} stands where the lock of {str(place)!r} would be; remove it")
     if not file.exists():
         return
     with suppress(OSError):  # what cannot be written is found out, and told, by who writes

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from walras.errors import InputError
+from walras.escaping import shown
 from walras.files.contents import LARGEST, brief, read_text, reading
 
 DEEPEST = 64
@@ -35,7 +36,7 @@ def read_json(path: str | Path, what: str, largest: int = LARGEST) -> Any:
     """
     text = read_text(path, what, largest)
     with reading(what, path):
-        found = json.loads(text)
+        found = json.loads(text, object_pairs_hook=_once)
     check_plain(found, f"{what} {str(path)!r}")
     return found
 
@@ -136,6 +137,15 @@ def _check_nesting(text: str, where: str) -> None:
             raise InputError(f"{where} names values again more than {_MOST_ALIASES:,} times; write them out")
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A mapping of JSON, in which a key is once; JSON's own reader would take the last one."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for i, (key, _) in enumerate(pairs) if any(key == other for other, _ in pairs[:i]))
+        raise ValueError(f"it gives {shown(twice)} twice; give it once")
+    return found
+
+
 class _TwiceError(Exception):
     """A key that is twice in one mapping."""
 
@@ -160,3 +170,13 @@ class _OnceLoader(_Loader):  # type: ignore[misc]  # whichever of yaml's loaders
                 lines[name] = line
         found: dict[Any, Any] = super().construct_mapping(node, deep)
         return found
+
+    def construct_decimal(self, node: yaml.ScalarNode) -> Any:
+        """A number, but not in base 60, which takes minutes where it is long; nobody means 1:30 as one."""
+        if ":" in node.value:
+            return self.construct_scalar(node)
+        return super().construct_yaml_int(node) if node.tag.endswith("int") else super().construct_yaml_float(node)
+
+
+for _tag in ("int", "float"):
+    _OnceLoader.add_constructor(f"tag:yaml.org,2002:{_tag}", _OnceLoader.construct_decimal)

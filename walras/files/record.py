@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any, final
 
 from walras.errors import InputError
+from walras.escaping import shown
 
 EXACT = 2**53
 """Whole numbers up to here are the same as real numbers."""
 _MISSING = object()
-_SHOWN = 60  # characters of a value in an error
 
 
 @final
@@ -126,11 +126,3 @@ def whole(value: Any, what: str, least: int = 0, most: int = EXACT) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         raise InputError(f"{what} is {shown(value)}; it must be a whole number from {least} to {most}")
     return value
-
-
-def shown(value: Any) -> str:
-    """A value in an error, short; whole numbers of thousands of digits cannot even be printed."""
-    if isinstance(value, int) and abs(value) >= 10**_SHOWN:
-        return "a number of more than 60 digits"
-    text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

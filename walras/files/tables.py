@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from walras.errors import InputError
@@ -15,22 +16,29 @@ MOST_ROWS = 2**31
 """Rows of a table."""
 PIECE = 2**15
 """Rows that are in memory at once, where a table is read in pieces."""
+_MOST_BYTES = 2**26  # of texts that are in memory at once
 
 
 @contextmanager
-def open_table(path: str | Path, what: str, most: int = MOST_ROWS) -> Iterator[pq.ParquetFile]:
+def open_table(
+    path: str | Path, what: str, most: int = MOST_ROWS, compact: Sequence[str] = ()
+) -> Iterator[pq.ParquetFile]:
     """A parquet file, of which pages that were changed are noticed.
 
     Args:
         path: of the file.
         what: the kind of file, for errors: "part of a trace".
         most: rows that it may have: a few bytes can tell of billions.
+        compact: columns of texts that are kept as numbers of different texts, as they are in the file.
 
     Raises:
         InputError: a file that is missing or no sound parquet, now or while the context reads it.
     """
     check_file(path, what)
-    with reading(what, path, pa.ArrowException), pq.ParquetFile(path, page_checksum_verification=True) as file:
+    with (
+        reading(what, path, pa.ArrowException),
+        pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=[*compact]) as file,
+    ):
         if file.metadata.num_rows > most:
             raise InputError(f"{what} {str(path)!r} has {file.metadata.num_rows:,} rows; valid: {most:,}")
         yield file
@@ -81,9 +89,36 @@ def rows_of(path: str | Path, what: str, columns: Sequence[str]) -> Iterator[dic
         InputError: a file that is missing or no sound parquet, once that is noticed.
     """
     with open_table(path, what) as file:
-        names = [name for name in columns if name in file.schema_arrow.names]
+        schema = file.schema_arrow
+    names = [name for name in columns if name in schema.names]
+    texts = [name for name in names if pa.types.is_string(schema.field(name).type)]
+    with open_table(path, what, compact=texts) as file:
         for batch in file.iter_batches(PIECE, columns=names):
             with reading(what, path, pa.ArrowException):
                 batch.validate(full=True)
-                rows: list[dict[str, Any]] = batch.to_pylist()
-            yield from rows
+            for piece in _pieces(batch):
+                with reading(what, path, pa.ArrowException):
+                    rows: list[dict[str, Any]] = piece.to_pylist()
+                yield from rows
+
+
+def _pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """Parts of a batch whose texts, written out, fit the memory: one text may stand for thousands of rows."""
+    waiting = [batch]
+    while waiting:
+        piece = waiting.pop()
+        if piece.num_rows > 1 and _written_out(piece) > _MOST_BYTES:
+            half = piece.num_rows // 2
+            waiting += [piece.slice(half), piece.slice(0, half)]
+        else:
+            yield piece
+
+
+def _written_out(piece: pa.RecordBatch) -> int:
+    """Bytes of all texts of a piece."""
+    total = 0
+    for column in piece.columns:
+        if pa.types.is_dictionary(column.type) and fits(column.type, pa.string()):
+            lengths = pc.binary_length(column.dictionary).take(column.indices)
+            total += pc.sum(lengths).as_py() or 0
+    return int(total)

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,15 +30,30 @@ def whole_file(file: str | Path) -> Iterator[Path]:
     A link is followed: what it leads to is replaced. Nothing is left where the writing fails.
     """
     place = Path(os.path.realpath(file))
+    if place.exists() and not (place.is_file() or place.is_dir()):
+        raise InputError(f"{str(file)!r} is a pipe or a device; a file would take its place")
     place.parent.mkdir(parents=True, exist_ok=True)
     draft = draft_of(place)
     try:
+        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        mode = draft.stat().st_mode  # as the user's mask has it; some libraries write for the owner alone
         yield draft
+        draft.chmod(mode)
+        if place.exists():
+            inherit(draft, place)
         os.replace(draft, place)
     except BaseException:
         with suppress(OSError):  # what went wrong first is told
             draft.unlink(missing_ok=True)
         raise
+
+
+def inherit(draft: Path, place: Path) -> None:
+    """Give what will take a place the permissions and the group of what is there: private things stay private."""
+    status = place.stat()
+    with suppress(OSError):  # not everybody may give files away
+        os.chown(draft, -1, status.st_gid)
+    draft.chmod(stat.S_IMODE(status.st_mode))
 
 
 def write_whole(file: str | Path, content: str | bytes) -> None:

@@ -82,6 +82,8 @@ def explained(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         names = (error.filename, error.filename2)
         places = ", ".join(repr(os.fsdecode(name)) for name in names if isinstance(name, (str, bytes)))
+        if not places and isinstance(error, FileNotFoundError) and not _is_somewhere():
+            return "the folder in which the command was started is gone; change to one that exists"
         return f"{error.strerror}: {places}" if places else error.strerror
     if isinstance(error, MemoryError):
         return f"the memory is too small: {error}" if str(error) else "the memory is too small"
@@ -90,6 +92,15 @@ def explained(error: BaseException) -> str:
     kinds = {f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in type(error).__mro__}
     of_machine = isinstance(error, _OF_MACHINE) or not kinds.isdisjoint(_OF_LIBRARIES)
     return _named(error) if of_machine or any(words in str(error) for words in _IN_WORDS) else ""
+
+
+def _is_somewhere() -> bool:
+    """Whether the current folder exists."""
+    try:
+        os.getcwd()
+    except OSError:
+        return False
+    return True
 
 
 def _loaded(load: Load) -> Callable[..., Any]:

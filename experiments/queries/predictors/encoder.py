@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from walras.errors import InputError
+from walras.escaping import shown
 from walras.experiments.queries.predictors.predictor import (
     Column,
     FittedPredictor,
@@ -20,7 +21,7 @@ from walras.experiments.queries.predictors.predictor import (
     targets,
 )
 from walras.files.record import Record
-from walras.market.queries.limits import MOST_TOKENS, shown
+from walras.market.queries.limits import MOST_TOKENS
 
 _BATCH, _LENGTH = 16, 256
 _LOGARITHM = 64.0  # more than that of any number of tokens

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from walras.errors import InputError
-from walras.market.queries.limits import amount, shown
+from walras.escaping import shown
+from walras.market.queries.limits import amount
 
 Column = NDArray[np.float64]
 Tell = Callable[[int, int], object]  # is told how many steps of the training are done, and of how many

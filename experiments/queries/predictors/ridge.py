@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from walras.errors import InputError
+from walras.escaping import shown
 from walras.experiments.queries.predictors.predictor import (
     Column,
     FittedPredictor,
@@ -23,7 +24,7 @@ from walras.experiments.queries.predictors.predictor import (
     targets,
 )
 from walras.files.record import Record
-from walras.market.queries.limits import MOST_TOKENS, shown
+from walras.market.queries.limits import MOST_TOKENS
 
 _TOKEN = re.compile(r"\\[a-zA-Z]+|\w+|[^\w\s]")
 _RIDGES = tuple(10.0**k for k in range(-1, 4))

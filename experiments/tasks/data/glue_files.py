@@ -10,11 +10,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from walras.errors import InputError, UnknownNameError
-from walras.escaping import one_line
+from walras.escaping import one_line, shown
 from walras.experiments.tasks.data.glue_hub import hub_rows
 from walras.experiments.tasks.data.glue_table import GLUE, SPLITS, Columns, GlueTask
 from walras.experiments.tasks.data.rows import Example, Row, json_rows, tsv_rows
-from walras.files.record import shown
 
 SUFFIXES = (".tsv", ".jsonl")  # in the order in which they are looked for
 

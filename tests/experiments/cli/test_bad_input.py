@@ -51,7 +51,7 @@ def refused(walras: Walras, models: Path, lines: Path) -> Callable[..., str]:
         ("--budget", "nan", r"budget is nan; .* above 0 and at most 1"),
         ("--budget", "0.01", r"budget 0\.01 is smaller than the cheapest unit: L0\.F0 costs 0\.0625"),
         ("--rounds", "0", r"rounds is 0; it must be a whole number from 1 to 99999"),
-        ("--block", "0", r"block is 0; it must be a whole number of at least 1"),
+        ("--block", "0", r"block is 0; it must be a whole number from 1 to 2147483647"),
         ("--length", "3", r"length is 3; it must be a whole number of at least 4"),
         ("--length", "129", r"length is 129; BertModel has positions for at most 128 tokens"),
         ("--sentences", "1", r"sentences is 1; it must be a whole number of at least 2"),

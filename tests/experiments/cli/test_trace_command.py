@@ -52,3 +52,20 @@ def test_more_than_two_runs_and_one_twice(walras: Walras, two: list[str]) -> Non
     assert {row["funded"] for row in found["compared"][12:]} <= {"both", "neither"}  # the run itself
     assert {path.stem for path in Path("p").glob("compared-*")} == {"compared-b", "compared-a-3"}
     assert 0 <= found["gini"]["compute"] <= 1
+
+
+def test_a_trace_is_that_of_its_result(walras: Walras, two: list[str], tmp_path: Path) -> None:
+    """Parts that are gone or of another run tell other winners; a run that has not finished says so."""
+    del two
+    part = Path("a/trace/part-00002.parquet")
+    content = part.read_bytes()
+    part.write_bytes(Path("b/trace/part-00002.parquet").read_bytes())
+    assert "a/trace' was changed after the run" in walras("trace", "a").error
+    part.unlink()
+    assert "a/trace' was changed after the run" in walras("trace", "a").error
+    part.write_bytes(content)
+    result = Path("a/result.json").read_text(encoding="utf-8")
+    Path("a/result.json").write_text(result[: len(result) // 2], encoding="utf-8")
+    assert "cannot read result" in walras("trace", "a").error
+    Path("a/result.json").unlink()
+    assert "a has not finished: these are the rounds so far" in walras("trace", "a").out

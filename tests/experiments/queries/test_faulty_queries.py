@@ -35,7 +35,7 @@ def streamed(*lines: bytes | str, market: OnlineClear | None = None, **more: Any
 
 BAD_LINES = [
     ('{"id": "b", "threshold": 50, "weight": 1e308}', "has weight 1e+308; valid: a number from 1e-12 to 1e+12"),
-    ('{"id": "b", "threshold": 1' + "0" * 400 + "}", "has threshold a number of more than 40 digits; valid"),
+    ('{"id": "b", "threshold": 1' + "0" * 400 + "}", "has threshold a number of more than 60 digits; valid"),
     ('{"id": "b", "threshold": 1' + "0" * 5000 + "}", "is no JSON: Exceeds the limit"),
     ('{"id": "b", "threshold": 1e300}', "has threshold 1e+300; valid: a number from 0 to 9.0072e+15, or inf"),
     ('{"id": "b", "threshold": 9e99, "cap": 5}', "has threshold"),
@@ -47,6 +47,7 @@ BAD_LINES = [
     ('{"id": "b", "threshold": "1' + "0" * 400 + '"}', "has threshold '1000"),
     ('{"id": "\\ud800", "threshold": 5}', "is no JSON: it holds a text with half a character"),
     ('{"id": "b\\u0000", "threshold": 5}', "has id 'b\\x00'"),
+    ('{"id": "' + "b" * 1001 + '", "threshold": 5}', "has an id of 1,001 characters; valid: up to 1,000"),
     ('{"id": 1.5, "threshold": 5}', "has id 1.5; valid: a text or a whole number"),
     ('{"id": true, "threshold": 5}', "has id True"),
     ("[" * 200_000, "is no JSON: it is nested too deeply"),

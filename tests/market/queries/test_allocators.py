@@ -348,7 +348,7 @@ def test_whole_tokens() -> None:
         ),
         (lambda: Clear()(Queries(np.ones(2)), 1e19), "budget is 1e.19"),
         (lambda: Clear()(Queries(np.ones(2)), 9.3e18), "budget is 9.3e.18"),
-        (lambda: Clear()(Queries(np.ones(2)), 10**5000), "budget is a number of more than 40 digits"),
+        (lambda: Clear()(Queries(np.ones(2)), 10**5000), "budget is a number of more than 60 digits"),
         (lambda: Clear()(Queries(np.ones(2)), wrong("5")), "budget is '5'"),
         (lambda: Clear()(Queries(np.ones(2)), True), "budget is True"),
         (lambda: Clear(headroom=1e300)(Queries(np.ones(2)), 5), "headroom is 1e.300"),

@@ -73,6 +73,14 @@ def test_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
         assert err.splitlines()[-1].startswith("internal error: KeyError")
 
 
+def test_a_working_folder_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    code, err = ended(lambda args: os.getcwd(), "run")
+    assert (code, err) == (2, "Error: the folder in which the command was started is gone; change to one that exists\n")
+
+
 def test_traceback_is_no_argument_of_the_app() -> None:
     seen: list[str] = []
     assert ended(lambda args: seen.extend(args), "run", "--traceback", "--json")[0] == 0
