@@ -78,9 +78,10 @@ MODULES = [
 ]
 
 
-@pytest.mark.parametrize(("room", "path"), MODULES, ids=[str(path.relative_to(ROOT)) for _, path in MODULES])
-def test_a_module_imports_only_what_its_room_may_know(room: str, path: Path) -> None:
-    assert faults(room, path.read_text(encoding="utf-8")) == []
+def test_modules_import_only_what_their_room_may_know() -> None:
+    found = {str(path.relative_to(ROOT)): faults(room, path.read_text(encoding="utf-8")) for room, path in MODULES}
+    assert {name: told for name, told in found.items() if told} == {}
+    assert len(found) > 300
 
 
 def test_every_room_has_modules() -> None:

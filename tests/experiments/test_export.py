@@ -397,6 +397,7 @@ def test_onnx(run: Callable[..., Path], walras: Walras, name: str) -> None:
     torch.testing.assert_close(torch.from_numpy(found)[real], expected[real], rtol=0, atol=1e-4)
 
 
+@pytest.mark.nightly
 def test_the_benchmark_of_speed(run: Callable[..., Path], walras: Walras, models: Path) -> None:
     from walras.experiments.benchmarks.speed.export_speed import COLUMNS, main
 

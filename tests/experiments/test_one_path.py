@@ -69,6 +69,7 @@ def test_the_same_settings_give_the_same_run(
         assert Path("objects", name).read_bytes() == Path("cli", name).read_bytes()
 
 
+@pytest.mark.nightly
 def test_a_cell_of_a_grid_is_the_same_run(walras: Walras, models: Path, no_pictures: None) -> None:
     given = {**SIZES, "seed": 0, "recipe": "kwon"}
     line = ("--model", models / "bert", *options({k: v for k, v in given.items() if k != "seed"}))

@@ -222,6 +222,7 @@ def test_blocks_of_neurons(quick: Walras, block: int, units: int) -> None:
     assert read_allocation(run)["width"].sum() == 2 * (32 + 64)
 
 
+@pytest.mark.nightly
 def test_a_tax(quick: Walras) -> None:
     untaxed, _ = quick("--rounds", 1)
     taxed, _ = quick("--rounds", 1, "--mechanism", f"PostedPrice:price={2 * untaxed['price']!r}", "--overwrite")
@@ -289,6 +290,7 @@ def test_similarity_from_a_glue_folder(walras: Walras, models: Path, glue: Path,
     assert not np.allclose(values[0], values[1])
 
 
+@pytest.mark.nightly
 def test_classification_with_and_without_labels(walras: Walras, models: Path, glue: Path, no_pictures: None) -> None:
     values = []
     for more in (("--labels",), ("--label-free",)):
@@ -315,6 +317,7 @@ def test_classification_with_and_without_labels(walras: Walras, models: Path, gl
     assert not np.allclose(values[0], values[1])
 
 
+@pytest.mark.nightly
 def test_classification_by_a_decoder_without_a_padding_token(
     walras: Walras, models: Path, glue: Path, tmp_path: Path, no_pictures: None
 ) -> None:
@@ -330,6 +333,7 @@ def test_classification_by_a_decoder_without_a_padding_token(
     assert answer.code == 0, answer.err
 
 
+@pytest.mark.nightly
 def test_texts_of_every_kind(walras: Walras, models: Path, tmp_path: Path, no_pictures: None) -> None:
     """One passage of 30,000 words, emoji, tabs, no-break spaces, and what leaves no token at all."""
     odd = tmp_path / "odd.txt"

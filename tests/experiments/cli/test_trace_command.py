@@ -23,7 +23,7 @@ def two_runs(walras: Walras, models: Path) -> list[str]:
     for name, valuation in (("a", "magnitude"), ("b", "random")):
         answer = walras(
             "run", "--model", models / "bert", "--sentences", 16, "--rounds", 2, "--valuation", valuation,
-            "--block", 32, "--out", name, "--strategy", "truthful=0.5,shading=0.5",
+            "--block", 32, "--out", name, "--recipe", "none", "--strategy", "truthful=0.5,shading=0.5",
         )  # fmt: skip
         assert answer.code == 0, answer.error
     return ["a", "b"]

@@ -331,6 +331,7 @@ def test_folders_of_other_things_are_left_alone(compare: Walras) -> None:
     assert compare("--out", "o/notes.txt").error == "--out 'o/notes.txt' is a file; it must be a folder"
 
 
+@pytest.mark.nightly
 def test_the_report_comes_before_the_timings(compare: Walras, monkeypatch: pytest.MonkeyPatch) -> None:
     def measure(*_: Any) -> None:
         assert (Path("o/report.html")).is_file()

@@ -174,6 +174,7 @@ def test_a_cell_that_was_cut_short_goes_on(command: Walras, monkeypatch: pytest.
     pd.testing.assert_frame_equal(whole, cut)
 
 
+@pytest.mark.nightly
 def test_a_cell_that_fails_is_told_and_the_rest_goes_on(command: Walras, monkeypatch: pytest.MonkeyPatch) -> None:
     from walras.experiments.training.loop.trainer import Trainer
 

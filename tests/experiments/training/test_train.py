@@ -164,6 +164,7 @@ def test_killed_and_resumed_is_bit_identical(
     pd.testing.assert_frame_equal(whole.steps.drop(columns="seconds"), resumed.steps.drop(columns="seconds"))
 
 
+@pytest.mark.nightly
 def test_the_same_seed_gives_the_same_weights_and_another_does_not(settings: Make) -> None:
     first, second, other = (train(settings(seed=seed)) for seed in (0, 0, 1))
     assert same(first.model, second.model)

@@ -131,7 +131,14 @@ FAULTS: dict[str, list[Any]] = {
 }
 
 
-@pytest.mark.parametrize(("meant", "fault"), [(name, fault) for name in FAULTS for fault in FAULTS[name]])
+QUICK = ("never over supply, no NaN", "individually rational")
+CASES = [(name, fault) for name in FAULTS for fault in FAULTS[name]]
+
+
+@pytest.mark.parametrize(
+    ("meant", "fault"),
+    [pytest.param(*case, marks=[] if case[0] in QUICK else [pytest.mark.nightly]) for case in CASES],
+)
 def test_each_fault_fails_the_check_meant_for_it_and_no_other(meant: str, fault: Any) -> None:
     failed = {c.name: c.detail for c in check_mechanism(Wrong(fault), instances=12) if not c.passed}
     assert list(failed) == [meant]

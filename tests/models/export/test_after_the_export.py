@@ -169,6 +169,7 @@ def test_compiled_as_a_whole(kind: str, tiny: Any, tmp_path: Path) -> None:
 
 
 @QUIET
+@pytest.mark.nightly
 def test_compiled_by_layer(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Layers of different widths are as many graphs; beyond `recompile_limit` the rest would run uncompiled."""
     tested = tiny("bert")

@@ -195,6 +195,7 @@ def test_curves_are_scaled_to_the_whole_model_by_hand() -> None:
         anchored({"a": curve}, shapes, sizes, [5.0] * 6)
 
 
+@pytest.mark.nightly
 def test_noise_never_makes_more_units_cheaper(monkeypatch: pytest.MonkeyPatch, tiny: Any) -> None:
     draw = np.random.default_rng(0)
 
