@@ -23,7 +23,7 @@ from walras.files.locks import one_writer
 from walras.market.queries import Allocation, Allocator, Queries
 from walras.market.queries.limits import LEAST_WEIGHT, amount
 
-PIECE = 2**15  # rows at once
+PIECE = 2**13  # rows at once
 _NAMED = 3  # bad rows in an error
 _TEXTS = 256  # predicted at once
 Predict = Callable[[list[str]], Any]  # `predict` of a `FittedPredictor`
