@@ -31,7 +31,9 @@ def allocate(
         float,
         typer.Option(help="Tokens of each grant kept for the answer, beside the thinking; also a field."),
     ] = 0.0,
-    on_bad: Annotated[str, typer.Option(help="fail: bad rows are an error; skip: they get nothing (a stream always goes on).")] = "fail",
+    on_bad: Annotated[
+        str, typer.Option(help="fail: bad rows are an error; skip: they get nothing (a stream always goes on).")
+    ] = "fail",
     stream: Annotated[bool, typer.Option("--stream", help="Answer json lines from - as they come.")] = False,
     window: Annotated[int, typer.Option(help="Queries per window of the stream.")] = 500,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,

@@ -109,8 +109,7 @@ def observe(
         write_table(folder.path / "observe.parquet", result.table)
         write_table(folder.path / "layers.parquet", result.layers)
         write_report(folder.path, result.table, result.examples, result.summary.as_dict())
-        folder.finish(result.summary.as_dict())
-        folder.forget(EVALUATIONS)
+        folder.finish(result.summary.as_dict(), without=EVALUATIONS)
     return result
 
 

@@ -7,7 +7,7 @@ into `NAME.unfinished` beside it. Where there is none, or an unfinished one, the
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
@@ -16,7 +16,7 @@ from walras.errors import InputError
 from walras.experiments.store.place import check_place
 from walras.experiments.store.same_settings import CONFIG, Settings, check_same, same_settings
 from walras.files.contents import hash_of, hash_of_all
-from walras.files.folders import RESULT, clear, put_in_place, remove, sweep
+from walras.files.folders import RESULT, clear, put_in_place, set_aside, sweep, tidy
 from walras.files.locks import one_writer, refuse_second
 from walras.files.plain_data import write_json
 from walras.files.writing import inherit, is_hidden_work, write_whole, writing
@@ -90,6 +90,8 @@ class ResultFolder:
             with writing(self.given):
                 stack.enter_context(one_writer(self.place))
                 sweep(self.draft)
+                for folder in (self.place, self.draft):
+                    tidy(folder, self.layout.parts)
             self.path, self.goes_on = self._look(**self._asked)  # another one may have finished since
             yield
 
@@ -118,18 +120,22 @@ class ResultFolder:
         """Write a file whole or not at all."""
         write_whole(self.path / name, content)
 
-    def finish(self, result: Mapping[str, Any]) -> None:
-        """Write the result, with hashes of the files that belong to it, and put the folder in its place."""
+    def finish(self, result: Mapping[str, Any], without: str = "") -> None:
+        """Write the result, with hashes of the files that belong to it, and put the folder in its place.
+
+        Args:
+            result: its figures.
+            without: a part that is needed no more once the result is there, such as checkpoints.
+        """
         told = self._hashes()
         with writing(self.given, kept=f"what is finished of it is in {str(self.path)!r}"):
-            self.write(RESULT, write_json({**result, FILES: told}))
+            with set_aside(self.path / without) if without else nullcontext():
+                self.write(RESULT, write_json({**result, FILES: told}))
             if self.path != self.place:
                 put_in_place(self.path, self.place)
                 self.path = self.place
-
-    def forget(self, name: str) -> None:
-        """Remove a part that is needed no more."""
-        remove(self.path / name)
+            with suppress(OSError):  # the next writer tidies up
+                tidy(self.path, [without] if without else [])
 
     def _hashes(self) -> dict[str, str]:
         """Of the files that belong to the result by name, and of a folder of parts as a whole."""

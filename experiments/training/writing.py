@@ -23,5 +23,4 @@ def write_run(folder: ResultFolder, result: "TrainResult", dense: nn.Module, blo
     write_table(place / "steps.parquet", result.steps)
     write_table(place / "evaluations.parquet", result.evaluations)
     write_report(place, result)
-    folder.finish(summary)
-    folder.forget(CHECKPOINT)
+    folder.finish(summary, without=CHECKPOINT)

@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -80,6 +80,36 @@ def restore(place: Path) -> None:
             remove(old)
         else:
             os.rename(old, place)
+
+
+@contextmanager
+def set_aside(place: Path) -> Iterator[None]:
+    """Hide a file or folder, and remove it once the context has ended; where anything fails it is back.
+
+    After a death within the context `sweep` brings it back, or `tidy` removes it from a folder that is finished.
+    """
+    if not place.exists():
+        yield
+        return
+    aside = draft_of(place).with_suffix(OLD)
+    os.rename(place, aside)
+    try:
+        yield
+    except BaseException:
+        os.rename(aside, place)
+        raise
+
+
+def tidy(folder: Path, names: Iterable[str]) -> None:
+    """Sweep what dead processes left of some files and folders in a folder; only its one writer may do so.
+
+    What they had set aside comes back, unless the folder is finished.
+    """
+    finished = (folder / RESULT).is_file()
+    for name in names if folder.is_dir() else ():
+        for old in left_by_others(folder / name, OLD) if finished else ():
+            remove(old)
+        sweep(folder / name)
 
 
 def remove(place: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from walras.files import folders
-from walras.files.folders import RESULT, clear, put_in_place, remove, sweep, whole_folder
+from walras.files.folders import RESULT, clear, put_in_place, remove, set_aside, sweep, tidy, whole_folder
 
 
 @pytest.fixture(params=["exchange", "two renames"])
@@ -120,3 +120,23 @@ def test_what_says_finished_goes_first(tmp_path: Path, monkeypatch: pytest.Monke
     clear(tmp_path)
     assert gone == [RESULT, "a", "z"]
     remove(tmp_path / "missing")
+
+
+def test_what_is_set_aside_comes_back_unless_the_folder_is_finished(tmp_path: Path) -> None:
+    part = tmp_path / "checkpoint"
+    part.mkdir()
+    with pytest.raises(OSError, match="disk"), set_aside(part):
+        assert not part.exists()
+        raise OSError("disk")
+    assert part.is_dir()
+    with set_aside(part):
+        pass  # and here the process dies
+    tidy(tmp_path, ["checkpoint"])
+    assert part.is_dir()
+    (tmp_path / ".table.parquet.0123abcd.partial").touch()
+    with set_aside(part):
+        (tmp_path / RESULT).touch()
+    tidy(tmp_path, ["checkpoint", "table.parquet"])
+    assert [p.name for p in tmp_path.iterdir()] == [RESULT]
+    with set_aside(tmp_path / "nothing"):
+        pass
