@@ -125,9 +125,16 @@ def test_what_says_finished_goes_first(tmp_path: Path, monkeypatch: pytest.Monke
 def test_what_is_set_aside_comes_back_unless_the_folder_is_finished(tmp_path: Path) -> None:
     part = tmp_path / "checkpoint"
     part.mkdir()
-    with pytest.raises(OSError, match="disk"), set_aside(part):
-        assert not part.exists()
-        raise OSError("disk")
+    seen = []
+
+    def fails() -> None:
+        with set_aside(part):
+            seen.append(part.exists())
+            raise OSError("disk")
+
+    with pytest.raises(OSError, match="disk"):
+        fails()
+    assert seen == [False]
     assert part.is_dir()
     with set_aside(part):
         pass  # and here the process dies
