@@ -11,8 +11,9 @@ TESTED := demo,dev,train,cluster,onnx,gguf,exports,peers
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 PIP := .venv/bin/python -m pip install -qq -c constraints.txt
 
-# What the user's shell says of Python and pip must not lead imports or packages out of .venv, nor into it.
-unexport PYTHONPATH PYTHONHOME PIP_TARGET PIP_PREFIX
+# What the user's shell says of Python and pip must not lead imports or packages out of .venv, nor into it; and without
+# bytecode every process of the tests would compile all modules anew.
+unexport PYTHONPATH PYTHONHOME PIP_TARGET PIP_PREFIX PYTHONDONTWRITEBYTECODE
 export PIP_USER := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 

@@ -27,7 +27,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     long = [item for item in items if item.get_closest_marker("nightly") or is_further_draw(item)]
     config.hook.pytest_deselected(items=long)
-    items[:] = [item for item in items if item not in long]
+    left_out = set(long)
+    items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
