@@ -140,7 +140,13 @@ def _check(part: Path, frame: pd.DataFrame) -> None:
     Raises:
         InputError: the first of them; units that are there twice; rows of several rounds.
     """
-    limits = {"round": (1, 99_999), "layer": (0, MOST_LAYERS), "index": (0, MOST_UNITS), "quantity": (0, 1)}
+    limits = {
+        "round": (1, 99_999),
+        "layer": (0, MOST_LAYERS),
+        "index": (0, MOST_UNITS),
+        "quantity": (0, 1),
+        "cost": (0, _LARGEST),
+    }
     for name in SCHEMA.names:
         column = frame[name]
         if name in ("agent", "kind", "strategy"):

@@ -102,7 +102,8 @@ def test_all_four_kinds(walras: Walras, models: Path, tmp_path: Path) -> None:
     assert set(trace["strategy"]) == {"half"}
     assert read_allocation("r")["gate"].tolist() == [1.0] * 6 + [0.0] * 6  # 4 heads of 3/32, 2 blocks of 1/16
 
-    other = walras("run", "--config", "r/config.yaml", "--data", "a mat|the house", "--out", "s", "--json")
+    line = ("run", "--config", "r/config.yaml", "--code", file, "--data", "a mat|the house", "--out", "s", "--json")
+    other = walras(*line)
     assert json.loads(other.out)["metric"]["dense"] != result["metric"]["dense"]
     check = walras("check", f"{file}:FirstCome", "--instances", 6)
     assert check.code == 0, check.out

@@ -71,7 +71,7 @@ def test_a_gpt2_from_scratch(
     shutil.rmtree(out / "model")  # as if killed before it was written
     with pytest.raises(SystemExit):
         small_gpt2.main(data, out, **{**SMALL, "epochs": 31})
-    assert "was begun with epochs = 30, now it is 31" in capsys.readouterr().err.replace("\n", " ")
+    assert "has finished; there is nothing to resume" in capsys.readouterr().err.replace("\n", " ")
     monkeypatch.setattr(small_gpt2, "train", lambda *_, **__: pytest.fail("it was trained again"))
     small_gpt2.main(data, out, **SMALL)
     assert (out / "model" / "model.safetensors").read_bytes() == weights
