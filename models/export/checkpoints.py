@@ -26,15 +26,13 @@ from walras.files.plain_data import read_json
 from walras.files.writing import writing
 from walras.models.architectures import architecture, layers_of
 from walras.models.export import modeling_sparsified, modeling_walras
-from walras.models.export.reloading import KEY, home_of, read_export
+from walras.models.export.reloading import AUTO, KEY, home_of, read_export
 from walras.models.export.sentence_files import sentence_files
 from walras.models.export.stock import as_stock
 from walras.models.families import Architecture
 from walras.models.units.table import finest_kinds
 
 CODE = Path(str(modeling_walras.__file__))
-AUTO = tuple(sorted(name for name in dir(modeling_auto) if name.startswith("AutoModel")))
-"""Classes by which transformers loads a model; of those that load the same one, the first is the more usual."""
 
 
 def save(

@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import transformers
+from transformers.models.auto import modeling_auto
 
 from walras.errors import InputError
 from walras.files.plain_data import read_json
 from walras.models.export import modeling_sparsified, modeling_walras
 from walras.models.pretrained import read_config, read_network
 
+AUTO = tuple(sorted(name for name in dir(modeling_auto) if name.startswith("AutoModel")))
+"""Classes by which transformers loads a model; of those that load the same one, the first is the more usual."""
 KEY = "walras"  # of config.json, by which an export is known
 
 
@@ -70,7 +73,7 @@ def stock_class(folder: str | Path, told: Mapping[str, Any], auto: str | None) -
 def sliced_class(folder: str | Path, told: Mapping[str, Any], auto: str | None) -> Any:
     """The class of an export that is loaded as `auto`, or with None the class that was exported."""
     names = told.get("auto_map")
-    names = {k: v for k, v in names.items() if k.startswith("AutoModel")} if isinstance(names, dict) else {}
+    names = {k: v for k, v in names.items() if k in AUTO} if isinstance(names, dict) else {}
     name = (told.get("architectures") or [""])[0] if auto is None else names.get(auto, "")
     name = str(name).rpartition(".")[2]
     code = next((code for code in (modeling_walras, modeling_sparsified) if name.startswith(code.PREFIX)), None)
