@@ -34,7 +34,7 @@ def test_money_is_conserved_and_wealth_is_endowment_and_surplus(rounds: list[Any
     books = ledger(endowment)
     assert books.wealth.tolist() == [endowment] * N
     expected = [Fraction(endowment)] * N
-    total = None
+    total, turnover = None, np.zeros(N)
     for played, (value, quantity, payment) in enumerate(rounds, 1):
         books.open(value)
         books.settle(value, quantity, value, payment)
@@ -42,9 +42,10 @@ def test_money_is_conserved_and_wealth_is_endowment_and_surplus(rounds: list[Any
         assert isinstance(books.money, int)
         assert books.money == total
         expected = [e + Fraction(s) for e, s in zip(expected, books.surplus.tolist(), strict=True)]
-        for wealth, amount, turnover in zip(books.wealth.tolist(), expected, value + payment, strict=True):
+        turnover += value + payment
+        for wealth, amount, turned in zip(books.wealth.tolist(), expected, turnover.tolist(), strict=True):
             # Income and payment are each rounded to the nearest quantum; surplus and wealth are floats.
-            most = (played + 0.5) * books.quantum + 4e-16 * (float(turnover) * played + abs(float(amount)))
+            most = (played + 0.5) * books.quantum + 4e-16 * (turned + abs(float(amount)))
             assert abs(Fraction(wealth) - amount) <= most
     assert total == round(Fraction(endowment) / Fraction(books.quantum)) * N
 

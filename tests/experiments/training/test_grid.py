@@ -43,7 +43,7 @@ def test_one_run(command: Walras) -> None:
     answer = command("--budget", 0.6, "--out", "r", "--json")
     assert (answer.code, answer.err) == (0, "")
     written = json.loads(Path("r/result.json").read_text())
-    assert written.pop("files").keys() == {"allocation.safetensors"}
+    assert written.pop("files").keys() == {"allocation.safetensors", "evaluations.parquet", "steps.parquet"}
     assert json.loads(answer.out) == written
     printed = command("--budget", 0.6, "--out", "r", "--overwrite")
     assert "accuracy, after" in printed.out
