@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-import transformers
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -31,10 +30,7 @@ DENSE, MARKET = "dense", "market"
 
 def __getattr__(name: str) -> Any:
     """The class `SparsifiedX` for any class X of transformers; made once."""
-    stock = getattr(transformers, name.removeprefix(PREFIX), None) if name.startswith(PREFIX) else None
-    if not (isinstance(stock, type) and issubclass(stock, transformers.PreTrainedModel)):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = made_of(stock, PREFIX, SparsifiedNetwork, __name__)
+    found = made_of(name, PREFIX, SparsifiedNetwork, __name__)
     globals()[name] = found
     return found
 
@@ -155,7 +151,7 @@ class SparsifiedNetwork(SlicedNetwork):
         attach(self, config.walras["tokens"])
 
 
-SparsifiedConfig = SlicedConfig
+SparsifiedConfig = SlicedConfig  # by this name config.json asks for it
 
 
 def attach(model: Any, told: Mapping[str, Any]) -> None:

@@ -20,20 +20,20 @@ PREFIX = "Sliced"
 
 def __getattr__(name: str) -> Any:
     """The class `SlicedX` for any class X of transformers; made once."""
-    stock = getattr(transformers, name.removeprefix(PREFIX), None) if name.startswith(PREFIX) else None
-    if not (isinstance(stock, type) and issubclass(stock, transformers.PreTrainedModel)):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = made_of(stock, PREFIX, SlicedNetwork, __name__)
+    found = made_of(name, PREFIX, SlicedNetwork, __name__)
     globals()[name] = found
     return found
 
 
-def made_of(stock: Any, prefix: str, more: type, home: str) -> type:
-    """A class of transformers with what this file adds to it."""
+def made_of(name: str, prefix: str, more: type, home: str) -> type:
+    """The class of transformers that a name is of behind its prefix, with what a module at home adds to it."""
+    stock: Any = getattr(transformers, name.removeprefix(prefix), None) if name.startswith(prefix) else None
+    if not (isinstance(stock, type) and issubclass(stock, transformers.PreTrainedModel)):
+        raise AttributeError(f"module {home!r} has no attribute {name!r}")
     told: dict[str, Any] = {"__module__": home, "__doc__": f"{stock.__name__}, {prefix.lower()}."}
     for ask in ("_can_set_attn_implementation", "_can_set_experts_implementation"):
         told[ask] = getattr(stock, ask)  # transformers would look for it in the source of this file
-    return type(prefix + stock.__name__, (more, stock), told)
+    return type(name, (more, stock), told)
 
 
 class SlicedConfig(transformers.PreTrainedConfig):  # type: ignore[no-untyped-call]  # transformers has no types there

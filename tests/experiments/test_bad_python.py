@@ -155,7 +155,7 @@ def test_shocks_of_a_market(encoder: Any) -> None:
         ([Disable(1, "L9.H0")], r"unknown unit 'L9\.H0'"),
     ):
         with pytest.raises(InputError, match=message):
-            walras.open_market(encoder.model, encoder.tokenizer, TEXTS, shocks=shocks, **PLAIN)  # type: ignore[arg-type]
+            walras.open_market(encoder.model, encoder.tokenizer, TEXTS, shocks=shocks, **PLAIN)  # type: ignore[arg-type]  # that is the test
 
 
 def test_values_that_vanish_are_told(encoder: Any) -> None:
