@@ -15,6 +15,7 @@ from walras.experiments.cli.list import list_
 from walras.experiments.cli.observe import observe
 from walras.experiments.cli.process.ending import SHOW, VARIABLE
 from walras.experiments.cli.run import run
+from walras.experiments.cli.sparsify import sparsify
 from walras.experiments.cli.trace import trace
 from walras.experiments.cli.train import train
 
@@ -25,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for _command in (run, compare, trace, export, train, observe, interactions, allocate, learn, check):
+for _command in (run, compare, trace, export, sparsify, train, observe, interactions, allocate, learn, check):
     app.command()(_command)
 app.command(name="list")(list_)
 

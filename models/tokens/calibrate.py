@@ -1,20 +1,15 @@
 """Prices at which a network, computed from what its tokens buy, spends a budget."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
 import torch
-from torch import Tensor, nn
 
-from walras.models.objective import Batch
 from walras.models.tokens.account import TokenMacs
 from walras.models.tokens.offers import Collector, Offers
-from walras.models.tokens.relative_prices import Prices, RelativePrices
+from walras.models.tokens.relative_prices import Calibrated, PricePolicy, Prices
 from walras.models.tokens.rules import PriceRule
-from walras.models.tokens.token_map import TokenMap
-from walras.models.tokens.trading import Clear, token_markets
-from walras.models.tokens.worths import Worths
+from walras.models.tokens.trading import Clear, everybody, token_markets
 
 ROUNDS = 3
 TOLERANCE = 0.005
@@ -38,15 +33,7 @@ class Calibration:
     rounds: int
 
 
-def find_prices(
-    model: nn.Module,
-    maps: Sequence[TokenMap],
-    worths: Worths,
-    batches: Sequence[Batch],
-    budget: float,
-    relative: RelativePrices,
-    account: TokenMacs,
-) -> Calibration:
+def find_prices(network: Calibrated, budget: float, policy: PricePolicy, account: TokenMacs) -> Calibration:
     """Clear the bids of the sparse network itself until it spends the budget.
 
     1. Collect the offers of the dense network, and price them so that the budget's share is sold.
@@ -57,10 +44,11 @@ def find_prices(
     Raises:
         InputError: a budget that bids and attention alone exceed.
     """
-    share = account.for_sale(budget)
-    prices = relative(maps, offered(model, maps, worths, batches, _everybody), share)
+    share, maps = account.for_sale(budget), network.maps
+    relative = policy.fit(network, share)
+    prices = relative(maps, offered(network, everybody), share)
     for rounds in range(1, 3 * ROUNDS + 1):
-        offers = offered(model, maps, worths, batches, PriceRule(prices))
+        offers = offered(network, PriceRule(prices))
         bought = {path: own.bought / own.offered for path, own in offers.items()}
         spent = account.spent(maps, bought)
         if rounds > ROUNDS and abs(spent - budget) <= TOLERANCE:
@@ -70,17 +58,10 @@ def find_prices(
 
 
 @torch.no_grad()
-def offered(
-    model: nn.Module, maps: Sequence[TokenMap], worths: Worths, batches: Sequence[Batch], clear: Clear
-) -> dict[str, Offers]:
-    """The offers of all tokens of some batches, in the network that a rule leaves."""
+def offered(network: Calibrated, clear: Clear) -> dict[str, Offers]:
+    """The offers of all tokens of the calibration data, in the network that a rule leaves."""
     collector = Collector()
-    with token_markets(model, maps, worths, clear, collector):
-        for batch in batches:
-            model(**{name: value for name, value in batch.items() if name != "labels"})
+    with token_markets(network.model, network.maps, network.worths, clear, collector):
+        for batch in network.batches:
+            network.model(**{name: value for name, value in batch.items() if name != "labels"})
     return collector.offers
-
-
-def _everybody(traded: TokenMap, value: Tensor) -> Tensor:
-    del traded
-    return torch.ones_like(value, dtype=torch.bool)

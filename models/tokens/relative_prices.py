@@ -5,10 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, final
 
+from torch import nn
+
 from walras.errors import InputError
+from walras.models.objective import Batch
 from walras.models.tokens.offers import Offers
 from walras.models.tokens.token_map import TokenMap
-from walras.registry import Registry
+from walras.models.tokens.worths import Worths
 
 _STEPS = 60  # of the bisection: far below a bin of `Offers`
 
@@ -16,10 +19,33 @@ Prices = dict[str, float]
 """By path of the map, per multiplication."""
 
 
-class RelativePrices(ABC):
-    """One price per map at which a share of the multiplications of all maps together is sold."""
+@final
+@dataclass(frozen=True)
+class Calibrated:
+    """What prices are found on: a dense network, its bidders and what they are worth, and calibration data."""
+
+    model: nn.Module
+    maps: Sequence[TokenMap]
+    worths: Worths
+    batches: Sequence[Batch]
+
+
+class PricePolicy(ABC):
+    """How prices of maps stand to each other, once it has looked at a network."""
 
     about: ClassVar[str] = ""
+
+    @abstractmethod
+    def fit(self, network: Calibrated, share: float) -> "RelativePrices":
+        """The prices of this network for a share of all maps' multiplications, above 0 and at most 1."""
+
+
+class RelativePrices(PricePolicy):
+    """One price per map at which a share of the multiplications of all maps together is sold."""
+
+    def fit(self, network: Calibrated, share: float) -> "RelativePrices":
+        """There is nothing to look at but offers."""
+        return self
 
     @abstractmethod
     def __call__(self, maps: Sequence[TokenMap], offers: Mapping[str, Offers], share: float) -> Prices:
@@ -80,6 +106,40 @@ class OnePrice(RelativePrices):
         return Mixture(0.0)(maps, offers, share)
 
 
+@final
+@dataclass(frozen=True)
+class GivenShares(RelativePrices):
+    """Shares that are known: each map sells its own.
+
+    Attributes:
+        shares: of each map's bidders, by its path.
+    """
+
+    shares: Mapping[str, float]
+
+    def __call__(self, maps: Sequence[TokenMap], offers: Mapping[str, Offers], share: float) -> Prices:
+        """Quantiles of the values."""
+        return {m.path: offers[m.path].price_for(self.shares[m.path]) for m in maps}
+
+
+@final
+@dataclass(frozen=True)
+class ExchangeRates(RelativePrices):
+    """One price for the whole network, in a currency of its own in each map.
+
+    Attributes:
+        rates: what one unit of a map's bids is worth, by its path.
+    """
+
+    rates: Mapping[str, float]
+
+    def __call__(self, maps: Sequence[TokenMap], offers: Mapping[str, Offers], share: float) -> Prices:
+        """p_m = p / rate_m."""
+        if share >= 1:
+            return {m.path: 0.0 for m in maps}
+        return at_share(maps, offers, {path: 1.0 / rate for path, rate in self.rates.items()}, share)
+
+
 def at_share(
     maps: Sequence[TokenMap], offers: Mapping[str, Offers], rates: Mapping[str, float], share: float
 ) -> Prices:
@@ -95,10 +155,3 @@ def at_share(
         middle = (low + high) / 2
         low, high = (middle, high) if sold(middle) >= share else (low, middle)
     return {m.path: 2.0**low * rates[m.path] for m in maps}
-
-
-RELATIVE_PRICES: Registry[RelativePrices] = Registry("relative prices", RelativePrices, group="walras.relative_prices")
-"""Prices of maps relative to each other, by name."""
-RELATIVE_PRICES.add(EqualShares, "equal-shares")
-RELATIVE_PRICES.add(Mixture, "mixture")
-RELATIVE_PRICES.add(OnePrice, "one-price")

@@ -75,21 +75,21 @@ class BatchRule(TokenRule):
 @final
 @dataclass(frozen=True)
 class RandomRule(TokenRule):
-    """A control: as many bidders as `SameCountRule` lets buy, drawn by lot.
+    """A control: as many bidders buy as are told, drawn by lot.
 
     Attributes:
-        share: of a map's bidders, by its path.
+        counts: of bidders that buy, by path of the map: [...] for every token, or [] for all tokens alike.
         generator: of the draws.
     """
 
-    share: "dict[str, float]"
+    counts: "dict[str, Tensor]"
     generator: torch.Generator
 
     def __call__(self, traded: TokenMap, value: Tensor) -> Tensor:
         """Whatever they bid."""
-        count = round(self.share[traded.path] * traded.bidders)
-        lots = torch.rand(value.shape, generator=self.generator).to(value.device)
-        return best(lots, count) if count else torch.zeros_like(value, dtype=torch.bool)
+        lots = torch.rand(value.shape, generator=self.generator).argsort(-1).argsort(-1)
+        counts = self.counts[traded.path].cpu().expand(value.shape[:-1])
+        return (lots < counts.unsqueeze(-1)).to(value.device)
 
 
 @final

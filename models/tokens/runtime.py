@@ -6,8 +6,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from walras.errors import InputError
 from walras.models.export.copying import shared_copy
 from walras.models.export.modeling_sparsified import DENSE, Buyer, attach
+from walras.models.objective import Batch
 from walras.models.tokens.relative_prices import Prices
 from walras.models.tokens.token_map import TokenMap
 from walras.models.tokens.worths import Worths
@@ -26,10 +28,23 @@ def described_maps(maps: Sequence[TokenMap], prefill: str) -> dict[str, Any]:
     return {"prefill": prefill, "maps": kinds, "ffns": ffns}
 
 
+def opened(model: nn.Module, maps: Sequence[TokenMap], prefill: str = DENSE) -> nn.Module:
+    """A copy of a network whose maps are markets, all prices being 0; what is not traded is shared with the network.
+
+    Args:
+        model: the dense network.
+        maps: those that are traded.
+        prefill: what a sequence of several tokens does: `dense` or `market`.
+    """
+    copy = shared_copy(model)
+    attach(copy, described_maps(maps, prefill))
+    return copy.eval()
+
+
 def sparse(
     model: nn.Module, maps: Sequence[TokenMap], worths: Worths, prices: Prices, prefill: str = DENSE
 ) -> nn.Module:
-    """A copy of a network whose maps are markets; weights that are not traded are shared with the network.
+    """The same at prices.
 
     Args:
         model: the dense network.
@@ -38,10 +53,26 @@ def sparse(
         prices: by path, per multiplication.
         prefill: what a sequence of several tokens does: `dense` or `market`.
     """
-    copy = shared_copy(model)
-    attach(copy, described_maps(maps, prefill))
+    copy = opened(model, maps, prefill)
     settle(copy, maps, worths, prices)
-    return copy.eval()
+    return copy
+
+
+@torch.no_grad()
+def check_same(model: nn.Module, market: nn.Module, batch: Batch) -> None:
+    """Refuse a network that computes something else once its maps are markets, although everybody buys.
+
+    Raises:
+        InputError: as said; its FFN then follows another formula than down(act(gate(x)) * up(x)).
+    """
+    given = {name: value[:1] for name, value in batch.items() if name != "labels"}
+    dense, ours = (network(**given)[0].float() for network in (model, market))
+    gap = float((dense - ours).abs().max() / dense.abs().max().clamp(min=1e-30))
+    if not gap <= (1e-3 if next(model.parameters()).dtype == torch.float32 else 0.1):
+        raise InputError(
+            f"{type(model).__name__} computes something else once its maps are markets, although everybody buys "
+            f"(a difference of {gap:.2g} of the largest output): its layers follow another formula than the table says"
+        )
 
 
 @torch.no_grad()

@@ -1,7 +1,7 @@
 """Writing a network whose tokens buy what they are computed with, so that transformers loads it."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ def save_sparsified(
     prefill: str,
     card: str = "",
     overwrite: bool = False,
-    facts: Mapping[str, Any] | None = None,
+    more: Callable[[Path], object] | None = None,
 ) -> None:
     """Write weights, worths and prices, and one file of code, whole or not at all.
 
@@ -41,16 +41,16 @@ def save_sparsified(
         prefill: what a sequence of several tokens does.
         card: content of `README.md`.
         overwrite: replace an export that is there.
-        facts: what else the configuration says of the calibration: plain data.
+        more: writes further files into the folder that it is given.
 
     Raises:
         InputError: a folder that must not be written to, a model whose class is not from transformers, a full disk.
     """
     check_class(dense)
-    told = {**described_maps(maps, prefill), "weights": hash_of_maps(dense, maps), **(facts or {})}
+    told = {**described_maps(maps, prefill), "weights": hash_of_maps(dense, maps)}
     shell = described(model, modeling_sparsified, dense, tokens=told)
     name = f"{modeling_sparsified.__name__.rpartition('.')[2]}.py"
-    save_shell(shell, tokenizer, folder, {name: code()}, card=card, overwrite=overwrite)
+    save_shell(shell, tokenizer, folder, {name: code()}, card=card, overwrite=overwrite, more=more)
 
 
 def code() -> str:

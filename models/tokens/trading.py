@@ -2,18 +2,25 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from walras.errors import InputError
 from walras.models.tokens.token_map import TokenMap
 
 Clear = Callable[[TokenMap, Tensor], Tensor]
 """A rule: the bidders [..., n] that get what they bid for (bool), from their values per multiplication [..., n]."""
 Tell = Callable[[TokenMap, Tensor, Tensor], None]
 """Is told of every clearing: the map, the values per multiplication [..., n], and who bought (bool [..., n])."""
+
+
+def everybody(traded: TokenMap, value: Tensor) -> Tensor:
+    """A rule: all buy, as in the dense network."""
+    del traded
+    return torch.ones_like(value, dtype=torch.bool)
 
 
 def bid_values(traded: TokenMap, signal: Tensor, worth: Tensor) -> Tensor:
@@ -37,7 +44,8 @@ def token_markets(
 ) -> Iterator[None]:
     """Within the context every map is computed from what its bidders bought; what nobody bought counts as 0.
 
-    Nothing is saved this way: whole maps are multiplied. The map's bias stays.
+    Nothing is saved this way: whole maps are multiplied. The map's bias stays. Padding, where `attention_mask` is 0,
+    buys nothing, takes no part in a clearing, and is not told of.
 
     Args:
         model: the dense network.
@@ -45,32 +53,61 @@ def token_markets(
         worths: by path of the map, [n].
         clear: the rule.
         tell: is told of every clearing.
+
+    Raises:
+        InputError: activations that are not finite numbers, when the network is run.
     """
+    market = _Market(clear, tell)
     with ExitStack() as stack:
+        stack.callback(model.register_forward_pre_hook(market.look, with_kwargs=True).remove)
         for traded in maps:
-            for handle in _hooks(model, traded, worths[traded.path], clear, tell):
+            for handle in _hooks(model, traded, worths[traded.path], market):
                 stack.callback(handle.remove)
         yield
 
 
-def _hooks(
-    model: nn.Module, traded: TokenMap, worth: Tensor, clear: Clear, tell: Tell | None
-) -> Iterator[RemovableHandle]:
-    """The hooks of one map."""
+@final
+class _Market:
+    """Clears the bids of real tokens; `look` notes which tokens of a batch are real."""
 
-    def bought(signal: Tensor) -> Tensor:
-        with torch.no_grad():
-            value = bid_values(traded, signal, worth)
-            keep = clear(traded, value)
-            if tell is not None:
-                tell(traded, value, keep)
+    def __init__(self, clear: Clear, tell: Tell | None) -> None:
+        self._clear = clear
+        self._tell = tell
+        self._real: Tensor | None = None
+
+    def look(self, model: nn.Module, args: tuple[Any, ...], given: dict[str, Any]) -> None:
+        """A hook before the network's forward pass."""
+        mask: Any = given.get("attention_mask")
+        padded = isinstance(mask, Tensor) and mask.ndim == 2 and not bool(mask.all())
+        self._real = mask.bool() if padded else None
+
+    @torch.no_grad()
+    def bought(self, traded: TokenMap, signal: Tensor, worth: Tensor) -> Tensor:
+        """Who buys: bool [..., n]."""
+        value = bid_values(traded, signal, worth)
+        if not bool(value.isfinite().all()):
+            raise InputError(f"activations of {traded.path} are not finite numbers; nothing can be bid with them")
+        real = self._real
+        if real is None or real.shape != value.shape[:-1]:
+            return self._cleared(traded, value)
+        keep = torch.zeros_like(value, dtype=torch.bool)
+        keep[real] = self._cleared(traded, value[real])
         return keep
 
+    def _cleared(self, traded: TokenMap, value: Tensor) -> Tensor:
+        keep = self._clear(traded, value)
+        if self._tell is not None:
+            self._tell(traded, value, keep)
+        return keep
+
+
+def _hooks(model: nn.Module, traded: TokenMap, worth: Tensor, market: _Market) -> Iterator[RemovableHandle]:
+    """The hooks of one map."""
     module = model.get_submodule(traded.path)
     if not traded.signal:
 
         def offer(_: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-            return (args[0].masked_fill(~bought(args[0]), 0.0), *args[1:])
+            return (args[0].masked_fill(~market.bought(traded, args[0], worth), 0.0), *args[1:])
 
         yield module.register_forward_pre_hook(offer)
         return
@@ -80,7 +117,7 @@ def _hooks(
         gates[:] = [output]
 
     def answer(_: nn.Module, args: Any, output: Tensor) -> Tensor:
-        return output.masked_fill(~bought(gates.pop()), 0.0)
+        return output.masked_fill(~market.bought(traded, gates.pop(), worth), 0.0)
 
     yield model.get_submodule(traded.signal).register_forward_hook(note)
     yield module.register_forward_hook(answer)

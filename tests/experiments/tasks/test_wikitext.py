@@ -13,9 +13,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BertConfig, BertFo
 
 from walras.errors import InputError
 from walras.experiments.tasks import TASKS
+from walras.experiments.tasks.long_text import LongText
 from walras.experiments.tasks.losses import NextTokens, OwnPredictions
 from walras.experiments.tasks.perplexity import likelihood, windows
-from walras.experiments.tasks.wikitext import Wikitext, wikitext
+from walras.experiments.tasks.wikitext import wikitext
 
 Walras = Callable[..., Any]
 LINE = " the cat sat on the mat , and a dog ran in the house . \n"
@@ -44,9 +45,9 @@ def tokenizer(models: Path) -> Any:
     return AutoTokenizer.from_pretrained(models / "gpt2")
 
 
-def task(data: Path, settings: str = "") -> Wikitext:
+def task(data: Path, settings: str = "") -> LongText:
     found = TASKS.make(f"wikitext2:{settings}" if settings else "wikitext2", data=str(data))
-    assert isinstance(found, Wikitext)
+    assert isinstance(found, LongText)
     return found
 
 

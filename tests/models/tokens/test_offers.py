@@ -1,7 +1,5 @@
 """Histograms of offers, and the prices that they give."""
 
-from collections.abc import Callable
-
 import pytest
 import torch
 from hypothesis import given
@@ -9,7 +7,15 @@ from hypothesis import strategies as st
 
 from walras.errors import InputError
 from walras.models.tokens.offers import Collector, Offers
-from walras.models.tokens.relative_prices import RELATIVE_PRICES, EqualShares, Mixture, OnePrice, at_share
+from walras.models.tokens.relative_prices import (
+    EqualShares,
+    ExchangeRates,
+    GivenShares,
+    Mixture,
+    OnePrice,
+    RelativePrices,
+    at_share,
+)
 from walras.models.tokens.token_map import TokenMap
 
 WIDE = TokenMap(0, "wide", "query", inputs=3000, outputs=10)
@@ -70,11 +76,21 @@ def sold(prices: dict[str, float], both: dict[str, Offers]) -> float:
     return sum(both[m.path].share_at(prices[m.path]) * m.bidders * m.cost for m in MAPS) / whole
 
 
-@pytest.mark.parametrize("name", list(RELATIVE_PRICES))
+@pytest.mark.parametrize("prices", [EqualShares(), Mixture(), OnePrice(), ExchangeRates({"wide": 1.0, "narrow": 9.0})])
 @pytest.mark.parametrize("share", [0.2, 0.6, 1.0])
-def test_every_kind_of_prices_sells_the_share(name: str, share: float, both: dict[str, Offers]) -> None:
-    make: Callable[[], EqualShares] = RELATIVE_PRICES[name]
-    assert sold(make()(MAPS, both, share), both) == pytest.approx(share, abs=1e-6)
+def test_every_kind_of_prices_sells_the_share(prices: RelativePrices, share: float, both: dict[str, Offers]) -> None:
+    assert sold(prices(MAPS, both, share), both) == pytest.approx(share, abs=1e-6)
+
+
+def test_rates_of_exchange(both: dict[str, Offers]) -> None:
+    """A map whose bids are worth ten times as much buys at a tenth of the price."""
+    prices = ExchangeRates({"wide": 1.0, "narrow": 10.0})(MAPS, both, 0.5)
+    assert prices["wide"] == pytest.approx(10 * prices["narrow"])
+
+
+def test_given_shares_are_sold(both: dict[str, Offers]) -> None:
+    prices = GivenShares({"wide": 0.3, "narrow": 0.8})(MAPS, both, 0.5)
+    assert [own.share_at(prices[path]) for path, own in both.items()] == pytest.approx([0.3, 0.8])
 
 
 def test_one_price_and_equal_shares(both: dict[str, Offers]) -> None:

@@ -43,10 +43,11 @@ def test_a_batch_is_cleared_at_one_shadow_price(value: torch.Tensor, share: floa
 
 def test_lots() -> None:
     value = torch.rand(2000, 7, generator=torch.Generator().manual_seed(0))
-    keep = RandomRule({"a": 3 / 7}, torch.Generator().manual_seed(1))(FEATURES, value)
+    keep = RandomRule({"a": torch.tensor(3)}, torch.Generator().manual_seed(1))(FEATURES, value)
     assert keep.sum(-1).eq(3).all()
     assert ((keep.float().mean(0) - 3 / 7).abs() < 0.05).all()
-    assert not RandomRule({"a": 0.0}, torch.Generator())(FEATURES, value).any()
+    counts = torch.arange(2000) % 8
+    assert torch.equal(RandomRule({"a": counts}, torch.Generator())(FEATURES, value).sum(-1), counts)
 
 
 def test_nothing_and_all() -> None:

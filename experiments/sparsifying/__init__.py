@@ -1,0 +1,1 @@
+"""Sparsifying: prices at which every token buys what it is computed with, from settings to a folder that decodes."""

@@ -1,0 +1,49 @@
+"""The folder of a sparsified network: what transformers loads, the figures, and a trace where one is wanted."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+from torch import nn
+
+from walras.experiments.sparsifying.card import card
+from walras.files.tables import write_table
+from walras.models.tokens.relative_prices import Calibrated
+from walras.models.tokens.saving import save_sparsified
+
+FIGURES = "sparsify.json"
+TRACE = "trace"
+
+
+def save(
+    model: nn.Module, network: Calibrated, tokenizer: Any, summary: Mapping[str, Any], folder: str | Path, *,
+    overwrite: bool = False, traces: Iterable[pd.DataFrame] = (),
+) -> dict[str, Any]:  # fmt: skip
+    """Write the folder, whole or not at all; its figures come back.
+
+    Args:
+        model: what decodes.
+        network: the dense network and its maps.
+        tokenizer: its tokenizer.
+        summary: the figures.
+        folder: where to.
+        overwrite: replace an export that is there.
+        traces: of every traced sequence.
+    """
+
+    def add(draft: Path) -> None:
+        (draft / FIGURES).write_text(json.dumps(dict(summary), indent=2) + "\n", encoding="utf-8")
+        for number, part in enumerate(traces):
+            (draft / TRACE).mkdir(exist_ok=True)
+            write_table(draft / TRACE / f"part-{number:05d}.parquet", pa.Table.from_pandas(part, preserve_index=False))
+
+    name = Path(folder).resolve().name
+    save_sparsified(
+        model, network.model, tokenizer, folder, network.maps, prefill=str(summary["prefill"]),
+        card=card(network.model, summary, name), overwrite=overwrite, more=add,
+    )  # fmt: skip
+    files = sorted(place for place in Path(folder).rglob("*") if place.is_file())
+    return {**summary, "out": str(folder), "bytes": {str(p.relative_to(folder)): p.stat().st_size for p in files}}
