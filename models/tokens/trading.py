@@ -45,7 +45,7 @@ def token_markets(
     """Within the context every map is computed from what its bidders bought; what nobody bought counts as 0.
 
     Nothing is saved this way: whole maps are multiplied. The map's bias stays. Padding, where `attention_mask` is 0,
-    buys nothing, takes no part in a clearing, and is not told of.
+    is computed in full, takes no part in a clearing, and is not told of.
 
     Args:
         model: the dense network.
@@ -90,7 +90,7 @@ class _Market:
         real = self._real
         if real is None or real.shape != value.shape[:-1]:
             return self._cleared(traded, value)
-        keep = torch.zeros_like(value, dtype=torch.bool)
+        keep = torch.ones_like(value, dtype=torch.bool)
         keep[real] = self._cleared(traded, value[real])
         return keep
 

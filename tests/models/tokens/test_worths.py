@@ -111,7 +111,10 @@ def test_what_nobody_buys_counts_as_nothing(tiny: Any) -> None:
         for handle in handles:
             handle.remove()
         assert torch.equal(tested.logits(), dense)
+    real = tested.batch["attention_mask"].bool()
+    assert not bool(real.all())  # padding is computed in full
     for traded in maps:
         bias = tested.model.get_submodule(traded.path).bias
         if not traded.signal:
-            assert torch.equal(seen[traded.path], bias.expand_as(seen[traded.path]))
+            assert torch.equal(seen[traded.path][real], bias.expand_as(seen[traded.path][real]))
+            assert not torch.equal(seen[traded.path], bias.expand_as(seen[traded.path]))
