@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from walras.experiments.grids.from_python import compare, paired_statistics
     from walras.experiments.outcome import Outcome
     from walras.experiments.recipes import Recipe
+    from walras.experiments.sparsifying.from_python import sparsify
+    from walras.experiments.sparsifying.trace_table import read_token_trace
     from walras.experiments.tasks import Task
     from walras.experiments.training.config import TrainConfig
     from walras.experiments.training.train import train
@@ -91,8 +93,10 @@ __all__ = [
     "open_market",
     "paired_statistics",
     "read_rounds",
+    "read_token_trace",
     "read_trace",
     "run",
+    "sparsify",
     "train",
 ]
 
@@ -119,8 +123,10 @@ _HOMES = {
     "load_model": "walras.models.export.reloading",
     "open_market": "walras.experiments.api",
     "read_rounds": "walras.market",
+    "read_token_trace": "walras.experiments.sparsifying.trace_table",
     "read_trace": "walras.market",
     "run": "walras.experiments.api",
+    "sparsify": "walras.experiments.sparsifying.from_python",
     "train": "walras.experiments.training.train",
 }
 

@@ -1,4 +1,4 @@
-"""`walras trace`: what became of the agents of a run."""
+"""`walras trace`: what became of the agents of a run, or what the tokens of a sparsified network bought."""
 
 import json
 from pathlib import Path
@@ -6,11 +6,12 @@ from typing import Annotated
 
 import typer
 
+from walras.errors import InputError
 from walras.experiments.cli.screen import output
 
 
 def trace(
-    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    run: Annotated[Path, typer.Argument(help="Folder of a run, or of a sparsified network.")],
     others: Annotated[list[Path] | None, typer.Argument(help="Run folders to compare it with.")] = None,
     top: Annotated[int, typer.Option(help="How many units to list.", min=1)] = 8,
     pictures: Annotated[Path | None, typer.Option(help="Folder for the pictures.")] = None,
@@ -23,7 +24,16 @@ def trace(
     walras trace runs/pairs-walras-0.5-seed0
 
     walras trace runs/a runs/b --pictures pictures
+
+    Of what `walras sparsify --trace` wrote: which tokens bought how much, from whom, and how surprising they were.
     """
+    from walras.experiments.sparsifying.trace_table import parts
+
+    if parts(run):
+        if others:
+            raise InputError(f"{run} holds a token trace, which is compared with no other")
+        _token_trace(run, top, pictures, as_json)
+        return
     from walras.experiments.reports.tables import comparison_table, study_json, study_tables
     from walras.experiments.reports.trace_pictures import draw, run_names
     from walras.experiments.store.run_folder import is_finished
@@ -46,3 +56,20 @@ def trace(
         output().print(comparison_table(both, names[0], name))
     for folder in unfinished:
         output().print(f"{folder} has not finished: these are the rounds so far", soft_wrap=True)
+
+
+def _token_trace(folder: Path, top: int, pictures: Path | None, as_json: bool) -> None:
+    """The same of tokens."""
+    from walras.experiments.sparsifying.pictures import draw
+    from walras.experiments.sparsifying.study import TokenStudy
+    from walras.experiments.sparsifying.study_tables import study_json, study_tables
+    from walras.experiments.sparsifying.trace_table import read_token_trace
+
+    study = TokenStudy(read_token_trace(folder))
+    if pictures is not None:
+        draw(study, pictures)
+    if as_json:
+        print(json.dumps(study_json(study, top), indent=2))
+        return
+    for table in study_tables(study, top):
+        output().print(table, soft_wrap=not hasattr(table, "columns"))

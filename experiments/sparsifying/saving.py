@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 from torch import nn
 
 from walras.experiments.sparsifying.card import card
-from walras.files.tables import write_table
+from walras.experiments.sparsifying.trace_table import write_part
 from walras.models.tokens.relative_prices import Calibrated
 from walras.models.tokens.saving import save_sparsified
 
@@ -38,7 +37,7 @@ def save(
         (draft / FIGURES).write_text(json.dumps(dict(summary), indent=2) + "\n", encoding="utf-8")
         for number, part in enumerate(traces):
             (draft / TRACE).mkdir(exist_ok=True)
-            write_table(draft / TRACE / f"part-{number:05d}.parquet", pa.Table.from_pandas(part, preserve_index=False))
+            write_part(draft / TRACE / f"tokens-{number:05d}.parquet", part)
 
     name = Path(folder).resolve().name
     save_sparsified(

@@ -102,7 +102,7 @@ class Sparsified:
         )  # fmt: skip
 
     def traces(self) -> Iterator[pd.DataFrame]:
-        """What every token of a few sequences buys, a table per sequence; see `token_trace.COLUMNS`."""
+        """What every token of a few sequences buys, a table per sequence; see `trace_table.SCHEMA`."""
         drawn = self.data.batches(self.config.traced, self.config.seed + 1)
         batches = [on_device(batch, self.dense) for batch in drawn]
         return token_traces(self.network, self.calibration.prices, self.tokenizer, batches, self.config.seed)

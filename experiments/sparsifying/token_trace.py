@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from walras.experiments.sparsifying.trace_table import SCHEMA
 from walras.models.loading import is_causal
 from walras.models.objective import Batch
 from walras.models.tokens.relative_prices import Calibrated, Prices
@@ -14,23 +15,11 @@ from walras.models.tokens.rules import PriceRule, RandomRule
 from walras.models.tokens.token_map import TokenMap
 from walras.models.tokens.trading import Clear, token_markets
 
-COLUMNS = (
-    "sequence", "position", "token", "surprisal", "surprisal_by_lot",
-    "layer", "map", "offered", "kept", "macs", "price", "spent", "surplus",
-)  # fmt: skip
-"""Of a trace: a row per token and map.
-
-`offered` and `kept` count bidders, `macs` the multiplications that they bought; `spent` is `price` times these, and
-`surplus` what those who bought would have paid beyond it. `surprisal` is -log of the probability that the network gave
-the token before it came, in nats; `surprisal_by_lot` the same where in every token and map as many bidders, drawn by
-lot, are computed. Both are missing for a first token, and in networks that predict no next token.
-"""
-
 
 def token_traces(
     network: Calibrated, prices: Prices, tokenizer: Any, batches: Sequence[Batch], seed: int
 ) -> Iterator[pd.DataFrame]:
-    """The trace of every sequence of some batches, padding left out."""
+    """The trace of every sequence of some batches, padding left out; columns of `SCHEMA`."""
     number = 0
     for batch in batches:
         for row in range(len(batch["input_ids"])):
@@ -56,7 +45,7 @@ def _trace(
         }
     )
     bought = pd.concat(purchases.tables, ignore_index=True)
-    return tokens.merge(bought, on="position")[list(COLUMNS)]
+    return pd.DataFrame(tokens.merge(bought, on="position"), columns=SCHEMA.names)
 
 
 @final
@@ -80,9 +69,8 @@ class _Purchases:
                     "position": range(len(kept)),
                     "layer": traded.layer,
                     "map": traded.name,
-                    "offered": traded.bidders,
-                    "kept": kept.numpy(),
-                    "macs": (kept * traded.cost).numpy(),
+                    "offered": traded.bidders * traded.cost,
+                    "kept": (kept * traded.cost).numpy(),
                     "price": price,
                     "spent": (price * traded.cost * kept.double()).numpy(),
                     "surplus": surplus.numpy(),

