@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from walras.errors import InputError
-from walras.experiments.cli.new_folder import new_folder
 from walras.experiments.cli.options import Code, with_settings
 from walras.experiments.cli.screen import interrupted, output, progress_bar
 from walras.experiments.observing.config import ObserveConfig
+from walras.experiments.store.new_folder import new_folder
 
 
 @with_settings(ObserveConfig)

@@ -7,11 +7,11 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from walras.experiments.cli.new_folder import new_folder
 from walras.experiments.cli.options import Code, with_settings
 from walras.experiments.cli.screen import interrupted, output, progress_bar
 from walras.experiments.recipes import DEFAULT_RECIPE, RECIPES
 from walras.experiments.spec import RunSpec
+from walras.experiments.store.new_folder import new_folder
 from walras.experiments.store.result_folder import unfinished_folder
 
 T = TypeVar("T")

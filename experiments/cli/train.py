@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from walras.errors import InputError
-from walras.experiments.cli.new_folder import new_folder
 from walras.experiments.cli.options import Code, with_settings
 from walras.experiments.cli.screen import interrupted, output, progress_bar
 from walras.experiments.executors import ExecutorSource, parse_executor
 from walras.experiments.grids.axes import read_vary
 from walras.experiments.settings.fields import number
+from walras.experiments.store.new_folder import new_folder
 from walras.experiments.training.config import TrainConfig, read_flat
 
 if TYPE_CHECKING:

@@ -1,6 +1,5 @@
 """The folder of a sparsified network: what transformers loads, the figures, and a trace where one is wanted."""
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,8 @@ from torch import nn
 
 from walras.experiments.sparsifying.card import card
 from walras.experiments.sparsifying.trace_table import write_part
+from walras.files.plain_data import write_json
+from walras.files.writing import write_whole
 from walras.models.tokens.relative_prices import Calibrated
 from walras.models.tokens.saving import save_sparsified
 
@@ -34,7 +35,7 @@ def save(
     """
 
     def add(draft: Path) -> None:
-        (draft / FIGURES).write_text(json.dumps(dict(summary), indent=2) + "\n", encoding="utf-8")
+        write_whole(draft / FIGURES, write_json(dict(summary)))
         for number, part in enumerate(traces):
             (draft / TRACE).mkdir(exist_ok=True)
             write_part(draft / TRACE / f"tokens-{number:05d}.parquet", part)

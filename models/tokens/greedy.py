@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,7 @@ Call = tuple[tuple[Any, ...], dict[str, Any]]
 @final
 @dataclass(frozen=True)
 class Greedy(PricePolicy):
-    """The greedy allocation of TEAL (Liu et al. 2024, arXiv 2408.14690, algorithm 1), for bids of any kind.
+    """TEAL's greedy allocation inside each layer (arXiv 2408.14690, algorithm 1), for bids of any kind.
 
     In each layer by itself, from all bidders of all its maps on: try for every map to sell less of it, by a `step` of
     the layer's multiplications, and keep the trial after which the layer's output on dense inputs is nearest to the
@@ -37,7 +37,6 @@ class Greedy(PricePolicy):
 
     step: float = 0.05
     tokens: int = 512
-    about: ClassVar[str] = "TEAL's greedy allocation inside each layer"
 
     def __post_init__(self) -> None:
         if not 0 < self.step < 1:

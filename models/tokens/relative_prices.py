@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import final
 
 from torch import nn
 
@@ -33,8 +33,6 @@ class Calibrated:
 class PricePolicy(ABC):
     """How prices of maps stand to each other, once it has looked at a network."""
 
-    about: ClassVar[str] = ""
-
     @abstractmethod
     def fit(self, network: Calibrated, share: float) -> "RelativePrices":
         """The prices of this network for a share of all maps' multiplications, above 0 and at most 1."""
@@ -63,8 +61,6 @@ class RelativePrices(PricePolicy):
 class EqualShares(RelativePrices):
     """The same share of every map is sold."""
 
-    about: ClassVar[str] = "the same share of every map"
-
     def __call__(self, maps: Sequence[TokenMap], offers: Mapping[str, Offers], share: float) -> Prices:
         """Quantiles of the values."""
         return {m.path: offers[m.path].price_for(share) for m in maps}
@@ -80,7 +76,6 @@ class Mixture(RelativePrices):
     """
 
     exponent: float = 0.5
-    about: ClassVar[str] = "between one price and equal shares"
 
     def __post_init__(self) -> None:
         if not 0 <= self.exponent <= 1:
@@ -98,8 +93,6 @@ class Mixture(RelativePrices):
 @dataclass(frozen=True)
 class OnePrice(RelativePrices):
     """One price for the whole network: a multiplication goes where it is worth most."""
-
-    about: ClassVar[str] = "one price for the whole network"
 
     def __call__(self, maps: Sequence[TokenMap], offers: Mapping[str, Offers], share: float) -> Prices:
         """A mixture of exponent 0."""

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -20,8 +20,6 @@ Worths = Mapping[str, Tensor]
 
 class TokenValuation(ABC):
     """What bidders of every map are worth; a bid is signal^2 * worth per multiplication that it buys."""
-
-    about: ClassVar[str] = ""
 
     @abstractmethod
     def __call__(
@@ -43,18 +41,18 @@ class TokenValuation(ABC):
 class FisherWorth(TokenValuation):
     """The expected squared slope of the loss, from one backward pass over the calibration data.
 
-    Without feature j of a map y = W x, y changes by -x_j W_:j, and the loss, to second order under the Fisher
-    information, by x_j^2 E[(W_:j . dL/dy)^2] / 2, the mean being over tokens. Without neuron j, whose output is
-    h_j = act(gate_j) u_j, by act(gate_j)^2 E[(u_j dL/dh_j)^2] / 2. The factor of one half is left out.
+    Without feature j of a map y = W x, y changes by -x_j W_:j, and the loss, to second order under the diagonal of
+    the Fisher information of y, by x_j^2 sum_o W_oj^2 E[(dL/dy_o)^2] / 2, the mean being over tokens. Without neuron
+    j, whose output is h_j = act(gate_j) u_j, by act(gate_j)^2 E[(u_j dL/dh_j)^2] / 2. The factor of one half is left
+    out. The diagonal of y, and not E[(W_:j . dL/dy)^2], because it is better estimated from a few thousand tokens: of
+    SmolLM2-135M at equal counts it keeps a lower perplexity.
     """
-
-    about: ClassVar[str] = "expected squared slope of the loss, one backward pass"
 
     def __call__(
         self, model: nn.Module, maps: Sequence[TokenMap], batches: Iterable[Batch], objective: Objective, seed: int
     ) -> Worths:
         """Means over all tokens of all batches."""
-        sums = {m.path: torch.zeros(m.bidders, dtype=torch.float64) for m in maps}
+        sums = {m.path: torch.zeros(m.outputs, dtype=torch.float64) for m in maps}  # of squared slopes
         tokens = 0
         trainable = [p for p in model.parameters() if p.requires_grad]
         generator = torch.Generator().manual_seed(seed)
@@ -71,7 +69,7 @@ class FisherWorth(TokenValuation):
                 samples = len(next(iter(batch.values()))) // objective.rows
                 loss = objective(model, batch, generator) * samples
                 torch.autograd.backward(loss)
-        return {path: (total / tokens).float() for path, total in sums.items()}
+        return {m.path: _of_bidders(model, m, sums[m.path] / tokens) for m in maps}
 
 
 @final
@@ -81,8 +79,6 @@ class ColumnNorm(TokenValuation):
 
     A neuron's is that of its column in the map behind it, since its gate multiplies that column.
     """
-
-    about: ClassVar[str] = "squared norm of the weights that are bought"
 
     def __call__(
         self, model: nn.Module, maps: Sequence[TokenMap], batches: Iterable[Batch], objective: Objective, seed: int
@@ -97,9 +93,7 @@ class ColumnNorm(TokenValuation):
 @final
 @dataclass(frozen=True)
 class Magnitude(TokenValuation):
-    """1: bids are squared activations, as TEAL's (arXiv 2408.14690) and CATS's (arXiv 2404.08763) are."""
-
-    about: ClassVar[str] = "the squared activation alone"
+    """Every worth is 1: bids are squared activations, as in TEAL (arXiv 2408.14690) and CATS (arXiv 2404.08763)."""
 
     def __call__(
         self, model: nn.Module, maps: Sequence[TokenMap], batches: Iterable[Batch], objective: Objective, seed: int
@@ -128,27 +122,23 @@ def _start_gradients(model: nn.Module) -> Any:
 
 
 def _watch(model: nn.Module, traded: TokenMap, total: Tensor) -> Any:
-    """Add up squared slopes [n] of every token of every backward pass."""
-    if not traded.signal:
-        module = model.get_submodule(traded.path)
-        weight = outputs_first(module)
+    """Add up squared slopes of every token: of what a map writes or, for neurons, of act(gate), which is u dL/dh."""
 
-        def slopes(_: nn.Module, args: Any, output: Any) -> None:
-            def add(slope: Tensor) -> None:
-                own = slope.reshape(-1, slope.shape[-1]) @ weight
-                total.add_(own.square().sum(0).double().cpu())
-
-            output.register_hook(add)
-
-        return module.register_forward_hook(slopes)
-
-    def gates(_: nn.Module, args: Any, output: Any) -> None:
-        def add(slope: Tensor) -> None:  # with respect to act(gate): u dL/dh
-            total.add_(slope.reshape(-1, slope.shape[-1]).square().sum(0).double().cpu())
+    def slopes(_: nn.Module, args: Any, output: Any) -> None:
+        def add(slope: Tensor) -> None:
+            total.add_(slope.reshape(-1, slope.shape[-1]).float().square().sum(0).double().cpu())
 
         output.register_hook(add)
 
-    return model.get_submodule(traded.signal).register_forward_hook(gates)
+    return model.get_submodule(traded.signal or traded.path).register_forward_hook(slopes)
+
+
+def _of_bidders(model: nn.Module, traded: TokenMap, squares: Tensor) -> Tensor:
+    """Worths [bidders] from mean squared slopes [outputs]."""
+    if traded.signal:
+        return squares.float()
+    weight = outputs_first(model.get_submodule(traded.path)).detach().double().cpu()
+    return (squares @ weight.square()).float()
 
 
 def _count(batch: Batch) -> int:

@@ -31,41 +31,40 @@ def without_padding(tested: Any) -> list[Batch]:
 
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2", "bert"])
-def test_fisher_is_the_mean_squared_change_of_the_loss_to_first_order(kind: str, tiny: Any) -> None:
-    """Take one bidder away in one token, a little: the loss changes by its slope times the signal."""
+def test_fisher_is_the_mean_squared_slope(kind: str, tiny: Any) -> None:
+    """Of what each output of a map would change by; of neurons, of a factor on the neuron: token by token."""
     tested = tiny(kind, dtype=torch.float64)
     batches = without_padding(tested)
     maps = token_maps(tested.model)
     worths = FisherWorth()(tested.model, maps, batches, FirstLogits(), 0)
     assert all(p.requires_grad for p in tested.model.parameters())
+    tokens = sum(batch["input_ids"].numel() for batch in batches)
     for traded in [m for m in maps if m.layer == 1]:
         squares = torch.zeros(traded.bidders, dtype=torch.float64)
         for batch in batches:
             squares += squared_changes(tested.model, traded, batch)
-        tokens = sum(batch["input_ids"].numel() for batch in batches)
         torch.testing.assert_close(worths[traded.path].double(), squares / tokens, rtol=2e-3, atol=1e-12)
 
 
 def squared_changes(model: nn.Module, traded: Any, batch: Batch) -> Tensor:
-    """Sum over tokens of the squared slope of the summed loss with respect to a factor on each bidder's signal."""
-    signal: list[Tensor] = []
-    factor: list[Tensor] = []
+    """[bidders] sum over tokens and outputs of the squared change of the summed loss, by a step along each output."""
+    written: list[Tensor] = []
 
-    def scale(x: Tensor) -> Tensor:
-        signal.append(x.detach())
-        factor.append(torch.ones_like(x, requires_grad=True))
-        return x * factor[0]
+    def step(module: nn.Module, args: Any, out: Tensor) -> Tensor:
+        written.append(torch.zeros_like(out, requires_grad=True))
+        return out + written[0]
 
-    if traded.signal:
-        handle: Any = model.get_submodule(traded.signal).register_forward_hook(lambda m, a, out: scale(out))
-    else:
-        handle = model.get_submodule(traded.path).register_forward_pre_hook(lambda m, a: (scale(a[0]),))
+    handle = model.get_submodule(traded.signal or traded.path).register_forward_hook(step)
     try:
         loss = FirstLogits()(model, batch, torch.Generator()) * len(batch["input_ids"])
-        (slope,) = torch.autograd.grad(loss, factor[0])
+        (slope,) = torch.autograd.grad(loss, written[0])
     finally:
         handle.remove()
-    found: Tensor = (slope / signal[0]).square().reshape(-1, traded.bidders).sum(0)
+    slopes = slope.reshape(-1, traded.outputs)
+    if traded.signal:
+        return slopes.square().sum(0)
+    weight = outputs_first(model.get_submodule(traded.path)).detach()
+    found: Tensor = torch.einsum("to,oj->toj", slopes, weight).square().sum((0, 1))
     return found
 
 
