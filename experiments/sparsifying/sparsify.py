@@ -21,7 +21,7 @@ from walras.experiments.subject_data import SubjectData
 from walras.experiments.tasks.base import on_device
 from walras.models.tokens.account import TokenMacs
 from walras.models.tokens.calibrate import Calibration, find_prices
-from walras.models.tokens.offers import Collector
+from walras.models.tokens.offers import Tally
 from walras.models.tokens.relative_prices import Calibrated
 from walras.models.tokens.rules import PriceRule
 from walras.models.tokens.runtime import check_same, opened, settle
@@ -152,13 +152,12 @@ def measured(
     """The task's metric where every token of the evaluation split buys, and the share that they spend."""
     if not network.maps:
         return subject.dense, 1.0
-    seen = Collector()
+    seen = Tally()
     with torch.no_grad():
         rule = PriceRule(calibration.prices)
         with token_markets(network.model, network.maps, network.worths, rule, seen):
             value = subject.data.evaluate(network.model)
-    bought = {path: own.bought / own.offered for path, own in seen.offers.items()}
-    return value, account.spent(network.maps, bought)
+    return value, account.spent(network.maps, seen.bought)
 
 
 @contextmanager

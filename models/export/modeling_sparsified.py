@@ -8,6 +8,7 @@ to what it buys. Whole sequences are multiplied in full, with (`market`) or with
 
 import contextlib
 import importlib
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -63,6 +64,10 @@ class Buyer(nn.Module):
     def trades(self, states: Tensor) -> bool:
         """Whether tokens [batch, length, features] buy each for itself."""
         alone = states.ndim < 3 or states.shape[-2] == 1
+        if self.prefill == MARKET and states.ndim > 2 and len(states) > 1:
+            warnings.warn(
+                "several sequences buy at once: each computes what its tokens buy, and nothing is saved", stacklevel=2
+            )
         return alone or self.prefill == MARKET
 
     def views(self) -> tuple[Any, ...] | None:
@@ -255,5 +260,5 @@ if numba is not None:
 
     numba.extending.overload(_number, strict=False)(_number_of)  # types of Python are none of numba's
     kept_columns, kept_rows = (
-        numba.njit(fastmath={"contract", "reassoc", "nsz"}, nogil=True)(loop) for loop in (_columns, _rows)
+        numba.njit(fastmath={"contract", "reassoc", "nsz"}, nogil=True, cache=True)(loop) for loop in (_columns, _rows)
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, Protocol, final
 
 import torch
 from torch import Tensor, nn
@@ -53,12 +53,23 @@ class Greedy(PricePolicy):
             maps = [m for m in network.maps if m.layer == layer.index]
             if maps:
                 trial = _Trial.of(network.model, layer.module, maps, network.worths, batch)
-                shares.update(_spared(trial, self.step, share))
+                shares.update(spared(trial, self.step, share))
         return GivenShares(shares)
 
 
-def _spared(trial: "_Trial", step: float, share: float) -> dict[str, float]:
-    """Shares of one layer's maps."""
+class LayerError(Protocol):
+    """What a layer's output misses where its maps sell less."""
+
+    @property
+    def maps(self) -> Sequence[TokenMap]:
+        """Those of the layer."""
+
+    def error(self, shares: dict[str, float]) -> float:
+        """Squared distance to the dense output where maps sell these shares."""
+
+
+def spared(trial: "LayerError", step: float, share: float) -> dict[str, float]:
+    """Shares of one layer's maps, by steps of a share of its multiplications, until a share of them is left."""
     whole = sum(m.bidders * m.cost for m in trial.maps)
     shares = {m.path: 1.0 for m in trial.maps}
     left = 1.0

@@ -1,5 +1,6 @@
 """How many bidders would buy at each price: a histogram of values per map, small however long the text."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import final
 
@@ -68,3 +69,22 @@ class Collector:
     def __call__(self, traded: TokenMap, value: Tensor, keep: Tensor) -> None:
         """Count one clearing."""
         self.offers.setdefault(traded.path, Offers()).add(value, keep)
+
+
+@final
+class Tally:
+    """Is told of clearings (`Tell`): how many bid and how many bought, and nothing of what they bid."""
+
+    def __init__(self) -> None:
+        self._offered: Counter[str] = Counter()
+        self._bought: Counter[str] = Counter()
+
+    def __call__(self, traded: TokenMap, value: Tensor, keep: Tensor) -> None:
+        """Count one clearing."""
+        self._offered[traded.path] += keep.numel()
+        self._bought[traded.path] += int(keep.sum())
+
+    @property
+    def bought(self) -> dict[str, float]:
+        """Share of the bidders that bought, by path of the map."""
+        return {path: self._bought[path] / offered for path, offered in self._offered.items()}

@@ -85,7 +85,7 @@ class _Market:
     def bought(self, traded: TokenMap, signal: Tensor, worth: Tensor) -> Tensor:
         """Who buys: bool [..., n]."""
         value = bid_values(traded, signal, worth)
-        if not bool(value.isfinite().all()):
+        if not bool(value.sum().isfinite()):
             raise InputError(f"activations of {traded.path} are not finite numbers; nothing can be bid with them")
         real = self._real
         if real is None or real.shape != value.shape[:-1]:

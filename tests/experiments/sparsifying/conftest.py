@@ -19,11 +19,12 @@ def llama(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         vocab_size=len(tokenizer), hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
         num_key_value_heads=2, max_position_embeddings=128, bos_token_id=2, eos_token_id=3,
     )  # fmt: skip
-    model = LlamaForCausalLM(config).eval()
+    model: Any = LlamaForCausalLM(config)
     with torch.no_grad():
         for weight in model.parameters():
             if weight.ndim > 1:
                 weight.copy_(torch.randn(weight.shape) * weight.shape[-1] ** -0.5)
+    model.eval()
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

@@ -1,0 +1,1 @@
+"""Markets inside a token, measured: quality beside published designs, and time."""
