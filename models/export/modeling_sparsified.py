@@ -200,10 +200,10 @@ def _no_kernel(*_: Any) -> Any:
     raise RuntimeError("there is no numba")
 
 
-kept_columns: Callable[..., Any] = _no_kernel
-kept_rows: Callable[..., Any] = _no_kernel
-
-if numba is not None:
+if numba is None:
+    kept_columns: Callable[..., Any] = _no_kernel
+    kept_rows: Callable[..., Any] = _no_kernel
+else:
 
     @intrinsic
     def float_of(_: Any, bits: Any) -> Any:
@@ -224,14 +224,18 @@ if numba is not None:
             return lambda weight: bits_to_float(np.uint32(np.uint32(weight) << np.uint32(16)))
         return lambda weight: weight
 
-    def _columns(x: Any, weight: Any, bar: Any) -> Any:
-        """sum_j x_j weight[j, :] over the features j that buy; four at a time, so that sums are loaded seldom."""
-        n, m = weight.shape
-        out, index, kept = np.zeros(m, np.float32), np.empty(n, np.int64), 0
-        for j in range(n):
+    def _buyers(x: Any, bar: Any) -> Any:
+        """Who buys, and how many."""
+        index, kept = np.empty(len(x), np.int64), 0
+        for j in range(len(x)):
             if not abs(x[j]) < bar[j]:  # NaN is multiplied, and seen
                 index[kept] = j
                 kept += 1
+        return index[:kept]
+
+    def _columns(x: Any, weight: Any, index: Any, out: Any) -> None:
+        """Add x_j weight[j, :] over the features j of an index; four at a time, so that sums are loaded seldom."""
+        kept, m = len(index), len(out)
         whole = kept - kept % 4
         for i in range(0, whole, 4):
             a, b, c, d = index[i], index[i + 1], index[i + 2], index[i + 3]
@@ -244,21 +248,64 @@ if numba is not None:
             p = x[a]
             for o in range(m):
                 out[o] += p * _number(weight[a, o])
+
+    def _rows(x: Any, weight: Any, index: Any, out: Any) -> None:
+        """Write weight[i, :] . x for the neurons i of an index."""
+        for k in range(len(index)):
+            i = index[k]
+            total = np.float32(0.0)
+            for j in range(len(x)):
+                total += x[j] * _number(weight[i, j])
+            out[i] = total
+
+    def _all_columns(x: Any, weight: Any, bar: Any) -> Any:
+        """sum_j x_j weight[j, :] over the features j that buy."""
+        out = np.zeros(weight.shape[1], np.float32)
+        columns(x, weight, buyers(x, bar), out)
         return out
 
-    def _rows(x: Any, gates: Any, weight: Any, bar: Any) -> Any:
+    def _all_rows(x: Any, gates: Any, weight: Any, bar: Any) -> Any:
         """weight[i, :] . x for the neurons i that buy, 0 for the others."""
-        m, n = weight.shape
-        out = np.zeros(m, np.float32)
-        for i in range(m):
-            if not abs(gates[i]) < bar[i]:
-                total = np.float32(0.0)
-                for j in range(n):
-                    total += x[j] * _number(weight[i, j])
-                out[i] = total
+        out = np.zeros(len(weight), np.float32)
+        rows(x, weight, buyers(gates, bar), out)
+        return out
+
+    def _split_columns(x: Any, weight: Any, bar: Any, threads: Any) -> Any:
+        """The same by several threads, each of which writes some of the outputs."""
+        m = weight.shape[1]
+        out, index = np.zeros(m, np.float32), buyers(x, bar)
+        for part in numba.prange(threads):
+            first, last = m * part // threads, m * (part + 1) // threads
+            columns(x, weight[:, first:last], index, out[first:last])
+        return out
+
+    def _split_rows(x: Any, gates: Any, weight: Any, bar: Any, threads: Any) -> Any:
+        """The same by several threads, each of which computes some of the neurons that buy."""
+        out, index = np.zeros(len(weight), np.float32), buyers(gates, bar)
+        for part in numba.prange(threads):
+            first, last = len(index) * part // threads, len(index) * (part + 1) // threads
+            rows(x, weight, index[first:last], out)
         return out
 
     numba.extending.overload(_number, strict=False)(_number_of)  # types of Python are none of numba's
-    kept_columns, kept_rows = (
-        numba.njit(fastmath={"contract", "reassoc", "nsz"}, nogil=True, cache=True)(loop) for loop in (_columns, _rows)
-    )
+    fast: Any = {"fastmath": {"contract", "reassoc", "nsz"}, "nogil": True, "cache": True}
+    buyers, columns, rows = (numba.njit(**fast)(loop) for loop in (_buyers, _columns, _rows))
+    one_columns, one_rows = (numba.njit(**fast)(loop) for loop in (_all_columns, _all_rows))
+    many_columns, many_rows = (numba.njit(parallel=True, **fast)(loop) for loop in (_split_columns, _split_rows))
+
+    def kept_columns(x: Any, weight: Any, bar: Any) -> Any:
+        """sum_j x_j weight[j, :] over the features j that buy, by as many threads as torch has."""
+        threads = torch.get_num_threads()
+        return one_columns(x, weight, bar) if threads == 1 else many_columns(x, weight, bar, _parts(threads))
+
+    def kept_rows(x: Any, gates: Any, weight: Any, bar: Any) -> Any:
+        """weight[i, :] . x for the neurons i that buy, 0 for the others, by as many threads as torch has."""
+        threads = torch.get_num_threads()
+        return one_rows(x, gates, weight, bar) if threads == 1 else many_rows(x, gates, weight, bar, _parts(threads))
+
+    def _parts(threads: int) -> int:
+        """As many parts as there are threads to compute them."""
+        found = min(threads, numba.config.NUMBA_NUM_THREADS)
+        if numba.get_num_threads() != found:
+            numba.set_num_threads(found)
+        return int(found)

@@ -92,6 +92,7 @@ def test_worths_and_prices_keep_their_type(tiny: Any, tmp_path: Path) -> None:
             assert torch.equal(again.get_submodule(path).get_buffer(name), market.get_submodule(path).get_buffer(name))
 
 
+@pytest.mark.filterwarnings("ignore:several sequences buy at once")  # beams
 @pytest.mark.parametrize("how", [{}, {"do_sample": True}, {"num_beams": 2}, {"cache_implementation": "static"}])
 def test_generation(how: dict[str, Any], tiny: Any, tmp_path: Path) -> None:
     saved(tiny("llama").model, tmp_path / "e", "market")
@@ -103,6 +104,22 @@ def test_generation(how: dict[str, Any], tiny: Any, tmp_path: Path) -> None:
     if not how:
         expected = decoded(model, out)
         assert torch.equal(expected[0, 3:-1].argmax(-1), out[0, 4:])
+
+
+def test_several_sequences_are_computed_with_a_word(tiny: Any) -> None:
+    """Each token of a batch buys as if it were alone; padding aside, nothing differs from one sequence at a time."""
+    market = saved_nowhere(tiny("llama").model)
+    ids = tiny("llama").batch["input_ids"][:2, :3]
+    with torch.no_grad(), pytest.warns(UserWarning, match="several sequences buy at once"):
+        both = market(ids).logits
+    alone = torch.cat([market(row[None]).logits for row in ids])
+    torch.testing.assert_close(both, alone)
+
+
+def saved_nowhere(model: Any) -> Any:
+    """A sparsified model in which prompts buy."""
+    maps = token_maps(model)
+    return sparse(model, maps, {m.path: torch.ones(m.bidders) for m in maps}, {m.path: 0.02 for m in maps}, "market")
 
 
 def test_the_file_stands_alone(tmp_path: Path) -> None:
