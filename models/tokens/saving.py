@@ -8,13 +8,14 @@ from typing import Any
 
 from torch import nn
 
-from walras.models.export import modeling_sparsified, modeling_walras
+from walras.models.export import modeling_sparsified, modeling_walras, token_kernels, token_kernels_cuda
 from walras.models.export.checkpoints import check_class, described, save_shell
 from walras.models.tokens.runtime import described_maps
 from walras.models.tokens.token_map import TokenMap
 from walras.models.units.projections import outputs_first
 
-_OWN = re.compile(r"^from walras\.models\.export\.modeling_walras import .*\n", re.MULTILINE)
+_PARTS = (modeling_walras, token_kernels, token_kernels_cuda, modeling_sparsified)
+_OWN = re.compile(r"^from walras\.models\.export\.\w+ import .*\n", re.MULTILINE)
 _ABOUT = re.compile(r'\A""".*?"""\n', re.DOTALL)
 
 
@@ -54,14 +55,12 @@ def save_sparsified(
 
 
 def code() -> str:
-    """The one file of code: that of sliced models, and the markets on top of it."""
-    sliced, market = (
-        Path(str(module.__file__)).read_text(encoding="utf-8") for module in (modeling_walras, modeling_sparsified)
-    )
+    """The one file of code: that of sliced models, the kernels, and the markets on top of them."""
+    *below, market = (Path(str(module.__file__)).read_text(encoding="utf-8") for module in _PARTS)
     about = _ABOUT.match(market)
     assert about is not None
-    own = _OWN.sub("", market[about.end() :])
-    return f"{about[0]}\n{_ABOUT.sub('', sliced).lstrip()}\n\n{own.lstrip()}"
+    parts = [_OWN.sub("", _ABOUT.sub("", text)).strip() for text in (*below, market)]
+    return "\n\n".join([about[0].strip(), *parts]) + "\n"
 
 
 def hash_of_maps(model: nn.Module, maps: Sequence[TokenMap]) -> str:

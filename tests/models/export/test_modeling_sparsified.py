@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
-from walras.models.export import modeling_sparsified
-from walras.models.export.modeling_sparsified import attach, market_of
+from walras.models.export import token_kernels
+from walras.models.export.modeling_sparsified import MarketFFN, attach, market_of
 from walras.models.tokens.rules import PriceRule
 from walras.models.tokens.runtime import described_maps, sparse
 from walras.models.tokens.token_map import token_maps
@@ -21,7 +21,7 @@ KERNELS = pytest.mark.parametrize("kernel", [True, False])
 @pytest.fixture
 def kernel_or_not(kernel: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not kernel:
-        monkeypatch.setattr(modeling_sparsified, "numba", None)
+        monkeypatch.setattr(token_kernels, "numba", None)
 
 
 def near(dtype: torch.dtype) -> dict[str, Any]:
@@ -73,6 +73,29 @@ def test_neurons(dtype: torch.dtype, bias: bool) -> None:
         torch.testing.assert_close(market(x, gates), expected, **near(dtype))
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("threads", [2, 3, 8])
+def test_several_threads_give_the_same(threads: int, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    features: Any = market_of(nn.Linear(22, 13).to(dtype), "features", "dense")
+    neurons: Any = market_of(nn.Linear(22, 5).to(dtype), "neurons", "dense")  # fewer rows than threads
+    x, gates = torch.randn(1, 1, 22).to(dtype), torch.randn(1, 1, 5).to(dtype)
+    for market in (features, neurons):
+        market.price.fill_(0.2)
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for count in (1, threads):
+            torch.set_num_threads(count)
+            with torch.no_grad():
+                found.append((features(x), neurons(x, gates)))
+    finally:
+        torch.set_num_threads(before)
+    for one, many in zip(*found, strict=True):
+        torch.testing.assert_close(many, one, **near(dtype))
+
+
+@pytest.mark.filterwarnings("ignore:several sequences buy at once")
 @pytest.mark.parametrize("prefill", ["dense", "market"])
 def test_sequences(prefill: str) -> None:
     torch.manual_seed(0)
@@ -146,7 +169,7 @@ def test_a_gated_ffn_computes_what_the_stock_one_does(tiny: Any) -> None:
     maps = token_maps(model)
     told = described_maps(maps, "dense")
     attach(model, told)
-    assert isinstance(model.model.layers[0].mlp, modeling_sparsified.MarketFFN)
+    assert isinstance(model.model.layers[0].mlp, MarketFFN)
     x = torch.randn(1, 3, 24)
     stock = tiny("llama").model.model.layers[0].mlp
     torch.testing.assert_close(model.model.layers[0].mlp(x), stock(x))

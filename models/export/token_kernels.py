@@ -1,0 +1,162 @@
+"""Sums over what a single token buys, in time that shrinks with it: on the CPU, compiled by numba.
+
+This text travels inside the file of code of a sparsified model; it needs torch alone, and does without numba.
+"""
+
+import contextlib
+import importlib
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+numba: Any = None  # without it the same answers, in the time of the dense network or more
+with contextlib.suppress(ImportError):
+    numba = importlib.import_module("numba")
+    import numpy as np
+    from numba.extending import intrinsic
+
+
+class Kernel(ABC):
+    """Multiplies one token by the rows of a weight [buyers, m] that it buys; a buyer buys by the size of its signal."""
+
+    @abstractmethod
+    def columns(self, x: Tensor) -> Tensor:
+        """[m] sum over the buyers j of x_j weight_j, from their signals x [buyers], both in float32."""
+
+    @abstractmethod
+    def rows(self, x: Tensor, gates: Tensor) -> Tensor:
+        """[buyers] weight_i . x for who buys, 0 for the others, from x [m] and signals [buyers], all in float32."""
+
+
+class CpuKernel(Kernel):
+    """By loops over who buys, in as many threads as torch has.
+
+    Args:
+        weight: [buyers, m] in float32 or bfloat16.
+        bar: [buyers] that the size of a signal must reach.
+    """
+
+    def __init__(self, weight: Tensor, bar: Tensor) -> None:
+        self._weight = (weight.view(torch.uint16) if weight.dtype == torch.bfloat16 else weight).numpy()
+        self._bar = bar.numpy()
+
+    def columns(self, x: Tensor) -> Tensor:
+        """Four columns at a time."""
+        threads = torch.get_num_threads()
+        if threads == 1:
+            return torch.from_numpy(one_columns(x.numpy(), self._weight, self._bar))
+        return torch.from_numpy(many_columns(x.numpy(), self._weight, self._bar, _parts(threads)))
+
+    def rows(self, x: Tensor, gates: Tensor) -> Tensor:
+        """Row by row."""
+        threads = torch.get_num_threads()
+        if threads == 1:
+            return torch.from_numpy(one_rows(x.numpy(), gates.numpy(), self._weight, self._bar))
+        return torch.from_numpy(many_rows(x.numpy(), gates.numpy(), self._weight, self._bar, _parts(threads)))
+
+
+def cpu_kernel(weight: Tensor, bar: Tensor) -> CpuKernel | None:
+    """The kernel of a weight; None without numba, and for weights elsewhere or of other types."""
+    fits = weight.device.type == "cpu" and weight.dtype in (torch.float32, torch.bfloat16)
+    return CpuKernel(weight, bar) if fits and numba is not None else None
+
+
+def _parts(threads: int) -> int:
+    """As many parts as there are threads to compute them."""
+    found = min(threads, numba.config.NUMBA_NUM_THREADS)
+    if numba.get_num_threads() != found:
+        numba.set_num_threads(found)
+    return int(found)
+
+
+if numba is not None:
+
+    @intrinsic
+    def float_of(_: Any, bits: Any) -> Any:
+        """The float32 with these 32 bits."""
+
+        def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return builder.bitcast(args[0], context.get_value_type(signature.return_type))
+
+        return numba.types.float32(numba.types.uint32), code
+
+    def _number(weight: Any) -> Any:
+        return weight
+
+    def _number_of(weight: Any) -> Any:
+        """A float32 as it is; a bfloat16, which is the upper half of a float32, from its bits."""
+        bits_to_float: Any = float_of
+        if isinstance(weight, numba.types.Integer):
+            return lambda weight: bits_to_float(np.uint32(np.uint32(weight) << np.uint32(16)))
+        return lambda weight: weight
+
+    def _buyers(x: Any, bar: Any) -> Any:
+        """Who buys, and how many."""
+        index, kept = np.empty(len(x), np.int64), 0
+        for j in range(len(x)):
+            if not abs(x[j]) < bar[j]:  # NaN is multiplied, and seen
+                index[kept] = j
+                kept += 1
+        return index[:kept]
+
+    def _columns(x: Any, weight: Any, index: Any, out: Any) -> None:
+        """Add x_j weight[j, :] over the features j of an index; four at a time, so that sums are loaded seldom."""
+        kept, m = len(index), len(out)
+        whole = kept - kept % 4
+        for i in range(0, whole, 4):
+            a, b, c, d = index[i], index[i + 1], index[i + 2], index[i + 3]
+            p, q, r, s = x[a], x[b], x[c], x[d]
+            for o in range(m):
+                near = p * _number(weight[a, o]) + q * _number(weight[b, o])
+                out[o] += near + r * _number(weight[c, o]) + s * _number(weight[d, o])
+        for i in range(whole, kept):
+            a = index[i]
+            p = x[a]
+            for o in range(m):
+                out[o] += p * _number(weight[a, o])
+
+    def _rows(x: Any, weight: Any, index: Any, out: Any) -> None:
+        """Write weight[i, :] . x for the neurons i of an index."""
+        for k in range(len(index)):
+            i = index[k]
+            total = np.float32(0.0)
+            for j in range(len(x)):
+                total += x[j] * _number(weight[i, j])
+            out[i] = total
+
+    def _all_columns(x: Any, weight: Any, bar: Any) -> Any:
+        """sum_j x_j weight[j, :] over the features j that buy."""
+        out = np.zeros(weight.shape[1], np.float32)
+        columns(x, weight, buyers(x, bar), out)
+        return out
+
+    def _all_rows(x: Any, gates: Any, weight: Any, bar: Any) -> Any:
+        """weight[i, :] . x for the neurons i that buy, 0 for the others."""
+        out = np.zeros(len(weight), np.float32)
+        rows(x, weight, buyers(gates, bar), out)
+        return out
+
+    def _split_columns(x: Any, weight: Any, bar: Any, threads: Any) -> Any:
+        """The same by several threads, each of which writes some of the outputs."""
+        m = weight.shape[1]
+        out, index = np.zeros(m, np.float32), buyers(x, bar)
+        for part in numba.prange(threads):
+            first, last = m * part // threads, m * (part + 1) // threads
+            columns(x, weight[:, first:last], index, out[first:last])
+        return out
+
+    def _split_rows(x: Any, gates: Any, weight: Any, bar: Any, threads: Any) -> Any:
+        """The same by several threads, each of which computes some of the neurons that buy."""
+        out, index = np.zeros(len(weight), np.float32), buyers(gates, bar)
+        for part in numba.prange(threads):
+            first, last = len(index) * part // threads, len(index) * (part + 1) // threads
+            rows(x, weight, index[first:last], out)
+        return out
+
+    numba.extending.overload(_number, strict=False)(_number_of)  # types of Python are none of numba's
+    fast: Any = {"fastmath": {"contract", "reassoc", "nsz"}, "nogil": True, "cache": True}
+    buyers, columns, rows = (numba.njit(**fast)(loop) for loop in (_buyers, _columns, _rows))
+    one_columns, one_rows = (numba.njit(**fast)(loop) for loop in (_all_columns, _all_rows))
+    many_columns, many_rows = (numba.njit(parallel=True, **fast)(loop) for loop in (_split_columns, _split_rows))
