@@ -27,6 +27,7 @@ from walras.models.tokens.rules import PriceRule
 from walras.models.tokens.runtime import check_same, opened, settle
 from walras.models.tokens.token_map import token_maps
 from walras.models.tokens.trading import token_markets
+from walras.models.tokens.worths import worths_of
 from walras.models.units.tradable import check_tradable
 
 
@@ -129,7 +130,7 @@ def sparsified(subject: Subject, config: SparsifyConfig, progress: Progress) -> 
     else:
         with _timed(seconds, "worths"):
             valuation = registry("token valuation").make(market.token_valuation)
-            worths = valuation(model, maps, batches, data.objective(model, label_free=False), config.seed)
+            worths = worths_of(valuation, model, maps, batches, data.objective(model, label_free=False), config.seed)
         network = Calibrated(model, maps, worths, batches)
         progress.update(step, advance=1, description="Prices")
         with _timed(seconds, "prices"):

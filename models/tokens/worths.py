@@ -2,17 +2,19 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 
+from walras.errors import InputError
 from walras.models.objective import Batch, Objective
 from walras.models.tokens.token_map import TokenMap
 from walras.models.units.projections import outputs_first
 from walras.registry import Registry
+from walras.user_code import user_code
 
 Worths = Mapping[str, Tensor]
 """By path of the map: [n], one number per bidder."""
@@ -101,6 +103,36 @@ class Magnitude(TokenValuation):
         """Ones."""
         del model, batches, objective, seed
         return {m.path: torch.ones(m.bidders) for m in maps}
+
+
+def worths_of(
+    valuation: TokenValuation,
+    model: nn.Module,
+    maps: Sequence[TokenMap],
+    batches: Iterable[Batch],
+    objective: Objective,
+    seed: int,
+) -> Worths:
+    """What a valuation says, checked.
+
+    Raises:
+        UserCodeError: a valuation of the user's own raised an error.
+        InputError: worths that are missing, of the wrong shape, below 0, or no finite numbers; the map is named.
+    """
+    name = type(valuation).__name__
+    with nullcontext() if type(valuation).__module__.startswith("walras.") else user_code(f"token valuation {name}"):
+        found = valuation(model, maps, batches, objective, seed)
+    checked: dict[str, Tensor] = {}
+    for traded in maps:
+        worth = found.get(traded.path) if isinstance(found, Mapping) else None
+        if not isinstance(worth, Tensor) or tuple(worth.shape) != (traded.bidders,):
+            told = f"of shape {[*worth.shape]}" if isinstance(worth, Tensor) else f"{type(worth).__name__}"
+            raise InputError(f"token valuation {name}: {traded.path} is {told}; it must be a tensor [{traded.bidders}]")
+        worth = worth.detach().float()
+        if not bool(worth.isfinite().all()) or bool((worth < 0).any()):
+            raise InputError(f"token valuation {name}: {traded.path} has worths below 0, or that are no finite numbers")
+        checked[traded.path] = worth
+    return checked
 
 
 TOKEN_VALUATIONS: Registry[TokenValuation] = Registry(

@@ -214,3 +214,47 @@ def test_settings_of_a_file(walras: Walras, line: tuple[object, ...], tmp_path: 
     assert (told["budget"], told["price_policy"]) == (0.75, "equal-shares")
     again = SparsifyConfig.parse(json.loads(json.dumps({"budget": 0.5, "data": "f.txt"})))
     assert again.subject.task == "document"
+
+
+OWN = """
+import torch
+from walras.models.tokens.worths import TokenValuation
+
+class First(TokenValuation):
+    \"\"\"The first bidders of every map are worth most.\"\"\"
+
+    def __call__(self, model, maps, batches, objective, seed):
+        return {m.path: WHAT for m in maps}
+"""
+
+
+def own(folder: Path, what: str) -> str:
+    file = folder / "own.py"
+    file.write_text(OWN.replace("WHAT", what))
+    return f"{file}:First"
+
+
+def test_a_valuation_of_ones_own(walras: Walras, line: tuple[object, ...], tmp_path: Path) -> None:
+    name = own(tmp_path, "torch.linspace(1, 0.01, m.bidders)")
+    assert walras(*line, "--token-valuation", name, "--out", "x").code == 0
+    assert "own.py:First" in json.loads(Path("x/sparsify.json").read_text())["token_valuation"]
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        (
+            "torch.ones(3)",
+            "token valuation First: model.layers.0.self_attn.q_proj is of shape [3]; it must be a tensor",
+        ),
+        ("[1.0]", "is list; it must be a tensor [64]"),
+        ("-torch.ones(m.bidders)", "has worths below 0, or that are no finite numbers"),
+        ("torch.full((m.bidders,), torch.inf)", "has worths below 0, or that are no finite numbers"),
+        ("m.nothing", "own.py"),
+    ],
+)
+def test_a_valuation_that_is_wrong(
+    what: str, said: str, walras: Walras, line: tuple[object, ...], tmp_path: Path
+) -> None:
+    assert said in walras(*line, "--token-valuation", own(tmp_path, what), "--out", "x").error
+    assert not Path("x").exists()
