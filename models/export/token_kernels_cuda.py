@@ -58,7 +58,7 @@ if triton is not None:
 
     @triton.jit  # type: ignore[untyped-decorator]
     def columns_program(
-        x: Any, weight: Any, bar: Any, out: Any, n: Any, m: Any, buyers: "tl.constexpr", outputs: "tl.constexpr"
+        x: Any, weight: Any, bar: Any, out: Any, n: Any, m: Any, buyers: tl.constexpr, outputs: tl.constexpr
     ) -> None:
         """Add sum_j x_j weight[j, o] over some buyers j to some outputs o."""
         o = tl.program_id(0) * outputs + tl.arange(0, outputs)
@@ -73,8 +73,8 @@ if triton is not None:
 
     @triton.jit  # type: ignore[untyped-decorator]
     def rows_program(
-        x: Any, gates: Any, weight: Any, bar: Any, out: Any, n: Any, m: Any, buyers: "tl.constexpr",
-        outputs: "tl.constexpr",
+        x: Any, gates: Any, weight: Any, bar: Any, out: Any, n: Any, m: Any, buyers: tl.constexpr,
+        outputs: tl.constexpr,
     ) -> None:  # fmt: skip
         """Write weight[i, :] . x for some neurons i that buy."""
         i = tl.program_id(0) * buyers + tl.arange(0, buyers)

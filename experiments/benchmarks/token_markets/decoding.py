@@ -54,6 +54,7 @@ def main(
     threads: Annotated[list[int] | None, typer.Option(help="Threads; several. [default: 1 2]")] = None,
     batch: Annotated[list[int] | None, typer.Option(help="Sequences at once; several. [default: 1]")] = None,
     dtype: Annotated[list[str] | None, typer.Option(help="float32, bfloat16; several. [default: both]")] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
     """Time all forms, print the table, write it."""
     try:
@@ -63,7 +64,7 @@ def main(
             kinds = [getattr(torch, name) for name in dtype or ("float32", "bfloat16")]
             step = progress.add_task("Timing", total=len(kinds) * len(threads or (1, 2)) * len(batch or (1,)))
             for kind in kinds:
-                forms, tokenizer = _forms(model, sparse, kind)
+                forms, tokenizer = _forms(model, sparse, kind, device)
                 for count in threads or (1, 2):
                     with _threads(count):
                         for size in batch or (1,):
@@ -82,14 +83,14 @@ def main(
     output().print(table.to_string(index=False))
 
 
-def _forms(model: str, sparse: list[Path], dtype: torch.dtype) -> tuple[Forms, Any]:
+def _forms(model: str, sparse: list[Path], dtype: torch.dtype, device: str) -> tuple[Forms, Any]:
     """Networks by name, and the tokenizer."""
-    dense, tokenizer = load(model, "causal", device="cpu")
+    dense, tokenizer = load(model, "causal", device=device)
     forms: dict[str, Any] = {STOCK: dense.to(dtype), AGAIN: dense}
     for i, folder in enumerate(sparse):
         if i == 0:
-            forms[EVERYTHING] = _all_kept(load_model(folder, dtype=dtype))
-        forms[folder.name] = load_model(folder, dtype=dtype)
+            forms[EVERYTHING] = _all_kept(load_model(folder, dtype=dtype).to(device))
+        forms[folder.name] = load_model(folder, dtype=dtype).to(device)
     return forms, tokenizer
 
 
@@ -104,7 +105,8 @@ def _all_kept(network: Any) -> Any:
 
 def generating(forms: Forms, tokenizer: Any, setting: Setting) -> Iterator[dict[str, Any]]:
     """A row per form: median tokens a second, and the median ratio to transformers in the same round."""
-    given = tokenizer([PROMPT] * setting.batch, return_tensors="pt")
+    device = next(forms[STOCK].parameters()).device
+    given = tokenizer([PROMPT] * setting.batch, return_tensors="pt").to(device)
 
     def run(network: Any) -> None:
         network.generate(
@@ -140,7 +142,7 @@ def _calls(network: Any, tokenizer: Any) -> Iterator[tuple[Buyer, tuple[Tensor, 
         for module in network.modules()
         if isinstance(module, Buyer)
     ]
-    ids = tokenizer(PROMPT, return_tensors="pt")["input_ids"]
+    ids = tokenizer(PROMPT, return_tensors="pt")["input_ids"].to(network.device)
     cache = network(input_ids=ids[:, :-1], use_cache=True).past_key_values
     seen.clear()
     network(input_ids=ids[:, -1:], past_key_values=cache, use_cache=True)
@@ -177,6 +179,8 @@ def _timed(runs: Mapping[str, Callable[[], object]], setting: Setting) -> Iterat
         for name, run in runs.items():
             started = time.perf_counter()
             run()
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
             seconds[name].append(time.perf_counter() - started)
     first = seconds[next(iter(runs))]
     for name, own in seconds.items():
