@@ -1,6 +1,7 @@
 """`walras sparsify` on tiny models: what it writes, that every figure is what it says it is, and bad input."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -214,6 +215,20 @@ def test_settings_of_a_file(walras: Walras, line: tuple[object, ...], tmp_path: 
     assert (told["budget"], told["price_policy"]) == (0.75, "equal-shares")
     again = SparsifyConfig.parse(json.loads(json.dumps({"budget": 0.5, "data": "f.txt"})))
     assert again.subject.task == "document"
+
+
+README = Path(__file__).parents[3] / "README.md"
+
+
+def test_what_the_readme_shows(llama: Path, document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    blocks: list[str] = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    (block,) = (one for one in blocks if "walras.sparsify(" in one)
+    model, tokenizer = load(str(llama), "causal", device="cpu")
+    tokenizer.model_input_names = ["input_ids", "attention_mask"]
+    scope = {"walras": walras, "model": model, "tokenizer": tokenizer, "text": document.read_text(encoding="utf-8")}
+    exec(block.replace("length=256", "length=16").replace("generate(", "generate(max_new_tokens=3, "), scope)
+    assert (tmp_path / "fast" / "model.safetensors").is_file()
 
 
 OWN = """

@@ -1,4 +1,4 @@
-"""The Triton kernels against plain sums: on a GPU where there is one, else in Triton's interpreter, where that is there.
+"""The Triton kernels against plain sums: on a GPU where there is one, else in Triton's interpreter where it is.
 
 Triton comes with torch for NVIDIA GPUs, and with no other; without it these tests say so and are passed over.
 """
