@@ -2,8 +2,8 @@
 
     python -m walras.experiments.benchmarks.token_markets.rates --model FOLDER --data FOLDER
 
-One map at a time sells half of its bidders, all others are dense, on windows of the validation text that worths were not
-found on. `measured` is the mean over tokens of the Kullback-Leibler divergence of the next token's distribution from
+One map at a time sells half of its bidders, all others are dense, on other windows of the validation text than those of
+the worths. `measured` is the mean over tokens of the Kullback-Leibler divergence of the next token's distribution from
 the dense network's, in nats; `bid` the mean sum of what those who did not buy had bid. Under bids in one currency the
 ratio is the same for all maps, and one price for all is best (the value of a marginal multiplication is then the same
 everywhere). `rate` is that ratio divided by its median.
