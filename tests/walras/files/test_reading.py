@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from walras.errors import InputError, WalrasError
-from walras.files import tables
+from walras.files import contents, tables
 from walras.files.contents import read_bytes, read_text
 from walras.files.plain_data import read_json, read_yaml
 from walras.files.tables import read_table, rows_of
@@ -45,6 +45,32 @@ def test_a_file_that_grows_while_it_is_read(tmp_path: Path) -> None:
     finally:
         stop.set()
         writer.join()
+
+
+def test_no_more_is_read_than_was_allowed_when_the_file_was_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files of /proc tell a size of 0, and others grow after they were looked at."""
+    file = tmp_path / "log"
+    file.write_bytes(b"x" * 100)
+    monkeypatch.setattr(contents, "_check_status", lambda *_: None)
+    with pytest.raises(InputError, match="it has more than 99 bytes"):
+        read_bytes(file, "log", 99)
+    assert len(read_bytes(file, "log", 100)) == 100
+
+
+def test_a_bit_that_flips_in_a_page_is_noticed(tmp_path: Path) -> None:
+    """The numbers of a page that is not compressed are there as they are: but for its checksum it would be read."""
+    values, file = np.arange(1.0, 1000.0), tmp_path / "t.parquet"
+    tables.write_table(file, pa.table({"x": values}), compression="none")
+    content = bytearray(file.read_bytes())
+    place = content.find(values[500:510].tobytes())
+    assert place > 0
+    content[place] ^= 1
+    file.write_bytes(bytes(content))
+    assert pq.read_table(file)["x"][500].as_py() != values[500]
+    with pytest.raises(InputError, match="cannot read table"):
+        read_table(file, "table")
 
 
 def test_line_ends_are_those_of_a_text(tmp_path: Path) -> None:
