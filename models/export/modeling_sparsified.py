@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from walras.models.export.modeling_walras import SlicedConfig, SlicedNetwork, made_of
-from walras.models.export.token_kernels import Kernel, cpu_kernel
+from walras.models.export.token_kernels import ACTIVATIONS, CpuKernel, Kernel, cpu_kernel, gated_ffn
 from walras.models.export.token_kernels_cuda import cuda_kernel
 
 PREFIX = "Sparsified"
@@ -133,9 +133,22 @@ class MarketFFN(nn.Module):
     def forward(self, states: Tensor) -> Tensor:
         """[..., hidden] from [..., hidden]."""
         gate, up, down = (self.get_submodule(self.roles[role]) for role in ("gate", "up", "down"))
+        kernels = self._kernels(states, (gate, up, down))
+        if kernels is not None:
+            out = gated_ffn(states.detach().reshape(-1).float(), kernels, type(self.activation).__name__)
+            return out.view_as(states).to(states.dtype)
         gates = self.activation(gate(states))
         found: Tensor = down(gates * up(states, gates))
         return found
+
+    def _kernels(self, states: Tensor, maps: tuple[Any, Any, Any]) -> tuple[CpuKernel, CpuKernel, CpuKernel] | None:
+        """Those of gate, up and down, where one call may compute a single token from all three."""
+        single = states.numel() == len(maps[0].weight) and not states.requires_grad and maps[0].trades(states)
+        if not single or type(self.activation).__name__ not in ACTIVATIONS:
+            return None
+        found = [market.kernel() for market in maps if market.bias is None]
+        fast = [kernel for kernel in found if isinstance(kernel, CpuKernel)]
+        return (fast[0], fast[1], fast[2]) if len(fast) == len(maps) else None
 
 
 class SparsifiedNetwork(SlicedNetwork):

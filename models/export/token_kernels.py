@@ -42,6 +42,11 @@ class CpuKernel(Kernel):
         self._weight = (weight.view(torch.uint16) if weight.dtype == torch.bfloat16 else weight).numpy()
         self._bar = bar.numpy()
 
+    @property
+    def arrays(self) -> tuple[Any, Any]:
+        """Weight and bar."""
+        return self._weight, self._bar
+
     def columns(self, x: Tensor) -> Tensor:
         """Four columns at a time."""
         threads = torch.get_num_threads()
@@ -55,6 +60,25 @@ class CpuKernel(Kernel):
         if threads == 1:
             return torch.from_numpy(one_rows(x.numpy(), gates.numpy(), self._weight, self._bar))
         return torch.from_numpy(many_rows(x.numpy(), gates.numpy(), self._weight, self._bar, _parts(threads)))
+
+
+def gated_ffn(x: Tensor, maps: tuple[CpuKernel, CpuKernel, CpuKernel], activation: str) -> Tensor:
+    """[hidden] down(act(gate(x)) * up(x)) of one token x [hidden] in float32, in one call.
+
+    Args:
+        x: the token.
+        maps: gate, up and down.
+        activation: a name of `ACTIVATIONS`.
+    """
+    arrays = [array for kernel in maps for array in kernel.arrays]
+    threads = torch.get_num_threads()
+    if threads == 1:
+        return torch.from_numpy(one_gated(x.numpy(), *arrays, ACTIVATIONS[activation]))
+    return torch.from_numpy(many_gated(x.numpy(), *arrays, ACTIVATIONS[activation], _parts(threads)))
+
+
+ACTIVATIONS = {"SiLU": 0, "SiLUActivation": 0, "GELUTanh": 1}
+"""Activation functions of gated FFNs that a kernel computes, by the names of their classes."""
 
 
 def cpu_kernel(weight: Tensor, bar: Tensor) -> CpuKernel | None:
@@ -155,8 +179,35 @@ if numba is not None:
             rows(x, weight, index[first:last], out)
         return out
 
+    def _act(gates: Any, activation: Any) -> None:
+        """SiLU or the tangent form of GELU, in place."""
+        for i in range(len(gates)):
+            g = gates[i]
+            if activation == 0:
+                gates[i] = g / (np.float32(1.0) + np.exp(-g))
+            else:
+                inner = np.float32(0.7978845608028654) * (g + np.float32(0.044715) * g * g * g)
+                gates[i] = np.float32(0.5) * g * (np.float32(1.0) + np.tanh(inner))
+
+    def _one_gated(
+        x: Any, gate: Any, gate_bar: Any, up: Any, up_bar: Any, down: Any, down_bar: Any, activation: Any
+    ) -> Any:
+        """down(act(gate(x)) * up(x)) of what is bought."""
+        gates = one_columns(x, gate, gate_bar)
+        act(gates, activation)
+        return one_columns(gates * one_rows(x, gates, up, up_bar), down, down_bar)
+
+    def _many_gated(
+        x: Any, gate: Any, gate_bar: Any, up: Any, up_bar: Any, down: Any, down_bar: Any, activation: Any, threads: Any
+    ) -> Any:
+        """The same by several threads."""
+        gates = many_columns(x, gate, gate_bar, threads)
+        act(gates, activation)
+        return many_columns(gates * many_rows(x, gates, up, up_bar, threads), down, down_bar, threads)
+
     numba.extending.overload(_number, strict=False)(_number_of)  # types of Python are none of numba's
     fast: Any = {"fastmath": {"contract", "reassoc", "nsz"}, "nogil": True, "cache": True}
     buyers, columns, rows = (numba.njit(**fast)(loop) for loop in (_buyers, _columns, _rows))
     one_columns, one_rows = (numba.njit(**fast)(loop) for loop in (_all_columns, _all_rows))
     many_columns, many_rows = (numba.njit(parallel=True, **fast)(loop) for loop in (_split_columns, _split_rows))
+    act, one_gated, many_gated = (numba.njit(**fast)(loop) for loop in (_act, _one_gated, _many_gated))

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from transformers.activations import ACT2FN
 from transformers.pytorch_utils import Conv1D
 
-from walras.models.export import token_kernels
+from walras.models.export import modeling_sparsified, token_kernels
 from walras.models.export.modeling_sparsified import MarketFFN, attach, market_of
 from walras.models.tokens.rules import PriceRule
 from walras.models.tokens.runtime import described_maps, sparse
@@ -173,3 +174,50 @@ def test_a_gated_ffn_computes_what_the_stock_one_does(tiny: Any) -> None:
     x = torch.randn(1, 3, 24)
     stock = tiny("llama").model.model.layers[0].mlp
     torch.testing.assert_close(model.model.layers[0].mlp(x), stock(x))
+
+
+class Gated(nn.Module):
+    """A gated FFN as those of Llama and Gemma."""
+
+    def __init__(self, activation: nn.Module) -> None:
+        super().__init__()
+        self.gate_proj, self.up_proj = nn.Linear(12, 31, bias=False), nn.Linear(12, 31, bias=False)
+        self.down_proj, self.act_fn = nn.Linear(31, 12, bias=False), activation
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("activation", ["silu", "swish", "gelu_pytorch_tanh", "relu"])
+def test_a_gated_ffn_in_one_call(
+    activation: str, threads: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One call of a kernel gives what three maps without a kernel give; ReLU is no activation of the kernel."""
+    torch.manual_seed(0)
+    names = {"gate": "gate_proj", "up": "up_proj", "down": "down_proj"}
+    ffn = Gated(ACT2FN[activation]).to(dtype)
+    kinds = {"gate": "features", "up": "neurons", "down": "features"}
+    maps = {role: market_of(ffn.get_submodule(name), kinds[role], "dense") for role, name in names.items()}
+    for role, price in (("gate", 0.3), ("up", 0.002), ("down", 0.0001)):
+        maps[role].get_buffer("price").fill_(price)
+    module, calls = MarketFFN(ffn, names, maps), list[Any]()
+
+    def noted(*args: Any) -> torch.Tensor:
+        calls.append(args)
+        return token_kernels.gated_ffn(*args)
+
+    monkeypatch.setattr(modeling_sparsified, "gated_ffn", noted)
+    x, before = torch.randn(1, 1, 12).to(dtype), torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads)
+        with torch.no_grad():
+            fast = module(x)
+            monkeypatch.setattr(token_kernels, "numba", None)
+            for market in maps.values():
+                market.forget()
+            plain = module(x)
+    finally:
+        torch.set_num_threads(before)
+    assert len(calls) == (activation != "relu")
+    torch.testing.assert_close(fast, plain, **near(dtype))
+    assert not torch.allclose(fast, ffn.down_proj(ffn.act_fn(ffn.gate_proj(x)) * ffn.up_proj(x)), atol=1e-3)
+    assert fast.abs().max() > 0.01
