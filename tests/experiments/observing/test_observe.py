@@ -283,7 +283,8 @@ def test_folders_are_only_replaced_where_that_is_wanted(
     file.write_text(ObserveConfig.parse({**settings, "limit": 4}).as_yaml(), encoding="utf-8")
     first = walras("observe", "--config", file, "--out", "o", "--json")
     assert json.loads(first.out)["sequences"] == 8
-    assert "holds this observation, finished; use --overwrite to begin it anew" in walras("observe", "--config", file, "--out", "o").error
+    second = walras("observe", "--config", file, "--out", "o").error
+    assert second == "--out 'o' holds this observation, finished; use --overwrite to begin it anew"
     again = walras("observe", "--config", file, "--constrain", "1", "--out", "o", "--overwrite", "--json")
     assert json.loads(again.out)["constrain"] == {"1": [1]}
     assert set(pd.read_parquet("o/observe.parquet")["constrain"]) == {"1", "tokens"}
