@@ -1,8 +1,8 @@
 """Profiles of Hypothesis and of the suite: HYPOTHESIS_PROFILE chooses one.
 
 `ci` is the default: 15 examples per property, the same in every run, the first 6 instances of a test that is
-parametrised by `seed` or `instance`, and no test marked `nightly`. `nightly` draws 150 examples, others every night,
-and runs all tests.
+parametrised by `seed` or `instance`, 4 cases of a test marked `spread`, and no test marked `nightly`. `nightly` draws
+150 examples, others every night, and runs all tests.
 """
 
 import os
@@ -14,6 +14,7 @@ import pytest
 from hypothesis import settings
 
 DRAWS = 6  # instances per test in the profile `ci`
+CASES = 4  # of a test marked `spread` in the profile `ci`
 NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
 
 settings.register_profile("ci", max_examples=15, derandomize=True, deadline=None)
@@ -26,6 +27,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if NIGHTLY:
         return
     long = [item for item in items if item.get_closest_marker("nightly") or is_further_draw(item)]
+    left_out = set(long)
+    long += further_cases([item for item in items if item.get_closest_marker("spread") and item not in left_out])
     config.hook.pytest_deselected(items=long)
     left_out = set(long)
     items[:] = [item for item in items if item not in left_out]
@@ -49,6 +52,15 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.section("tried and answered")
         for what, count in sorted(tried.items()):
             terminalreporter.write_line(f"{count:8,} {what}")
+
+
+def further_cases(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Of each test all cases but a few, which are spread evenly over them."""
+    tests: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        tests.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    kept = {cases[round(i * (len(cases) - 1) / (CASES - 1))].nodeid for cases in tests.values() for i in range(CASES)}
+    return [item for item in items if item.nodeid not in kept]
 
 
 def is_further_draw(item: pytest.Item) -> bool:

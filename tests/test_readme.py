@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import BertConfig, BertModel
+from transformers import BertConfig, BertModel, BertTokenizer
 
 import walras
 from walras.experiments.outcome import Outcome
@@ -46,12 +46,29 @@ def own_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("my.txt").write_text("\n".join(e.first for e in read_pairs("train")[:24]), encoding="utf-8")
 
 
+@pytest.fixture
+def tiny(tmp_path: Path) -> str:
+    """A folder with a small encoder of random weights."""
+    folder = tmp_path / "tiny"
+    torch.manual_seed(0)
+    letters = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz", ".", ",")
+    words = tuple(f"##{letter}" for letter in letters[5:])
+    config = BertConfig(
+        vocab_size=len(letters + words), hidden_size=48, num_hidden_layers=3, num_attention_heads=4,
+        intermediate_size=192, max_position_embeddings=128,
+    )  # fmt: skip
+    BertModel(config).save_pretrained(folder)
+    BertTokenizer(vocab={word: i for i, word in enumerate(letters + words)}).save_pretrained(folder)
+    return str(folder)
+
+
 @pytest.mark.usefixtures("own_text")
-def test_python_and_notebook(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("model", ["tiny", pytest.param(DEFAULT_MODEL, marks=pytest.mark.nightly)])
+def test_python_and_notebook(model: str, tiny: str, capsys: pytest.CaptureFixture[str]) -> None:
     text = block("model, tokenizer = AutoModel")
     assert code_lines(text) <= 10
     scope: dict[str, object] = {}
-    exec(text.replace(DEFAULT_MODEL, find(DEFAULT_MODEL)), scope)
+    exec(text.replace(DEFAULT_MODEL, tiny if model == "tiny" else find(model)), scope)
     assert "agreement with dense" in capsys.readouterr().out
     assert (Path("runs") / "mine" / "result.json").is_file()
 

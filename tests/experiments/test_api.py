@@ -264,6 +264,7 @@ def test_public_names() -> None:
     assert issubclass(UnknownNameError, ValueError)
 
 
+@pytest.mark.nightly
 def test_a_recipe_repairs_a_copy(encoder: Any, tmp_path: Path) -> None:
     before = {name: tensor.clone() for name, tensor in encoder.model.state_dict().items()}
     given: dict[str, Any] = {"budget": 0.5, "block": 16, "batch_size": 2, "seed": 1}

@@ -185,6 +185,7 @@ def test_numbers_of_numpy_and_torch_are_taken(encoder: Any, tmp_path: Path, no_p
     assert torch.equal(again.gates, result.gates)
 
 
+@pytest.mark.nightly
 def test_a_label_free_recipe_looks_at_no_labels(
     models: Path, tmp_path: Path, ids: dict[str, Tensor], no_pictures: None
 ) -> None:

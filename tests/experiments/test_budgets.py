@@ -110,6 +110,7 @@ def test_from_python(models: Path) -> None:
         package.run(model, tokenizer, texts, budget=given, mechanism="UniformPriceAuction", length=16)
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize(
     ("options", "message"),
     [

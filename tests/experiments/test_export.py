@@ -199,6 +199,7 @@ def test_weights_of_another_network_do_not_go_in(run: Callable[..., Path], walra
     assert "model 'elsewhere' has other weights than when run 'run-bert' was made of it" in found
 
 
+@pytest.mark.nightly
 def test_an_export_can_be_run_and_exported_again(run: Callable[..., Path], walras: Walras, lines: Path) -> None:
     assert walras("export", run(), "--out", "small").code == 0
     base = ("--task", "text", "--data", lines, "--rounds", 1, "--block", 8, "--out", "again", "--budget", 0.6)
@@ -228,6 +229,7 @@ def test_from_python(models: Path, lines: Path, no_pictures: None, walras: Walra
     assert "was made from Python on a BertModel of your own" in walras("export", "mine", "--out", "other").error
 
 
+@pytest.mark.nightly
 def test_runs_that_cannot_be_exported(run: Callable[..., Path], walras: Walras, models: Path) -> None:
     folder = run()
     changed = Path(shutil.copytree(folder, "changed"))

@@ -196,6 +196,7 @@ def test_each_kind_is_made_from_a_file_with_its_parameters(kind: str, own: Path)
         assert float(told) == float(value), name
 
 
+@pytest.mark.nightly
 def test_a_whole_run_of_ones_own(own: Path, walras: Walras, models: Path, no_pictures: None) -> None:
     """Ten kinds in one run, from the command line and again from the file of settings that it wrote."""
     named = {kind: f"{own}:{spec}" for kind, spec in NAMED.items()}

@@ -45,6 +45,7 @@ CASES = [
 ]
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("settings", CASES)
 def test_the_same_settings_give_the_same_run(
     settings: dict[str, Any], walras: Walras, models: Path, no_pictures: None

@@ -58,6 +58,7 @@ def quick(walras: Walras, models: Path, lines: Path, no_pictures: None) -> Walra
     return run
 
 
+@pytest.mark.nightly
 def test_built_in_pairs(walras: Walras, models: Path) -> None:
     """The whole folder, against what it was computed from."""
     options = ("--rounds", 3, "--sentences", 64, "--seed", 7, "--recipe", "none")
@@ -175,6 +176,7 @@ SLOW = ("VCG", "AscendingClock")
 UNIT_RULES = [name for name, rule in MECHANISMS.items() if rule().fits(IndivisibleBids(torch.tensor([1.0])))]
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize(
     "mechanism", [pytest.param(name, marks=[pytest.mark.nightly] * (name in SLOW)) for name in UNIT_RULES]
 )
@@ -205,6 +207,7 @@ def test_every_schedule(quick: Walras, schedule: str) -> None:
     assert budgets == pytest.approx(expected[schedule])
 
 
+@pytest.mark.nightly
 def test_only_with_reentry_may_losers_come_back(quick: Walras) -> None:
     options = ("--valuation", "random", "--rounds", 5, "--schedule", "constant")
     entered = []
@@ -240,6 +243,7 @@ def test_the_whole_model_may_be_bought(quick: Walras) -> None:
     assert printed["metric"]["value"] == pytest.approx(printed["metric"]["dense"])
 
 
+@pytest.mark.nightly
 def test_decoder_on_text(walras: Walras, models: Path, lines: Path, no_pictures: None) -> None:
     answer = walras(
         "run",
@@ -264,6 +268,7 @@ def test_decoder_on_text(walras: Walras, models: Path, lines: Path, no_pictures:
     assert printed["length"] == 64
 
 
+@pytest.mark.nightly
 def test_similarity_from_a_glue_folder(walras: Walras, models: Path, glue: Path, no_pictures: None) -> None:
     values = []
     for more in (("--labels",), ("--label-free",)):
@@ -367,6 +372,7 @@ def test_without_a_folder_of_ones_own_a_new_one_is_made(walras: Walras, models: 
     assert found == [f"text-random-0.5-seed0{again}" for again in ("", "-1")]
 
 
+@pytest.mark.nightly
 def test_trace_tells_the_same_on_screen_and_as_json(quick: Walras, walras: Walras) -> None:
     printed, run = quick("--rounds", 3)
     told = json.loads(walras("trace", run, "--json", "--top", 3).out)

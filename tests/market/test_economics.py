@@ -90,6 +90,7 @@ def test_who_could_gain_by_deviating() -> None:
     assert back.tolist() == pytest.approx([4 - 0.8, 0])  # the other wins already, and pays 0.5
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("truthful", [1, pytest.param(14, marks=pytest.mark.nightly)])  # VCG takes long
 def test_probes_find_who_could_have_gained(floor: Any, truthful: int) -> None:
     """No agent where a lie cannot move the price; some agent where winners pay what they bid."""

@@ -60,6 +60,7 @@ def broken(*_: Any) -> None:
     raise RuntimeError("out of order")
 
 
+@pytest.mark.nightly
 def test_where_bids_are_paid_learners_come_to_pay_less_than_the_truthful(floor: Any) -> None:
     def paid(strategy: Strategy) -> float:
         market = floor.market(floor.rising(), PayAsBidAuction(), [0.5] * 40, strategy=strategy, reentry=True)

@@ -27,6 +27,7 @@ def differentiable(*values: Any) -> list[Tensor]:
     return [torch.tensor(v, dtype=DOUBLE, requires_grad=True) for v in values]
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("kind", [EntropicBids, QuadraticBids, TsallisBids, LogisticBids])
 @pytest.mark.parametrize("floor", [pytest.param(-torch.inf, marks=pytest.mark.nightly), 0.0])
 @pytest.mark.parametrize("supply", [0.4, 1.3, 40.0])  # the last is slack where there is a floor

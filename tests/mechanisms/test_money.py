@@ -35,6 +35,7 @@ def endowed(n: int, seed: int = 0) -> Budgeted:
     )
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize(
     "bids",
     [

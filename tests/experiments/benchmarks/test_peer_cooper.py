@@ -54,6 +54,7 @@ def test_it_begins_as_stiff_as_ours(models: Path, glue: Path) -> None:
     assert ours.state()["curvature"] == peer.state()["curvature"] == pytest.approx(STIFF * 0.7)
 
 
+@pytest.mark.nightly
 def test_a_run(models: Path, glue: Path) -> None:
     settings = {"model": str(models / "bert"), "task": "sst2", "data": str(glue), "pricing": f"{FILE}:CooperPricing"}
     config = {"device": "cpu", "batch_size": 4, "held_out": 0.0, "epochs": 4, "block": 16, "length": 16, "sentences": 8}

@@ -29,6 +29,7 @@ def two_runs(walras: Walras, models: Path) -> list[str]:
     return ["a", "b"]
 
 
+@pytest.mark.nightly
 def test_two_runs_are_compared_and_drawn(walras: Walras, two: list[str]) -> None:
     answer = walras("trace", *two, "--pictures", "p")
     assert answer.code == 0, answer.error

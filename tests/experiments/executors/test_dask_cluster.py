@@ -22,6 +22,7 @@ Told = Callable[..., dict[str, str | None]]
 HEARD = {f"['1', '1', '1'] {deaf}" for deaf in {False, signal.getsignal(signal.SIGINT) == signal.SIG_IGN}}
 
 
+@pytest.mark.nightly
 def test_workers_and_scheduler_are_killed(cluster: Cluster, here: Path, told: Told, patience: float) -> None:
     """A job goes to another worker when its own is killed; without a scheduler there is an error, and a second try."""
     scheduler = cluster.scheduler()

@@ -125,6 +125,7 @@ def test_an_executor_of_the_callers_stays_open(here: Path, monkeypatch: pytest.M
     assert not pids("b")
 
 
+@pytest.mark.nightly
 def test_an_executor_of_the_callers_that_breaks_ends_it(here: Path, told: Told) -> None:
     with (
         ProcessPoolExecutor(1) as pool,

@@ -169,6 +169,7 @@ def test_one_seed_has_no_intervals(compare: Walras) -> None:
     assert "±" not in answer.out
 
 
+@pytest.mark.nightly
 def test_a_cell_that_fails_is_told_and_the_rest_goes_on(compare: Walras) -> None:
     Path("fail-1").touch()
     answer = compare()
@@ -226,6 +227,7 @@ def test_latency_is_measured_once_and_kept_apart(compare: Walras, monkeypatch: p
     assert Path("o/frontier.parquet").read_bytes() == plain
 
 
+@pytest.mark.nightly
 def test_ctrl_c(compare: Walras, monkeypatch: pytest.MonkeyPatch) -> None:
     ended = []
 

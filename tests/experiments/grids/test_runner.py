@@ -59,6 +59,7 @@ def test_cells_that_share_a_network_run_one_after_the_other(toys: Any, here: Pat
     assert [cell["rule"] for cell in unfinished(made, GridFolder("o"))] == ["a", "a", "b", "b"]
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize(
     "damage", ["", "{", "{}", '{"metric": 3}', "[]", "\0\0", '{"metric": {"name": "sum"}}', "1" * 5000]
 )
@@ -207,6 +208,7 @@ def test_names_of_the_users_are_printed_as_they_are(toys: Any, here: Path) -> No
     assert "[red]x" in console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize(
     ("change", "why"),
     [

@@ -242,6 +242,7 @@ def test_limit(settings: dict[str, Any]) -> None:
     assert observe(ObserveConfig.parse(few)).summary.sequences == 6
 
 
+@pytest.mark.nightly
 def test_command(walras: Walras, settings: dict[str, Any], tmp_path: Path) -> None:
     """Options go before the file; the folder has everything that the README names."""
     file = tmp_path / "s.yaml"

@@ -45,6 +45,7 @@ def ruled(name: str, *given: Any) -> BudgetRules:
     return rules_at_budget(BUDGETED_RULES.make(name), *given)
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize(
     ("name", "budget", "statistic"),
     [("sparsemax", 2.5, "kept"), ("entmax", 3.0, "kept"), ("threshold", 2.0, "kept"), ("null-key", 0.4, "total")],

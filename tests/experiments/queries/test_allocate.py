@@ -30,6 +30,7 @@ def rows(path: Path) -> pd.DataFrame:
     return pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("out", ["jsonl", "csv", "parquet"])
 @pytest.mark.parametrize("source", ["jsonl", "csv", "parquet"])
 def test_every_format(walras: Walras, write: Any, tmp_path: Path, source: str, out: str) -> None:

@@ -103,6 +103,7 @@ def test_pictures_of_grids_and_observations_with_any_name(name: str) -> None:
     size(plots.png(observed.heat_maps([ExampleHead((name, name), 0, 0, weights, weights)], name, 2)))
 
 
+@pytest.mark.nightly
 def test_absurd_layers_are_drawn_by_rank(tmp_path: Path) -> None:
     """A number of a layer says nothing of how many there are."""
     study = Trace(rows(layers=(0, 7, 99_999)))

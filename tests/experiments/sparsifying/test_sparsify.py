@@ -68,6 +68,7 @@ PAIRS = [
 ]
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize(("valuation", "policy"), PAIRS)
 def test_every_valuation_under_every_price_policy(valuation: str, policy: str, settings: dict[str, Any]) -> None:
     found = sparsify(**settings, budget=0.6, token_valuation=valuation, price_policy=policy)
@@ -108,6 +109,7 @@ def test_a_budget_of_one_is_the_dense_network_bit_for_bit(
     assert found.summary.maps == []
 
 
+@pytest.mark.nightly
 def test_from_objects_and_texts(llama: Path, document: Path) -> None:
     model, tokenizer = load(str(llama), "causal", device="cpu")
     text = document.read_text(encoding="utf-8")

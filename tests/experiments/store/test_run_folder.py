@@ -36,6 +36,7 @@ def content(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
+@pytest.mark.nightly
 def test_another_run_is_replaced_only_when_asked(run: Walras) -> None:
     assert run("--rounds", 3).code == 0
     before = content(Path("r"))
@@ -46,6 +47,7 @@ def test_another_run_is_replaced_only_when_asked(run: Walras) -> None:
     assert len(list(Path("r/trace").iterdir())) == 2
 
 
+@pytest.mark.nightly
 def test_the_old_run_stays_until_the_first_round_is_done(run: Walras, tmp_path: Path) -> None:
     assert run().code == 0
     before = content(Path("r"))
@@ -58,6 +60,7 @@ def test_the_old_run_stays_until_the_first_round_is_done(run: Walras, tmp_path: 
     assert content(Path("r")) == before
 
 
+@pytest.mark.nightly
 def test_a_run_that_fails_later_keeps_its_rounds(run: Walras, walras: Walras, tmp_path: Path) -> None:
     (tmp_path / "late.py").write_text(
         "from walras import Valuation\nclass Late(Valuation):\n unit = 'u'\n"
@@ -93,6 +96,7 @@ def test_places_that_are_no_folder(run: Walras) -> None:
     assert Path("file").read_text() == "mine"
 
 
+@pytest.mark.nightly
 def test_an_empty_folder_and_what_a_killed_run_left_are_fine(run: Walras) -> None:
     Path("r").mkdir()
     assert run().code == 0

@@ -51,6 +51,7 @@ NAMING = [
 ]  # fmt: skip
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("changes", NAMING, ids=lambda changes: next(iter(changes)))
 def test_a_run_that_names_code_runs_none(run: Path, walras: Walras, changes: dict[str, Any]) -> None:
     Path("x.yaml").write_text("mechanism: x.py:Equal\n")

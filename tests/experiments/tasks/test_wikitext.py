@@ -183,6 +183,7 @@ def test_where_there_is_no_training_text_the_validation_split_takes_its_place(
         task(tmp_path, "split=valid")
 
 
+@pytest.mark.nightly
 def test_whole_run(walras: Walras, models: Path, data: Path, no_pictures: None) -> None:
     name = "wikitext2:stride=8,tokens=64"
     line = ("--model", models / "gpt2", "--data", data, "--length", LENGTH, "--rounds", 1, "--sentences", 20)

@@ -39,6 +39,7 @@ def command(walras: Walras, models: Path, glue: Path, no_pictures: None) -> Walr
     return run
 
 
+@pytest.mark.nightly
 def test_one_run(command: Walras) -> None:
     answer = command("--budget", 0.6, "--out", "r", "--json")
     assert (answer.code, answer.err) == (0, "")

@@ -72,6 +72,7 @@ def test_what_is_learnt_is_checked_as_well(settings: Make, file: Path) -> None:
         train(settings(pricing="cleared", mechanism=f"{file}:Learns"))
 
 
+@pytest.mark.nightly
 def test_what_a_rule_has_learnt_goes_on(
     settings: Make, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,6 +34,7 @@ def test_a_budget_by_curves() -> None:
     assert allocate_by_curves(np.zeros((0, 3)), GRID, 500)[0].tolist() == []
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("rounds", [1, 2, 5, pytest.param(20, marks=pytest.mark.nightly)])
 def test_rounds_never_use_more_than_the_budget(rounds: int) -> None:
     random = np.random.default_rng(0)

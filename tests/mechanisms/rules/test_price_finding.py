@@ -75,6 +75,7 @@ def test_nothing_scarce_is_free() -> None:
         assert clearing.price.tolist() == [0, 0]
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("kind", CONCAVE)
 @pytest.mark.parametrize("seed", range(4))
 def test_several_resources_against_scipy(kind: str, seed: int) -> None:

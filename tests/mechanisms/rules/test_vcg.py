@@ -103,6 +103,7 @@ def test_no_lie_pays_in_a_thousand_markets(rule: Mechanism) -> None:
     assert gains(rule, 1000) <= 1e-12
 
 
+@pytest.mark.nightly
 def test_lies_pay_where_one_pays_ones_bid() -> None:
     """So the search is able to find them."""
     assert gains(PayAsBidAuction(), 100) > 0.1

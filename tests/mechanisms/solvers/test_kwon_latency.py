@@ -112,6 +112,7 @@ def test_exact_times_are_recovered(fit: StepFit) -> None:
     assert [found.base, found.slope] == pytest.approx([fit.base, fit.slope])
 
 
+@pytest.mark.nightly
 def test_least_squares_against_a_grid() -> None:
     times = np.array([2.0, 2.2, 1.9, 3.1, 3.9, 5.2])
     counts = np.arange(1, 7)

@@ -113,6 +113,7 @@ def by_pieces(tau: np.ndarray, alpha: np.ndarray, beta: np.ndarray, supply: floa
     return -float(found.fun)
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("seed", range(12))
 def test_shapes_that_differ_against_a_mixed_integer_program(seed: int) -> None:
     random = np.random.default_rng(seed)

@@ -133,6 +133,7 @@ def test_slack_infeasible_and_bids_that_may_not_trade() -> None:
     assert clear(np.array([0.0, -1.0, 1.0]), cost, np.array([9.0, 9.0])).quantity.tolist() == [1, 0, 1]
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("instance", range(100))
 @pytest.mark.parametrize("resources", [1, 2])
 def test_chains_with_steps_against_the_optimum(instance: int, resources: int) -> None:

@@ -41,6 +41,7 @@ from walras.mechanisms.traits import (
 )
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("instances", [2, pytest.param(24, marks=pytest.mark.nightly)])
 @pytest.mark.parametrize("rule", MECHANISMS.values())
 def test_every_rule_passes(rule: type[Mechanism], instances: int) -> None:
@@ -59,6 +60,7 @@ def test_each_property_has_a_check() -> None:
     assert set(NAMED) == PROPERTIES
 
 
+@pytest.mark.nightly
 def test_without_a_floor_all_but_monotone_welfare_holds() -> None:
     report = check_mechanism(ShadowPrice(price_floor=-torch.inf), instances=3)
     assert {c.name for c in report if not c.passed} == {SUPPLY_MONOTONE}
@@ -181,6 +183,7 @@ def leaves_the_best_out(clearing: Clearing, bids: Bids, *_: Any) -> Clearing:
     return replace(clearing, quantity=clearing.quantity * worst, payment=clearing.payment * worst)
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("fault", [free_for_nobody, pytest.param(leaves_the_best_out, marks=pytest.mark.nightly)])
 def test_faults_of_a_market_of_several_resources_are_caught(fault: Any) -> None:
     @dataclass(frozen=True)
@@ -254,6 +257,7 @@ GOOD: dict[str, Bids] = {
 }
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("name", GOOD)
 def test_bids_answer_prices_with_what_is_best_for_them(name: str) -> None:
     assert [c for c in check_bids(GOOD[name]) if not c.passed] == []

@@ -41,6 +41,7 @@ def support(scores: Tensor, weights: Tensor) -> float:
     return (weights > 0).sum(-1)[(scores > -INF).any(-1)].double().mean().item()
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("alpha", [1.3, 1.5, 2.0, 3.0])
 @pytest.mark.parametrize("k", [2, 3.5, 8])
 def test_the_temperature_is_that_of_the_last_key_let_in(k: float, alpha: float, scores: Scores) -> None:

@@ -121,6 +121,7 @@ class Rows(torch.utils.data.Dataset[dict[str, torch.Tensor]]):
 RESUMED = ("bert", *(pytest.param(kind, marks=pytest.mark.nightly) for kind in ("gpt2", "distilbert")))
 
 
+@pytest.mark.nightly
 @QUIET
 @pytest.mark.parametrize("kind", RESUMED)
 def test_trainer_with_resume(kind: str, tiny: Any, tmp_path: Path) -> None:

@@ -45,6 +45,7 @@ def remote(tested: Any, folder: Path, attention: str) -> Any:
     return kind.from_pretrained(folder, trust_remote_code=True, attn_implementation=attention).eval()
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("which", [1, *(pytest.param(mask, marks=pytest.mark.nightly) for mask in (0, 2))])
 def test_what_is_reloaded_gives_the_same_logits(
     every_family: str, kernel: str, which: int, tiny: Any, tmp_path: Path
@@ -69,6 +70,7 @@ def test_what_is_reloaded_gives_the_same_logits(
             assert [p.numel() for p in ours.parameters()] == [p.numel() for p in small.parameters()]
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("by", ["ours", "theirs"])
 @pytest.mark.parametrize("kind", ["bert", "mpnet", "gpt2", "qwen2"])
 def test_saved_again_it_is_an_export_again(kind: str, by: str, tiny: Any, tmp_path: Path) -> None:
@@ -84,6 +86,7 @@ def test_saved_again_it_is_an_export_again(kind: str, by: str, tiny: Any, tmp_pa
         assert torch.equal(tested.logits(remote(tested, tmp_path / "again", "eager")), expected)
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("kind", ["bert", "mpnet", "gpt2", "gpt_neox", "qwen2", "vit"])
 def test_a_reloaded_model_can_be_sliced_and_exported_again(kind: str, tiny: Any, tmp_path: Path) -> None:
     tested = tiny(kind)

@@ -32,6 +32,7 @@ def remote(folder: Path, **options: str) -> Any:
     return causal.from_pretrained(folder, trust_remote_code=True, **options).eval()
 
 
+@pytest.mark.spread
 def test_what_is_reloaded_gives_the_same_logits(moe: str, kernel: str, tiny: Any, tmp_path: Path) -> None:
     tested = tiny(moe, kernel)
     units = inventory(tested.model, block=8)

@@ -32,6 +32,7 @@ def exported(tiny: Any, tmp_path: Path) -> Callable[[str], Path]:
     return export
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize(
     ("kind", "change", "message"),
     [
@@ -67,6 +68,7 @@ def test_counts_changed_by_hand(
         load_any(str(file.parent), "auto" if kind in ("llama", "gpt2") else "classification", device="cpu")
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -33,6 +33,7 @@ def _masks(units: Inventory) -> list[Keep]:
     return masks
 
 
+@pytest.mark.spread
 # float32: a few roundings of logits of about 4; how many depends on how the processor's matrix product sums.
 @pytest.mark.parametrize(("dtype", "tolerance"), [nightly(torch.float32, 1e-5), (torch.float64, 1e-12)])
 def test_equal_to_gates_of_zero(

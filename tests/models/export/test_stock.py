@@ -59,6 +59,7 @@ def check(tested: Any, folder: Path, keep: Any, units: Any) -> None:
         assert type(ours).__module__.startswith("transformers.")
 
 
+@pytest.mark.spread
 def test_ffn_alone_in_every_family(every_family: str, tiny: Any, tmp_path: Path) -> None:
     tested = tiny(every_family)
     units = inventory(tested.model, block=8)

@@ -80,6 +80,7 @@ def test_mixtral_by_hand(tiny: Any) -> None:
     assert parameters.own.tolist() == [3 * 24 * 40 + 24] * 15
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_parameters_and_bytes_are_what_the_sliced_network_lacks(moe: str, dtype: torch.dtype, tiny: Any) -> None:
     model = tiny(moe, dtype=dtype).model

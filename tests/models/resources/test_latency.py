@@ -82,6 +82,7 @@ def test_marginal_by_rank(clock: list[int], tiny: Any) -> None:
     assert found.fixed == pytest.approx(CONSTANT + 0.03)
 
 
+@pytest.mark.nightly
 def test_the_cache_is_by_setting_and_mended_where_damaged(clock: list[int], tiny: Any, tmp_path: Path) -> None:
     model = tiny("bert").model
     units = inventory(model)

@@ -51,6 +51,7 @@ def _expected(tested: Any, costs: Usage, keep: NDArray[np.bool_]) -> dict[str, f
     return result
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("block", [pytest.param(1, marks=pytest.mark.nightly), 8])
 def test_equal_to_the_flop_counter_by_part(every_family: str, block: int, tiny: Any) -> None:
     tested = tiny(every_family)

@@ -13,6 +13,7 @@ def _count(model: Any) -> int:
     return sum(p.numel() for p in model.parameters())
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("block", [pytest.param(1, marks=pytest.mark.nightly), 7])
 def test_equal_to_what_compaction_removes(every_family: str, block: int, tiny: Any) -> None:
     model = tiny(every_family).model

@@ -122,6 +122,7 @@ def saved_nowhere(model: Any) -> Any:
     return sparse(model, maps, {m.path: torch.ones(m.bidders) for m in maps}, {m.path: 0.02 for m in maps}, "market")
 
 
+@pytest.mark.nightly
 def test_the_file_stands_alone(tmp_path: Path) -> None:
     (tmp_path / "modeling_sparsified.py").write_text(code(), encoding="utf-8")
     line = "import modeling_sparsified as m; print(m.SparsifiedLlamaForCausalLM.__mro__[1].__name__)"

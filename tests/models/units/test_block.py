@@ -89,6 +89,7 @@ def test_gates_of_one_are_bit_equal(name: str, attention: str, tiny: Any) -> Non
                 assert torch.equal(tested.logits(), dense)
 
 
+@pytest.mark.spread
 @short_and_long
 @each_pair
 def test_gates_of_zero_are_slicing(name: str, attention: str, long: bool, tiny: Any) -> None:
@@ -153,6 +154,7 @@ def test_costs_are_those_of_the_flop_counter_and_the_state_dict(name: str, long:
             assert resource.dense - resource.used(keep) == before - after
 
 
+@pytest.mark.spread
 @short_and_long
 @each_pair
 def test_what_is_reloaded_gives_the_same_logits(

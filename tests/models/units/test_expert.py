@@ -118,6 +118,7 @@ def _assert_equal_to_sliced(tested: Any, tolerance: float, some: slice) -> None:
             torch.testing.assert_close(sliced, zeroed, rtol=0, atol=tolerance)
 
 
+@pytest.mark.spread
 def test_zeros_equal_slicing(moe: str, attention: str, tiny: Any) -> None:
     # In float64 but for routers, norms and softmax, which are float32 whatever the network is.
     _assert_equal_to_sliced(tiny(moe, attention, torch.float64), 1e-6, slice(None))
@@ -177,6 +178,7 @@ def test_gradients_are_finite_with_experts_gone(moe: str, tiny: Any) -> None:
         assert bool((slope != 0).any())
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("rows", [1, 2])
 def test_gates_of_their_own_equal_a_loop_over_samples(moe: str, rows: int, tiny: Any) -> None:
     tested = tiny(moe, "eager", torch.float64)

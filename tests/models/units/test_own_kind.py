@@ -62,6 +62,7 @@ class Energy(Resource):
 '''
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize(("name", "size"), [("bert", 3), ("mpnet", 2), ("gpt2", 2), ("gpt_neox", 3), ("llama", 2)])
 def test_a_kind_from_a_file(name: str, size: int, tiny: Any, tmp_path: Path) -> None:
     (tmp_path / "pairs.py").write_text(PAIRS, encoding="utf-8")

@@ -83,6 +83,7 @@ def test_features_do_not_depend_on_the_process() -> None:
     assert row[16:].tolist() == pytest.approx(np.log1p([15, 6, 1, 0, 0, 1, 0, 2]).tolist())
 
 
+@pytest.mark.nightly
 def test_encoder_learns_and_reloads(models: Path, tmp_path: Path) -> None:
     texts, threshold = corpus(96)
     told: list[int] = []
