@@ -79,6 +79,7 @@ def test_the_compact_model_is_the_gated_one(encoder: Any) -> None:
     assert sum(p.numel() for p in smaller.parameters()) < sum(p.numel() for p in encoder.model.parameters())
 
 
+@pytest.mark.nightly
 def test_batches_loss_metric_and_folder_of_ones_own(classifier: Any, tmp_path: Path) -> None:
     model, tokenizer = classifier
     seen: list[int] = []

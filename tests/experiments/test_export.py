@@ -159,6 +159,7 @@ def forget_hashes(folder: Path) -> None:
     (folder / "result.json").write_text(json.dumps(result))
 
 
+@pytest.mark.nightly
 def test_repaired_weights_go_in(run: Callable[..., Path], walras: Walras, models: Path) -> None:
     folder = run()
     small = stock(folder, models, "bert", transformers.AutoModel)
@@ -299,6 +300,7 @@ def test_an_interrupt_leaves_the_old_one(
     assert sorted(p.name for p in Path().iterdir()) == ["run-bert", "small"]
 
 
+@pytest.mark.nightly
 def test_as_a_model_of_transformers_itself(run: Callable[..., Path], walras: Walras, models: Path) -> None:
     """Where nothing has left, layers are alike; half of a run leaves layers that differ, or heads that are tied."""
     answer = walras("export", run("bert", "--budget", 1), "--out", "small", "--stock")

@@ -220,6 +220,7 @@ def test_a_whole_run_of_ones_own(own: Path, walras: Walras, models: Path, no_pic
     assert {**json.loads(again.out), "seconds": 0} == {**result, "seconds": 0}
 
 
+@pytest.mark.nightly
 def test_an_error_of_ones_own_rule_names_file_and_line(own: Path, walras: Walras, models: Path) -> None:
     own.write_text(OWN.replace("wanted = bids.demand(charge(cost, price))", "wanted = 1 / 0"), encoding="utf-8")
     line = OWN.splitlines().index("        wanted = bids.demand(charge(cost, price))") + 1

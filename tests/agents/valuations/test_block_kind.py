@@ -29,6 +29,7 @@ def draw() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("name", list(VALUATIONS))
 def test_every_valuation_values_them(name: str, bert: Any) -> None:
     value_all(name, as_blocks(bert))

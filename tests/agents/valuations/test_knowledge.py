@@ -88,6 +88,7 @@ def predicted(network: Any, dense: nn.Module, gates: Tensor, temperature: float)
     return squares / (2 * samples)
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("temperature", [1.0, 2.0])
 def test_predictive_knowledge_of_a_pruned_network(network: Any, temperature: float, generator: torch.Generator) -> None:
     gates = ones(network)

@@ -110,6 +110,7 @@ def calibrated(network: Any, units: Inventory) -> Calibration:
     return Calibration(network.model, units, LOSS, network.batches, macs(network.model, units, 7).share)
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("block", [1, 6])  # neurons one by one; 20 neurons as 6, 6, 6 and 2
 def test_all_units_at_once_are_worth_what_they_are_one_by_one(
     network: Any, generator: torch.Generator, block: int

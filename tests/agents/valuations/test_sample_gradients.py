@@ -46,6 +46,7 @@ def brute_force(network: Any, objective: Objective, gates: Tensor) -> Tensor:
     return torch.stack(found)
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("objective", LOSSES, ids=["rows1", "rows2"])
 @pytest.mark.parametrize(("valuation", "formula"), FORMULAS, ids=["fisher", "gradient"])
 def test_values_equal_a_loop_over_samples(
@@ -62,6 +63,7 @@ def test_values_equal_a_loop_over_samples(
     assert not torch.allclose(value, whole, rtol=1e-3)
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize(("valuation", "formula"), FORMULAS, ids=["fisher", "gradient"])
 def test_units_whose_gate_is_closed_have_a_value_too(
     network: Any, valuation: Valuation, formula: Any, generator: torch.Generator

@@ -34,6 +34,7 @@ def settings(models: Path, lines: Path, no_pictures: None) -> dict[str, Any]:
     }  # fmt: skip
 
 
+@pytest.mark.nightly
 def test_names_and_objects_in_a_frame(settings: dict[str, Any], tmp_path: Path) -> None:
     vary: dict[str, list[Any]] = {"mechanism": ["ShadowPrice", Mine()], "budget": [0.5, 0.75]}
     table = walras.compare(vary, seeds=2, out=tmp_path / "o", **settings)

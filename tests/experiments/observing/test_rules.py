@@ -75,6 +75,7 @@ def test_rules_that_take_the_budget_itself(at_hand: Any) -> None:
     assert isinstance(ruled("null-key", 0.5, model, batches, (0,), 2).rules[0], NullKey)
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize(
     ("name", "budget"), [("sparsemax", 1000.0), ("entmax", 1000.0), ("threshold", 1000.0), ("null-key", 1.0)]
 )

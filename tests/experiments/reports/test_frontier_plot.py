@@ -23,6 +23,7 @@ def table(recipes: list[str], budgets: list[float], seeds: int) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("seeds", [1, 3])
 @pytest.mark.parametrize("budgets", [[0.5], [0.75, 0.5, 0.4]])
 @pytest.mark.parametrize("recipes", [["ours"], ["a$b", "ours"], ["a$b", "far", "ours"]])

@@ -46,6 +46,7 @@ def test_from_the_command_line_to_a_folder(walras: Walras, line: tuple[object, .
     }  # fmt: skip
 
 
+@pytest.mark.nightly
 def test_the_same_command_gives_the_same_bytes(walras: Walras, line: tuple[object, ...]) -> None:
     for out in ("x", "y"):
         assert walras(*line, "--budget", 0.6, "--trace", "--out", out).code == 0

@@ -59,6 +59,7 @@ def one_by_one(model: nn.Module, ids: Tensor, length: int, stride: int, lead: in
     return nats, scored
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("lead", [None, LEAD])
 @pytest.mark.parametrize(("count", "length", "stride"), [(50, 16, 16), (50, 16, 5), (33, 16, 1), (9, 16, 8), (2, 4, 4)])
 def test_the_same_as_one_token_at_a_time(decoder: Any, count: int, length: int, stride: int, lead: int | None) -> None:

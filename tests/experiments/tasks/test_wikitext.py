@@ -148,6 +148,7 @@ def test_the_first_of_held_out_blocks(data: Path, tokenizer: Any, decoder: Any, 
     assert protocol["tokens"] == scores["tokens"] == 2 * (LENGTH - 1)
 
 
+@pytest.mark.nightly
 def test_a_quick_look_at_a_decoder(walras: Walras, models: Path, data: Path, no_pictures: None) -> None:
     line = ("--model", models / "gpt2", "--task", "wikitext2", "--data", data, "--length", LENGTH, "--limit", 2)
     answer = walras("observe", *line, "--budgets", 3, "--constrain", "all", "--controls", "none", "--json")

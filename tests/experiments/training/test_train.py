@@ -37,6 +37,7 @@ def furthest(first: nn.Module, second: nn.Module) -> float:
     return max(float((a - b).abs().max()) for a, b in pairs)
 
 
+@pytest.mark.nightly
 def test_the_folder_of_a_run(settings: Make, tmp_path: Path) -> None:
     found = train(settings(epochs=4), tmp_path / "run")
     result = json.loads((tmp_path / "run" / "result.json").read_text())

@@ -122,6 +122,7 @@ def test_tokens_and_money_scale(shape: Any, scale: float) -> None:
     torch.testing.assert_close(tokens.quantity, found.quantity * scale, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("seed", range(8))
 def test_the_optimum_of_all_sets_and_equal_shares(shape: Any, seed: int) -> None:

@@ -81,6 +81,7 @@ def checks(rule: type[Mechanism]) -> dict[str, CheckFunction]:
     return ALWAYS | {name: check for name, check in NAMED.items() if name in rule.guarantees - {SEVERAL_RESOURCES}}
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize(("rule", "population"), FIT)
 @settings(max_examples=EXAMPLES)
 @given(market=drawn(), data=st.data())

@@ -58,6 +58,7 @@ def cleared(rule: AttentionRule, scores: Tensor) -> Tensor:
     return rule.settle(scores, mechanism(bids, supply).quantity)
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("mask", ["open", "causal", "padded"])
 @pytest.mark.parametrize("dtype", [torch.float32, DOUBLE])
 @pytest.mark.parametrize("rule", RULES, ids=IDS)

@@ -71,6 +71,7 @@ def expected_stay(tested: Any) -> Tensor:
     return stay
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_equal_to_closing_the_keys_of_those_that_left(encoder: str, tiny: Any) -> None:
     tested = tiny(encoder, dtype=torch.float64)
@@ -87,6 +88,7 @@ def test_equal_to_closing_the_keys_of_those_that_left(encoder: str, tiny: Any) -
     torch.testing.assert_close(cut[-1][real & ~stay], closed[0][real & ~stay], rtol=0, atol=1e-12)
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_macs_are_those_that_run(encoder: str, tiny: Any) -> None:
     """By layer: all projections below it, and what is left is scores and mix. Sequences without padding."""

@@ -52,6 +52,7 @@ def modules(model: nn.Module) -> list[nn.Module]:
     return [model.get_submodule(f"{path}.{architecture(model).attention}") for path in layer_paths(model)]
 
 
+@pytest.mark.spread
 def test_softmax_changes_nothing(every_family: str, attention: str, tiny: Make) -> None:
     model = tiny(every_family, attention)
     before = true_logits(model)

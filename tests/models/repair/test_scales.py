@@ -90,6 +90,7 @@ def test_a_twin_is_made_good_by_doubling(tiny: Any) -> None:
     assert factors[8:16].tolist() == [1.0] * 8  # columns of what has left stay as they were
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("name", list(HEAD))
 @pytest.mark.parametrize("place", [0, 1], ids=["heads", "ffn"])
 @pytest.mark.parametrize("damping", [1.0, 30.0])

@@ -69,6 +69,7 @@ def test_every_decoder_reloads(decoder: str, tiny: Any, tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.nightly
 def test_a_sliced_network_can_be_sparsified(tiny: Any, tmp_path: Path) -> None:
     model = tiny("llama").model
     units = inventory(model, block=8)

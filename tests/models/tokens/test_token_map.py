@@ -22,6 +22,7 @@ NAMES = {
 }
 
 
+@pytest.mark.spread
 def test_every_map_of_every_family_is_sold(every_family: str, tiny: Any) -> None:
     """What cannot be sold are scores and mix, as they are counted elsewhere."""
     tested = tiny(every_family)

@@ -74,6 +74,7 @@ def test_a_sublayer_that_is_gone_has_no_unit(tiny: Any) -> None:
     assert left.index.tolist() == [1, 0, 1, 0, 1]
 
 
+@pytest.mark.spread
 @each_pair
 def test_gates_of_one_are_bit_equal(name: str, attention: str, tiny: Any) -> None:
     tested = tiny(name, attention)

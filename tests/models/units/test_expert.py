@@ -92,6 +92,7 @@ def test_heads_with_a_norm_over_all_queries_are_one_unit(tiny: Any) -> None:
     assert units.width.tolist() == [24] * 3
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("experts", EVERYWHERE)
 def test_ones_leave_the_logits_exactly_equal(moe: str, attention: str, experts: str, tiny: Any) -> None:
     tested = tiny(moe, attention, experts=experts)

@@ -20,6 +20,7 @@ def _random_gates(*shape: int) -> Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64) * 1.5
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("block", [nightly(1), 7, nightly(32)])
 def test_ones_leave_the_logits_exactly_equal(every_family: str, attention: str, block: int, tiny: Any) -> None:
     tested = tiny(every_family, attention)
