@@ -11,7 +11,7 @@ frontier.png, report.html
 
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol, final
 
@@ -74,7 +74,7 @@ class GridFolder:
     def tables(self) -> Iterator[None]:
         """Be the only one who writes tables; another sweep of the same folder is waited for.
 
-        What a sweep that died left unfinished, outside of cells, is removed.
+        What a sweep that died left unfinished, outside of cells, is removed, and an empty folder of failures.
         """
         with one_writer(self.path / TABLES, wait=True):
             sweep(self.path)
@@ -82,6 +82,8 @@ class GridFolder:
                 for place in sorted(folder.iterdir()) if folder.is_dir() else ():
                     if place.name.endswith(ENDING) and is_hidden_work(place.name):
                         remove(place)
+            with suppress(OSError):  # unless a cell's failure is still told there; they are written under this lock
+                (self.path / "failed").rmdir()
             yield
 
     def busy(self, cell: Cell[Any]) -> bool:

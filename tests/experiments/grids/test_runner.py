@@ -104,7 +104,7 @@ def test_a_cell_that_fails_is_told_and_the_rest_goes_on(toys: Any, here: Path) -
     assert found.table["seed"].unique().tolist() == [0]
     (here / "fail-1").unlink()
     assert run_grid(made, folder, "serial").failed == []
-    assert not list(Path("o/failed").iterdir())
+    assert not Path("o/failed").exists()
 
 
 def test_nothing_but_failures(toys: Any, here: Path) -> None:
