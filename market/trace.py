@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from walras.errors import InputError
 from walras.escaping import one_line
-from walras.files.tables import fits, read_table, write_table
+from walras.files.tables import read_part, write_table
 from walras.files.writing import whole_file
 from walras.market.ledger import Ledger
 
@@ -112,18 +112,7 @@ def read_trace(path: str | Path) -> pd.DataFrame:
 
 def _read(part: Path) -> pd.DataFrame:
     """One part as a frame, all of it checked."""
-    found = read_table(part, WHAT, most=MOST_AGENTS)
-    if found.column_names != SCHEMA.names:
-        raise InputError(
-            f"{part} is not a part of a trace: its columns are {one_line(', '.join(found.column_names), 300)}, "
-            f"not {', '.join(SCHEMA.names)}"
-        )
-    if len(found) == 0:
-        raise InputError(f"{part} is not a part of a trace: it has no rows")
-    for field in SCHEMA:
-        column = found[field.name]
-        if not fits(column.type, field.type):
-            raise InputError(f"{part}: column {field.name} is of type {column.type}; it must be {field.type}")
+    found = read_part(part, WHAT, SCHEMA, most=MOST_AGENTS)
     frame: pd.DataFrame = found.to_pandas()
     frame = frame.astype({field.name: "float64" for field in SCHEMA if field.type == pa.float64()})
     empty = frame.columns[frame.isna().any()]

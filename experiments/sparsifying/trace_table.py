@@ -7,9 +7,8 @@ import pandas as pd
 import pyarrow as pa
 
 from walras.errors import InputError
-from walras.escaping import one_line
 from walras.files.contents import reading
-from walras.files.tables import fits, read_table, write_table
+from walras.files.tables import read_part, write_table
 
 WHAT = "part of a token trace"
 MOST_ROWS = 2**24
@@ -68,19 +67,9 @@ def read_token_trace(path: str | Path) -> pd.DataFrame:
 
 def _read(part: Path) -> pd.DataFrame:
     """One part as a frame, all of it checked."""
-    found = read_table(part, WHAT, most=MOST_ROWS)
-    if found.column_names != SCHEMA.names:
-        raise InputError(
-            f"{part} is not a {WHAT}: its columns are {one_line(', '.join(found.column_names), 300)}, "
-            f"not {', '.join(SCHEMA.names)}"
-        )
-    if len(found) == 0:
-        raise InputError(f"{part} is not a {WHAT}: it has no rows")
+    found = read_part(part, WHAT, SCHEMA, most=MOST_ROWS)
     for field in SCHEMA:
-        column = found[field.name]
-        if not fits(column.type, field.type):
-            raise InputError(f"{part}: column {field.name} is of type {column.type}; it must be {field.type}")
-        if column.null_count and field.name not in _MISSING:
+        if found[field.name].null_count and field.name not in _MISSING:
             raise InputError(f"{part}: column {field.name} has cells that are empty; it must have none")
     with reading(WHAT, part, pa.ArrowException):
         frame: pd.DataFrame = found.to_pandas()

@@ -56,7 +56,7 @@ def cuda_kernel(weight: Tensor, bar: Tensor) -> CudaKernel | None:
 
 if triton is not None:
 
-    @triton.jit  # type: ignore[untyped-decorator]
+    @triton.jit  # type: ignore[untyped-decorator]  # Triton is loaded by name, so it has no types here
     def columns_program(
         x: Any, weight: Any, bar: Any, out: Any, n: Any, m: Any, buyers: tl.constexpr, outputs: tl.constexpr
     ) -> None:
@@ -71,7 +71,7 @@ if triton is not None:
         total = tl.sum(tl.where(buys, signal, 0.0)[:, None] * some, axis=0)
         tl.atomic_add(out + o, total, mask=o < m)
 
-    @triton.jit  # type: ignore[untyped-decorator]
+    @triton.jit  # type: ignore[untyped-decorator]  # Triton is loaded by name, so it has no types here
     def rows_program(
         x: Any, gates: Any, weight: Any, bar: Any, out: Any, n: Any, m: Any, buyers: tl.constexpr,
         outputs: tl.constexpr,

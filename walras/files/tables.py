@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from walras.errors import InputError
+from walras.escaping import one_line
 from walras.files.contents import check_file, reading
 
 MOST_ROWS = 2**31
@@ -59,6 +60,27 @@ def read_table(path: str | Path, what: str, columns: Sequence[str] | None = None
         found = file.read(columns=None if columns is None else [*columns])
         found.validate(full=True)
     return found.replace_schema_metadata(None)  # what pandas once noted there is not trusted
+
+
+def read_part(path: str | Path, what: str, schema: pa.Schema, most: int = MOST_ROWS) -> pa.Table:
+    """A table that has exactly the columns of a schema, of fitting types, and at least one row.
+
+    Raises:
+        InputError: as `read_table`, or another table than the schema's.
+    """
+    found = read_table(path, what, most=most)
+    if found.column_names != schema.names:
+        raise InputError(
+            f"{path} is not a {what}: its columns are {one_line(', '.join(found.column_names), 300)}, "
+            f"not {', '.join(schema.names)}"
+        )
+    if len(found) == 0:
+        raise InputError(f"{path} is not a {what}: it has no rows")
+    for field in schema:
+        column = found[field.name]
+        if not fits(column.type, field.type):
+            raise InputError(f"{path}: column {field.name} is of type {column.type}; it must be {field.type}")
+    return found
 
 
 def fits(kind: pa.DataType, wanted: pa.DataType) -> bool:

@@ -61,7 +61,7 @@ def test_on_layers(kind: str, tiny: Any) -> None:
     tested = tiny(kind)
     maps = token_maps(tested.model)
     batches = [{name: value[:, :6] for name, value in tested.batch.items() if name in ("input_ids", "attention_mask")}]
-    worths = Magnitude()(tested.model, maps, [], None, 0)  # type: ignore[arg-type]  # looks at no loss
+    worths = Magnitude()(tested.model, maps, [], None, 0)  # type: ignore[arg-type]  # magnitudes need no loss
     network = Calibrated(tested.model, maps, worths, batches)
     found = Greedy(step=0.1).fit(network, 0.5)
     for layer in {m.layer for m in maps}:
