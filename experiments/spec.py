@@ -1,31 +1,25 @@
 """Settings of a run: one network, one task, one market."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, final
 
 from walras.errors import InputError
 from walras.escaping import shown
 from walras.experiments.recipes import DEFAULT_RECIPE, Recipe, find_recipe
 from walras.experiments.registries import registry
+from walras.experiments.settings.command_settings import CommandSettings
 from walras.experiments.settings.earlier import converted
 from walras.experiments.settings.fields import (
     as_float,
-    as_tree,
-    as_yaml,
     flat,
-    leaf_values,
-    nested,
     number,
-    read_settings,
     section,
     setting,
     texts,
     whole,
 )
-from walras.experiments.settings.names import canonical_names, told
-from walras.experiments.settings.trust import as_data
+from walras.experiments.settings.names import canonical_names
 
 MACS = "macs"
 _RICHEST = 1e290  # beyond, a trace has no room for what many agents own together
@@ -150,8 +144,11 @@ class MarketSpec:
 
 @final
 @dataclass(frozen=True)
-class RunSpec:
-    """One market on one network and one task. `parse` makes it from whatever is given."""
+class RunSpec(CommandSettings):
+    """One market on one network and one task. `parse` makes it from whatever is given.
+
+    A recipe's settings count where nothing else is given; of a file they are written out, and its name adds nothing.
+    """
 
     recipe: str | None = setting(DEFAULT_RECIPE, "Combination of settings, published or our own; none: plain defaults.")
     seed: int = setting(0, "Seed of everything random.")
@@ -161,50 +158,20 @@ class RunSpec:
     def __post_init__(self) -> None:
         whole("seed", self.seed, 0, 2**32 - 1)
 
-    @staticmethod
-    def parse(given: Mapping[str, Any]) -> "RunSpec":
-        """Settings as given on the command line, in a file or in a call; below them those of the recipe.
+    @classmethod
+    def converted(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Given settings, those of earlier versions taken for what they mean today."""
+        return converted(given)
 
-        Values may be texts, mappings with a `name`, or objects of the kinds that registries hold.
-
-        Raises:
-            InputError, UnknownNameError: whatever is wrong with a key or a value, the nearest valid one named.
-        """
-        values = flat(converted(given), RunSpec)
-        recipe = find_recipe(values.pop("recipe", DEFAULT_RECIPE))
+    @classmethod
+    def completed(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Values, and below them what the recipe sets."""
+        recipe = find_recipe(values.get("recipe", DEFAULT_RECIPE))
         if "budget" in values:
             values["budget"] = _known_resources(read_budget("budget", values["budget"]))
-        if recipe is not None:
-            share = next(iter(values.get("budget", {MACS: 0.5}).values()))
-            values = {**_settings_of(recipe, share), **values}
-        values = {**canonical_names(values, RunSpec), "recipe": None if recipe is None else recipe.name}
-        return nested(values, RunSpec)
-
-    @staticmethod
-    def read(path: Any, given: Mapping[str, Any], code: Collection[Any] = ()) -> "RunSpec":
-        """Settings of a YAML file, or of an earlier run's `config.yaml`; what is `given` besides comes first.
-
-        The file names no code but what is named in `given` or in `code`.
-
-        Raises:
-            InputError, UnknownNameError: as `parse`, or a file that cannot be read, or names other code.
-        """
-        written = as_data(flat(converted(read_settings(path)), RunSpec), path, given, code)
-        RunSpec.parse(written)  # whatever is wrong in it is told, whether it counts in the end or not
-        return RunSpec.parse({**written, **flat(converted(given), RunSpec)})
-
-    def with_values(self, **values: Any) -> "RunSpec":
-        """The same with other values of some fields; the recipe's name stays, and adds nothing any more."""
-        return nested({**leaf_values(self), **values}, RunSpec)
-
-    def as_yaml(self) -> str:
-        """The settings as `config.yaml` has them; `parse` makes the same run of it."""
-        return as_yaml(self.tree)
-
-    @cached_property
-    def tree(self) -> dict[str, Any]:
-        """The settings as plain data, objects by their names."""
-        return as_tree(self, told)
+        share = next(iter(values.get("budget", {MACS: 0.5}).values()))
+        below = {} if recipe is None else canonical_names(_settings_of(recipe, share), cls)
+        return {**below, **values, "recipe": None if recipe is None else recipe.name}
 
 
 def _settings_of(recipe: Recipe, share: float) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from walras.experiments.executors import ExecutorSource, parse_executor
 from walras.experiments.grids.axes import read_vary
 from walras.experiments.settings.fields import number
 from walras.experiments.store.new_folder import new_folder
-from walras.experiments.training.config import TrainConfig, read_flat
+from walras.experiments.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from walras.experiments.grids.grid import Grid
@@ -96,7 +96,10 @@ def train(
     from walras.experiments.training.grid import grid_of_trainings
 
     grid = grid_of_trainings(
-        {**(read_flat(config, {**given, **several}, code or ()) if config else {}), **given}, several, seeds, against
+        {**(TrainConfig.written(config, {**given, **several}, code or ()) if config else {}), **given},
+        several,
+        seeds,
+        against,
     )
     if len(grid.cells) > 1:
         if resume:

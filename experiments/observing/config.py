@@ -1,28 +1,16 @@
 """Settings of an observation, from the command line, a YAML file, or both; checked before anything is loaded."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from walras.errors import InputError, UnknownNameError
 from walras.escaping import shown
 from walras.experiments.observing.layers import CONTROLS, check_pattern
 from walras.experiments.registries import registry
-from walras.experiments.settings.fields import (
-    as_tree,
-    as_yaml,
-    flat,
-    leaf_values,
-    nested,
-    read_settings,
-    section,
-    setting,
-    whole,
-)
-from walras.experiments.settings.names import canonical_names, told
-from walras.experiments.settings.trust import as_data
+from walras.experiments.settings.command_settings import CommandSettings
+from walras.experiments.settings.fields import section, setting, whole
 from walras.experiments.spec import SubjectSpec
 
 if TYPE_CHECKING:
@@ -115,7 +103,7 @@ class ScarcitySpec:
 
 @final
 @dataclass(frozen=True)
-class ObserveConfig:
+class ObserveConfig(CommandSettings):
     """A sweep of budgets over one model on one task. `parse` makes it from whatever is given."""
 
     limit: int | None = setting(None, "Evaluate on the first rows of the split only.")
@@ -130,34 +118,10 @@ class ObserveConfig:
         if self.limit is not None:
             whole("limit", self.limit, 2)
 
-    @staticmethod
-    def parse(given: Mapping[str, Any]) -> "ObserveConfig":
-        """Settings as given on the command line, in a file or in a call; lists as lists or as text.
-
-        Raises:
-            InputError, UnknownNameError: whatever is wrong with a key or a value, the nearest valid one named.
-        """
-        return nested(canonical_names(flat(given, ObserveConfig), ObserveConfig), ObserveConfig)
-
-    @staticmethod
-    def read(path: str | Path, given: Mapping[str, Any], code: Collection[Any] = ()) -> "ObserveConfig":
-        """Settings of a YAML file, or of an earlier observation's `config.yaml`; what is `given` besides comes first.
-
-        The file names no code but what is named in `given` or in `code`.
-
-        Raises:
-            InputError, UnknownNameError: as `parse`, or a file that cannot be read, or names other code.
-        """
-        written = as_data(flat(read_settings(path), ObserveConfig), path, given, code)
-        return ObserveConfig.parse({**written, **flat(given, ObserveConfig)})
-
-    def with_values(self, **values: Any) -> "ObserveConfig":
-        """The same with other values of some fields, whichever section they are in."""
-        return nested({**leaf_values(self), **values}, ObserveConfig)
-
-    def as_yaml(self) -> str:
-        """The settings as `config.yaml` has them; `parse` makes the same observation of it."""
-        return as_yaml(as_tree(self, told))
+    @classmethod
+    def completed(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Values; none follows from others."""
+        return values
 
 
 def _items(name: str, value: Any) -> list[Any]:

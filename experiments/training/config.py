@@ -1,26 +1,15 @@
 """Settings of a training run; checked before anything is loaded."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, final
 
 from walras.errors import InputError, UnknownNameError
 from walras.experiments.recipes import RECIPES, Recipe, find_recipe
-from walras.experiments.settings.fields import (
-    as_tree,
-    as_yaml,
-    flat,
-    leaf_values,
-    nested,
-    read_settings,
-    section,
-    setting,
-    whole,
-)
-from walras.experiments.settings.names import NONE, canonical_names, told
-from walras.experiments.settings.trust import as_data
+from walras.experiments.settings.command_settings import CommandSettings
+from walras.experiments.settings.fields import leaf_values, section, setting, whole
+from walras.experiments.settings.names import NONE
 from walras.experiments.spec import RunSpec, SubjectSpec
 from walras.experiments.training.sections import CLEARED, EconomySpec, OptimiserSpec, RowsSpec, TrainMarketSpec
 
@@ -32,7 +21,7 @@ _MARKET = ("mechanism", "valuation", "label_free", "rounds", "schedule", "repair
 
 @final
 @dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(CommandSettings):
     """One training run on one task. `parse` makes it from whatever is given."""
 
     budget: float = setting(0.5, "Share of the dense model's compute that may be used at the end; 1 keeps every unit.")
@@ -55,45 +44,26 @@ class TrainConfig:
                 f"recipe {self.recipe_name} removes units before training, and {self.economy.pricing_name} during it"
             )
 
-    @staticmethod
-    def parse(given: Mapping[str, Any]) -> "TrainConfig":
-        """Settings as given on the command line, in a file or in a call, sections inside or taken apart.
-
-        With a recipe there is no price by default.
+    @classmethod
+    def converted(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Given settings, those with names of earlier versions under their present ones.
 
         Raises:
-            InputError, UnknownNameError: whatever is wrong with a key or a value, the nearest valid one named.
+            InputError: one under both names.
         """
-        values = canonical_names(flat(_converted(given), TrainConfig), TrainConfig)
+        for before, now in _EARLIER.items():
+            if before in given and now in given:
+                raise InputError(f"{before} is an earlier name of {now}, and both are given; leave {before} out")
+        return {_EARLIER.get(key, key): value for key, value in given.items()}
+
+    @classmethod
+    def completed(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Values; with a recipe there is no price by default."""
         recipe = find_recipe(values.get("recipe"))
         values["recipe"] = _kept(values.get("recipe"), recipe)
         if recipe is not None and values.get("pricing") in (None, CLEARED):
             values["pricing"] = NONE  # the default gives way
-        return nested(values, TrainConfig)
-
-    @staticmethod
-    def read(path: str | Path, given: Mapping[str, Any], code: Collection[Any] = ()) -> "TrainConfig":
-        """Settings of a YAML file, or of an earlier run's `config.yaml`; what is `given` besides comes first.
-
-        The file names no code but what is named in `given` or in `code`.
-
-        Raises:
-            InputError, UnknownNameError: as `parse`, or a file that cannot be read, or names other code.
-        """
-        return TrainConfig.parse({**read_flat(path, given, code), **flat(_converted(given), TrainConfig)})
-
-    def with_values(self, **values: Any) -> "TrainConfig":
-        """The same with other values of some fields, whichever section they are in."""
-        return nested({**leaf_values(self), **values}, TrainConfig)
-
-    def as_yaml(self) -> str:
-        """The settings as `config.yaml` has them; `parse` makes the same run of it."""
-        return as_yaml(self.tree)
-
-    @cached_property
-    def tree(self) -> dict[str, Any]:
-        """The settings as plain data, objects by their names."""
-        return as_tree(self, told)
+        return values
 
     @property
     def recipe_name(self) -> str | None:
@@ -110,27 +80,6 @@ class TrainConfig:
         if self.recipe is None:
             given |= {name: own[name] for name in _MARKET}
         return RunSpec.parse({**given, "recipe": self.recipe})
-
-
-def read_flat(path: str | Path, given: Mapping[str, Any], code: Collection[Any] = ()) -> dict[str, Any]:
-    """Settings of a file by the names of their fields, those of earlier versions by today's; code as `read` says.
-
-    Raises:
-        InputError, UnknownNameError: a file that cannot be read, a key that is no setting.
-    """
-    return as_data(flat(_converted(read_settings(path)), TrainConfig), path, given, code)
-
-
-def _converted(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Given settings, those with names of earlier versions under their present ones.
-
-    Raises:
-        InputError: one under both names.
-    """
-    for before, now in _EARLIER.items():
-        if before in given and now in given:
-            raise InputError(f"{before} is an earlier name of {now}, and both are given; leave {before} out")
-    return {_EARLIER.get(key, key): value for key, value in given.items()}
 
 
 def _kept(given: Any, recipe: Recipe | None) -> Any:

@@ -8,6 +8,7 @@ to what it buys. Whole sequences are multiplied in full, with (`market`) or with
 
 import warnings
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any
 
 import torch
@@ -160,8 +161,50 @@ class SparsifiedNetwork(SlicedNetwork):
         super().__init__(config, *args, **kwargs)
         attach(self, config.walras["tokens"])
 
+    @classmethod
+    def from_pretrained(cls, source: Any, *args: Any, **kwargs: Any) -> Any:
+        """As in transformers.
+
+        Raises:
+            ValueError: weights other than those that the prices were found for.
+        """
+        loaded: Any = super().from_pretrained(source, *args, **kwargs)  # type: ignore[misc]  # of the class X
+        check_weights(loaded[0] if isinstance(loaded, tuple) else loaded, source)
+        return loaded
+
+    def save_pretrained(self, *args: Any, **kwargs: Any) -> Any:
+        """As in transformers; whoever trained the network further keeps its prices knowingly."""
+        self.config.walras["tokens"]["weights"] = hash_of_weights(self)
+        return super().save_pretrained(*args, **kwargs)
+
 
 SparsifiedConfig = SlicedConfig  # by this name config.json asks for it
+
+
+def hash_of_weights(model: Any) -> str:
+    """SHA-256 of the weights that are traded, to the precision of bfloat16; empty where they are of other types."""
+    markets = sorted((path, module.weight) for path, module in model.named_modules() if isinstance(module, Buyer))
+    if any(weight.is_meta or weight.dtype not in (torch.float32, torch.bfloat16) for _, weight in markets):
+        return ""
+    found = sha256()
+    for path, weight in markets:
+        found.update(f"{path} {[*weight.shape]}".encode())
+        found.update(weight.detach().to(torch.bfloat16).cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
+
+
+def check_weights(model: Any, source: Any) -> None:
+    """Refuse a network whose worths and prices were found for other weights.
+
+    Raises:
+        ValueError: its hash is not the one that its configuration tells.
+    """
+    told, found = model.config.walras["tokens"].get("weights"), hash_of_weights(model)
+    if told and found and told != found:
+        raise ValueError(
+            f"{str(source)!r} has prices of other weights: what was found for one network says nothing of another; "
+            "sparsify this one anew"
+        )
 
 
 def attach(model: Any, told: Mapping[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from walras.models.export import modeling_sparsified, modeling_walras, token_ker
 from walras.models.export.checkpoints import check_class, described, save_shell
 from walras.models.tokens.runtime import described_maps
 from walras.models.tokens.token_map import TokenMap
-from walras.models.units.projections import outputs_first
 
 _PARTS = (modeling_walras, token_kernels, token_kernels_cuda, modeling_sparsified)
 _OWN = re.compile(r"^from walras\.models\.export\.\w+ import .*\n", re.MULTILINE)
@@ -48,8 +46,7 @@ def save_sparsified(
         InputError: a folder that must not be written to, a model whose class is not from transformers, a full disk.
     """
     check_class(dense)
-    told = {**described_maps(maps, prefill), "weights": hash_of_maps(dense, maps)}
-    shell = described(model, modeling_sparsified, dense, tokens=told)
+    shell = described(model, modeling_sparsified, dense, tokens=described_maps(maps, prefill))
     name = f"{modeling_sparsified.__name__.rpartition('.')[2]}.py"
     save_shell(shell, tokenizer, folder, {name: code()}, card=card, overwrite=overwrite, more=more)
 
@@ -61,13 +58,3 @@ def code() -> str:
     assert about is not None
     parts = [_OWN.sub("", _ABOUT.sub("", text)).strip() for text in (*below, market)]
     return "\n\n".join([about[0].strip(), *parts]) + "\n"
-
-
-def hash_of_maps(model: nn.Module, maps: Sequence[TokenMap]) -> str:
-    """SHA-256 of the weights that are traded: worths and prices belong to these alone."""
-    found = sha256()
-    for traded in maps:
-        weight = outputs_first(model.get_submodule(traded.path)).float().contiguous()
-        found.update(f"{traded.path} {[*weight.shape]}".encode())
-        found.update(weight.cpu().numpy().tobytes())
-    return found.hexdigest()

@@ -33,6 +33,7 @@ ROOT = Path(__file__).parents[2]
 ROOMS = ("walras", "mechanisms", "models", "agents", "market", "experiments")
 READERS = {
     "models/pretrained.py",
+    "models/export/modeling_sparsified.py",  # transformers calls it; it checks what was read
     "experiments/benchmarks/peers/peer_textpruner_script.py",  # runs where Walras is not installed
     "experiments/benchmarks/small_gpt2.py",  # what it reads it has just written
     "experiments/benchmarks/smollm2.py",  # reads the packed weights of one package

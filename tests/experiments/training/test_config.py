@@ -9,7 +9,7 @@ import yaml
 from walras.agents import VALUATIONS
 from walras.errors import InputError, UnknownNameError
 from walras.experiments.recipes import RECIPES, Recipe
-from walras.experiments.training.config import TrainConfig, read_flat
+from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.stage import STIFF, TrainPlan
 from walras.market.pricing import DualAscent
 
@@ -60,7 +60,7 @@ def test_a_file_of_an_earlier_version(tmp_path: Path) -> None:
     config = TrainConfig.read(file, {"budget": 0.4})
     assert (config.economy.gate_logit_range, config.economy.init_gates_by_value) == (30.0, False)
     assert (config.budget, config.seed, config.recipe, config.optimiser.rate) == (0.4, 2, None, 5e-5)
-    assert read_flat(file, {})["gate_logit_range"] == 30.0
+    assert TrainConfig.written(file, {})["gate_logit_range"] == 30.0
 
 
 def test_a_name_and_its_earlier_one() -> None:

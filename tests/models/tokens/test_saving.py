@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 import walras
+from walras.errors import InputError
 from walras.models import compact, inventory
 from walras.models.tokens.runtime import sparse
 from walras.models.tokens.saving import code, save_sparsified
@@ -91,6 +93,36 @@ def test_worths_and_prices_keep_their_type(tiny: Any, tmp_path: Path) -> None:
         assert again.get_submodule(path).weight.dtype == torch.bfloat16
         for name in ("worth", "price"):
             assert torch.equal(again.get_submodule(path).get_buffer(name), market.get_submodule(path).get_buffer(name))
+
+
+TYPES = (torch.float32, torch.bfloat16, torch.float16)
+
+
+@pytest.mark.parametrize("stored", TYPES)
+def test_the_hash_asks_for_no_type(stored: torch.dtype, tiny: Any, tmp_path: Path) -> None:
+    saved(tiny("llama").model, tmp_path / "e")
+    walras.load_model(tmp_path / "e").to(stored).save_pretrained(tmp_path / "again")
+    for read in TYPES:
+        assert walras.load_model(tmp_path / "again", dtype=read).dtype == read
+
+
+def test_prices_of_other_weights_are_refused(tiny: Any, tmp_path: Path) -> None:
+    """One weight that is traded changed, by hand; a network that was trained further is saved with its own hash."""
+    market = saved(tiny("llama").model, tmp_path / "e")
+    path = token_maps(tiny("llama").model)[0].path
+    tensors = load_file(tmp_path / "e" / "model.safetensors")
+    tensors[f"{path}.weight"][0, 0] += 1
+    save_file(tensors, tmp_path / "e" / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ValueError, match="prices of other weights"):
+        loaded(tmp_path / "e", trust_remote_code=True)
+    with pytest.raises(InputError, match="prices of other weights"):
+        walras.load_model(tmp_path / "e")
+    saved(tiny("llama").model, tmp_path / "f")
+    trained = walras.load_model(tmp_path / "f")
+    trained.get_submodule(path).weight.data[0, 0] += 1
+    trained.save_pretrained(tmp_path / "trained")
+    again = walras.load_model(tmp_path / "trained").get_submodule(path).weight
+    assert again[0, 0] == market.get_submodule(path).weight[0, 0] + 1
 
 
 @pytest.mark.filterwarnings("ignore:several sequences buy at once")  # beams
