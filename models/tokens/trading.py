@@ -107,7 +107,7 @@ def _hooks(model: nn.Module, traded: TokenMap, worth: Tensor, market: _Market) -
     if not traded.signal:
 
         def offer(_: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-            return (args[0].masked_fill(~market.bought(traded, args[0], worth), 0.0), *args[1:])
+            return (args[0] * market.bought(traded, args[0], worth), *args[1:])  # far faster than masked_fill
 
         yield module.register_forward_pre_hook(offer)
         return
@@ -117,7 +117,7 @@ def _hooks(model: nn.Module, traded: TokenMap, worth: Tensor, market: _Market) -
         gates[:] = [output]
 
     def answer(_: nn.Module, args: Any, output: Tensor) -> Tensor:
-        return output.masked_fill(~market.bought(traded, gates.pop(), worth), 0.0)
+        return output * market.bought(traded, gates.pop(), worth)
 
     yield model.get_submodule(traded.signal).register_forward_hook(note)
     yield module.register_forward_hook(answer)

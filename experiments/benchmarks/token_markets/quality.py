@@ -8,10 +8,9 @@ finished are not run again: `token_markets_cells.jsonl` holds them, `token_marke
 """
 
 import math
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, final
 
 import pandas as pd
 import torch
@@ -29,7 +28,7 @@ from walras.files.lines import read_lines
 from walras.files.plain_data import parse_json, write_json
 from walras.files.writing import write_whole
 from walras.models.tokens.account import TokenMacs
-from walras.models.tokens.calibrate import find_prices
+from walras.models.tokens.calibrate import Calibration, find_prices
 from walras.models.tokens.offers import Tally
 from walras.models.tokens.relative_prices import Calibrated
 from walras.models.tokens.trading import token_markets
@@ -88,31 +87,51 @@ def cells(
     if not wanted:
         return
     subject = Subject.load(spec, progress)
-    step = progress.add_task("Cells", total=len(wanted))
+    step, markets = progress.add_task("Cells", total=len(wanted)), _Markets(subject)
     for draw, share, design in wanted:
         progress.update(step, description=f"{design}, {share:g}, draw {draw}")
-        found = measure(subject, designs[design], share, draw)
+        found = markets.measure(designs[design], share, draw)
         yield {"model": name, "design": design, "budget": share, "draw": draw, "dense": subject.dense, **found}
         progress.update(step, advance=1)
 
 
-def measure(subject: Subject, design: Design, budget: float, draw: int) -> dict[str, float]:
-    """One cell: perplexity, the share that was measured, the share on the calibration text, seconds."""
-    model, data, started = subject.model, subject.data, time.perf_counter()
-    maps = design.traded(model)
-    account = TokenMacs.from_model(model, maps, subject.length)
-    batches = [on_device(batch, model) for batch in data.batches(SEQUENCES, draw)]
-    worths = design.valuation(model, maps, batches, data.objective(model, label_free=False), draw)
-    network = Calibrated(model, maps, worths, batches)
-    calibration = find_prices(network, budget, design.policy, account)
-    calibrated, tally = time.perf_counter(), Tally()
-    with torch.no_grad(), token_markets(model, maps, worths, design.clear(maps, calibration, draw), tally):
-        perplexity = data.evaluate(model)
-    return {
-        "perplexity": perplexity, "measured": account.spent(maps, tally.bought), "calibrated": calibration.spent,
-        "rounds": calibration.rounds, "calibration_s": round(calibrated - started, 1),
-        "seconds": round(time.perf_counter() - started, 1),
-    }  # fmt: skip
+@final
+class _Markets:
+    """Markets of one subject; what several cells of a draw have in common is found once."""
+
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
+        self._draw = -1
+        self._networks: dict[Any, Calibrated] = {}
+        self._calibrations: dict[Any, Calibration] = {}
+
+    def measure(self, design: Design, budget: float, draw: int) -> dict[str, float]:
+        """One cell: perplexity, the share that was measured, the share on the calibration text."""
+        if draw != self._draw:
+            self._networks, self._calibrations, self._draw = {}, {}, draw
+        model, network = self._subject.model, self._network(design)
+        account, tally = TokenMacs.from_model(model, network.maps, self._subject.length), Tally()
+        key = (design.valuation, design.maps, design.policy, budget)
+        if key not in self._calibrations:
+            self._calibrations[key] = find_prices(network, budget, design.policy, account)
+        calibration = self._calibrations[key]
+        clear = design.clear(network.maps, calibration, draw)
+        with torch.no_grad(), token_markets(model, network.maps, network.worths, clear, tally):
+            perplexity = self._subject.data.evaluate(model)
+        spent = account.spent(network.maps, tally.bought)
+        return {
+            "perplexity": perplexity, "measured": spent, "calibrated": calibration.spent, "rounds": calibration.rounds
+        }  # fmt: skip
+
+    def _network(self, design: Design) -> Calibrated:
+        """The network with a design's worths, on the draw's calibration text."""
+        model, data, key = self._subject.model, self._subject.data, (design.valuation, design.maps)
+        if key not in self._networks:
+            maps, objective = design.traded(model), data.objective(model, label_free=False)
+            batches = [on_device(batch, model) for batch in data.batches(SEQUENCES, self._draw)]
+            worths = design.valuation(model, maps, batches, objective, self._draw)
+            self._networks[key] = Calibrated(model, maps, worths, batches)
+        return self._networks[key]
 
 
 def summary(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from walras.errors import InputError
-from walras.models.tokens.offers import Collector, Offers
+from walras.models.tokens.offers import Collector, Offers, _place, _value
 from walras.models.tokens.relative_prices import (
     EqualShares,
     ExchangeRates,
@@ -52,6 +52,15 @@ def test_the_true_share_is_near() -> None:
         assert float((value >= found.price_for(share)).float().mean()) == pytest.approx(share, abs=0.005)
     assert found.price_for(1.0) == 0
     assert found.share_at(0.0) == 1
+
+
+@given(st.floats(2.0**-149, 2.0**127, width=32))
+def test_bins_are_the_first_bits(value: float) -> None:
+    """A price lies where a value of its size is counted, subnormal or not, and is found again from there."""
+    found = Offers()
+    found.add(torch.tensor([value]), torch.tensor([True]))
+    assert int(found.counts.nonzero()) == int(_place(value))
+    assert _value(_place(value)) == pytest.approx(value, rel=1e-12)
 
 
 def test_features_that_are_zero_do_not_buy() -> None:
