@@ -11,8 +11,8 @@ from walras.models.tokens.relative_prices import Calibrated, PricePolicy, Prices
 from walras.models.tokens.rules import PriceRule
 from walras.models.tokens.trading import Clear, everybody, token_markets
 
-ROUNDS = 3
-TOLERANCE = 0.005
+ROUNDS = 9
+NEAR = 0.001
 
 
 @final
@@ -39,7 +39,7 @@ def find_prices(network: Calibrated, budget: float, policy: PricePolicy, account
     1. Collect the offers of the dense network, and price them so that the budget's share is sold.
     2. Run the network at these prices: inputs of later maps change with what earlier ones dropped, and so do their
        bids. Collect the offers again, and price them.
-    3. Repeat, three times at least, until what is spent is within 0.5 points of the budget; nine times at most.
+    3. Repeat until what is spent is within 0.1 points of the budget; nine times at most.
 
     Raises:
         InputError: a budget that bids and attention alone exceed.
@@ -47,11 +47,11 @@ def find_prices(network: Calibrated, budget: float, policy: PricePolicy, account
     share, maps = account.for_sale(budget), network.maps
     relative = policy.fit(network, share)
     prices = relative(maps, offered(network, everybody), share)
-    for rounds in range(1, 3 * ROUNDS + 1):
+    for rounds in range(1, ROUNDS + 1):
         offers = offered(network, PriceRule(prices))
         bought = {path: own.bought / own.offered for path, own in offers.items()}
         spent = account.spent(maps, bought)
-        if rounds > ROUNDS and abs(spent - budget) <= TOLERANCE:
+        if abs(spent - budget) <= NEAR:
             break
         prices = relative(maps, offers, share)
     return Calibration(prices, bought, spent, rounds)
