@@ -22,6 +22,7 @@ def card(model: Any, summary: Mapping[str, Any], name: str) -> str:
     """
     auto, quoted = auto_class(model), json.dumps(one_line(name), ensure_ascii=False)
     metric = summary["metric"]
+    measured = f"{summary['task']}, at most {summary['limit']} rows"
     how = ", ".join(
         f"{key} {markdown_code(str(summary[field]))}"
         for key, field in (("bids", "token_valuation"), ("prices", "price_policy"), ("prompts", "prefill"))
@@ -38,7 +39,7 @@ def card(model: Any, summary: Mapping[str, Any], name: str) -> str:
             "",
             "| | dense | each token buys |",
             "| --- | --- | --- |",
-            f"| {markdown_text(metric['name'])} ({markdown_text(str(summary['task']))}) | {metric['dense']:.4f} "
+            f"| {markdown_text(metric['name'])} ({markdown_text(measured)}) | {metric['dense']:.4f} "
             f"| {metric['value']:.4f} |",
             "",
             "```python",
@@ -62,7 +63,8 @@ def print_sparsified(console: Console, summary: Mapping[str, Any]) -> None:
     metric = summary["metric"]
     console.print(
         f"{metric['name']} {metric['dense']:.4g} dense, {metric['value']:.4g} with {summary['measured']:.1%} of the "
-        f"multiplications (budget {summary['budget']:g}; bids and what is not traded take {summary['floor']:.1%})",
+        f"multiplications, on at most {summary['limit']} rows (budget {summary['budget']:g}; bids and what is not "
+        f"traded take {summary['floor']:.1%})",
         soft_wrap=True,
     )
     if summary["maps"]:

@@ -36,14 +36,15 @@ class SparsifyConfig(CommandSettings):
     """One network, data to find prices on, one budget. `parse` makes it from whatever is given."""
 
     sequences: int = setting(16, "Sequences of the task's training data on which worths and prices are found.")
+    limit: int = setting(64, "Measure on the first rows of the evaluation data only; of a text a row is a sequence.")
     traced: int = setting(4, "Sequences whose purchases --trace writes.")
     seed: int = setting(0, "Seed of everything random.")
     subject: SubjectSpec = section(SubjectSpec, "Network and task")
     market: TokenMarketSpec = section(TokenMarketSpec, "Market")
 
     def __post_init__(self) -> None:
-        for name in ("sequences", "traced"):
-            whole(name, getattr(self, name), 1)
+        for name, least in (("sequences", 1), ("traced", 1), ("limit", 2)):
+            whole(name, getattr(self, name), least)
         whole("seed", self.seed, 0, 2**32 - 1)
 
     @classmethod

@@ -51,7 +51,8 @@ def sparsify(
     data = _data(model, texts)
     told = {"model": f"{type(model).__name__} {OWN}", "data": None, "task": data if isinstance(data, Task) else "text"}
     config = SparsifyConfig.parse({**settings, **told})
-    subject = Subject.wrap(model, tokenizer, data, config.subject, seed=config.seed)
+    looked_at = _first(data, config.limit) if isinstance(data, Task) else data
+    subject = Subject.wrap(model, tokenizer, looked_at, config.subject, seed=config.seed)
     return sparsified(subject, config, progress)
 
 
@@ -61,7 +62,13 @@ def run(config: SparsifyConfig, progress: Progress) -> Sparsified:
     Raises:
         InputError: as `sparsify`.
     """
-    return sparsified(Subject.load(config.subject, progress, find_task(config.subject)), config, progress)
+    task = _first(find_task(config.subject), config.limit)
+    return sparsified(Subject.load(config.subject, progress, task), config, progress)
+
+
+def _first(task: Task, rows: int) -> Task:
+    """A task that is measured on its first rows; one of the user's own that does not say how, on all."""
+    return task if type(task).first is Task.first else task.first(rows)
 
 
 def _data(model: nn.Module, texts: Any) -> Any:

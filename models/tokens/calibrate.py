@@ -51,10 +51,11 @@ def find_prices(network: Calibrated, budget: float, policy: PricePolicy, account
         offers = offered(network, PriceRule(prices))
         bought = {path: own.bought / own.offered for path, own in offers.items()}
         spent = account.spent(maps, bought)
+        found = Calibration(prices, bought, spent, rounds)
         if abs(spent - budget) <= NEAR:
             break
         prices = relative(maps, offers, share)
-    return Calibration(prices, bought, spent, rounds)
+    return found
 
 
 @torch.no_grad()

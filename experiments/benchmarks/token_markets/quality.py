@@ -87,7 +87,7 @@ def cells(
     if not wanted:
         return
     subject = Subject.load(spec, progress)
-    step, markets = progress.add_task("Cells", total=len(wanted)), _Markets(subject)
+    step, markets = progress.add_task("Cells", total=len(wanted)), Markets(subject)
     for draw, share, design in wanted:
         progress.update(step, description=f"{design}, {share:g}, draw {draw}")
         found = markets.measure(designs[design], share, draw)
@@ -96,7 +96,7 @@ def cells(
 
 
 @final
-class _Markets:
+class Markets:
     """Markets of one subject; what several cells of a draw have in common is found once."""
 
     def __init__(self, subject: Subject) -> None:

@@ -119,14 +119,14 @@ def test_a_table_that_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     (tmp_path / "token_markets_cells.jsonl").write_text(done)
     tried: list[tuple[Any, ...]] = []
 
-    def measure(subject: Any, design: Any, budget: float, draw: int) -> dict[str, float]:
+    def measure(markets: Any, design: Any, budget: float, draw: int) -> dict[str, float]:
         tried.append((design, budget, draw))
         return {"perplexity": 15.0, "measured": 0.5}
 
     class Loaded:
         dense = 10.0
 
-    monkeypatch.setattr(quality, "measure", measure)
+    monkeypatch.setattr(quality.Markets, "measure", measure)
     monkeypatch.setattr(Subject, "load", lambda *_: Loaded())
     quality.main("x/m", "data", tmp_path, ["one price", "CATS"], [0.5], 2)
     assert tried == [(DESIGNS["CATS"], 0.5, 1)]

@@ -57,7 +57,7 @@ def test_the_same_command_gives_the_same_bytes(walras: Walras, line: tuple[objec
 
 def test_what_is_printed(walras: Walras, line: tuple[object, ...]) -> None:
     answer = walras(*line, "--budget", 0.6, "--out", "x")
-    assert "of the multiplications (budget 0.6;" in answer.out
+    assert "of the multiplications, on at most 64 rows (budget 0.6;" in answer.out
     assert 'Reload: walras.load_model("x")' in answer.out
     assert all(name in answer.out for name in ("query", "gate", "up", "down"))
 
@@ -88,6 +88,13 @@ def test_what_is_measured_is_what_decodes(settings: dict[str, Any]) -> None:
     assert found.data.evaluate(found.dense) == found.summary.metric["dense"]
     assert found.summary.metric["value"] != found.summary.metric["dense"]
     assert 0.5 < found.summary.measured < 0.7
+
+
+def test_the_first_rows_are_measured(settings: dict[str, Any]) -> None:
+    few, more = (sparsify(**settings, budget=0.6, limit=limit) for limit in (2, 4))
+    assert few.summary.metric["dense"] != more.summary.metric["dense"]
+    assert few.calibration == more.calibration
+    assert (few.summary.limit, more.summary.limit) == (2, 4)
 
 
 def test_a_dense_prompt_is_the_dense_networks(settings: dict[str, Any], llama: Path) -> None:
