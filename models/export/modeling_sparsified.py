@@ -18,6 +18,7 @@ from torch.nn import functional
 from walras.models.export.modeling_walras import SlicedConfig, SlicedNetwork, made_of
 from walras.models.export.token_kernels import ACTIVATIONS, CpuKernel, Kernel, cpu_kernel, gated_ffn
 from walras.models.export.token_kernels_cuda import cuda_kernel
+from walras.models.export.token_layers import in_two_calls
 
 PREFIX = "Sparsified"
 DENSE, MARKET = "dense", "market"
@@ -221,6 +222,7 @@ def attach(model: Any, told: Mapping[str, Any]) -> None:
         ffn = model.get_submodule(path)
         maps = {role: ffn.get_submodule(name) for role, name in names.items()}
         model.set_submodule(path, MarketFFN(ffn, names, maps).train(ffn.training))
+        in_two_calls(model.get_submodule(path.rpartition(".")[0]), Buyer, MarketFFN)
 
 
 def market_of(module: Any, kind: str, prefill: str) -> Buyer:

@@ -49,17 +49,11 @@ class CpuKernel(Kernel):
 
     def columns(self, x: Tensor) -> Tensor:
         """Four columns at a time."""
-        threads = torch.get_num_threads()
-        if threads == 1:
-            return torch.from_numpy(one_columns(x.numpy(), self._weight, self._bar))
-        return torch.from_numpy(many_columns(x.numpy(), self._weight, self._bar, _parts(threads)))
+        return torch.from_numpy(some_columns(x.numpy(), self.arrays, threads_now()))
 
     def rows(self, x: Tensor, gates: Tensor) -> Tensor:
         """Row by row."""
-        threads = torch.get_num_threads()
-        if threads == 1:
-            return torch.from_numpy(one_rows(x.numpy(), gates.numpy(), self._weight, self._bar))
-        return torch.from_numpy(many_rows(x.numpy(), gates.numpy(), self._weight, self._bar, _parts(threads)))
+        return torch.from_numpy(some_rows(x.numpy(), gates.numpy(), self.arrays, threads_now()))
 
 
 def gated_ffn(x: Tensor, maps: tuple[CpuKernel, CpuKernel, CpuKernel], activation: str) -> Tensor:
@@ -70,11 +64,33 @@ def gated_ffn(x: Tensor, maps: tuple[CpuKernel, CpuKernel, CpuKernel], activatio
         maps: gate, up and down.
         activation: a name of `ACTIVATIONS`.
     """
-    arrays = [array for kernel in maps for array in kernel.arrays]
-    threads = torch.get_num_threads()
+    gate, up, down = (kernel.arrays for kernel in maps)
+    return torch.from_numpy(some_gated(x.numpy(), (gate, up, down, ACTIVATIONS[activation]), threads_now()))
+
+
+def some_columns(x: Any, market: tuple[Any, ...], threads: int) -> Any:
+    """sum_j x_j weight[j, :] over the features j that buy, of a market that begins with its weight and bars.
+
+    What is compiled for several threads is never called by what is compiled: numba's cache does not outlive that.
+    """
+    weight, bar = market[:2]
+    return one_columns(x, weight, bar) if threads == 1 else many_columns(x, weight, bar, threads)
+
+
+def some_rows(x: Any, gates: Any, market: tuple[Any, ...], threads: int) -> Any:
+    """weight[i, :] . x for the neurons i that buy, 0 for the others."""
+    weight, bar = market[:2]
+    return one_rows(x, gates, weight, bar) if threads == 1 else many_rows(x, gates, weight, bar, threads)
+
+
+def some_gated(x: Any, ffn: tuple[Any, ...], threads: int) -> Any:
+    """down(act(gate(x)) * up(x)) of what is bought."""
+    gate, up, down, activation = ffn
     if threads == 1:
-        return torch.from_numpy(one_gated(x.numpy(), *arrays, ACTIVATIONS[activation]))
-    return torch.from_numpy(many_gated(x.numpy(), *arrays, ACTIVATIONS[activation], _parts(threads)))
+        return one_gated(x, gate, up, down, activation)
+    gates = some_columns(x, gate, threads)
+    act(gates, activation)
+    return some_columns(gates * some_rows(x, gates, up, threads), down, threads)
 
 
 ACTIVATIONS = {"SiLU": 0, "SiLUActivation": 0, "GELUTanh": 1}
@@ -87,10 +103,10 @@ def cpu_kernel(weight: Tensor, bar: Tensor) -> CpuKernel | None:
     return CpuKernel(weight, bar) if fits and numba is not None else None
 
 
-def _parts(threads: int) -> int:
-    """As many parts as there are threads to compute them."""
-    found = min(threads, numba.config.NUMBA_NUM_THREADS)
-    if numba.get_num_threads() != found:
+def threads_now() -> int:
+    """As many threads as torch uses, if numba has them; each computes a part of a sum."""
+    found = min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS)
+    if found > 1 and numba.get_num_threads() != found:
         numba.set_num_threads(found)
     return int(found)
 
@@ -189,25 +205,15 @@ if numba is not None:
                 inner = np.float32(0.7978845608028654) * (g + np.float32(0.044715) * g * g * g)
                 gates[i] = np.float32(0.5) * g * (np.float32(1.0) + np.tanh(inner))
 
-    def _one_gated(
-        x: Any, gate: Any, gate_bar: Any, up: Any, up_bar: Any, down: Any, down_bar: Any, activation: Any
-    ) -> Any:
-        """down(act(gate(x)) * up(x)) of what is bought."""
-        gates = one_columns(x, gate, gate_bar)
+    def _one_gated(x: Any, gate: Any, up: Any, down: Any, activation: Any) -> Any:
+        """down(act(gate(x)) * up(x)) of what is bought; each map is its weight and its bars."""
+        gates = one_columns(x, gate[0], gate[1])
         act(gates, activation)
-        return one_columns(gates * one_rows(x, gates, up, up_bar), down, down_bar)
-
-    def _many_gated(
-        x: Any, gate: Any, gate_bar: Any, up: Any, up_bar: Any, down: Any, down_bar: Any, activation: Any, threads: Any
-    ) -> Any:
-        """The same by several threads."""
-        gates = many_columns(x, gate, gate_bar, threads)
-        act(gates, activation)
-        return many_columns(gates * many_rows(x, gates, up, up_bar, threads), down, down_bar, threads)
+        return one_columns(gates * one_rows(x, gates, up[0], up[1]), down[0], down[1])
 
     numba.extending.overload(_number, strict=False)(_number_of)  # types of Python are none of numba's
     fast: Any = {"fastmath": {"contract", "reassoc", "nsz"}, "nogil": True, "cache": True}
     buyers, columns, rows = (numba.njit(**fast)(loop) for loop in (_buyers, _columns, _rows))
     one_columns, one_rows = (numba.njit(**fast)(loop) for loop in (_all_columns, _all_rows))
     many_columns, many_rows = (numba.njit(parallel=True, **fast)(loop) for loop in (_split_columns, _split_rows))
-    act, one_gated, many_gated = (numba.njit(**fast)(loop) for loop in (_act, _one_gated, _many_gated))
+    act, one_gated = (numba.njit(**fast)(loop) for loop in (_act, _one_gated))

@@ -1,0 +1,135 @@
+"""A layer in two calls computes what its class does, and steps aside where somebody wants one of the steps."""
+
+import copy
+import pickle
+from typing import Any
+
+import pytest
+import torch
+
+from walras.models.export import token_kernels, token_layers
+from walras.models.tokens.runtime import sparse
+from walras.models.tokens.token_map import token_maps
+
+FAMILIES = ("llama", "mistral", "qwen2")
+
+
+def market(model: Any) -> Any:
+    """A network whose tokens buy about half, without biases in its FFNs."""
+    model = copy.deepcopy(model)
+    for layer in model.model.layers:
+        for part in layer.mlp.children():
+            part.bias = None
+    maps = token_maps(model)
+    worths = {m.path: torch.rand(m.bidders, generator=torch.Generator().manual_seed(1)) for m in maps}
+    return sparse(model, maps, worths, {m.path: 0.021 / m.cost for m in maps}, "market")
+
+
+@torch.no_grad()
+def decoded(model: Any, ids: torch.Tensor, **how: Any) -> torch.Tensor:
+    """Logits token by token through a cache."""
+    cache, rows = None, []
+    for t in range(ids.shape[1]):
+        out = model(input_ids=ids[:, t : t + 1], past_key_values=cache, use_cache=True, **how)
+        cache = out.past_key_values
+        rows.append(out.logits.float())
+    return torch.cat(rows, 1)
+
+
+def slow(model: Any, monkeypatch: pytest.MonkeyPatch, ids: torch.Tensor) -> torch.Tensor:
+    """The same by the class of the layers."""
+    with monkeypatch.context() as patch:
+        patch.setattr(token_layers.MarketLayer, "_kernels", lambda layer: None)
+        return decoded(model, ids)
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How often a layer was computed in two calls."""
+    found: list[int] = []
+    rest = token_layers._rest
+
+    def noted(*args: Any) -> Any:
+        found.append(1)
+        return rest(*args)
+
+    monkeypatch.setattr(token_layers, "_rest", noted)
+    return found
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("dtype", [torch.float32, pytest.param(torch.bfloat16, marks=pytest.mark.nightly)])
+def test_it_is_the_class_of_the_layer(
+    kind: str, threads: int, dtype: torch.dtype, tiny: Any, calls: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tested = tiny(kind)
+    model = market(tested.model).to(dtype)
+    ids, before = tested.batch["input_ids"][:1], torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads)
+        found = decoded(model, ids)
+        assert len(calls) == ids.shape[1] * len(model.model.layers)
+        expected = slow(model, monkeypatch, ids)
+    finally:
+        torch.set_num_threads(before)
+    torch.testing.assert_close(found, expected, rtol=0, atol=2e-5 if dtype == torch.float32 else 0.1)
+
+
+@pytest.mark.parametrize("how", ["eager", "static", "left padding", "no cache"])
+def test_masks_and_caches(how: str, tiny: Any, calls: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten tokens, in layers that look back at six."""
+    tested = tiny("mistral")
+    model = market(tested.model)
+    model.config._attn_implementation = "eager" if how == "eager" else "sdpa"
+    ids = tested.batch["input_ids"][:1, :5]
+    seen = torch.ones_like(ids)
+    seen[0, :2] = how != "left padding"
+    given: dict[str, Any] = {"attention_mask": seen, "max_new_tokens": 5, "min_new_tokens": 5, "do_sample": False}
+    given |= {"cache_implementation": "static"} if how == "static" else {"use_cache": how != "no cache"}
+    given |= {"return_dict_in_generate": True, "output_logits": True}
+    found = model.generate(ids, **given)
+    assert bool(calls) == (how != "no cache")
+    monkeypatch.setattr(token_layers.MarketLayer, "_kernels", lambda layer: None)
+    expected = model.generate(ids, **given)
+    assert torch.equal(found.sequences, expected.sequences)
+    torch.testing.assert_close(torch.stack(found.logits), torch.stack(expected.logits), rtol=0, atol=2e-5)
+
+
+def test_who_waits_for_a_step_gets_it(tiny: Any, calls: list[int]) -> None:
+    tested = tiny("llama")
+    model = market(tested.model)
+    ids = tested.batch["input_ids"][:1, :1]
+    with torch.no_grad():
+        expected = model(ids).logits
+        whole = len(calls)
+        assert whole == len(model.model.layers)
+        handle = model.model.layers[0].mlp.register_forward_hook(lambda *_: None)
+        model(ids)
+        assert len(calls) == 2 * whole - 1
+        handle.remove()
+        model.train()
+        model(ids)
+        assert len(calls) == 2 * whole - 1
+        model.eval()
+        model.config._attn_implementation = "eager"
+        out = model(ids, output_attentions=True, output_hidden_states=True)
+        assert all(row.shape[-1] == 1 for row in out.attentions)
+        assert len(out.hidden_states) == len(model.model.layers) + 1
+        torch.testing.assert_close(out.logits, expected, rtol=0, atol=2e-5)
+
+
+def test_copies_decode_alike(tiny: Any) -> None:
+    tested = tiny("llama")
+    model = market(tested.model)
+    ids = tested.batch["input_ids"][:1]
+    expected = decoded(model, ids)
+    for again in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert type(again.model.layers[0]).__name__ == "MarketLlamaDecoderLayer"
+        assert torch.equal(decoded(again, ids), expected)
+
+
+def test_without_numba_the_class_stays(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(token_layers, "numba", None)
+    monkeypatch.setattr(token_kernels, "numba", None)
+    assert type(market(tiny("llama").model).model.layers[0]).__name__ == "LlamaDecoderLayer"
