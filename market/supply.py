@@ -49,8 +49,11 @@ class Supply:
         leading, named = self.resources[0], len(self._names)
         if named != len(leading.inventory):
             raise InputError(f"scope {self.scope.name} named {named} markets for {len(leading.inventory)} units")
-        if self.scope.local and not (leading.additive and leading.fixed == 0):
-            raise InputError(f"{leading.name} cannot be sold in local markets: what a unit uses of it is not its own")
+        if self.scope.local and not leading.additive:
+            raise InputError(
+                f"{leading.name} cannot be sold in local markets, as scope {self.scope.name} has them: what a unit "
+                "uses of it depends on which others stay; valid: scope global"
+            )
 
     @cached_property
     def markets(self) -> tuple[str, ...]:
@@ -123,7 +126,8 @@ class Supply:
         rank = np.zeros(len(bids), dtype=np.int64)  # any
         if self.chained:
             rank = ranks(inventory, np.where(bids, -report, np.inf))
-        offered = [*(budgets[0] * self.weights), *budgets[1:]]
+        fixed = self.resources[0].fixed / self.resources[0].dense if len(self.markets) > 1 else 0.0
+        offered = [*((budgets[0] - fixed) * self.weights), *budgets[1:]]  # one market has the fixed part among its use
         left = [max(float(b - u), 0.0) for b, u in zip(offered, self._settled(settled), strict=True)]
         supply = torch.tensor(left, dtype=torch.float64)
         cost = torch.from_numpy(np.concatenate([self._leading(rank), self.costs(rank)[:, 1:]], -1))

@@ -34,6 +34,8 @@ def export(
     walras export runs/half --out small --onnx --overwrite
 
     walras export runs/half --out small --stock
+
+    walras export runs/half --out small --stock --gguf
     """
     from walras.experiments.export import export_run
 

@@ -65,7 +65,7 @@ def model_card(
             "",
             f"model = {auto}.from_pretrained({quoted}{trusted}",
             f"model = walras.load_model({quoted})  # or so, after `pip install walras`: no code from this folder",
-            f"tokenizer = AutoTokenizer.from_pretrained({quoted})",
+            f"tokenizer = AutoTokenizer.from_pretrained({quoted}{')' if stock else ', trust_remote_code=True)'}",
             "```",
             "",
             *_table(

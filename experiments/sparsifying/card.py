@@ -48,7 +48,7 @@ def card(model: Any, summary: Mapping[str, Any], name: str) -> str:
             "",
             f"model = {auto}.from_pretrained({quoted}, trust_remote_code=True)  # runs modeling_sparsified.py",
             f"model = walras.load_model({quoted})  # or so, after `pip install walras`: no code from this folder",
-            f"tokenizer = AutoTokenizer.from_pretrained({quoted})",
+            f"tokenizer = AutoTokenizer.from_pretrained({quoted}, trust_remote_code=True)",
             "```",
             "",
             "One sequence at a time decodes faster on a CPU, with numba installed; batches and prompts gain nothing,",

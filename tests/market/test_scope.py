@@ -11,7 +11,7 @@ from walras.market import SCOPES, ComputeMarket, Scope, SublayerSessions
 from walras.market.scope import GLOBAL, Global, Labels, PerKind
 from walras.market.supply import Supply
 from walras.mechanisms import UniformPriceAuction
-from walras.models import Inventory, macs
+from walras.models import Inventory, inventory, macs
 from walras.models.resources.parameters import parameters
 
 LENGTH = 8
@@ -128,6 +128,21 @@ def test_beside_another_budget(floor: Any) -> None:
         mine = floor.units.layer == layer
         assert resources[0].share[kept & mine].sum() <= 0.8 * resources[0].share[mine].sum() + 1e-12
     assert market.rounds[-1].figures["parameters_price"] > 0
+
+
+def test_what_no_unit_uses_is_spent_before_the_markets_open(floor: Any) -> None:
+    """FFN neurons alone trade, and heads stay: every market sells the same share of what is left of the budget."""
+    units = inventory(floor.model, ("ffn",), block=8)
+    resource = macs(floor.model, units, LENGTH)
+    assert resource.fixed > 0
+    supply = Supply((resource,), SCOPES.make("layer"))
+    everyone, nobody = np.ones(len(units), dtype=bool), np.zeros(len(units))
+    offer = supply.offer((0.7,), nobody, everyone, nobody)
+    fixed = resource.fixed / resource.dense
+    assert offer.supply.tolist() == pytest.approx([(0.7 - fixed) / 2] * 2)
+    assert offer.cost.sum().item() == pytest.approx(1 - fixed)
+    assert supply.used(np.ones(len(units))) == pytest.approx((1.0,))
+    assert supply.offer((fixed / 2,), nobody, everyone, nobody).supply.tolist() == [0, 0]
 
 
 def test_bad_input(floor: Any) -> None:
