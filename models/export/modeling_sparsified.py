@@ -146,6 +146,8 @@ class MarketFFN(nn.Module):
     def _kernels(self, states: Tensor, maps: tuple[Any, Any, Any]) -> tuple[CpuKernel, CpuKernel, CpuKernel] | None:
         """Those of gate, up and down, where one call may compute a single token from all three."""
         single = states.numel() == len(maps[0].weight) and not states.requires_grad and maps[0].trades(states)
+        if any(m._forward_hooks or m._forward_pre_hooks for m in (*maps, self.activation)):
+            return None  # somebody wants to see the steps
         if not single or type(self.activation).__name__ not in ACTIVATIONS:
             return None
         found = [market.kernel() for market in maps if market.bias is None]

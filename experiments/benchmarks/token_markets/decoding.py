@@ -5,7 +5,8 @@
 
 Forms are timed in turn, round after round, so that what else the machine does meets all of them alike; `again` is
 transformers a second time, whose ratio says how far two equal forms are apart. `everything` is the first network's own
-kernel with all prices 0. Of the linear maps alone a row has the time for one token, on inputs of a real one.
+kernel with all prices 0. Of the linear maps alone, and of the head alone, a row has the time for one token, on inputs
+of a real one: attention, norms and Python take what is left of a token's time.
 """
 
 import statistics
@@ -106,11 +107,12 @@ def _all_kept(network: Any) -> Any:
 def generating(forms: Forms, tokenizer: Any, setting: Setting) -> Iterator[dict[str, Any]]:
     """A row per form: median tokens a second, and the median ratio to transformers in the same round."""
     device = next(forms[STOCK].parameters()).device
-    given = tokenizer([PROMPT] * setting.batch, return_tensors="pt").to(device)
+    ids = tokenizer([PROMPT] * setting.batch, return_tensors="pt")["input_ids"].to(device)
 
     def run(network: Any) -> None:
         network.generate(
-            **given, do_sample=False, min_new_tokens=setting.tokens, max_new_tokens=setting.tokens, use_cache=True
+            ids, attention_mask=torch.ones_like(ids), do_sample=False, use_cache=True, min_new_tokens=setting.tokens,
+            max_new_tokens=setting.tokens,
         )  # fmt: skip
 
     for form, (seconds, ratio) in _timed({name: _call(run, network) for name, network in forms.items()}, setting):
@@ -130,6 +132,10 @@ def _maps(forms: Forms, tokenizer: Any, setting: Setting) -> Iterator[dict[str, 
             runs[name] = _all_of(calls)
             if name == EVERYTHING:
                 runs = {STOCK: _all_of(list(_dense(calls))), **runs}
+    head: nn.Linear = forms[STOCK].get_output_embeddings()
+    state = torch.randn(1, 1, head.weight.shape[1], dtype=head.weight.dtype, device=head.weight.device)
+    for _, (seconds, _) in _timed({"head": lambda: head(state)}, Setting(0, 20 * setting.rounds, 1)):
+        yield {"what": "head", "form": STOCK, "tokens_a_second": 1 / seconds, "times_transformers": 1.0}
     for form, (seconds, ratio) in _timed(runs, Setting(0, 20 * setting.rounds, 1)):
         yield {"what": "maps", "form": form, "tokens_a_second": 1 / seconds, "times_transformers": ratio}
 
