@@ -18,7 +18,7 @@ def document(data: str | None = None, tokens: int | None = None, bos: str | None
         bos: token to put before every window and block, such as <|endoftext|>; by default there is none.
 
     Raises:
-        InputError: no file, one that cannot be read, or one of a single line.
+        InputError: no file, or one that cannot be read, is empty or too short.
     """
     if data is None:
         raise InputError("task document needs a text file: data=FILE")
@@ -28,12 +28,17 @@ def document(data: str | None = None, tokens: int | None = None, bos: str | None
 
 
 def split_document(text: str, name: str, tokens: int | None = None, bos: str | None = None) -> LongText:
-    """The same for a text in memory; it is cut where a line ends.
+    """The same for a text in memory; it is cut where a line ends, or between words where there is but one line.
 
     Raises:
-        InputError: a text of a single line.
+        InputError: a text of fewer than two words.
     """
-    cut = text.rfind("\n", 0, len(text) - len(text) // _PARTS) + 1 or text.find("\n") + 1
+    if not text.strip():
+        raise InputError(f"{name} is empty; it must be a text, of which the last tenth is measured on")
+    last = len(text) - len(text) // _PARTS
+    cut = text.rfind("\n", 0, last) + 1 or text.find("\n") + 1
     if not text[:cut].strip() or not text[cut:].strip():
-        raise InputError(f"{name} holds one line of text; it must have several, of which the last tenth is measured on")
+        cut = text.rstrip().rfind(" ", 0, last) + 1
+    if not text[:cut].strip() or not text[cut:].strip():
+        raise InputError(f"{name} is too short; it must be a text, of which the last tenth is measured on")
     return LongText("document", "last tenth", text[cut:], "beginning", text[:cut], None, tokens, bos)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from walras.models.export.modeling_walras import SlicedConfig, SlicedNetwork, made_of
-from walras.models.export.token_kernels import ACTIVATIONS, CpuKernel, Kernel, cpu_kernel, gated_ffn
+from walras.models.export.token_kernels import ACTIVATIONS, CpuKernel, Kernel, cpu_kernel, gated_ffn, somebody_waits
 from walras.models.export.token_kernels_cuda import cuda_kernel
 from walras.models.export.token_layers import in_two_calls
 
@@ -49,7 +49,7 @@ class Buyer(nn.Module):
         self.prefill = prefill
         self.register_buffer("worth", weight.new_ones(len(weight), dtype=torch.float32))
         self.register_buffer("price", weight.new_zeros((), dtype=torch.float32))
-        self._kernel: tuple[int, Kernel | None] | None = None
+        self._kernel: tuple[Any, Kernel | None] | None = None
 
     def keep(self, signal: Tensor) -> Tensor:
         """Who buys: bool [..., buyers] from signals [..., buyers]."""
@@ -67,11 +67,15 @@ class Buyer(nn.Module):
         return alone or self.prefill == MARKET
 
     def kernel(self) -> Kernel | None:
-        """What computes a single token, made once; None where there is no kernel for these weights."""
-        if self._kernel is None or self._kernel[0] != self.weight.data_ptr():
-            weight, worth, price = self.weight.detach(), self.get_buffer("worth"), self.get_buffer("price")
+        """What computes a single token, made once; None where there is none for these weights, or slopes are wanted."""
+        if torch.compiler.is_compiling() or (torch.is_grad_enabled() and self.weight.requires_grad):
+            return None
+        worth, price = self.get_buffer("worth"), self.get_buffer("price")
+        made_of = (self.weight.data_ptr(), *(t.data_ptr() for t in (worth, price)), _version(worth), _version(price))
+        if self._kernel is None or self._kernel[0] != made_of:
+            weight = self.weight.detach()
             bar = torch.where(price > 0, (price / worth.clamp(min=1e-38)).sqrt(), 0.0).float()
-            self._kernel = (self.weight.data_ptr(), cpu_kernel(weight, bar) or cuda_kernel(weight, bar))
+            self._kernel = (made_of, cpu_kernel(weight, bar) or cuda_kernel(weight, bar))
         return self._kernel[1]
 
     def forget(self) -> None:
@@ -88,6 +92,11 @@ class Buyer(nn.Module):
             if now.dtype != buffer.dtype and not now.is_meta:
                 setattr(self, name, buffer.to(now.device))
         return self
+
+
+def _version(values: Tensor) -> int:
+    """How often values were changed in place."""
+    return 0 if values.is_inference() else values._version
 
 
 class FeatureBuyer(Buyer):
@@ -146,9 +155,12 @@ class MarketFFN(nn.Module):
     def _kernels(self, states: Tensor, maps: tuple[Any, Any, Any]) -> tuple[CpuKernel, CpuKernel, CpuKernel] | None:
         """Those of gate, up and down, where one call may compute a single token from all three."""
         single = states.numel() == len(maps[0].weight) and not states.requires_grad and maps[0].trades(states)
-        if any(m._forward_hooks or m._forward_pre_hooks for m in (*maps, self.activation)):
-            return None  # somebody wants to see the steps
-        if not single or type(self.activation).__name__ not in ACTIVATIONS:
+        if (
+            not single
+            or torch.is_grad_enabled()
+            or somebody_waits((*maps, self.activation))
+            or type(self.activation).__name__ not in ACTIVATIONS
+        ):
             return None
         found = [market.kernel() for market in maps if market.bias is None]
         fast = [kernel for kernel in found if isinstance(kernel, CpuKernel)]
@@ -185,19 +197,24 @@ SparsifiedConfig = SlicedConfig  # by this name config.json asks for it
 
 
 def hash_of_weights(model: Any) -> str:
-    """SHA-256 of the weights that are traded, to the precision of bfloat16; empty where they are of other types."""
-    markets = sorted((path, module.weight) for path, module in model.named_modules() if isinstance(module, Buyer))
-    if any(weight.is_meta or weight.dtype not in (torch.float32, torch.bfloat16) for _, weight in markets):
+    """SHA-256 of worths, prices, and the weights that are traded, to the precision of bfloat16.
+
+    Empty where weights are of other types.
+    """
+    markets = sorted((path, module) for path, module in model.named_modules() if isinstance(module, Buyer))
+    if any(m.weight.is_meta or m.weight.dtype not in (torch.float32, torch.bfloat16) for _, m in markets):
         return ""
     found = sha256()
-    for path, weight in markets:
-        found.update(f"{path} {[*weight.shape]}".encode())
-        found.update(weight.detach().to(torch.bfloat16).cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    for path, market in markets:
+        found.update(f"{path} {[*market.weight.shape]}".encode())
+        for buffer in ("worth", "price"):
+            found.update(market.get_buffer(buffer).float().cpu().numpy().tobytes())
+        found.update(market.weight.detach().to(torch.bfloat16).cpu().contiguous().view(torch.uint8).numpy().tobytes())
     return found.hexdigest()
 
 
 def check_weights(model: Any, source: Any) -> None:
-    """Refuse a network whose worths and prices were found for other weights.
+    """Refuse a network whose worths and prices were found for other weights, or were changed by hand.
 
     Raises:
         ValueError: its hash is not the one that its configuration tells.
@@ -205,8 +222,8 @@ def check_weights(model: Any, source: Any) -> None:
     told, found = model.config.walras["tokens"].get("weights"), hash_of_weights(model)
     if told and found and told != found:
         raise ValueError(
-            f"{str(source)!r} has prices of other weights: what was found for one network says nothing of another; "
-            "sparsify this one anew"
+            f"{str(source)!r} has prices of other weights, or worths or prices were changed: what was found for "
+            "one network says nothing of another; sparsify this one anew, or save it with `save_pretrained`"
         )
 
 
@@ -217,7 +234,15 @@ def attach(model: Any, told: Mapping[str, Any]) -> None:
         model: with stock maps, whose weights are taken over.
         told: `prefill`, and `maps`: path of a map to its role; `ffns`: path of a gated FFN to the names of its maps.
     """
+    if told["prefill"] not in (DENSE, MARKET):
+        raise ValueError(f"prefill is {told['prefill']!r}; it must be {DENSE} or {MARKET}")
+    gated = {f"{path}.{names['up']}" for path, names in told["ffns"].items()}
     for path, kind in told["maps"].items():
+        if (kind == "neurons") != (path in gated):
+            raise ValueError(
+                f"{path} has buyers of kind {kind!r}, and is {'' if path in gated else 'not '}the up "
+                "projection of a gated FFN that is told"
+            )
         module = model.get_submodule(path)
         model.set_submodule(path, market_of(module, kind, told["prefill"]))
     for path, names in told["ffns"].items():

@@ -12,7 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from walras.models.export.token_kernels import ACTIVATIONS, CpuKernel, numba, some_columns, some_gated, threads_now
+from walras.models.export.token_kernels import (
+    ACTIVATIONS,
+    CpuKernel,
+    numba,
+    some_columns,
+    some_gated,
+    somebody_waits,
+    threads_now,
+)
 
 FORMS = frozenset({"LlamaDecoderLayer", "MistralDecoderLayer", "Qwen2DecoderLayer"})
 """Classes of layers: x + attention(norm(x)), with rotary positions, then the same with a gated FFN."""
@@ -25,8 +33,8 @@ class MarketLayer(nn.Module):
 
     def forward(self, hidden_states: Tensor, *args: Any, **given: Any) -> Any:
         """[batch, length, hidden] from the same; a single token in two calls, else as the class does it."""
-        single = hidden_states.numel() == hidden_states.shape[-1] and not hidden_states.requires_grad
-        plain = single and not self.training and not args and "position_embeddings" in given
+        free = not (self.training or torch.is_grad_enabled() or torch.compiler.is_compiling() or args)
+        plain = free and hidden_states.numel() == hidden_states.shape[-1] and "position_embeddings" in given
         kernels = self._kernels() if plain else None
         if kernels is None:
             return super().forward(hidden_states, *args, **given)  # of the class of the layer
@@ -57,8 +65,8 @@ class MarketLayer(nn.Module):
         own: Any = self._modules
         attention, ffn = own["self_attn"], own["mlp"]
         inside = (*own.values(), *attention._modules.values(), *ffn._modules.values())
-        if any(m._forward_hooks or m._forward_pre_hooks for m in inside):
-            return None  # somebody wants to see the steps
+        if somebody_waits(inside):
+            return None
         if attention.config._attn_implementation not in _ATTENTION or type(ffn.activation).__name__ not in ACTIVATIONS:
             return None
         found: list[Any] = [market.kernel() if hasattr(market, "kernel") else None for market in _maps(self)]

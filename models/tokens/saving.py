@@ -13,7 +13,7 @@ from walras.models.tokens.runtime import described_maps
 from walras.models.tokens.token_map import TokenMap
 
 _PARTS = (modeling_walras, token_kernels, token_kernels_cuda, token_layers, modeling_sparsified)
-_OWN = re.compile(r"^ *from walras\.models\.export\.\w+ import .*\n", re.MULTILINE)
+_OWN = re.compile(r"^ *from walras\.models\.export\.\w+ import (?:\([^)]*\)|.*)\n", re.MULTILINE)
 _ABOUT = re.compile(r'\A""".*?"""\n', re.DOTALL)
 
 

@@ -16,6 +16,7 @@ from walras.errors import InputError
 from walras.experiments.registries import registry
 from walras.experiments.sparsifying.config import SparsifyConfig
 from walras.experiments.sparsifying.from_python import sparsify
+from walras.experiments.tasks.document import split_document
 from walras.models.loading import load
 from walras.models.tokens.token_map import token_maps
 
@@ -182,9 +183,18 @@ def test_bad_texts(walras: Walras, line: tuple[object, ...], tmp_path: Path) -> 
     short = tmp_path / "short.txt"
     short.write_text("the cat sat\non the mat\n")
     assert "at least two are needed" in walras(*line, "--data", short, "--out", "x").error
-    short.write_text("the cat sat on the mat")
-    assert "holds one line of text" in walras(*line, "--data", short, "--out", "x").error
+    for text, said in (("", "is empty"), ("\n \n", "is empty"), ("cat", "is too short")):
+        short.write_text(text)
+        assert said in walras(*line, "--data", short, "--out", "x").error
     assert "cannot read document" in walras(*line, "--data", tmp_path / "none.txt", "--out", "x").error
+
+
+def test_a_text_of_one_line(llama: Path, document: Path) -> None:
+    text = " ".join(document.read_text(encoding="utf-8").split())
+    task = split_document(text, "texts")
+    assert task.training + task.evaluated == text
+    assert task.training.endswith(" ")
+    assert len(task.evaluated) == pytest.approx(len(text) / 10, abs=12)
 
 
 def test_what_is_there_stays(walras: Walras, line: tuple[object, ...]) -> None:

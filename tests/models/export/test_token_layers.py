@@ -119,6 +119,77 @@ def test_who_waits_for_a_step_gets_it(tiny: Any, calls: list[int]) -> None:
         torch.testing.assert_close(out.logits, expected, rtol=0, atol=2e-5)
 
 
+def test_transformers_own_hooks_count_while_it_asks(tiny: Any, calls: list[int]) -> None:
+    model = market(tiny("llama").model)
+    ids = tiny("llama").batch["input_ids"][:1, :1]
+    with torch.no_grad():
+        model(ids, output_attentions=True)
+        assert not calls
+        model(ids)
+    assert len(calls) == len(model.model.layers)
+
+
+@pytest.mark.parametrize("part", ["gate_proj", "up_proj", "down_proj", "activation"])
+def test_hooks_inside_a_gated_ffn_are_called(part: str, tiny: Any) -> None:
+    model, seen = market(tiny("llama").model), list[Any]()
+    handle = getattr(model.model.layers[0].mlp, part).register_forward_hook(lambda *given: seen.append(given))
+    with torch.no_grad():
+        model(tiny("llama").batch["input_ids"][:1, :1])
+    assert len(seen) == 1
+    handle.remove()
+
+
+def test_slopes_are_those_of_the_class(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Although nothing that goes into the layers wants a slope."""
+    ids = tiny("llama").batch["input_ids"][:1, :1]
+    found: list[dict[str, torch.Tensor]] = []
+    for kernels in (True, False):
+        model = market(tiny("llama").model)
+        model.get_input_embeddings().weight.requires_grad_(False)
+        for part in model.modules():
+            if hasattr(part, "worth"):
+                part.weight.requires_grad_(True)
+        if not kernels:
+            monkeypatch.setattr(token_kernels, "numba", None)
+        model(ids).logits.sum().backward()
+        found.append({name: p.grad for name, p in model.named_parameters() if p.grad is not None})
+    assert set(found[0]) == set(found[1])
+    assert sum("proj" in name for name in found[0]) >= 7
+    for name, slope in found[1].items():
+        torch.testing.assert_close(found[0][name], slope, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("how", ["state dict", "in place"])
+def test_prices_that_change_count_at_once(how: str, tiny: Any) -> None:
+    model = market(tiny("llama").model)
+    ids = tiny("llama").batch["input_ids"][:1, :1]
+    with torch.no_grad():
+        before = model(ids).logits
+        if how == "state dict":
+            model.load_state_dict({k: v * 4 if k.endswith("price") else v for k, v in model.state_dict().items()})
+        else:
+            for part in model.modules():
+                if hasattr(part, "worth"):
+                    part.get_buffer("price").mul_(4)
+        after = model(ids).logits
+        assert not torch.allclose(before, after, atol=1e-3)
+        assert torch.equal(after, model(ids).logits)
+        for part in model.modules():
+            if hasattr(part, "worth"):
+                part.forget()
+        assert torch.equal(after, model(ids).logits)
+
+
+@pytest.mark.nightly
+def test_compiled_it_computes_the_same(tiny: Any) -> None:
+    model = market(tiny("llama").model)
+    ids = tiny("llama").batch["input_ids"][:1, :1]
+    with torch.no_grad():
+        expected = model(ids, use_cache=False).logits
+        found: Any = torch.compile(copy.deepcopy(model), fullgraph=True)
+        torch.testing.assert_close(found(ids, use_cache=False).logits, expected, rtol=0, atol=2e-5)
+
+
 def test_copies_decode_alike(tiny: Any) -> None:
     tested = tiny("llama")
     model = market(tested.model)

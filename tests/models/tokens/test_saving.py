@@ -125,6 +125,41 @@ def test_prices_of_other_weights_are_refused(tiny: Any, tmp_path: Path) -> None:
     assert again[0, 0] == market.get_submodule(path).weight[0, 0] + 1
 
 
+@pytest.mark.parametrize("name", ["worth", "price"])
+@pytest.mark.parametrize("value", [torch.inf, torch.nan, -1.0, None])
+def test_worths_and_prices_changed_by_hand(name: str, value: float | None, tiny: Any, tmp_path: Path) -> None:
+    """None: the tensor is not there."""
+    saved(tiny("llama").model, tmp_path / "e")
+    path = token_maps(tiny("llama").model)[0].path
+    tensors = load_file(tmp_path / "e" / "model.safetensors")
+    if value is None:
+        del tensors[f"{path}.{name}"]
+    else:
+        tensors[f"{path}.{name}"].fill_(value)
+    save_file(tensors, tmp_path / "e" / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ValueError, match="prices were changed"):
+        loaded(tmp_path / "e", trust_remote_code=True)
+    with pytest.raises(InputError, match=f"prices were changed|{name} is missing"):
+        walras.load_model(tmp_path / "e")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"prefill": "foo"}, "prefill is 'foo'; it must be dense or market"),
+        ({"ffns": {}}, "has buyers of kind 'neurons'"),
+    ],
+)
+def test_a_configuration_changed_by_hand(change: dict[str, Any], said: str, tiny: Any, tmp_path: Path) -> None:
+    saved(tiny("llama").model, tmp_path / "e")
+    file = tmp_path / "e" / "config.json"
+    told = json.loads(file.read_text())
+    told["walras"]["tokens"].update(change)
+    file.write_text(json.dumps(told))
+    with pytest.raises(InputError, match=said):
+        walras.load_model(tmp_path / "e")
+
+
 @pytest.mark.filterwarnings("ignore:several sequences buy at once")  # beams
 @pytest.mark.parametrize("how", [{}, {"do_sample": True}, {"num_beams": 2}, {"cache_implementation": "static"}])
 def test_generation(how: dict[str, Any], tiny: Any, tmp_path: Path) -> None:
