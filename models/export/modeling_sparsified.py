@@ -2,8 +2,8 @@
 
 A token multiplies only those input features (of an FFN's up projection: computes only those neurons) whose squared
 value times worth is at least the price. This file lies beside the weights of a sparsified model. It needs torch and
-transformers alone; with numba, and weights in float32 or bfloat16 on the CPU, a single token takes time in proportion
-to what it buys. Whole sequences are multiplied in full, with (`market`) or without (`dense`) dropping what nobody buys.
+transformers alone; with numba, and weights in float32 or bfloat16 on the CPU, a single token takes the less time,
+the less it buys. Whole sequences are multiplied in full, with (`market`) or without (`dense`) dropping what nobody buys.
 """
 
 import warnings
@@ -183,7 +183,8 @@ class SparsifiedNetwork(SlicedNetwork):
         Raises:
             ValueError: weights other than those that the prices were found for.
         """
-        loaded: Any = super().from_pretrained(source, *args, **kwargs)  # type: ignore[misc]  # of the class X
+        stock: Any = super()
+        loaded: Any = stock.from_pretrained(source, *args, **kwargs)
         check_weights(loaded[0] if isinstance(loaded, tuple) else loaded, source)
         return loaded
 

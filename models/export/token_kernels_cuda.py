@@ -56,8 +56,7 @@ def cuda_kernel(weight: Tensor, bar: Tensor) -> CudaKernel | None:
 
 if triton is not None:
 
-    @triton.jit  # type: ignore[untyped-decorator]  # Triton is loaded by name, so it has no types here
-    def columns_program(
+    def _columns_program(
         x: Any, weight: Any, bar: Any, out: Any, n: Any, m: Any, buyers: tl.constexpr, outputs: tl.constexpr
     ) -> None:
         """Add sum_j x_j weight[j, o] over some buyers j to some outputs o."""
@@ -71,8 +70,7 @@ if triton is not None:
         total = tl.sum(tl.where(buys, signal, 0.0)[:, None] * some, axis=0)
         tl.atomic_add(out + o, total, mask=o < m)
 
-    @triton.jit  # type: ignore[untyped-decorator]  # Triton is loaded by name, so it has no types here
-    def rows_program(
+    def _rows_program(
         x: Any, gates: Any, weight: Any, bar: Any, out: Any, n: Any, m: Any, buyers: tl.constexpr,
         outputs: tl.constexpr,
     ) -> None:  # fmt: skip
@@ -86,3 +84,5 @@ if triton is not None:
             some = tl.load(weight + i[:, None] * m + o[None, :], mask=buys[:, None] & (o < m)[None, :], other=0.0)
             total += tl.sum(some.to(tl.float32) * tl.load(x + o, mask=o < m, other=0.0)[None, :], axis=1)
         tl.store(out + i, tl.where(buys, total, 0.0), mask=i < n)
+
+    columns_program, rows_program = triton.jit(_columns_program), triton.jit(_rows_program)

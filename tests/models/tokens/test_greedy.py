@@ -8,6 +8,7 @@ import torch
 
 from walras.errors import InputError
 from walras.models.architectures import layers_of
+from walras.models.objective import GivenLoss
 from walras.models.tokens.greedy import Greedy, spared
 from walras.models.tokens.offers import Collector
 from walras.models.tokens.relative_prices import Calibrated, GivenShares
@@ -61,7 +62,7 @@ def test_on_layers(kind: str, tiny: Any) -> None:
     tested = tiny(kind)
     maps = token_maps(tested.model)
     batches = [{name: value[:, :6] for name, value in tested.batch.items() if name in ("input_ids", "attention_mask")}]
-    worths = Magnitude()(tested.model, maps, [], None, 0)  # type: ignore[arg-type]  # magnitudes need no loss
+    worths = Magnitude()(tested.model, maps, [], GivenLoss(lambda model, batch: torch.zeros(())), 0)
     network = Calibrated(tested.model, maps, worths, batches)
     found = Greedy(step=0.1).fit(network, 0.5)
     for layer in {m.layer for m in maps}:
