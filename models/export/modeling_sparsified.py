@@ -3,7 +3,8 @@
 A token multiplies only those input features (of an FFN's up projection: computes only those neurons) whose squared
 value times worth is at least the price. This file lies beside the weights of a sparsified model. It needs torch and
 transformers alone; with numba, and weights in float32 or bfloat16 on the CPU, a single token takes the less time,
-the less it buys. Whole sequences are multiplied in full, with (`market`) or without (`dense`) dropping what nobody buys.
+the less it buys. Whole sequences are multiplied in full, with (`market`) or without (`dense`) dropping what nobody
+buys.
 """
 
 import warnings
