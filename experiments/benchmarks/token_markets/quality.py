@@ -1,14 +1,17 @@
-"""Perplexity of a decoder whose tokens buy what they are computed with, by design, budget and calibration draw.
+"""How good a network is whose tokens buy what they are computed with, by design, budget and calibration draw.
 
     python -m walras.experiments.benchmarks.token_markets.quality --model FOLDER --data FOLDER
+    python -m walras.experiments.benchmarks.token_markets.quality --model FOLDER --data FOLDER --task stsb --length 64
 
-A cell is a design at a budget, calibrated on a draw of 16 windows of 256 tokens of the validation text, and measured on
-the first tokens of the raw test text in windows of 256 side by side. Nothing is chosen on the test text. Cells that are
-finished are not run again: `token_markets_cells.jsonl` holds them, `token_markets.csv` means and intervals of draws.
+A cell is a design at a budget, calibrated on a draw of 16 samples of the task's calibration split (of text: windows of
+256 tokens of the validation text), and measured on its other split (the first 16,384 tokens of the raw test text, in
+windows side by side; perplexity). Nothing is chosen on that. Cells that are finished are not run again:
+`token_markets_cells.jsonl` holds them, `token_markets.csv` means and intervals of draws.
 """
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, final
 
@@ -34,30 +37,39 @@ from walras.models.tokens.relative_prices import Calibrated
 from walras.models.tokens.trading import token_markets
 
 BUDGETS = (0.8, 0.7, 0.6, 0.5)
-SEQUENCES = 16
-KEY = ("model", "design", "budget", "draw")
+KEY = ("model", "task", "design", "budget", "draw")
+
+
+@final
+@dataclass(frozen=True)
+class Grid:
+    """Which cells there are: designs by name, shares of the dense network's multiplications, calibration draws."""
+
+    designs: Mapping[str, Design]
+    budgets: Sequence[float]
+    draws: int
+    samples: int  # of a draw
 
 
 def main(
     model: Annotated[str, typer.Option(help="Folder of a decoder.")],
-    data: Annotated[str, typer.Option(help="Folder with wikitext-2-raw in it.")],
+    data: Annotated[str, typer.Option(help="Folder with the task's data.")],
+    task: Annotated[str, typer.Option(help="Task by name.")] = "wikitext2-raw:tokens=16385",
     out: Annotated[Path, typer.Option(help="Folder of the tables.")] = Path("runs/token_markets"),
     design: Annotated[list[str] | None, typer.Option(help="Designs by name; several. [default: all]")] = None,
     budget: Annotated[list[float] | None, typer.Option(help="Budgets; several. [default: 0.8 0.7 0.6 0.5]")] = None,
     draws: Annotated[int, typer.Option(help="Calibration draws.", min=1)] = 3,
-    tokens: Annotated[int, typer.Option(help="Tokens of the test text.")] = 16_384,
-    length: Annotated[int, typer.Option(help="Tokens of a window.")] = 256,
+    samples: Annotated[int, typer.Option(help="Samples of a calibration draw.", min=1)] = 16,
+    length: Annotated[int, typer.Option(help="Tokens of a sample.")] = 256,
 ) -> None:
     """Run all cells that are not finished, and write the tables."""
     try:
         chosen = {name: _design(name) for name in design or DESIGNS}
-        spec = SubjectSpec(
-            model=model, task=f"wikitext2-raw:tokens={tokens + 1}", data=data, length=length, batch_size=4, device="cpu"
-        )
+        spec = SubjectSpec(model=model, task=task, data=data, length=length, batch_size=4, device="cpu")
         file = out / "token_markets_cells.jsonl"
         done = _finished(file)
         with progress_bar() as progress:
-            for row in cells(spec, chosen, budget or BUDGETS, draws, done, progress):
+            for row in cells(spec, Grid(chosen, budget or BUDGETS, draws, samples), done, progress):
                 done.append(row)
                 out.mkdir(parents=True, exist_ok=True)
                 write_whole(file, "".join(write_json(one, None) for one in done))
@@ -71,27 +83,27 @@ def main(
 
 
 def cells(
-    spec: SubjectSpec, designs: Mapping[str, Design], budgets: Sequence[float], draws: int,
-    done: Sequence[Mapping[str, Any]], progress: Progress,
-) -> Iterator[dict[str, Any]]:  # fmt: skip
+    spec: SubjectSpec, grid: Grid, done: Sequence[Mapping[str, Any]], progress: Progress
+) -> Iterator[dict[str, Any]]:
     """The rows of cells that are not done yet; draws come last, so that one of all designs is there first."""
     known = {tuple(row[key] for key in KEY) for row in done}
-    name = Path(spec.model).name
+    name, task = Path(spec.model).name, str(spec.task).partition(":")[0]
     wanted = [
         (draw, share, design)
-        for draw in range(draws)
-        for share in budgets
-        for design in designs
-        if (name, design, share, draw) not in known
+        for draw in range(grid.draws)
+        for share in grid.budgets
+        for design in grid.designs
+        if (name, task, design, share, draw) not in known
     ]
     if not wanted:
         return
     subject = Subject.load(spec, progress)
-    step, markets = progress.add_task("Cells", total=len(wanted)), Markets(subject)
+    step, markets = progress.add_task("Cells", total=len(wanted)), Markets(subject, grid.samples)
+    told = {"model": name, "task": task, "metric": subject.data.metric, "dense": subject.dense}
     for draw, share, design in wanted:
         progress.update(step, description=f"{design}, {share:g}, draw {draw}")
-        found = markets.measure(designs[design], share, draw)
-        yield {"model": name, "design": design, "budget": share, "draw": draw, "dense": subject.dense, **found}
+        row = markets.measure(grid.designs[design], share, draw)
+        yield {**told, "design": design, "budget": share, "draw": draw, **row}
         progress.update(step, advance=1)
 
 
@@ -99,14 +111,14 @@ def cells(
 class Markets:
     """Markets of one subject; what several cells of a draw have in common is found once."""
 
-    def __init__(self, subject: Subject) -> None:
-        self._subject = subject
+    def __init__(self, subject: Subject, samples: int) -> None:
+        self._subject, self._samples = subject, samples
         self._draw = -1
         self._networks: dict[Any, Calibrated] = {}
         self._calibrations: dict[Any, Calibration] = {}
 
     def measure(self, design: Design, budget: float, draw: int) -> dict[str, float]:
-        """One cell: perplexity, the share that was measured, the share on the calibration text."""
+        """One cell: the figure of the task, the share that was measured, the share on the calibration text."""
         if draw != self._draw:
             self._networks, self._calibrations, self._draw = {}, {}, draw
         model, network = self._subject.model, self._network(design)
@@ -117,10 +129,10 @@ class Markets:
         calibration = self._calibrations[key]
         clear = design.clear(network.maps, calibration, draw)
         with torch.no_grad(), token_markets(model, network.maps, network.worths, clear, tally):
-            perplexity = self._subject.data.evaluate(model)
+            quality = self._subject.data.evaluate(model)
         spent = account.spent(network.maps, tally.bought)
         return {
-            "perplexity": perplexity, "measured": spent, "calibrated": calibration.spent, "rounds": calibration.rounds
+            "quality": quality, "measured": spent, "calibrated": calibration.spent, "rounds": calibration.rounds
         }  # fmt: skip
 
     def _network(self, design: Design) -> Calibrated:
@@ -128,25 +140,33 @@ class Markets:
         model, data, key = self._subject.model, self._subject.data, (design.valuation, design.maps)
         if key not in self._networks:
             maps, objective = design.traded(model), data.objective(model, label_free=False)
-            batches = [on_device(batch, model) for batch in data.batches(SEQUENCES, self._draw)]
+            batches = [on_device(batch, model) for batch in data.batches(self._samples, self._draw)]
             worths = design.valuation(model, maps, batches, objective, self._draw)
             self._networks[key] = Calibrated(model, maps, worths, batches)
         return self._networks[key]
 
 
 def summary(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Means over draws of perplexity and share; `half_95` is half the width of Student's interval of the perplexity."""
+    """Means over draws of quality and share; `half_95` is half the width of Student's interval of the quality."""
     found = []
-    for (model, budget, design), own in pd.DataFrame(rows).groupby(["model", "budget", "design"], sort=False):
-        draws, values = len(own), own["perplexity"]
+    for (model, task, budget, design), own in pd.DataFrame(rows).groupby(
+        ["model", "task", "budget", "design"], sort=False
+    ):
+        draws, values, first = len(own), own["quality"], own.iloc[0]
         half = math.nan if draws < 2 else float(student.ppf(0.975, draws - 1) * values.std(ddof=1) / draws**0.5)
         found.append(
             {
-                "model": model, "budget": budget, "design": design, "draws": draws, "dense": own["dense"].iloc[0],
-                "perplexity": values.mean(), "half_95": half, "measured": own["measured"].mean(),
+                "model": model, "task": task, "budget": budget, "design": design, "draws": draws,
+                "metric": first["metric"], "dense": first["dense"], "quality": values.mean(), "half_95": half,
+                "measured": own["measured"].mean(),
             }
         )  # fmt: skip
-    return pd.DataFrame(found).sort_values(["model", "budget", "perplexity"], ascending=[True, False, True])
+    table = pd.DataFrame(found)
+    better = table["quality"].where(table["metric"] == "perplexity", -table["quality"])
+    ordered = table.assign(_better=better).sort_values(
+        ["model", "task", "budget", "_better"], ascending=[True, True, False, True]
+    )
+    return ordered.drop(columns="_better")
 
 
 def _design(name: str) -> Design:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -106,13 +107,16 @@ def test_rules_buy_as_much_as_the_prices_sold(name: str) -> None:
 
 def test_a_table_that_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [
-        {"model": "m", "design": d, "budget": 0.5, "draw": i, "dense": 10.0, "perplexity": p, "measured": 0.5}
+        {
+            "model": "m", "task": "wikitext2-raw", "metric": "perplexity", "dense": 10.0, "design": d, "budget": 0.5,
+            "draw": i, "quality": p, "measured": 0.5,
+        }
         for d, values in {"one price": (11.0, 13.0), "CATS": (20.0,)}.items()
         for i, p in enumerate(values)
-    ]
+    ]  # fmt: skip
     table = quality.summary(rows).set_index("design")
     assert list(table.index) == ["one price", "CATS"]
-    assert table.loc["one price", "perplexity"] == 12
+    assert table.loc["one price", "quality"] == 12
     assert table.loc["one price", "half_95"] == pytest.approx(12.706, abs=0.01)  # t(1) = 12.706, sd = 2 ** 0.5
     assert table["half_95"].isna()["CATS"]
     done = "".join(json.dumps(row) + "\n" for row in rows)
@@ -121,14 +125,15 @@ def test_a_table_that_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
     def measure(markets: Any, design: Any, budget: float, draw: int) -> dict[str, float]:
         tried.append((design, budget, draw))
-        return {"perplexity": 15.0, "measured": 0.5}
+        return {"quality": 15.0, "measured": 0.5}
 
     class Loaded:
         dense = 10.0
+        data = SimpleNamespace(metric="perplexity")
 
     monkeypatch.setattr(quality.Markets, "measure", measure)
     monkeypatch.setattr(Subject, "load", lambda *_: Loaded())
-    quality.main("x/m", "data", tmp_path, ["one price", "CATS"], [0.5], 2)
+    quality.main("x/m", "data", out=tmp_path, design=["one price", "CATS"], budget=[0.5], draws=2)
     assert tried == [(DESIGNS["CATS"], 0.5, 1)]
     assert len((tmp_path / "token_markets_cells.jsonl").read_text().splitlines()) == 4
     with pytest.raises(InputError, match="design is 'TEEL'; it must be one of: one price, "):
