@@ -17,7 +17,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from walras.models.export.modeling_walras import SlicedConfig, SlicedNetwork, made_of
-from walras.models.export.token_kernels import ACTIVATIONS, CpuKernel, Kernel, cpu_kernel, gated_ffn, somebody_waits
+from walras.models.export.token_kernels import (
+    ACTIVATIONS,
+    CpuKernel,
+    Kernel,
+    cpu_kernel,
+    gated_ffn,
+    somebody_waits,
+    versions,
+)
 from walras.models.export.token_kernels_cuda import cuda_kernel
 from walras.models.export.token_layers import in_two_calls
 
@@ -69,12 +77,13 @@ class Buyer(nn.Module):
 
     def kernel(self) -> Kernel | None:
         """What computes a single token, made once; None where there is none for these weights, or slopes are wanted."""
-        if torch.compiler.is_compiling() or (torch.is_grad_enabled() and self.weight.requires_grad):
+        given: Any = self.__dict__  # a module's attributes take ten times as long, and every token asks every map
+        parameter, worth, price = given["_parameters"]["weight"], *map(given["_buffers"].get, ("worth", "price"))
+        if torch.compiler.is_compiling() or (torch.is_grad_enabled() and parameter.requires_grad):
             return None
-        worth, price = self.get_buffer("worth"), self.get_buffer("price")
-        made_of = (self.weight.data_ptr(), *(t.data_ptr() for t in (worth, price)), _version(worth), _version(price))
+        made_of = [*map(Tensor.data_ptr, (parameter, worth, price)), *versions((worth, price))]
         if self._kernel is None or self._kernel[0] != made_of:
-            weight = self.weight.detach()
+            weight = parameter.detach()
             bar = torch.where(price > 0, (price / worth.clamp(min=1e-38)).sqrt(), 0.0).float()
             self._kernel = (made_of, cpu_kernel(weight, bar) or cuda_kernel(weight, bar))
         return self._kernel[1]
@@ -93,11 +102,6 @@ class Buyer(nn.Module):
             if now.dtype != buffer.dtype and not now.is_meta:
                 setattr(self, name, buffer.to(now.device))
         return self
-
-
-def _version(values: Tensor) -> int:
-    """How often values were changed in place."""
-    return 0 if values.is_inference() else values._version
 
 
 class FeatureBuyer(Buyer):

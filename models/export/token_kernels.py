@@ -24,12 +24,21 @@ with contextlib.suppress(ImportError):
 
 def somebody_waits(modules: Iterable[nn.Module]) -> bool:
     """Whether hooks want to see one of these modules work; those that transformers leaves behind count when it asks."""
-    hooks = [hook for m in modules for hook in (*m._forward_hooks.values(), *m._forward_pre_hooks.values())]
-    if not hooks:
+    watched = [m for m in modules if m._forward_hooks or m._forward_pre_hooks]
+    if not watched:
         return False
+    hooks = [hook for m in watched for hook in (*m._forward_hooks.values(), *m._forward_pre_hooks.values())]
     asks = getattr(sys.modules.get(_CAPTURING), "_active_collector", None)
     asked = asks is None or bool(asks.get())
     return any(asked or getattr(hook, "__module__", "") != _CAPTURING for hook in hooks)
+
+
+def versions(tensors: Iterable[Tensor]) -> list[int]:
+    """How often each was changed in place; nothing where one was made in inference mode, which does not count."""
+    try:
+        return [t._version for t in tensors]
+    except RuntimeError:
+        return []
 
 
 class Kernel(ABC):

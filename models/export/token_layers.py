@@ -20,12 +20,14 @@ from walras.models.export.token_kernels import (
     some_gated,
     somebody_waits,
     threads_now,
+    versions,
 )
 
 FORMS = frozenset({"LlamaDecoderLayer", "MistralDecoderLayer", "Qwen2DecoderLayer"})
 """Classes of layers: x + attention(norm(x)), with rotary positions, then the same with a gated FFN."""
 _ATTENTION = ("sdpa", "eager")  # implementations whose mask is of numbers or truths, or none
 _NONE = np.empty(0, np.float32)
+_READY = "_ready"  # name of the arrays that a layer keeps
 
 
 class MarketLayer(nn.Module):
@@ -35,49 +37,45 @@ class MarketLayer(nn.Module):
         """[batch, length, hidden] from the same; a single token in two calls, else as the class does it."""
         free = not (self.training or torch.is_grad_enabled() or torch.compiler.is_compiling() or args)
         plain = free and hidden_states.numel() == hidden_states.shape[-1] and "position_embeddings" in given
-        kernels = self._kernels() if plain else None
-        if kernels is None:
+        arrays = self._arrays() if plain else None
+        if arrays is None:
             return super().forward(hidden_states, *args, **given)  # of the class of the layer
         attention: Any = self._modules["self_attn"]
-        query, key, value, output = (
-            (*kernel.arrays, _array(m.bias)) for kernel, m in zip(kernels[:4], _maps(self), strict=False)
-        )
-        x, turn, count = _array(hidden_states), tuple(map(_array, given["position_embeddings"])), threads_now()
-        q, k, v = _inputs(x, _norm(self.input_layernorm), (query, key, value), turn, count)
-        past = self._past(k, v, given.get("past_key_values"), hidden_states.dtype)
+        query, key, value, output, ffn, before, after = arrays
+        x, count = _array(hidden_states), threads_now()
+        turn = [_array(angles) for angles in given["position_embeddings"]]
+        q, k, v = _inputs(x, before, (query, key, value), (turn[0], turn[1]), count)
+        past = _past(attention, k, v, given.get("past_key_values"), hidden_states.dtype)
         mask = _mask(given.get("attention_mask"), past[0].shape[1])
-        gate, up, down = (kernel.arrays for kernel in kernels[4:])
-        ffn: Any = self.mlp
-        found = _rest(
-            x, (q, *past, mask, attention.scaling), output, _norm(self.post_attention_layernorm),
-            (gate, up, down, ACTIVATIONS[type(ffn.activation).__name__]), count,
-        )  # fmt: skip
-        return torch.from_numpy(found).view_as(hidden_states).to(hidden_states.dtype)
+        found = _rest(x, (q, *past, mask, attention.scaling), output, after, ffn, count)
+        return torch.from_numpy(found.reshape(hidden_states.shape)).to(hidden_states.dtype)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Copied and pickled as the class of transformers that it is made of."""
         state: Any = super().__reduce_ex__(2)
         kind: Any = type(self).__mro__[2]
-        return (_blank, (kind,), *state[2:])
+        kept = {name: value for name, value in state[2].items() if name != _READY}
+        return (_blank, (kind,), kept, *state[3:])
 
-    def _kernels(self) -> list[CpuKernel] | None:
-        """Those of query, key, value, output, gate, up and down; None where the class is to compute the layer."""
-        own: Any = self._modules
-        attention, ffn = own["self_attn"], own["mlp"]
-        inside = (*own.values(), *attention._modules.values(), *ffn._modules.values())
-        if somebody_waits(inside):
-            return None
-        if attention.config._attn_implementation not in _ATTENTION or type(ffn.activation).__name__ not in ACTIVATIONS:
-            return None
-        found: list[Any] = [market.kernel() if hasattr(market, "kernel") else None for market in _maps(self)]
-        return found if all(isinstance(kernel, CpuKernel) for kernel in found) else None
+    def _arrays(self) -> Any:
+        """What both calls take of the layer: maps and norms; None where the class is to compute the layer.
 
-    def _past(self, key: Any, value: Any, cache: Any, dtype: torch.dtype) -> tuple[Any, Any]:
-        """Keys and values [heads, tokens, size] of all tokens, this one included."""
-        attention: Any = self.self_attn
-        own = [torch.from_numpy(new).view(1, -1, 1, attention.head_dim).to(dtype) for new in (key, value)]
-        keys, values = own if cache is None else cache.update(*own, attention.layer_idx)
-        return _array(keys[0], flat=False), _array(values[0], flat=False)
+        They are made once. Whether they still are what the layer holds is seen by addresses and by counts of changes,
+        of all tensors; torch tells both far faster than it gives an array.
+        """
+        inside: Any = self._modules
+        attention, ffn = inside["self_attn"], inside["mlp"]
+        if somebody_waits((*inside.values(), *attention._modules.values(), *ffn._modules.values())):
+            return None
+        if object.__getattribute__(attention.config, "_attn_implementation") not in _ATTENTION:  # half the time
+            return None
+        modules = (*_maps(self), *_norms(self))
+        sources = [t for m in modules for own in (m._parameters, m._buffers) for t in own.values() if t is not None]
+        made_of = [*map(Tensor.data_ptr, sources), *versions(sources), type(ffn.activation)]
+        ready: Any = self.__dict__.get(_READY)
+        if ready is None or ready[0] != made_of:
+            ready = self.__dict__[_READY] = (made_of, _made(self))
+        return ready[1]
 
 
 def in_two_calls(layer: Any, buyer: Any, ffn: Any) -> None:
@@ -138,17 +136,38 @@ def _rest(x: Any, attention: Any, output: Any, norm: Any, ffn: Any, threads: int
     return states + some_gated(normed(states, norm), ffn, threads)
 
 
-def _array(values: Tensor | None, flat: bool = True) -> Any:
-    """Numbers in float32, without copying them where they are; none for None."""
-    if values is None:
-        return _NONE
-    found = values.detach() if values.dtype == torch.float32 else values.detach().float()
-    return (found.reshape(-1) if flat else found.contiguous()).numpy()
+def _past(attention: Any, key: Any, value: Any, cache: Any, dtype: torch.dtype) -> tuple[Any, Any]:
+    """Keys and values [heads, tokens, size] of all tokens, this one included."""
+    own = [torch.from_numpy(new.reshape(1, -1, 1, attention.head_dim)).to(dtype) for new in (key, value)]
+    keys, values = own if cache is None else cache.update(*own, attention.layer_idx)
+    return np.ascontiguousarray(_numbers(keys)[0]), np.ascontiguousarray(_numbers(values)[0])
 
 
-def _norm(module: Any) -> tuple[Any, float]:
-    """The weight and the smallest variance of an RMS norm."""
-    return _array(module.weight), float(module.variance_epsilon)
+def _made(layer: Any) -> Any:
+    """Query, key, value, output, FFN and both norms of a layer as arrays; None where a map has no kernel."""
+    activation = ACTIVATIONS.get(type(layer.mlp.activation).__name__)
+    kernels: list[Any] = [market.kernel() if hasattr(market, "kernel") else None for market in _maps(layer)]
+    if activation is None or not all(isinstance(kernel, CpuKernel) for kernel in kernels):
+        return None
+    linear = [(*kernel.arrays, _array(m.bias)) for kernel, m in zip(kernels[:4], _maps(layer), strict=False)]
+    gated = (*(kernel.arrays for kernel in kernels[4:]), activation)
+    norms = [(_array(norm.weight), float(norm.variance_epsilon)) for norm in _norms(layer)]
+    return (*linear, gated, *norms)
+
+
+def _norms(layer: Any) -> tuple[Any, Any]:
+    """Before attention, and before the FFN."""
+    return layer._modules["input_layernorm"], layer._modules["post_attention_layernorm"]
+
+
+def _numbers(values: Tensor) -> Any:
+    """The same as an array of float32, not copied where it is one."""
+    return (values if values.dtype == torch.float32 else values.float()).numpy()
+
+
+def _array(values: Tensor | None) -> Any:
+    """All numbers in a row; none for None."""
+    return _NONE if values is None else _numbers(values.detach() if values.requires_grad else values).reshape(-1)
 
 
 def _mask(given: Tensor | None, tokens: int) -> Any:

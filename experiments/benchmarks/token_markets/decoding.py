@@ -33,6 +33,7 @@ from walras.models.loading import load
 
 PROMPT = "The market opened early that morning, and everybody who had something to sell"
 STOCK, AGAIN, EVERYTHING = "transformers", "again", "everything"
+_NEVER = 2**30  # no token: all forms generate as many, and look for the end as users' runs do
 Forms = Mapping[str, Any]
 
 
@@ -111,8 +112,8 @@ def generating(forms: Forms, tokenizer: Any, setting: Setting) -> Iterator[dict[
 
     def run(network: Any) -> None:
         network.generate(
-            ids, attention_mask=torch.ones_like(ids), do_sample=False, use_cache=True, min_new_tokens=setting.tokens,
-            max_new_tokens=setting.tokens,
+            ids, attention_mask=torch.ones_like(ids), do_sample=False, use_cache=True, max_new_tokens=setting.tokens,
+            eos_token_id=_NEVER,
         )  # fmt: skip
 
     for form, (seconds, ratio) in _timed({name: _call(run, network) for name, network in forms.items()}, setting):

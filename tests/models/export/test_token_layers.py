@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -39,7 +40,7 @@ def decoded(model: Any, ids: torch.Tensor, **how: Any) -> torch.Tensor:
 def slow(model: Any, monkeypatch: pytest.MonkeyPatch, ids: torch.Tensor) -> torch.Tensor:
     """The same by the class of the layers."""
     with monkeypatch.context() as patch:
-        patch.setattr(token_layers.MarketLayer, "_kernels", lambda layer: None)
+        patch.setattr(token_layers.MarketLayer, "_arrays", lambda layer: None)
         return decoded(model, ids)
 
 
@@ -91,10 +92,47 @@ def test_masks_and_caches(how: str, tiny: Any, calls: list[int], monkeypatch: py
     given |= {"return_dict_in_generate": True, "output_logits": True}
     found = model.generate(ids, **given)
     assert bool(calls) == (how != "no cache")
-    monkeypatch.setattr(token_layers.MarketLayer, "_kernels", lambda layer: None)
+    monkeypatch.setattr(token_layers.MarketLayer, "_arrays", lambda layer: None)
     expected = model.generate(ids, **given)
     assert torch.equal(found.sequences, expected.sequences)
     torch.testing.assert_close(torch.stack(found.logits), torch.stack(expected.logits), rtol=0, atol=2e-5)
+
+
+def _moved(parameter: torch.nn.Parameter) -> None:
+    parameter.data = parameter.data * 1.5
+
+
+CHANGES: dict[str, Callable[[Any], object]] = {
+    "a norm in place": lambda layer: layer.input_layernorm.weight.mul_(1.5),
+    "the other norm": lambda layer: _moved(layer.post_attention_layernorm.weight),
+    "another norm": lambda layer: setattr(layer, "input_layernorm", _with_larger_weight(layer.input_layernorm)),
+    "a bias": lambda layer: layer.self_attn.q_proj.bias.add_(0.5),
+    "a weight in place": lambda layer: layer.mlp.down_proj.weight.mul_(1.5),
+    "a weight elsewhere": lambda layer: _moved(layer.self_attn.v_proj.weight),
+    "a price": lambda layer: layer.mlp.up_proj.price.mul_(1.5),
+    "a worth elsewhere": lambda layer: setattr(layer.self_attn.o_proj, "worth", layer.self_attn.o_proj.worth * 1.5),
+    "another map": lambda layer: setattr(layer.self_attn, "k_proj", _with_larger_weight(layer.self_attn.k_proj)),
+    "the activation": lambda layer: setattr(layer.mlp, "activation", torch.nn.ReLU()),
+}
+
+
+def _with_larger_weight(map_: Any) -> Any:
+    other = copy.deepcopy(map_)
+    other.weight.data.mul_(1.5)
+    return other
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("change", CHANGES)
+def test_changes_of_a_layer_are_seen(change: str, tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    tested = tiny("qwen2")
+    model = market(tested.model)
+    ids = tested.batch["input_ids"][:1]
+    before = decoded(model, ids)
+    CHANGES[change](model.model.layers[0])
+    found = decoded(model, ids)
+    torch.testing.assert_close(found, slow(model, monkeypatch, ids), rtol=0, atol=2e-5)
+    assert (found - before).abs().max() > 1e-4
 
 
 def test_who_waits_for_a_step_gets_it(tiny: Any, calls: list[int]) -> None:
