@@ -52,7 +52,11 @@ def test_a_policy_of_ones_own(walras: Walras, line: tuple[object, ...], tmp_path
 @pytest.mark.parametrize(
     ("text", "what", "said"),
     [
-        (RELATIVE, "{}", "price policy Mine: the price of model.layers.0.self_attn.q_proj is None; it must be a number"),
+        (
+            RELATIVE,
+            "{}",
+            "price policy Mine: the price of model.layers.0.self_attn.q_proj is None; it must be a number",
+        ),
         (RELATIVE, "{m.path: float('nan') for m in maps}", "is nan; it must be a number from 0 to 3.4e38"),
         (RELATIVE, "{m.path: float('inf') for m in maps}", "is inf; it must be a number"),
         (RELATIVE, "{m.path: 1e39 for m in maps}", "is 1e+39; it must be a number"),

@@ -171,7 +171,10 @@ def test_parts_of_one_sequence_and_none(trace: pd.DataFrame, tmp_path: Path) -> 
 def test_parts_that_do_not_belong_together(trace: pd.DataFrame, written: Path) -> None:
     folder = written / "trace"
     one = trace[trace["sequence"] == 1]
-    for name, change in (("other prices", {"price": one["price"] * 2}), ("another network", {"layer": one["layer"] + 1})):
+    for name, change in (
+        ("other prices", {"price": one["price"] * 2}),
+        ("another network", {"layer": one["layer"] + 1}),
+    ):
         write_part(folder / "tokens-00001.parquet", one.assign(**change))
         with pytest.raises(InputError, match=r"tokens-00001.parquet is of another network, or of other prices, than"):
             read_token_trace(written)
