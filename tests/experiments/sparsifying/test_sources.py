@@ -59,12 +59,13 @@ def test_what_is_sparse_already(llama: Path, settings: dict[str, Any], tmp_path:
             sparsify(model, found.tokenizer, text, budget=0.6, length=16)
 
 
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated")  # peft asks for it
 def test_an_adapter_and_an_encoder_are_told_what_to_do(llama: Path, models: Path) -> None:
     peft = pytest.importorskip("peft")
     model, tokenizer = load(str(llama), "causal", device="cpu")
     adapted = peft.get_peft_model(model, peft.LoraConfig(r=2, target_modules=["q_proj"]))
     with pytest.raises(InputError, match="merge the adapter into the model first"):
         sparsify(adapted, tokenizer, "a long text " * 99, budget=0.6, length=16)
-    encoder, tokenizer = load(str(models / "bert"), "encoder", device="cpu")
+    encoder, tokenizer = load(str(models / "bert"), device="cpu")
     with pytest.raises(InputError, match="texts is one text, and BertModel no decoder; give a list of texts"):
         sparsify(encoder, tokenizer, "a long text " * 99, budget=0.6, length=16)

@@ -34,7 +34,8 @@ def test_what_is_compiled_is_kept_and_told_once(folder: Path, caplog: pytest.Log
     assert compiled(twice)(3) == 6
     assert len(kept(folder)) == 2
     (line,) = [record.message for record in caplog.records]
-    assert line.startswith("Compiling loops") and str(folder) in line
+    assert line.startswith("Compiling loops")
+    assert str(folder) in line
     again = compiled(twice)
     assert again(4) == 8
     assert sum(again.stats.cache_hits.values()) == 1
@@ -54,7 +55,8 @@ def test_no_folder_to_keep_it_in(monkeypatch: pytest.MonkeyPatch, caplog: pytest
     assert compiled(twice)(3) == 6
     assert "in every process" in caplog.text
     spec = importlib.util.spec_from_file_location("again", str(token_kernels.__file__))
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)  # every loop is decorated without an error
     assert module.numba is not None

@@ -23,7 +23,7 @@ def everything_bought(model: Any) -> Any:
 
 
 def last(model: Any, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Logits of the last token, alone behind a cache of all others; mask [batch, tokens] or [batch, heads, 1, tokens]."""
+    """Logits of the last token behind a cache of the others; mask [batch, tokens] or [batch, heads, 1, tokens]."""
     with torch.no_grad():
         cache = model(input_ids=ids[:, :-1], attention_mask=mask if mask.ndim == 2 else None, use_cache=True)
         given = {"attention_mask": mask, "past_key_values": cache.past_key_values, "use_cache": True}
