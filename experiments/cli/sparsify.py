@@ -31,9 +31,11 @@ def sparsify(
 
     from walras.experiments.sparsifying.card import print_sparsified
     from walras.experiments.sparsifying.from_python import run
+    from walras.experiments.sparsifying.sparsify import check_trace
     from walras.models.export.checkpoints import check_target
 
     check_target(out, overwrite)
+    check_trace(settings, trace)
     try:
         with progress_bar(not as_json) as progress:
             figures = run(settings, progress).save(out, overwrite, trace)

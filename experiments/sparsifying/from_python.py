@@ -13,6 +13,7 @@ from walras.experiments.subject import OWN, Subject, find_task
 from walras.experiments.tasks import Task
 from walras.experiments.tasks.document import split_document
 from walras.models.loading import is_causal
+from walras.models.units.tradable import check_tradable
 
 
 def sparsify(
@@ -48,6 +49,7 @@ def sparsify(
         return run(SparsifyConfig.parse({**settings, "model": model, "data": texts}), progress)
     if not isinstance(model, nn.Module):
         raise InputError(f"model is {type(model).__name__}; it must be a transformer (torch.nn.Module), or its name")
+    check_tradable(model)
     data = _data(model, texts)
     told = {"model": f"{type(model).__name__} {OWN}", "data": None, "task": data if isinstance(data, Task) else "text"}
     config = SparsifyConfig.parse({**settings, **told})
@@ -79,4 +81,6 @@ def _data(model: nn.Module, texts: Any) -> Any:
         return split_document(texts, "texts")
     if isinstance(texts, Sequence) and not isinstance(texts, str) and all(isinstance(one, str) for one in texts):
         return split_document("\n\n".join(texts), "texts") if is_causal(model) else list(texts)
+    if isinstance(texts, str):
+        raise InputError(f"texts is one text, and {type(model).__name__} no decoder; give a list of texts, or a task")
     raise InputError(f"texts is {type(texts).__name__}; it must be a text, a list of texts, or a task")

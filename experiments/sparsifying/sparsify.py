@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 from torch import nn
 
+from walras.errors import InputError
 from walras.experiments.progress import Progress
 from walras.experiments.registries import registry
 from walras.experiments.sparsifying.config import SparsifyConfig
@@ -96,8 +97,9 @@ class Sparsified:
             trace: write what every token of a few sequences buys, too; of the training data, drawn by another seed.
 
         Raises:
-            InputError: a folder that must not be written to, a full disk.
+            InputError: a folder that must not be written to, a full disk, a trace of a network that buys everything.
         """
+        check_trace(self.config, trace)
         return save(
             self.model, self.network, self.tokenizer, self.summary.as_dict(), folder, overwrite=overwrite,
             traces=self.traces() if trace else (),
@@ -108,6 +110,16 @@ class Sparsified:
         drawn = self.data.batches(self.config.traced, self.config.seed + 1)
         batches = [on_device(batch, self.dense) for batch in drawn]
         return token_traces(self.network, self.calibration.prices, self.tokenizer, batches, self.config.seed)
+
+
+def check_trace(config: SparsifyConfig, wanted: bool) -> None:
+    """Refuse to trace purchases where nothing is sold.
+
+    Raises:
+        InputError: as said.
+    """
+    if wanted and config.market.budget == 1:
+        raise InputError("a trace is wanted, and budget is 1, at which nothing is dropped, and so nothing is sold")
 
 
 def sparsified(subject: Subject, config: SparsifyConfig, progress: Progress) -> Sparsified:

@@ -50,19 +50,33 @@ def read_token_trace(path: str | Path) -> pd.DataFrame:
         path: folder of a sparsified network, its `trace` folder, or one part.
 
     Raises:
-        InputError: no trace there, or a part that is damaged, no trace, or of a sequence that another part has.
+        InputError: no trace there, or a part that is damaged, no trace, of a sequence that another part has, or of
+            another network or other prices than the first part; a part that is missing between others.
     """
-    found = [Path(path)] if Path(path).is_file() else parts(path)
+    alone = Path(path).is_file()
+    found = [Path(path)] if alone else parts(path)
     if not found:
         raise InputError(f"{path} holds no token trace: expected tokens-00000.parquet there or in a folder `trace`")
     frames = [_read(part) for part in found]
     seen: set[int] = set()
-    for part, frame in zip(found, frames, strict=True):
+    first = _market(frames[0])
+    for place, (part, frame) in enumerate(zip(found, frames, strict=True)):
         number = int(frame["sequence"].iloc[0])
         if number in seen:
             raise InputError(f"{part} is of sequence {number}, which another part has")
+        if number != place and not alone:
+            raise InputError(f"{part} is of sequence {number}; that of sequence {place} is missing before it")
+        if not first.equals(_market(frame)):
+            raise InputError(f"{part} is of another network, or of other prices, than {found[0]}")
         seen.add(number)
     return pd.concat(frames, ignore_index=True)
+
+
+def _market(frame: pd.DataFrame) -> pd.DataFrame:
+    """What was on offer to every token of a part, and at which prices."""
+    columns = ["layer", "map", "offered", "price"]
+    found = frame[columns].drop_duplicates().astype({"map": str})
+    return found.sort_values(columns).reset_index(drop=True)
 
 
 def _read(part: Path) -> pd.DataFrame:
@@ -81,7 +95,8 @@ def _check(part: Path, frame: pd.DataFrame) -> None:
     """Refuse numbers that nothing after it could work with.
 
     Raises:
-        InputError: the first of them; rows of several sequences; a token and map that are there twice.
+        InputError: the first of them; rows of several sequences; a token and map that are there twice, or not at all;
+            a map whose price, or a token whose text or surprisal, is not the same in all of its rows.
     """
     for field in SCHEMA:
         if field.type == _TEXT:
@@ -99,3 +114,9 @@ def _check(part: Path, frame: pd.DataFrame) -> None:
         raise InputError(f"{part} has two rows of one token and map")
     if np.diff(np.unique(frame["position"])).max(initial=1) > 1:
         raise InputError(f"{part} lacks a token between others")
+    for keys, columns in ((["layer", "map"], ["offered", "price"]), (["position"], ["token", *_MISSING])):
+        for name, count in frame.groupby(keys, observed=True)[columns].nunique(dropna=False).max().items():
+            if count > 1:
+                raise InputError(f"{part}: {name} differs between rows of one {' and '.join(keys)}")
+    if len(frame) != frame["position"].nunique() * len(frame[["layer", "map"]].drop_duplicates()):
+        raise InputError(f"{part} lacks a map of one of its tokens")

@@ -5,14 +5,17 @@ This text travels inside the file of code of a sparsified model; it needs torch 
 
 import contextlib
 import importlib
+import logging
+import pickle
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+_LOG = logging.getLogger(__name__)
 _CAPTURING = "transformers.utils.output_capturing"
 
 numba: Any = None  # without it the same answers, in the time of the dense network or more
@@ -134,6 +137,58 @@ def threads_now() -> int:
     return int(found)
 
 
+_DAMAGED = (OSError, EOFError, ValueError, pickle.PickleError, AttributeError, ImportError)
+"""What numba raises of a store that it cannot read."""
+
+
+class MachineCode:
+    """Numba's store of what it has compiled; whatever is wrong with it costs time, and nothing else.
+
+    Says once per process, in a line, that something is compiled, for that takes seconds, and minutes where the
+    processor is busy.
+
+    Args:
+        store: of one function.
+    """
+
+    _said: ClassVar[bool] = False
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def load_overload(self, signature: Any, target: Any) -> Any:
+        """What was compiled for a signature; None where it is to be compiled, as where the store is damaged."""
+        found = None
+        try:
+            found = self._store.load_overload(signature, target)
+        except _DAMAGED:
+            with contextlib.suppress(OSError):
+                self._store.flush()
+        if found is None and not MachineCode._said:
+            MachineCode._said = True
+            place = self._store.cache_path
+            kept = f"kept in {place}" if place else "in every process, until NUMBA_CACHE_DIR is a folder to keep it in"
+            _LOG.warning("Compiling loops for tokens that buy what they are computed with (takes seconds): %s", kept)
+        return found
+
+    def save_overload(self, signature: Any, found: Any) -> None:
+        """Keep what was compiled, if there is room."""
+        with contextlib.suppress(*_DAMAGED):
+            self._store.save_overload(signature, found)
+
+
+def compiled(loop: Any, **options: Any) -> Any:
+    """A loop that numba compiles when it is called first; kept for later processes where numba may write."""
+    found = numba.njit(fastmath={"contract", "reassoc", "nsz"}, nogil=True, **options)(loop)
+    with contextlib.suppress(RuntimeError):  # none of the folders that numba tries can be written
+        found.enable_caching()
+    found._cache = MachineCode(found._cache)
+    return found
+
+
 if numba is not None:
 
     @intrinsic
@@ -235,8 +290,7 @@ if numba is not None:
         return one_columns(gates * one_rows(x, gates, up[0], up[1]), down[0], down[1])
 
     numba.extending.overload(_number, strict=False)(_number_of)  # types of Python are none of numba's
-    fast: Any = {"fastmath": {"contract", "reassoc", "nsz"}, "nogil": True, "cache": True}
-    buyers, columns, rows = (numba.njit(**fast)(loop) for loop in (_buyers, _columns, _rows))
-    one_columns, one_rows = (numba.njit(**fast)(loop) for loop in (_all_columns, _all_rows))
-    many_columns, many_rows = (numba.njit(parallel=True, **fast)(loop) for loop in (_split_columns, _split_rows))
-    act, one_gated = (numba.njit(**fast)(loop) for loop in (_act, _one_gated))
+    buyers, columns, rows = map(compiled, (_buyers, _columns, _rows))
+    one_columns, one_rows = map(compiled, (_all_columns, _all_rows))
+    many_columns, many_rows = (compiled(loop, parallel=True) for loop in (_split_columns, _split_rows))
+    act, one_gated = map(compiled, (_act, _one_gated))

@@ -37,7 +37,7 @@ class MarketLayer(nn.Module):
         """[batch, length, hidden] from the same; a single token in two calls, else as the class does it."""
         free = not (self.training or torch.is_grad_enabled() or torch.compiler.is_compiling() or args)
         plain = free and hidden_states.numel() == hidden_states.shape[-1] and "position_embeddings" in given
-        arrays = self._arrays() if plain else None
+        arrays = self._arrays() if plain and _is_row(given.get("attention_mask")) else None
         if arrays is None:
             return super().forward(hidden_states, *args, **given)  # of the class of the layer
         attention: Any = self._modules["self_attn"]
@@ -170,16 +170,27 @@ def _array(values: Tensor | None) -> Any:
     return _NONE if values is None else _numbers(values.detach() if values.requires_grad else values).reshape(-1)
 
 
+def _is_row(mask: Tensor | None) -> bool:
+    """Whether a mask is the same for all heads, with a number per token; the loops know no other."""
+    return mask is None or mask.numel() == mask.shape[-1]
+
+
 def _mask(given: Tensor | None, tokens: int) -> Any:
-    """What is added to the scores of so many tokens; none without a mask."""
+    """What is added to the scores of so many tokens; none without a mask.
+
+    Raises:
+        ValueError: a mask of another number of tokens, beyond whose end the loops would read.
+    """
     if given is None:
         return _NONE
-    row = given.reshape(-1)[:tokens]
+    if given.numel() != tokens:
+        raise ValueError(f"the attention mask tells of {given.numel()} tokens, and keys and values are of {tokens}")
+    row = given.reshape(-1)
     return _array(torch.where(row, 0.0, -torch.inf) if row.dtype == torch.bool else row)
 
 
 if numba is not None:
-    from walras.models.export.token_kernels import fast, one_columns, one_gated
+    from walras.models.export.token_kernels import compiled, one_columns, one_gated
 
     def _biased(out: Any, bias: Any) -> Any:
         """The sum of both, in place, if there is a bias."""
@@ -249,5 +260,5 @@ if numba is not None:
         gate, up, down, activation = ffn
         return states + one_gated(normed(states, norm), gate, up, down, activation)
 
-    biased, normed, turned, attended = (numba.njit(**fast)(f) for f in (_biased, _normed, _turned, _attended))
-    one_inputs, one_rest = (numba.njit(**fast)(f) for f in (_one_inputs, _one_rest))
+    biased, normed, turned, attended = map(compiled, (_biased, _normed, _turned, _attended))
+    one_inputs, one_rest = map(compiled, (_one_inputs, _one_rest))

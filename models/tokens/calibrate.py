@@ -1,18 +1,24 @@
 """Prices at which a network, computed from what its tokens buy, spends a budget."""
 
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from numbers import Real
 from typing import final
 
 import torch
 
+from walras.errors import InputError
 from walras.models.tokens.account import TokenMacs
 from walras.models.tokens.offers import Collector, Offers
-from walras.models.tokens.relative_prices import Calibrated, PricePolicy, Prices
+from walras.models.tokens.relative_prices import Calibrated, PricePolicy, Prices, RelativePrices
 from walras.models.tokens.rules import PriceRule
 from walras.models.tokens.trading import Clear, everybody, token_markets
+from walras.user_code import user_code
 
 ROUNDS = 9
 NEAR = 0.001
+_LARGEST = float(torch.finfo(torch.float32).max)  # of a price in a network's markets
 
 
 @final
@@ -42,20 +48,53 @@ def find_prices(network: Calibrated, budget: float, policy: PricePolicy, account
     3. Repeat until what is spent is within 0.1 points of the budget; nine times at most.
 
     Raises:
-        InputError: a budget that bids and attention alone exceed.
+        InputError: a budget that bids and attention alone exceed; prices that are missing, below 0, or no finite
+            numbers, the map being named.
+        UserCodeError: a policy of the user's own raised an error.
     """
-    share, maps = account.for_sale(budget), network.maps
-    relative = policy.fit(network, share)
-    prices = relative(maps, offered(network, everybody), share)
+    share = account.for_sale(budget)
+    relative = _fitted(policy, network, share)
+    prices = _prices(relative, network, offered(network, everybody), share)
     for rounds in range(1, ROUNDS + 1):
         offers = offered(network, PriceRule(prices))
         bought = {path: own.bought / own.offered for path, own in offers.items()}
-        spent = account.spent(maps, bought)
+        spent = account.spent(network.maps, bought)
         found = Calibration(prices, bought, spent, rounds)
         if abs(spent - budget) <= NEAR:
             break
-        prices = relative(maps, offers, share)
+        prices = _prices(relative, network, offers, share)
     return found
+
+
+def _fitted(policy: PricePolicy, network: Calibrated, share: float) -> RelativePrices:
+    """What a policy makes of a network, checked."""
+    with _naming(policy):
+        found: object = policy.fit(network, share)
+    if not isinstance(found, RelativePrices):
+        kind = type(policy).__name__
+        raise InputError(f"price policy {kind}: fit returned {type(found).__name__}; it must be a RelativePrices")
+    return found
+
+
+def _prices(relative: RelativePrices, network: Calibrated, offers: Mapping[str, Offers], share: float) -> Prices:
+    """Its prices, checked."""
+    with _naming(relative):
+        found: object = relative(network.maps, offers, share)
+    told = found if isinstance(found, Mapping) else {}
+    checked: Prices = {}
+    for traded in network.maps:
+        price = told.get(traded.path)
+        if not isinstance(price, Real) or not 0 <= float(price) <= _LARGEST:
+            name = f"price policy {type(relative).__name__}"
+            raise InputError(f"{name}: the price of {traded.path} is {price!r}; it must be a number from 0 to 3.4e38")
+        checked[traded.path] = float(price)
+    return checked
+
+
+def _naming(policy: PricePolicy) -> AbstractContextManager[None]:
+    """Errors of a user's own policy are told with its name."""
+    kind = type(policy)
+    return nullcontext() if kind.__module__.startswith("walras.") else user_code(f"price policy {kind.__name__}")
 
 
 @torch.no_grad()

@@ -17,8 +17,9 @@ def check_tradable(model: nn.Module) -> None:
 
     Raises:
         UnknownNameError: a family that is in no row.
-        InputError: no transformer, or several; cross-attention; quantised weights; maps that are no plain linear maps,
-            whose widths do not fit one another, or that two layers share. The message names the module.
+        InputError: no transformer, or several; cross-attention; quantised weights; a network that `walras sparsify`
+            has made; maps that are no plain linear maps, whose widths do not fit one another, or that two layers share.
+            The message names the module.
     """
     network = transformer(model)
     if getattr(network.config, "add_cross_attention", False):
@@ -27,6 +28,11 @@ def check_tradable(model: nn.Module) -> None:
             "counted here; give a model without it"
         )
     check_not_quantised(network.config, type(network).__name__)
+    if any(_is_market(module) for module in network.modules()):
+        raise InputError(
+            f"the tokens of this {type(network).__name__} buy what they are computed with already, at prices of these "
+            "weights; give the dense network that walras sparsify made it of"
+        )
     seen: dict[int, str] = {}
     for layer in layers_of(model):
         for sublayer in _sublayers(layer):
@@ -40,6 +46,11 @@ def check_tradable(model: nn.Module) -> None:
                         "traded: give each a copy of its own"
                     )
             _check_widths(layer, sublayer)
+
+
+def _is_market(module: nn.Module) -> bool:
+    """Whether a module is a map of which a token buys a part; by its name, as a folder brings a class of its own."""
+    return type(module).__module__.rpartition(".")[2] == "modeling_sparsified" and hasattr(module, "price")
 
 
 def check_loaded(model: nn.Module) -> None:

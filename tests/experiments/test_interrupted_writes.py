@@ -26,6 +26,7 @@ CLOCKS = (
     "walras.experiments.observing.observe",
     "walras.experiments.training.loop.trainer",
     "walras.experiments.pipeline",
+    "walras.experiments.sparsifying.sparsify",
 )
 
 
@@ -70,6 +71,12 @@ def commands(models: Path, lines: Path, glue: Path, tmp_path: Path) -> dict[str,
     learn = ("learn", traces, "--out", "p")
     allocate = ("allocate", queries, "--out", "a.jsonl")
     export = ("export", "r", "--out", "x")
+    document = tmp_path / "document.txt"
+    document.write_text(lines.read_text(encoding="utf-8") * 4, encoding="utf-8")
+    sparsify = (
+        "sparsify", "--model", models / "gpt2", "--data", document, "--length", 8, "--sequences", 2, "--limit", 2,
+        "--traced", 1, "--trace", "--device", "cpu", "--out", "s",
+    )  # fmt: skip
     over = "--overwrite"
     return {
         "run": Command("r", (*run, "--budget", 0.5)),
@@ -82,6 +89,8 @@ def commands(models: Path, lines: Path, glue: Path, tmp_path: Path) -> dict[str,
         "observe over": Command("r", (*observe, "--budgets", "4,2", over), ((*observe, "--budgets", "3"),)),
         "export": Command("x", export, ((*run, "--budget", 0.5),)),
         "export over": Command("x", (*export, over), ((*run, "--budget", 0.5), export, (*run, "--budget", 0.7, over))),
+        "sparsify": Command("s", (*sparsify, "--budget", 0.8)),
+        "sparsify over": Command("s", (*sparsify, "--budget", 0.8, over), ((*sparsify, "--budget", 0.9),)),
         "learn": Command("p", learn),
         "learn over": Command("p", (*learn, "--seed", 1), (learn,)),
         "allocate": Command("a.jsonl", (*allocate, "--budget", 50)),
@@ -89,9 +98,9 @@ def commands(models: Path, lines: Path, glue: Path, tmp_path: Path) -> dict[str,
     }
 
 
-NAMES = ("run", "compare", "train", "observe", "export", "learn", "allocate")
+NAMES = ("run", "compare", "train", "observe", "export", "sparsify", "learn", "allocate")
 ALL = [f"{name}{over}" for name in NAMES for over in ("", " over")]
-QUICK = {"run over", "learn over", "allocate over"}
+QUICK = {"run over", "sparsify over", "learn over", "allocate over"}
 CASES = [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.nightly]) for name in ALL]
 
 
@@ -108,6 +117,8 @@ def is_whole(now: Tree, old: Tree, new: Tree, out: str) -> bool:
     if any(name.startswith(f"{out}/cells") for name in new):
         tables = all(data in (old.get(n), new.get(n)) for n, data in now.items() if Path(n).parent == Path(out))
         return tables and has_whole_cells(now, new, out)
+    if f"{out}/result.json" not in new:
+        return False  # nothing would say that it is unfinished
     return not visible(old, out) and f"{out}/result.json" not in now and out not in {n for n in now if now[n]}
 
 

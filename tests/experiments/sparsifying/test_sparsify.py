@@ -109,6 +109,8 @@ def test_a_budget_of_one_is_the_dense_network_bit_for_bit(
     settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = sparsify(**settings, budget=1.0)
+    with pytest.raises(InputError, match="a trace is wanted, and budget is 1"):
+        found.save(tmp_path / "x", trace=True)
     found.save(tmp_path / "x")
     again = walras.load_model(tmp_path / "x")
     ids = torch.arange(10)[None] % 30
@@ -169,6 +171,7 @@ def test_decoded_text_goes_through_every_kind_of_generation(settings: dict[str, 
         (("--token-valuation", "fischer"), "unknown token valuation 'fischer'. Did you mean 'fisher'?"),
         (("--price-policy", "mixture:exponent=3"), "exponent is 3.0; it must be a number from 0 to 1"),
         (("--price-policy", "greedy:step=0"), "step is 0.0; it must be a share between 0 and 1"),
+        (("--budget", 1, "--trace"), "a trace is wanted, and budget is 1, at which nothing is dropped"),
         (("--sequences", 0), "sequences is 0; it must be a whole number of at least 1"),
         (("--length", 500), "length is 500; LlamaForCausalLM has positions for at most 128 tokens"),
     ],

@@ -143,6 +143,9 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"surprisal": -1.0}, "surprisal is -1.0"),
     ({"position": 0}, "two rows of one token and map"),
     ({"layer": 200_000}, "layer is 200000"),
+    ({"price": np.arange(16 * 14) / 1e6}, "price differs between rows of one layer and map"),
+    ({"offered": 2**20 + np.arange(16 * 14)}, "offered differs between rows of one layer and map"),
+    ({"surprisal": np.arange(16 * 14) / 10}, "surprisal differs between rows of one position"),
 ]
 
 
@@ -163,6 +166,33 @@ def test_parts_of_one_sequence_and_none(trace: pd.DataFrame, tmp_path: Path) -> 
     write_part(tmp_path / "tokens-00000.parquet", trace)
     with pytest.raises(InputError, match="has rows of 4 sequences"):
         read_token_trace(tmp_path / "tokens-00000.parquet")
+
+
+def test_parts_that_do_not_belong_together(trace: pd.DataFrame, written: Path) -> None:
+    folder = written / "trace"
+    one = trace[trace["sequence"] == 1]
+    for name, change in (
+        ("other prices", {"price": one["price"] * 2}),
+        ("another network", {"layer": one["layer"] + 1}),
+    ):
+        write_part(folder / "tokens-00001.parquet", one.assign(**change))
+        with pytest.raises(InputError, match=r"tokens-00001.parquet is of another network, or of other prices, than"):
+            read_token_trace(written)
+        assert len(read_token_trace(folder / "tokens-00001.parquet")) == len(one), name
+    (folder / "tokens-00001.parquet").unlink()
+    with pytest.raises(InputError, match=r"is of sequence 2; that of sequence 1 is missing before it"):
+        read_token_trace(written)
+
+
+def test_rows_that_are_missing(trace: pd.DataFrame, tmp_path: Path) -> None:
+    some = trace[trace["sequence"] == 0]
+    part = tmp_path / "tokens-00000.parquet"
+    gate = (some["map"] == "gate") & (some["layer"] == 1)
+    write_part(part, some[~(gate & (some["position"] == 5))])
+    with pytest.raises(InputError, match="lacks a map of one of its tokens"):
+        read_token_trace(part)
+    write_part(part, some[~gate])  # of another network, as it were
+    assert len(read_token_trace(part)) == len(some) - 16
 
 
 @fuzzed
