@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from walras.agents import Calibration, GivenUnits, GivenValues
 from walras.errors import InputError
@@ -64,8 +65,8 @@ def _no_task(name: str) -> Calibration:
 def _numbers(name: str, given: Any) -> NDArray[np.float64]:
     """A column of finite numbers, one per unit."""
     try:
-        column = np.array(given, dtype=np.float64)
-    except (TypeError, ValueError, RuntimeError) as error:  # torch raises the last of them
+        column = np.array(given.detach().cpu().numpy() if isinstance(given, Tensor) else given, dtype=np.float64)
+    except (TypeError, ValueError) as error:
         raise InputError(f"{name} is {shown(given)}; it must be a list of numbers, one per unit") from error
     if column.ndim != 1 or len(column) == 0:
         raise InputError(f"{name} has shape {list(column.shape)}; it must be a list of numbers, one per unit")

@@ -64,7 +64,7 @@ def test_agents_are_told_what_they_got_and_learn_from_it(floor: Any) -> None:
 def test_an_error_names_the_agents_class_and_ends_no_market_halfway(floor: Any) -> None:
     market: ComputeMarket = floor.market(floor.rising(), budgets=[0.8, 0.6], agents={"ffn": Broken})
     market.step()
-    with pytest.raises(UserCodeError, match=r"agent Broken \(.*test_learning_agents.py, line .*no use"):
+    with pytest.raises(UserCodeError, match=r"agent Broken failed \(.*test_learning_agents.py, line .*no use"):
         market.step()
     assert market.round == len(market.economics) == 2
     market.step()  # the round was settled: nothing is left to play
