@@ -8,7 +8,6 @@ from typing import final
 import pandas as pd
 
 from walras.errors import InputError
-from walras.escaping import shown
 from walras.experiments.reports.plots import png, svg
 from walras.experiments.tracing.comparison import TracedRun
 from walras.experiments.tracing.graph import replacement_graph
@@ -35,7 +34,7 @@ class Exports:
         places = [os.path.realpath(path) for path in self.files.values()]
         for (name, path), place in zip(self.files.items(), places, strict=True):
             if places.count(place) > 1:
-                raise InputError(f"--{name} {shown(str(path))} is given to two options; each needs a file of its own")
+                raise InputError(f"--{name} {str(path)!r} is given to two options; each needs a file of its own")
             _check_new(name, path, overwrite)
 
     def write(self, rows: pd.DataFrame, trace: Trace, runs: Sequence[TracedRun]) -> list[Path]:
@@ -62,16 +61,16 @@ def _check_new(name: str, path: Path, overwrite: bool) -> None:
     """Refuse a place at which no new file can be written."""
     try:
         if path.is_dir():
-            raise InputError(f"--{name} {shown(str(path))} is a folder; give the name of a file")
+            raise InputError(f"--{name} {str(path)!r} is a folder; give the name of a file")
         if path.exists() and not overwrite:
-            raise InputError(f"--{name} {shown(str(path))} is there already; choose another name, or --overwrite")
+            raise InputError(f"--{name} {str(path)!r} is there already; choose another name, or --overwrite")
         above = next(p for p in path.absolute().parents if p.exists())
         if not (above.is_dir() and os.access(above, os.W_OK)):
             raise InputError(
-                f"--{name} {shown(str(path))} cannot be written: {shown(str(above))} is no folder that you may write to"
+                f"--{name} {str(path)!r} cannot be written: {str(above)!r} is no folder that you may write to"
             )
     except (OSError, ValueError) as error:
         if isinstance(error, InputError):
             raise
         why = getattr(error, "strerror", None) or error
-        raise InputError(f"--{name} {shown(str(path))} cannot be written: {why}; choose another name") from error
+        raise InputError(f"--{name} {str(path)!r} cannot be written: {why}; choose another name") from error

@@ -48,7 +48,7 @@ def test_conditions_mean_what_pandas_means(condition: str, expected: Any) -> Non
 
 HOSTILE = [
     ("__import__('os').system('touch HARM')", r"__import__\('os'\)\.system\('touch HARM'\)\" calls something"),
-    ("agent.str.len() > 3", "agent.str.len()' calls something"),
+    ("agent.str.len() > 3", r"'agent\.str\.len\(\)' calls something"),
     ("layer.values == 1", "'layer.values' reads an attribute"),
     ("@TRACE == 1", "cannot be read"),
     ("layer == @pd", "cannot be read"),
