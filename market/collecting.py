@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 import mesa
 
@@ -43,10 +43,36 @@ def collector(
     standard: dict[str, Any] = {name: partial(_of_round, name) for name in Round.columns(kinds)}
     standard |= {name: partial(_of_economics, name) for name in ECONOMICS}
     own = _checked("reporters", reporters, {*standard, *taken}, "a function of the market that returns a number")
-    found = {name: partial(_figure, name, function) for name, function in own.items()}
     of_agents = _checked("agent_reporters", agent_reporters, (), "a function of an agent, or the name of an attribute")
-    each = {name: partial(_of_agent, name, given) for name, given in of_agents.items()}
-    return mesa.DataCollector({**found, **standard}, each or None)
+    return Collector(standard, own, {name: partial(_of_agent, name, given) for name, given in of_agents.items()})
+
+
+@final
+class Collector(mesa.DataCollector):
+    """Asks the user's reporters first, once per round: where one of them raises, no table has half a row.
+
+    Mesa would call them twice in the first round, and tell what they raise as an error of its own.
+
+    Args:
+        standard: columns that a market always has, as Mesa's reporters.
+        own: functions of the market by column.
+        of_agents: functions of an agent by column.
+    """
+
+    def __init__(
+        self, standard: Mapping[str, Any], own: Mapping[str, Reporter], of_agents: Mapping[str, Reporter]
+    ) -> None:
+        self._own, self._figures = own, dict[str, float | int]()
+        super().__init__({**standard, **{name: partial(self._figure, name) for name in own}}, of_agents or None)
+
+    def collect(self, model: Any) -> None:
+        """A row of every table, for the round that was booked last."""
+        self._figures = {name: _figure(name, function, model) for name, function in self._own.items()}
+        super().collect(model)
+
+    def _figure(self, name: str, model: Any) -> float | int:
+        del model
+        return self._figures[name]
 
 
 def _checked(what: str, given: Any, taken: Collection[str], valid: str) -> Mapping[str, Any]:

@@ -51,7 +51,7 @@ def trace(
         return
     from walras.experiments.reports.tables import study_json
     from walras.experiments.reports.trace_pictures import draw, run_names
-    from walras.experiments.tracing.comparison import Comparison, TracedRun
+    from walras.experiments.tracing.comparison import Comparison, TracedRun, plain_rows
     from walras.experiments.tracing.exports import Exports
 
     exports, folders = Exports(files, overwrite), [run, *(others or ())]
@@ -66,7 +66,7 @@ def trace(
     written = exports.write(chosen[0].trace.trace, runs[0].trace, chosen)
     if as_json:
         rows = [{"run": pair.second.name, **row} for pair in compared for row in pair.kept.to_dict("records")]
-        found = study_json(runs[0].trace, top) if where is None else {"rows": chosen[0].trace.trace.to_dict("records")}
+        found = study_json(runs[0].trace, top) if where is None else {"rows": plain_rows(chosen[0].trace.trace)}
         more = {"compared": rows, "differences": [pair.as_json() for pair in compared]} if compared else {}
         print(json.dumps({**found, **more}, indent=2))
         return

@@ -1,5 +1,6 @@
 """Where two runs of one network differ."""
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,17 @@ from walras.experiments.tracing.query import select
 from walras.market import Trace, read_trace
 
 _COLUMNS = ("price", "used", "welfare")
+
+
+def plain_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table as JSON knows them: numbers that are missing or infinite are None.
+
+    The bid of a unit that may not trade is -inf, for one.
+    """
+    return [
+        {str(name): None if isinstance(cell, float) and not math.isfinite(cell) else cell for name, cell in row.items()}
+        for row in frame.to_dict("records")
+    ]
 
 
 @final
@@ -111,10 +123,7 @@ class Comparison:
             "first_only": self.only("first only"),
             "second_only": self.only("second only"),
             "unit_of_value": self.first.unit if self.same_unit else None,
-            "rounds": [
-                {name: None if pd.isna(cell) else cell for name, cell in row.items()}
-                for row in self.rounds.to_dict("records")
-            ],
+            "rounds": plain_rows(self.rounds),
         }
 
     @property

@@ -264,9 +264,7 @@ def test_own_columns_stand_beside_the_standard_ones() -> None:
 
 
 def test_a_reporter_that_fails_is_named() -> None:
-    with pytest.raises(
-        UserCodeError, match=r"reporter 'broken' failed \(.*test_given_values.py, line .*Zero"
-    ):
+    with pytest.raises(UserCodeError, match=r"reporter 'broken' failed \(.*test_given_values.py, line .*Zero"):
         walras.toy(reporters={"broken": lambda market: 1 / 0}).step()
     with pytest.raises(InputError, match=r"reporter 'word'.* returned 'much'; it must return a number"):
         walras.toy(reporters={"word": lambda market: "much"}).step()
