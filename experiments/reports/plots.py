@@ -8,6 +8,7 @@ from typing import Any
 import networkx as nx
 import numpy as np
 import pandas as pd
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Curve
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from walras.experiments.reports.metric import titled
 from walras.experiments.reports.picture_text import in_legend, settle_texts, without_remarks
 
-_LOOKS = (
+LOOKS = (
     ("o", "-", "#0072B2"), ("s", "--", "#D55E00"), ("^", ":", "#009E73"), ("v", "-.", "#CC79A7"), ("D", "-", "#000000"),
 )  # fmt: skip
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#999999"  # Okabe and Ito's colour-blind-safe palette
@@ -100,7 +101,7 @@ def survival(shares: pd.DataFrame) -> Figure:
 def price_paths(runs: Mapping[str, pd.DataFrame], unit: str) -> Figure:
     """Clearing prices of several runs by round, of as many tables of rounds by name."""
     figure, axes = _figure(6, 3.2)
-    for (name, rounds), look in zip(runs.items(), cycle(_LOOKS), strict=False):
+    for (name, rounds), look in zip(runs.items(), cycle(LOOKS), strict=False):
         marker, line, colour = look
         axes.plot(rounds["round"], rounds["price"], marker + line, color=colour, markersize=4, label=in_legend(name))
     axes.set_xlabel("round")
@@ -226,10 +227,21 @@ def frontier(summary: Mapping[str, Any]) -> Figure:
 
 def png(figure: Figure) -> bytes:
     """The figure as a PNG file, its texts shown as they are; the same figure gives the same bytes."""
+    return _saved(figure, "png", "Software")
+
+
+def svg(figure: Figure) -> bytes:
+    """The same as an SVG file, which scales and is edited in Inkscape."""
+    with rc_context({"svg.hashsalt": "walras"}):
+        return _saved(figure, "svg", "Date")
+
+
+def _saved(figure: Figure, kind: str, without: str) -> bytes:
+    """The figure as a file of a kind, without the line of its metadata that differs from time to time."""
     buffer = io.BytesIO()
     settle_texts(figure)
     with without_remarks():
-        figure.savefig(buffer, format="png", dpi=130, metadata={"Software": None})
+        figure.savefig(buffer, format=kind, dpi=130, metadata={without: None})
     return buffer.getvalue()
 
 

@@ -149,6 +149,30 @@ def comparison_table(both: pd.DataFrame, first: str, second: str) -> Table:
     return _frame(f"{first} and {second}: {agree:.0%} of the units that either keeps, both keep", counts)
 
 
+def difference_tables(rounds: pd.DataFrame, only: Mapping[str, Sequence[str]], top: int, welfare: bool) -> list[Table]:
+    """Where two runs differ: price, use and perhaps welfare by round, and which units one of them alone keeps.
+
+    Args:
+        rounds: a row per round.
+        only: names of units by the run that alone keeps them.
+        top: names that are told of each run.
+        welfare: whether both count value in one unit.
+    """
+    note = "" if welfare else "; their units of value differ or are unknown: no welfare, and prices do not compare"
+    names = pd.DataFrame(
+        [
+            {"kept by": run, "units": len(units), "which": ", ".join(units[:top]) + (", ..." * (len(units) > top))}
+            for run, units in only.items()
+        ]
+    )
+    return [_frame(f"By round{note}", rounds), _frame("Units that only one of them keeps", names)]
+
+
+def selection_table(rows: pd.DataFrame, of: int, top: int) -> Table:
+    """The first rows of a trace for which a condition holds."""
+    return _frame(f"{len(rows):,} of {of:,} rows", rows.head(top))
+
+
 def checks_table(name: str, checks: Sequence[Check]) -> Table:
     """A row a check of the conformance suite."""
     table = Table(title=f"{name}: {sum(c.passed for c in checks)} of {len(checks)} checks hold", box=box.SIMPLE_HEAD)

@@ -70,3 +70,26 @@ def test_a_trace_is_that_of_its_result(walras: Walras, two: list[str], tmp_path:
     assert "cannot read result" in walras("trace", "a").error
     Path("a/result.json").unlink()
     assert "a has not finished: these are the rounds so far" in walras("trace", "a").out
+
+
+def test_rows_are_chosen_and_written_and_runs_drawn_together(walras: Walras, two: list[str]) -> None:
+    chosen = "layer == 1 and kind == 'head'"
+    answer = walras(
+        "trace", *two, "--where", chosen, "--csv", "heads.csv", "--svg", "both.svg", "--graphml", "g.graphml"
+    )
+    assert answer.code == 0, answer.error
+    assert "8 of 24 rows" in answer.out
+    assert "By round; their units of value differ or are unknown" in answer.out
+    assert "Units that only one of them keeps" in answer.out
+    assert "heads.csv   g.graphml   both.svg" in answer.out
+    assert len(Path("heads.csv").read_text(encoding="utf-8").splitlines()) == 9
+    assert {path.name for path in Path().iterdir()} >= {"heads.csv", "both.svg", "g.graphml"}
+    assert "heads.csv' is there already" in walras("trace", "a", "--csv", "heads.csv").error
+    found = json.loads(walras("trace", *two, "--where", chosen, "--json", "--csv", "heads.csv", "--overwrite").out)
+    assert {row["layer"] for row in found["rows"]} == {row["layer"] for row in found["compared"]} == {1}
+    (pair,) = found["differences"]
+    assert pair["run"] == "b"
+    assert set(pair["first_only"]) | set(pair["second_only"]) <= {f"L1.H{i}" for i in range(4)}
+    assert [row["round"] for row in pair["rounds"]] == [1, 2]
+    assert "'layer.values' reads an attribute" in walras("trace", "a", "--where", "layer.values == 1").error
+    assert "holds of no row of a" in walras("trace", "a", "--where", "layer == 7").error
