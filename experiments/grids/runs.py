@@ -10,7 +10,7 @@ from walras.experiments.grids.axes import RECIPE
 from walras.experiments.grids.cell import BUDGET, SEED, Cell
 from walras.experiments.grids.experiment import Experiment
 from walras.experiments.grids.grid import Grid
-from walras.experiments.grids.nested_settings import label_of, typed
+from walras.experiments.grids.nested_settings import folded, label_of, number_type, typed
 from walras.experiments.grids.run_cell import RunCell
 from walras.experiments.plan import Plan
 from walras.experiments.settings.earlier import converted
@@ -35,7 +35,11 @@ class RunExperiment(Experiment[RunSpec]):
 
     def resolve(self, given: Mapping[str, Any]) -> RunSpec:
         """Settings of a run, with those of its recipe below them."""
-        return RunSpec.parse(typed(given, RunSpec))
+        return RunSpec.parse(typed(folded(given, RunSpec), RunSpec))
+
+    def number_type(self, axis: str, given: Mapping[str, Any]) -> type[int] | type[float]:
+        """By the type of the setting, or of the parameter."""
+        return number_type(axis, given, RunSpec)
 
     def check(self, settings: Sequence[RunSpec]) -> None:
         """Resolve all names, read the data, find the networks and devices."""
