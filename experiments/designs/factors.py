@@ -90,8 +90,12 @@ class Range(Factor):
                 f"{self.name} is a range, {self}, and design grid runs values; say how many: --design grid:n=5, or "
                 "take another design: --design sobol:n=64"
             )
-        found = [self._between(i / (count - 1), self.low, self.high) for i in range(count)]
-        return tuple(dict.fromkeys(round(x) if self.whole else self._kept(x) for x in found))
+        return tuple(dict.fromkeys(self.at(i / (count - 1)) for i in range(count)))
+
+    def at(self, unit: float) -> int | float:
+        """The number at a share of the way from end to end on its scale; whole ones rounded."""
+        found = self._between(unit, self.low, self.high)
+        return round(found) if self.whole else self._kept(found)
 
     def _between(self, unit: float, low: float, high: float) -> float:
         if self.log:

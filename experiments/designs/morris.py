@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, final
 
 import numpy as np
-from scipy.stats import t
+from scipy.stats import chi2, t
 
 from walras.errors import InputError
 from walras.experiments.designs.design import Floats, Index, SampledDesign, check_count, check_seed
@@ -63,12 +63,13 @@ class Morris(SampledDesign):
     def indices(self, points: Floats, places: Floats, output: Floats, ordered: Sequence[bool]) -> list[Index]:
         """mu*, and of settings with an order mu and sigma; Student's intervals over trajectories.
 
-        That of sigma is of its logarithm, by the jackknife; it takes three trajectories.
+        That of sigma takes three trajectories: as wide as for a normal distribution, and as the jackknife says.
         """
         del places
         found = []
         for j, own in enumerate(elementary_effects(points, output).T):
-            found.append(_mean(j, "mu*", np.abs(own)))
+            size = _mean(j, "mu*", np.abs(own))
+            found.append(replace(size, low=max(size.low or 0.0, 0.0)))
             if ordered[j]:
                 found += [_mean(j, "mu", own), Index(j, "sigma", float(own.std(ddof=1)), *_of_sigma(own))]
         return found
@@ -97,9 +98,12 @@ def _of_sigma(effects: Floats) -> tuple[float | None, float | None]:
     count, whole = len(effects), float(effects.std(ddof=1))
     if count < 3:
         return None, None
+    if whole == 0:
+        return 0.0, 0.0
+    low, high = (whole * math.sqrt((count - 1) / float(chi2.ppf(p, count - 1))) for p in (0.975, 0.025))
     left_out = np.array([np.delete(effects, i).std(ddof=1) for i in range(count)])
-    if whole == 0 or (left_out == 0).any():
-        return (0.0, 0.0) if whole == 0 else (None, None)
+    if (left_out == 0).any():  # one trajectory alone makes all the difference
+        return 0.0, high
     spread = math.sqrt((count - 1) / count * float(((np.log(left_out) - np.log(left_out).mean()) ** 2).sum()))
     half = float(t.ppf(0.975, count - 1)) * spread
-    return whole * math.exp(-half), whole * math.exp(half)
+    return min(low, whole * math.exp(-half)), max(high, whole * math.exp(half))

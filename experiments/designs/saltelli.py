@@ -25,7 +25,7 @@ class Saltelli(SampledDesign):
     n: int = 64
     seed: int = 0
     name: ClassVar[str] = "saltelli"
-    few: ClassVar[int] = 128
+    few: ClassVar[int] = 64
     source: ClassVar[str] = "Saltelli et al. 2010, doi 10.1016/j.cpc.2009.09.018"
 
     def __post_init__(self) -> None:

@@ -97,7 +97,11 @@ def label_of(axis: str, settings: Any) -> Any:
     head, dotted, key = axis.partition(".")
     if dotted:
         value, leaf = leaf_values(settings)[head], leaves(type(settings))[head]
-        own = value[key] if isinstance(value, Mapping) and not _kind(leaf) else registry(_kind(leaf)).parameter(value, key)[0]
+        own = (
+            value[key]
+            if isinstance(value, Mapping) and not _kind(leaf)
+            else registry(_kind(leaf)).parameter(value, key)[0]
+        )
         return _told(own, "")
     value, kind = leaf_values(settings)[axis], leaves(type(settings))[axis].field.metadata.get("registry") or ""
     if axis == BUDGET and isinstance(value, Mapping):
