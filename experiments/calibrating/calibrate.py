@@ -64,9 +64,10 @@ class Calibration:
         wanted = f"{self.target} (that is {self.level:.4g})"
         ends = {
             FOUND: f"{wanted}: {place}.",
-            EVERYWHERE: f"{wanted} holds at both ends of the range, so that its boundary lies outside, if there is one: "
-            f"{place}.",
-            NOWHERE: f"{wanted} was reached nowhere: as far as was seen, it lies outside the range. Nearest is {place}.",
+            EVERYWHERE: f"{wanted} holds at both ends of the range, so that its boundary, if there is one, lies "
+            f"outside: {place}.",
+            NOWHERE: f"{wanted} was reached nowhere: as far as was seen, it lies outside the range. "
+            f"Nearest is {place}.",
             RAN_OUT: f"{wanted} was not found to the tolerance in {len(self.tried)} values. Best so far is {place}.",
         }
         beyond = "" if self.neighbour is None else f" On the other side lies {shown(self.neighbour)}."

@@ -32,7 +32,8 @@ def compare(
             help="Any setting of walras run, or a parameter of what it names (strategy.factor), and its values: "
             "mechanism=ShadowPrice,my_rule.py:FirstCome; several times for several settings or more values. "
             "budget=0.3..0.9 is a range, endowment=0.01..10:log one on a logarithmic scale. "
-            "Hedge:rate=.1,window=3 and truthful=0.8,shading=0.2 are one value each: a comma goes on with a value that has a key=value where another key=value follows.",
+            "Hedge:rate=.1,window=3 and truthful=0.8,shading=0.2 are one value each: a comma goes on with a value "
+            "that has a key=value where another key=value follows.",
             rich_help_panel=GRID,
         ),
     ] = None,
