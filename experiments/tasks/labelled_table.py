@@ -1,5 +1,6 @@
 """Labelled data of the user's own in a CSV or TSV file: sentences or pairs, with classes or numbers."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isfinite
@@ -7,6 +8,7 @@ from typing import final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from walras.errors import InputError, UnknownNameError
 from walras.escaping import shown
@@ -28,6 +30,8 @@ _SPLITS = {
     **dict.fromkeys(("dev", "valid", "validation", "test", "eval", "evaluation", "evaluate"), False),
 }
 """Words in a column of splits, and whether they mean the rows on which units are valued."""
+
+Mask = NDArray[np.bool_]
 
 
 def csv(
@@ -77,7 +81,7 @@ def csv(
     if len(set(wanted)) < len(wanted):
         raise InputError(f"task csv names a column twice: {', '.join(wanted)}")
     table = _whole_rows(read_columns(data, "table", wanted, MOST_ROWS, rows), wanted, data)
-    calibrating = _by_column(table[split], data) if split else _drawn(len(table), share, seed)
+    calibrating = _by_column(table[split], data) if split else _drawn(table[label].tolist(), share, seed)
     return _Labels(table[label].tolist(), label, data).task(table, text, kind, classes, calibrating)
 
 
@@ -98,7 +102,7 @@ def _whole_rows(table: pd.DataFrame, columns: Sequence[str], data: str) -> pd.Da
     return found
 
 
-def _by_column(column: "pd.Series[str]", data: str) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+def _by_column(column: "pd.Series[str]", data: str) -> Mask:
     """Which rows calibrate [rows], by the words of a column.
 
     Raises:
@@ -117,11 +121,16 @@ def _by_column(column: "pd.Series[str]", data: str) -> "np.ndarray[tuple[int], n
     return found
 
 
-def _drawn(rows: int, share: float, seed: int) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
-    """Which rows calibrate [rows], drawn at random; at least two on each side."""
-    held_out = min(max(round(share * rows), 2), rows - 2)
-    found = np.ones(rows, dtype=bool)
-    found[np.random.default_rng(seed).permutation(rows)[:held_out]] = False
+def _drawn(labels: Sequence[str], share: float, seed: int) -> Mask:
+    """Which rows calibrate [rows], drawn at random; at least two on each side, and of each label about its share."""
+    order = np.random.default_rng(seed).permutation(len(labels))
+    total, seen, rank = Counter(labels), Counter[str](), np.zeros(len(labels))
+    for i in order:
+        rank[i] = (seen[labels[i]] + 0.5) / total[labels[i]]
+        seen[labels[i]] += 1
+    found = np.ones(len(labels), dtype=bool)
+    held_out = min(max(round(share * len(labels)), 2), len(labels) - 2)
+    found[order[np.argsort(rank[order], kind="stable")][:held_out]] = False
     return found
 
 
@@ -136,7 +145,7 @@ class _Labels:
 
     def task(
         self, table: pd.DataFrame, text: Sequence[str], kind: str, classes: Sequence[str],
-        calibrating: "np.ndarray[tuple[int], np.dtype[np.bool_]]",
+        calibrating: Mask,
     ) -> Task:  # fmt: skip
         """The task that the labels make.
 

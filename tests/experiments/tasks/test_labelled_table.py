@@ -80,6 +80,7 @@ def test_splits(table: Callable[..., str]) -> None:
     drawn, again, other = (csv(file, ("b",), "y", share=0.5, seed=seed) for seed in (0, 0, 1))
     assert isinstance(drawn, Classification)
     assert (len(drawn.train), drawn) == (10, again)
+    assert sorted(e.label or 0 for e in drawn.dev) == [0] * 5 + [1] * 5  # of each label its share
     assert drawn != other
     assert not {e.first for e in drawn.train} & {e.first for e in drawn.dev}
 
