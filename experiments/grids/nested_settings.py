@@ -68,7 +68,7 @@ def number_type(axis: str, given: Mapping[str, Any], kind: type[CommandSettings]
         mapping = isinstance(whole, Mapping) and not _kind(leaf)
         hint = float if mapping else registry(_named(head, leaf)).parameter(whole, key)[1]
     else:
-        hint = float if head == BUDGET else leaf.hint
+        hint = float if head == BUDGET else None if _kind(leaf) else leaf.hint
     kinds = getattr(hint, "__args__", (hint,))
     if float in kinds or Any in kinds or inspect.Parameter.empty in kinds:
         return float

@@ -1,7 +1,6 @@
 """Tables of text: CSV and TSV as spreadsheets write them, with quoted cells."""
 
 import csv
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,6 @@ from walras.files.contents import check_file, reading
 
 LARGEST = 2**30
 """Bytes of a file."""
-_PIECE = 2**14  # rows that are parsed at once
 _HEADER = 2**20  # bytes of the first line
 _TABS = (".tsv", ".tab")
 
@@ -26,6 +24,8 @@ def read_columns(
 
     The first row names the columns. Cells are parted by tabs in a file whose name ends with .tsv or .tab, and else by
     commas, or by semicolons or tabs where the first row has no comma. A mark of the byte order is passed over.
+
+    A cell has at most 131,072 characters. Rows are read one by one, and only the columns asked for are kept.
 
     Args:
         path: of the file, in UTF-8.
@@ -45,37 +45,33 @@ def read_columns(
             raise InputError(f"{what} {str(path)!r} has {names.count(name)} columns {name!r}; rename all but one")
         if name not in names:
             raise UnknownNameError(f"column of {what} {str(path)!r}", name, [one_line(own, 60) for own in names])
-    places = sorted(names.index(name) for name in dict.fromkeys(columns))
-    pieces, rows = [], 0
-    with _parsing(what, path), pd.read_csv(
-        path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig", usecols=places, index_col=False,
-        header=0, names=range(len(names)), chunksize=_PIECE, nrows=first,
-    ) as table:  # fmt: skip
-        for piece in table:
-            if piece.isna().to_numpy().any():
-                row = rows + int(piece.isna().to_numpy().any(axis=1).argmax()) + 1
-                raise InputError(f"{what} {str(path)!r}, row {row} below the first: fewer than {len(names)} columns")
-            rows += len(piece)
-            if rows > most:
+    places = [names.index(name) for name in columns]
+    found: list[tuple[str, ...]] = []
+    with _parsing(what, path), Path(path).open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, delimiter=separator, strict=True)
+        next(reader)
+        for row in reader:
+            if len(found) == first:
+                break
+            if row and len(row) != len(names):
+                where = f"{what} {str(path)!r}, line {reader.line_num}"
+                raise InputError(f"{where}: {len(row)} cells, and the first row names {len(names)} columns")
+            if len(found) == most:
                 raise InputError(f"{what} {str(path)!r} has more than {most:,} rows, which is the most that is read")
-            pieces.append(piece)
-    found = pd.concat(pieces, ignore_index=True) if pieces else pd.DataFrame(columns=places, dtype=str)
-    return pd.DataFrame({name: found[names.index(name)] for name in columns})
+            if row:
+                found.append(tuple(row[place] for place in places))
+    return pd.DataFrame(found, columns=[*columns], dtype=str)
 
 
 @contextmanager
 def _parsing(what: str, path: str | Path) -> Iterator[None]:
-    """What pandas says of a file, in one sentence."""
-    try:
-        with reading(what, path, pd.errors.ParserWarning, csv.Error), warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            try:
-                yield
-            except UnicodeDecodeError as error:
-                told = f"byte {error.object[error.start]:#04x} is not UTF-8; save the file as UTF-8"
-                raise InputError(f"cannot read {what} {str(path)!r}: {told}") from error
-    except pd.errors.EmptyDataError as error:
-        raise InputError(f"{what} {str(path)!r} is empty; its first row must name the columns") from error
+    """What is wrong with a file, in one sentence; a quote that is never closed is a cell that is too long."""
+    with reading(what, path, csv.Error):
+        try:
+            yield
+        except UnicodeDecodeError as error:
+            told = f"byte {error.object[error.start]:#04x} is not UTF-8; save the file as UTF-8"
+            raise InputError(f"cannot read {what} {str(path)!r}: {told}") from error
 
 
 def _header(path: str | Path, what: str) -> tuple[str, list[str]]:

@@ -59,10 +59,10 @@ def calibrate(
 
     walras calibrate --vary budget=0.3..0.9 --target "quality>=0.95*dense"
 
-    Exit code 1 where no value that was tried meets it.
+    Exit code 1 where the target was reached nowhere, or not within --runs values.
     """
     from walras.experiments.calibrating.of_runs import calibrate_runs
-    from walras.experiments.calibrating.search import NOWHERE
+    from walras.experiments.calibrating.search import NOWHERE, RAN_OUT
     from walras.experiments.executors import parse_executor
     from walras.experiments.grids.axes import read_vary
     from walras.experiments.store.grid_folder import GridFolder
@@ -83,5 +83,5 @@ def calibrate(
         print(json.dumps(found.as_dict(), indent=2))
     else:
         output().print(found.message, soft_wrap=True)
-    if found.status == NOWHERE:
+    if found.status in (NOWHERE, RAN_OUT):
         raise typer.Exit(1)

@@ -38,7 +38,7 @@ def test_a_design_of_runs(walras: Walras, settings: dict[str, Any], no_pictures:
     first = walras(*line, "--workers", 0, "--json")
     assert first.code == 0, first.err
     table = pd.read_csv("o/frontier.csv")
-    assert table.columns[:5].tolist() == ["rounds", "strategy.factor", "mechanism", "budget", "seed"]
+    assert table.columns[1:6].tolist() == ["rounds", "strategy.factor", "mechanism", "budget", "seed"]
     assert len(table) == 4
     assert table["strategy.factor"].between(0.5, 1).all()
     assert table["budget"].between(0.4, 0.9).all()
@@ -65,10 +65,11 @@ def test_a_design_in_processes_is_that_of_one(walras: Walras, settings: dict[str
 
 
 def test_sobol_indices_from_python(settings: dict[str, Any]) -> None:
-    found = package.sensitivity({"budget": (0.3, 0.9)}, design="saltelli:n=4", **settings)
-    assert found.blocks == 4
-    used = found.frame.query("output == 'used' and measure == 'ST'")
-    assert used["estimate"].item() == pytest.approx(1, abs=0.4)  # nothing else varies
+    found = package.sensitivity({"budget": (0.3, 0.9)}, design="saltelli:n=2", **settings)
+    assert found.blocks == 2
+    assert set(found.frame["measure"]) == {"S1", "ST"}
+    assert found.frame["setting"].unique().tolist() == ["budget"]
+    assert any(note.startswith("2 points are few") for note in found.notes)
     with pytest.raises(InputError, match="draws no points"):
         package.sensitivity({"budget": [0.3, 0.9]}, design="grid", **settings)
 
@@ -139,20 +140,19 @@ def test_names_that_are_unknown(settings: dict[str, Any]) -> None:
 
 
 def test_a_budget_that_is_sought(walras: Walras, settings: dict[str, Any]) -> None:
-    line = ("calibrate", *options(settings), "--vary", "budget=0.3..0.9", "--tolerance", 0.2, "--out", "o")
+    line = ("calibrate", *options(settings), "--vary", "budget=0.3..0.9", "--tolerance", 0.3, "--out", "o")
     found = walras(*line, "--target", "used<=0.6", "--json")
     assert found.code == 0, found.err
     told = json.loads(found.out)
     assert told["status"] == "found"
     assert told["figure"]["mean"] <= 0.6
-    assert told["value"] == pytest.approx(0.6, abs=0.15)
+    assert told["value"] == pytest.approx(0.6, abs=0.3)
     assert (Path("o/report.html").is_file(), told["kept"]) == (True, 0)
     again = walras(*line, "--target", "used<=0.6")
     assert f"{told['cells']} runs, of which {told['cells']} were there already" in again.out
-    nowhere = walras(*line, "--target", "quality>=2*dense", "--runs", 3)
-    assert nowhere.code in (0, 1)
-    assert "Nearest is" in nowhere.out or "Best so far" in nowhere.out
-    other = package.calibrate({"budget": (0.3, 0.9)}, "used<=0.6", tolerance=0.2, out="o", **settings)
+    cut = walras(*line, "--target", "quality>=2*dense", "--runs", 3)  # the agreement of a network is at most dense
+    assert (cut.code, "was not found to the tolerance in 3 values" in cut.out) == (1, True)
+    other = package.calibrate({"budget": (0.3, 0.9)}, "used<=0.6", tolerance=0.3, out="o", **settings)
     assert (other.value, other.kept) == (told["value"], told["cells"])
     assert "one setting and its range" in walras(*line[:-6], "--vary", "rounds=1,2", "--target", "used<=0.5").error
     assert "is none; write quality" in walras(*line, "--target", "cheap").error
