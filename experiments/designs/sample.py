@@ -119,6 +119,7 @@ def _check_once(factor: Factor) -> None:
     Raises:
         InputError: as said.
     """
-    for i, value in enumerate(factor.values if isinstance(factor, Choice) else ()):
-        if value in factor.values[:i]:
+    values = factor.values if isinstance(factor, Choice) else ()
+    for i, value in enumerate(values):
+        if value in values[:i]:
             raise InputError(f"{factor.name} {shown(value)} is given twice; each counts once")

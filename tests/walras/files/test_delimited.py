@@ -33,8 +33,10 @@ def test_a_tab_in_a_tsv_parts_cells_whatever_else_is_there(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "is empty"), (b"\n\n", "is empty"), (b"a,a\n1,2\n", "has 2 columns 'a'"), (b"a,b\n1\n", "line 2: 1 cells"),
-        (b'a,b\n"1,2\n', "unexpected end of data"), (b"a,b\n1,\xff\n", "byte 0xff is not UTF-8"), (b"\xff\xfea\0", "UTF-8"),
+        (b"", "is empty"), (b"\n\n", "is empty"), (b"a,a\n1,2\n", "has 2 columns 'a'"),
+        (b"a,b\n1\n", "line 2: 1 cells"),
+        (b'a,b\n"1,2\n', "unexpected end of data"), (b"a,b\n1,\xff\n", "byte 0xff is not UTF-8"),
+        (b"\xff\xfea\0", "UTF-8"),
         (b"a" * 2**21, "longer than 1,048,576 bytes"),
     ],
 )  # fmt: skip
