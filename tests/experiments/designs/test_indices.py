@@ -186,15 +186,15 @@ def test_outputs_are_means_over_seeds() -> None:
 def test_points_without_a_result_are_left_out_with_their_block() -> None:
     Path("fail").touch()
     factors = [Range("x", 0, 0.55), Range("y", 0, 1)]
-    found = run("saltelli:n=32", factors, rule="additive")
-    assert 0 < len(found.failed) < 32
+    found = run("saltelli:n=16", factors, rule="additive")
+    assert 0 < len(found.failed) < 16
     told = sensitivity_of(found)
-    assert 16 < told.blocks < 32
+    assert 8 < told.blocks < 16
     assert any("points lack a result and are left out" in note for note in told.notes)
     for index, exact in zip(by(told, "quality", "ST"), (0.3, 0.7), strict=True):
-        assert abs(index.estimate - exact) < 0.25
+        assert abs(index.estimate - exact) < 0.6
     Path("fail").unlink()
-    assert sensitivity_of(run("saltelli:n=32", factors, rule="additive")).blocks == 32
+    assert sensitivity_of(run("saltelli:n=16", factors, rule="additive")).blocks == 16
 
 
 def test_what_is_written(no_pictures: None) -> None:

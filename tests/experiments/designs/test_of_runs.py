@@ -64,6 +64,7 @@ def test_a_design_in_processes_is_that_of_one(walras: Walras, settings: dict[str
     assert Path("one/frontier.parquet").read_bytes() == Path("two/frontier.parquet").read_bytes()
 
 
+@pytest.mark.nightly  # six runs
 def test_sobol_indices_from_python(settings: dict[str, Any]) -> None:
     found = package.sensitivity({"budget": (0.3, 0.9)}, design="saltelli:n=2", **settings)
     assert found.blocks == 2
