@@ -24,6 +24,7 @@ _HOMES: dict[str, tuple[str, str]] = {
     "pricing": ("walras.market.pricing", "PRICINGS"),
     "allocator": ("walras.market.queries", "ALLOCATORS"),
     "predictor": ("walras.experiments.queries.predictors", "PREDICTORS"),
+    "design": ("walras.experiments.designs", "DESIGNS"),
     "executor": ("walras.experiments.executors", "EXECUTORS"),
     "family": ("walras.models.architectures", "ARCHITECTURES"),
 }

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
     from walras.agents import FFNBlockAgent, HeadAgent, Strategy, Truthful, UnitAgent, Valuation
     from walras.experiments.api import open_market, run
-    from walras.experiments.grids.from_python import compare, paired_statistics
+    from walras.experiments.calibrating.from_python import calibrate
+    from walras.experiments.grids.from_python import compare, paired_statistics, sensitivity
     from walras.experiments.market_model.model import MarketModel
     from walras.experiments.market_model.toy import toy
     from walras.experiments.outcome import Outcome
@@ -90,6 +91,7 @@ __all__ = [
     "UnitAgent",
     "Valuation",
     "__version__",
+    "calibrate",
     "check_mechanism",
     "compare",
     "load_model",
@@ -99,6 +101,7 @@ __all__ = [
     "read_token_trace",
     "read_trace",
     "run",
+    "sensitivity",
     "sparsify",
     "toy",
     "train",
@@ -122,6 +125,7 @@ _HOMES = {
     "Truthful": "walras.agents",
     "UnitAgent": "walras.agents",
     "Valuation": "walras.agents",
+    "calibrate": "walras.experiments.calibrating.from_python",
     "check_mechanism": "walras.mechanisms.testing.conformance",
     "compare": "walras.experiments.grids.from_python",
     "paired_statistics": "walras.experiments.grids.from_python",
@@ -131,6 +135,7 @@ _HOMES = {
     "read_token_trace": "walras.experiments.sparsifying.trace_table",
     "read_trace": "walras.market",
     "run": "walras.experiments.api",
+    "sensitivity": "walras.experiments.grids.from_python",
     "sparsify": "walras.experiments.sparsifying.from_python",
     "toy": "walras.experiments.market_model.toy",
     "train": "walras.experiments.training.train",

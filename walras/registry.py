@@ -7,10 +7,10 @@ point in the group of the registry, such as `walras.mechanisms`.
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import Any, Generic, NamedTuple, TypeVar, cast, final
+from typing import Any, Generic, TypeVar, cast
 
+from walras.entries import Entry, Parameter
 from walras.errors import InputError, UnknownNameError, WalrasError
 from walras.escaping import shown
 from walras.parameters import first_sentence, given_parameters, is_own, kind_of, split_spec, taken_parameters
@@ -19,25 +19,6 @@ from walras.user_code import load_class, place_of
 
 T = TypeVar("T")
 F = TypeVar("F")
-
-
-class Parameter(NamedTuple):
-    """A parameter of an entry, as `walras list KIND` shows it."""
-
-    name: str
-    kind: str  # its type, in words
-    default: str  # "" where a value must be given
-
-
-@final
-@dataclass(frozen=True)
-class Entry:
-    """An entry of a registry, described."""
-
-    name: str
-    about: str  # a whole sentence
-    parameters: tuple[Parameter, ...]
-    source: str  # where it is published, or the package that it comes with; "" for our own
 
 
 def normalised(name: str) -> str:
@@ -203,6 +184,27 @@ class Registry(Mapping[str, Any], Generic[T]):
         if not (self.own and is_own(name)):
             return self.spelled(given)
         return self._kept(name, *self._differing(name, parameters))
+
+    def varied(self, given: Any, values: Mapping[str, Any]) -> Any:
+        """What `given` names, with other values of some of its parameters; a text or mapping, as `spelled` keeps it.
+
+        Raises:
+            UnknownNameError, InputError: as `spelled`, and parameters that it does not take.
+        """
+        name, parameters = self._named(self.spelled(given))
+        others = {normalised(key) for key in values}
+        own = {key: value for key, value in parameters.items() if normalised(key) not in others}
+        return self.spelled({"name": name, **own, **values})
+
+    def parameter(self, given: Any, key: str) -> tuple[Any, Any]:
+        """The value of a parameter of what `given` names, and its annotated type; UnknownNameError: it takes none."""
+        name, parameters = self._named(self.spelled(given))
+        takes = self._taken(name)
+        own = next((one for one in takes if normalised(one) == normalised(key)), None)
+        if own is None:
+            raise UnknownNameError(f"parameter of {self.kind} {name}", key, takes)
+        typed = given_parameters(f"{self.kind} {name}", parameters, takes)
+        return typed.get(own, takes[own].default), takes[own].annotation
 
     def describe(self) -> list[Entry]:
         """Every entry with its first sentence, parameters and source."""

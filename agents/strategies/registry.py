@@ -1,6 +1,7 @@
 """Strategies by name, and mixed populations as texts."""
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any, final
 
 from walras.agents.strategies.best_response import BestResponse
@@ -13,8 +14,9 @@ from walras.agents.strategies.shading import Shading
 from walras.agents.strategies.strategy import Strategy
 from walras.agents.strategies.truthful import Truthful
 from walras.agents.strategies.zero_intelligence import ZeroIntelligence
-from walras.errors import InputError
-from walras.registry import Registry
+from walras.errors import InputError, UnknownNameError
+from walras.parameters import split_spec, typed_value
+from walras.registry import Registry, normalised
 
 _NUMBER = r"\d*\.?\d+(?:[eE][+-]?\d+)?|\d+\."
 _SIMPLE = re.compile(rf"\s*(?:[^:=,+]+|[^=,+]*\.py(?::\w+)?)\s*=\s*(?:{_NUMBER})\s*")  # NAME=SHARE without parameters
@@ -64,12 +66,58 @@ class StrategyRegistry(Registry[Strategy]):
             return super().spelled(given)
         return "+".join(f"{super(StrategyRegistry, self).spelled(part)}={share!r}" for part, share in parts)
 
+    def varied(self, given: Any, values: Mapping[str, Any]) -> Any:
+        """As for every registry; of a mixture, with another share of a part, named by its strategy.
+
+        The share of the last part may be called `share` as well. The other parts keep their proportions.
+
+        Raises:
+            UnknownNameError: a mixture has no such part.
+            InputError: a share that is none; two shares of one mixture, which would not say what the others get.
+        """
+        parts = self._parts(given)
+        if not parts:
+            return super().varied(given, values)
+        if len(values) > 1:
+            raise InputError(f"strategy {given} varies in {' and '.join(values)}; vary the share of one part of it")
+        ((key, value),) = values.items()
+        place, share = _place(parts, key), typed_value(f"strategy.{key}", value, float)
+        if not 0 <= share <= 1:
+            raise InputError(f"strategy.{key} is {share}; it must be a share from 0 to 1")
+        rest = sum(own for i, (_, own) in enumerate(parts) if i != place)
+        scaled = [
+            share if i == place else (1 - share) * (own / rest if rest else 1 / (len(parts) - 1))
+            for i, (_, own) in enumerate(parts)
+        ]
+        return self.spelled("+".join(f"{spec}={own!r}" for (spec, _), own in zip(parts, scaled, strict=True)))
+
+    def parameter(self, given: Any, key: str) -> tuple[Any, Any]:
+        """As for every registry; of a mixture, the share of a part."""
+        parts = self._parts(given)
+        return (parts[_place(parts, key)][1], float) if parts else super().parameter(given, key)
+
+    def _parts(self, given: Any) -> list[tuple[str, float]]:
+        """Strategies and shares of a mixture, or of its text; none of anything else."""
+        text = self.spelled(given)
+        return mixture_parts(text) if isinstance(text, str) else []
+
     def _mixture(self, text: str) -> Mixture | None:
         """The population that a text describes; None where it names a single strategy."""
         parts = mixture_parts(text)
         if not parts:
             return None
         return Mixture(tuple(self.make(spec) for spec, _ in parts), tuple(share for _, share in parts))
+
+
+def _place(parts: Sequence[tuple[str, float]], key: str) -> int:
+    """The number of the part of a mixture that a key names."""
+    names = [split_spec(spec)[0] for spec, _ in parts]
+    found = [i for i, name in enumerate(names) if normalised(name) == normalised(key)]
+    if not found and normalised(key) == "share":
+        return len(parts) - 1
+    if len(found) != 1:
+        raise UnknownNameError("part of the mixture of strategies", key, [*names, "share"])
+    return found[0]
 
 
 STRATEGIES = StrategyRegistry()

@@ -7,8 +7,9 @@ import typer
 
 from walras.experiments.cli.allocate import allocate
 from walras.experiments.cli.check import check
-from walras.experiments.cli.compare import compare
 from walras.experiments.cli.export import export
+from walras.experiments.cli.grids.calibrate import calibrate
+from walras.experiments.cli.grids.compare import compare
 from walras.experiments.cli.interactions import interactions
 from walras.experiments.cli.learn import learn
 from walras.experiments.cli.list import list_
@@ -26,7 +27,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for _command in (run, compare, trace, export, sparsify, train, observe, interactions, allocate, learn, check):
+for _command in (
+    run,
+    compare,
+    calibrate,
+    trace,
+    export,
+    sparsify,
+    train,
+    observe,
+    interactions,
+    allocate,
+    learn,
+    check,
+):
     app.command()(_command)
 app.command(name="list")(list_)
 

@@ -6,9 +6,15 @@ from typing import Annotated, Any, get_args
 
 import typer
 
+from walras.errors import InputError
 from walras.experiments.settings.fields import Leaf, leaves
 
 _PLAIN = (bool, int, float, str)
+_OF_TASK = {
+    "text": "Columns with texts, one or two: question,answer; of --task csv.",
+    "label": "Column with labels; of --task csv.",
+}
+"""Parameters of a task that have an option of their own, wherever --task is one."""
 Code = Annotated[
     list[str] | None,
     typer.Option("--code", help="FILE.py or recipe FILE.yaml that a settings file may name. [default: none]"),
@@ -36,10 +42,14 @@ def with_settings(
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         own = [p for name, p in inspect.signature(command).parameters.items() if name != "given"]
         options = [_option(name, leaf, (defaults or {}).get(name, leaf.default)) for name, leaf in known.items()]
+        short = _OF_TASK if "task" in known else {}
+        options += [_text_option(name, text, known["task"].title) for name, text in short.items()]
 
         def wrapped(**values: Any) -> None:
             given = {name: values.pop(name) for name in known}
-            command(given={n: value for n, value in given.items() if value not in (None, [])}, **values)
+            columns = {name: value for name in short if (value := values.pop(name))}
+            given = {n: value for n, value in given.items() if value not in (None, [])}
+            command(given=_with_columns(given, columns) if columns else given, **values)
 
         arguments = [p for p in own if _is_argument(p)]
         parameters = [*arguments, *options, *(p for p in own if not _is_argument(p))]
@@ -65,6 +75,25 @@ def _option(name: str, leaf: Leaf, default: Any) -> inspect.Parameter:
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[annotation, option]
     )
+
+
+def _text_option(name: str, text: str, title: str) -> inspect.Parameter:
+    option = typer.Option(f"--{name}", help=text, rich_help_panel=title, show_default=False)
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, option]
+    )
+
+
+def _with_columns(given: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
+    """Settings in which the task has the columns as parameters.
+
+    Raises:
+        InputError: no task is named.
+    """
+    if "task" not in given:
+        raise InputError(f"--{next(iter(columns))} is of --task csv; name it")
+    named = {n: text.split(",") if n == "text" else text for n, text in columns.items()}
+    return {**given, "task": {"name": given["task"], **named}}
 
 
 def _shown(default: Any) -> str:

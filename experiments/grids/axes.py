@@ -74,7 +74,7 @@ def read_vary(texts: Sequence[str]) -> dict[str, list[str]]:
 def checked_axes(
     axes: Mapping[str, Sequence[Any]], base: Mapping[str, Any], known: Sequence[str]
 ) -> dict[str, Sequence[Any]]:
-    """The axes by the names of their settings, any spelling of which is taken.
+    """The axes by the names of their settings, any spelling of which is taken; parameters of one as `SETTING.NAME`.
 
     Raises:
         UnknownNameError: an axis that is no setting.
@@ -82,12 +82,9 @@ def checked_axes(
     """
     if not axes:
         raise InputError("nothing varies; name a setting and its values: mechanism=ShadowPrice,PostedPrice")
-    names = {normalised(name): name for name in known}
     found: dict[str, Sequence[Any]] = {}
     for given, values in axes.items():
-        name = names.get(normalised(given.rpartition(".")[2]))
-        if name is None:
-            raise UnknownNameError("axis", given, known, "An axis is a setting of a run.")
+        name = axis_name(given, known)
         if name in found:
             raise InputError(f"axis {name} is given twice")
         if isinstance(values, (str, Mapping)) or not isinstance(values, Sequence):
@@ -98,6 +95,21 @@ def checked_axes(
             raise InputError(f"{name} is {base[name]!r} for all cells, and it is an axis; give it once")
         found[name] = values
     return found
+
+
+def axis_name(given: str, known: Sequence[str]) -> str:
+    """A setting by its own name, whatever section it is in, or `SETTING.NAME` for a parameter of what it names.
+
+    Raises:
+        UnknownNameError: no such setting.
+    """
+    names = {normalised(name): name for name in known}
+    above, _, last = given.rpartition(".")
+    holder = names.get(normalised(above.rpartition(".")[2])) if above else None
+    name = names.get(normalised(last)) if holder is None else f"{holder}.{last}"
+    if name is None:
+        raise UnknownNameError("axis", given, known, "An axis is a setting of a run, or SETTING.PARAMETER.")
+    return name
 
 
 def find_reference(given: str | None, axes: Sequence[Axis]) -> Reference:

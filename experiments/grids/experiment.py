@@ -24,6 +24,15 @@ class Experiment(ABC, Generic[S]):
             InputError, UnknownNameError: whatever is wrong with them.
         """
 
+    def number_type(self, axis: str, given: Mapping[str, Any]) -> type[int] | type[float]:
+        """Whether the numbers of a setting, with the others as given, are whole or real; for axes that are ranges.
+
+        Raises:
+            InputError: a setting that is no number.
+        """
+        del axis, given
+        return float
+
     @abstractmethod
     def check(self, settings: Sequence[S]) -> None:
         """Find all that can be wrong without a network, with settings of one seed.

@@ -1,33 +1,38 @@
 """From Python: comparisons as pandas frames."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Unpack
 
 import pandas as pd
 
-from walras.errors import WalrasError
+from walras.errors import InputError, WalrasError
+from walras.experiments.designs import Design
+from walras.experiments.designs.of_runs import MOST_CELLS, designed_runs
+from walras.experiments.designs.sensitivity import Sensitivity, sensitivity_of
 from walras.experiments.executors import ExecutorSource
 from walras.experiments.grids.axes import Axis, find_reference
 from walras.experiments.grids.cell import BUDGET
 from walras.experiments.grids.compare import compare as run
-from walras.experiments.grids.runner import reason
-from walras.experiments.grids.runs import grid_of_runs
+from walras.experiments.grids.grid import Grid
+from walras.experiments.grids.runner import GridResult, reason
 from walras.experiments.grids.statistics import Statistics
 from walras.experiments.grids.table import axes_of
 from walras.experiments.progress import Progress
 from walras.experiments.settings.keywords import RunSettings
+from walras.experiments.spec import RunSpec
 from walras.experiments.store.grid_folder import GridFolder
 
 
 def compare(
-    vary: Mapping[str, Sequence[Any]],
+    vary: Mapping[str, Sequence[Any] | str],
     *,
-    seeds: int = 5,
+    design: Design | str | None = None,
+    seeds: int | None = None,
     against: str | None = None,
     model: str | None = None,
     data: str | None = None,
@@ -35,14 +40,20 @@ def compare(
     out: str | Path | None = None,
     measure_latency: bool = False,
     progress: Progress | None = None,
+    most_cells: int = MOST_CELLS,
     **settings: Unpack[RunSettings],
 ) -> pd.DataFrame:
-    """Run every combination of some settings' values with every seed, and get a row per run.
+    """Run combinations of some settings' values, all of them or those of a design, and get a row per run.
 
     Args:
         vary: values by setting, any setting of `walras.run`: names, numbers, or objects, such as a mechanism of your
-            own. Without "budget" there is one, 0.5.
-        seeds: draws of the calibration data, the same ones for all combinations.
+            own. `strategy.factor` is a parameter of what a setting names. A text "0.3..0.9" is a range, "1e-4..1:log"
+            one on a logarithmic scale; with a design that draws points, so is a tuple (0.3, 0.9). Without "budget"
+            there is one, 0.5.
+        design: which combinations are run, `walras list designs`: "grid" (all of them), "grid:n=5" (ranges at 5
+            levels), "sobol:n=64", "saltelli:n=64", or an object. Its indices are what `walras.sensitivity` returns.
+        seeds: draws of the calibration data, the same ones for all combinations; by default 5, and 1 with a design that
+            draws points.
         against: the reference that the report compares with, "mechanism=ShadowPrice"; else the first value of the
             first setting that has several (of recipes `walras`, or the last one).
         model: folder or hub id of the network; the default model without one.
@@ -54,6 +65,7 @@ def compare(
             nothing is kept but the table.
         measure_latency: time the small models as well.
         progress: a started `rich.progress.Progress`, or anything like it.
+        most_cells: runs that there may be.
         settings: of all runs, as keywords of `walras.run`; they go before those of a recipe.
 
     Returns:
@@ -66,21 +78,87 @@ def compare(
         InputError, UnknownNameError: whatever is wrong with the settings, before a network is loaded.
         WalrasError: all runs failed.
     """
-    named = {name: value for name, value in (("model", model), ("data", data)) if value is not None}
-    base: dict[str, Any] = {**settings, **named}
+    asked = {"model": model, "data": data, **settings}
+    with folder_or_none(out) as place:
+        grid = grid_of(vary, design, seeds, against, most_cells, asked)
+        return finished_or_error(run(grid, place, executor, progress, measure_latency)).table
+
+
+def sensitivity(
+    vary: Mapping[str, Sequence[Any] | str],
+    *,
+    design: Design | str = "saltelli",
+    seeds: int = 1,
+    model: str | None = None,
+    data: str | None = None,
+    executor: Executor | ExecutorSource | str | None = "serial",
+    out: str | Path | None = None,
+    progress: Progress | None = None,
+    most_cells: int = MOST_CELLS,
+    **settings: Unpack[RunSettings],
+) -> Sensitivity:
+    """How much settings matter for welfare, revenue, quality and the used share, by the points of a design.
+
+    Args:
+        vary: ranges and values by setting, as `walras.compare` has them; a tuple (0.3, 0.9) is a range.
+        design: "saltelli:n=64" for Sobol's indices, "morris:n=10" for elementary effects, and "sobol", "halton" or
+            "latin" for rank correlations.
+        seeds: draws of the calibration data at each point, over which outputs are averaged.
+        model: as `walras.compare`.
+        data: as `walras.compare`.
+        executor: as `walras.compare`.
+        out: as `walras.compare`; `indices.csv`, `.json` and `.png` are written there too.
+        progress: as `walras.compare`.
+        most_cells: runs that there may be.
+        settings: of all runs, as keywords of `walras.run`.
+
+    Returns:
+        `frame` has a row per output, setting and measure, with a 95 % interval; `notes` says how far to trust it.
+
+    Raises:
+        InputError, UnknownNameError: whatever is wrong with the settings, before a network is loaded.
+        WalrasError: all runs failed.
+    """
+    asked = {"model": model, "data": data, **settings}
+    with folder_or_none(out) as place:
+        grid = grid_of(vary, design, seeds, None, most_cells, asked)
+        if grid.sample is None:
+            raise InputError(f"design {design} runs all values and draws no points; give saltelli, morris or sobol")
+        return sensitivity_of(finished_or_error(run(grid, place, executor, progress)))
+
+
+def grid_of(
+    vary: Mapping[str, Any], design: Design | str | None, seeds: int | None, against: str | None, most: int,
+    asked: Mapping[str, Any],
+) -> Grid[RunSpec]:  # fmt: skip
+    """The cells of a call; a budget among the settings is the only value on its axis."""
+    base = {name: value for name, value in asked.items() if name not in ("model", "data") or value is not None}
     axes = dict(vary)
     if BUDGET in base and BUDGET not in axes:
         axes[BUDGET] = [base.pop(BUDGET)]
-    grid = grid_of_runs(axes, seeds, base, against)
+    return designed_runs(design, axes, seeds, base, against, most)
+
+
+@contextmanager
+def folder_or_none(out: str | Path | None) -> Iterator[GridFolder]:
+    """The folder of all runs, or one that is removed in the end."""
     with TemporaryDirectory() if out is None else nullcontext(str(out)) as place:
-        found = run(grid, GridFolder(place), executor, progress, measure_latency)
-        if found.failed:
-            why = reason(found.folder.failure(found.failed[0]).read_text(encoding="utf-8"))
-            told = f"{len(found.failed)} of {len(grid.cells)} runs failed; the first, {found.failed[0]}: {why}"
-            if len(found.failed) == len(grid.cells):
-                raise WalrasError(told)
-            warnings.warn(told, stacklevel=2)
-    return found.table
+        yield GridFolder(place)
+
+
+def finished_or_error(found: GridResult[RunSpec]) -> GridResult[RunSpec]:
+    """The same; a warning names the first run that failed.
+
+    Raises:
+        WalrasError: all of them failed.
+    """
+    if found.failed:
+        why = reason(found.folder.failure(found.failed[0]).read_text(encoding="utf-8"))
+        told = f"{len(found.failed)} of {len(found.grid.cells)} runs failed; the first, {found.failed[0]}: {why}"
+        if len(found.failed) == len(found.grid.cells):
+            raise WalrasError(told)
+        warnings.warn(told, stacklevel=3)
+    return found
 
 
 def paired_statistics(table: pd.DataFrame, against: str | None = None) -> pd.DataFrame:

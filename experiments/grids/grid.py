@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any, Generic, final
+from typing import TYPE_CHECKING, Any, Generic, final
 
 from walras.errors import InputError
 from walras.experiments.grids.axes import Axis, Reference, checked_axes, find_reference
@@ -13,19 +13,24 @@ from walras.experiments.grids.sources import content_key
 from walras.experiments.grids.table import column
 from walras.files.plain_data import write_yaml
 
+if TYPE_CHECKING:
+    from walras.experiments.designs.sample import Sample
+
 
 @final
 @dataclass(frozen=True)
 class Grid(Generic[S]):
     """Cells before any of them runs, and the value that the others are compared with.
 
-    `of` makes all combinations. A grid may also be made of chosen cells, in which some combinations are missing.
+    `from_axes` makes all combinations. A grid may also be made of chosen cells, in which some combinations are missing;
+    where they are the sample of a design, no value is compared with another.
     """
 
     experiment: Experiment[S]
     cells: Sequence[Cell[S]]
-    against: Reference
+    against: Reference | None
     settings: Mapping[str, Any] = field(default_factory=dict)  # given to all cells
+    sample: "Sample | None" = None
 
     @staticmethod
     def from_axes(
@@ -49,10 +54,7 @@ class Grid(Generic[S]):
         Raises:
             InputError, UnknownNameError: whatever is wrong, before a network is loaded or a file written.
         """
-        if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
-            raise InputError(f"seeds is {seeds!r}; it must be a whole number of at least 1")
-        if SEED in axes:
-            raise InputError("seed is no axis: everything is run with the same seeds; give how many: --seeds 5")
+        check_seeds(seeds, axes)
         axes = checked_axes(axes, base, experiment.known)
         chosen: list[tuple[dict[str, Any], S]] = []
         for values in product(*axes.values()):
@@ -97,13 +99,26 @@ class Grid(Generic[S]):
 
     def as_yaml(self) -> str:
         """The grid as `compare.yaml` has it."""
+        axes = {name: list(labels) for name, labels in self.axes.items()}
         told = {
-            "axes": {name: list(labels) for name, labels in self.axes.items()}, "seeds": list(self.seeds),
-            "against": {self.against.axis: self.against.label},
+            **({"axes": axes} if self.sample is None else self.sample.plan), "seeds": list(self.seeds),
+            **({} if self.against is None else {"against": {self.against.axis: self.against.label}}),
             "settings": {name: _plain(value) for name, value in self.settings.items()},
             "cells": [{**cell.labels, "seed": cell.seed, "cell": cell.key} for cell in self.cells],
         }  # fmt: skip
         return write_yaml(told)
+
+
+def check_seeds(seeds: int, axes: Mapping[str, Any]) -> None:
+    """Refuse a number of seeds that is none, and seeds as an axis.
+
+    Raises:
+        InputError: as said.
+    """
+    if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
+        raise InputError(f"seeds is {seeds!r}; it must be a whole number of at least 1")
+    if SEED in axes:
+        raise InputError("seed is no axis: everything is run with the same seeds; give how many: --seeds 5")
 
 
 def _check_distinct(axes: Mapping[str, Sequence[Any]], chosen: Sequence[tuple[Mapping[str, Any], S]]) -> None:

@@ -32,7 +32,7 @@ class GridResult(Generic[S]):
     grid: Grid[S]
     folder: GridFolder
     table: pd.DataFrame  # a row per finished cell: its labels, its seed, and what its experiment measures
-    statistics: Statistics | None  # None where no cell of the reference has finished
+    statistics: Statistics | None  # None where no cell of the reference has finished, or there is no reference
     metric: Mapping[str, Any]  # of the first finished cell: name, and whether higher is better
     about: Mapping[str, Any] = field(default_factory=dict)  # of the first finished cell: its whole result
     failed: Sequence[Cell[S]] = ()  # cells that have not finished
@@ -145,8 +145,9 @@ def conclude(grid: Grid[S], folder: GridFolder, timed: bool = False) -> GridResu
         for place, result, timing in zip(places, results, times, strict=True)
     ]
     statistics = None
-    if any(place[grid.against.axis] == grid.against.label for place in places):
-        statistics = Statistics.from_table(table, grid.against, grid.shared_budgets)
+    against = grid.against
+    if against is not None and any(place[against.axis] == against.label for place in places):
+        statistics = Statistics.from_table(table, against, grid.shared_budgets)
     with folder.tables():
         folder.write("frontier.parquet", parquet(table, schema(table, grid.axes)))
         folder.write("frontier.csv", table.to_csv(index=False, float_format="%.8g"))
@@ -154,7 +155,7 @@ def conclude(grid: Grid[S], folder: GridFolder, timed: bool = False) -> GridResu
         if statistics is not None:
             folder.write("statistics.csv", statistics.frame.to_csv(index=False, float_format="%.8g"))
     about = results[0] if results else {}
-    failed = [cell for cell in grid.cells if cell not in done]
+    failed = [cell for cell, own in found.items() if own is None]
     return GridResult(grid, folder, table, statistics, about.get("metric", {"name": ""}), about, failed)
 
 

@@ -1,6 +1,6 @@
 """Cells that are markets on a network: any setting of a run can be an axis."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -10,7 +10,7 @@ from walras.experiments.grids.axes import RECIPE
 from walras.experiments.grids.cell import BUDGET, SEED, Cell
 from walras.experiments.grids.experiment import Experiment
 from walras.experiments.grids.grid import Grid
-from walras.experiments.grids.nested_settings import label_of, typed
+from walras.experiments.grids.nested_settings import folded, label_of, number_type, typed
 from walras.experiments.grids.run_cell import RunCell
 from walras.experiments.plan import Plan
 from walras.experiments.settings.earlier import converted
@@ -35,7 +35,11 @@ class RunExperiment(Experiment[RunSpec]):
 
     def resolve(self, given: Mapping[str, Any]) -> RunSpec:
         """Settings of a run, with those of its recipe below them."""
-        return RunSpec.parse(typed(given, RunSpec))
+        return RunSpec.parse(typed(folded(given, RunSpec), RunSpec))
+
+    def number_type(self, axis: str, given: Mapping[str, Any]) -> type[int] | type[float]:
+        """By the type of the setting, or of the parameter."""
+        return number_type(axis, given, RunSpec)
 
     def check(self, settings: Sequence[RunSpec]) -> None:
         """Resolve all names, read the data, find the networks and devices."""
@@ -84,15 +88,25 @@ def grid_of_runs(
     Raises:
         InputError: whatever is wrong, before a network is loaded or a file written.
     """
-    base = flat(converted(settings or {}), RunSpec)
-    for name, option in OPTIONS.items():
-        if name in base and (name in vary or name != RECIPE):
-            raise InputError(f"{name} is {base[name]!r} among the settings for all cells; give it as {option}")
+    base = settings_for_all(settings, vary)
     budgets = vary.get(BUDGET, [0.5])
     if not [name for name in vary if name != BUDGET] and len(budgets) < 2:
         raise InputError("nothing varies; name recipes or a setting: --recipe walras, --vary mechanism=ShadowPrice,VCG")
     axes = {name: values for name, values in vary.items() if name != BUDGET} | {BUDGET: _falling(budgets)}
     return Grid.from_axes(RunExperiment(), base, axes, seeds, against)
+
+
+def settings_for_all(settings: Mapping[str, Any] | None, vary: Collection[str]) -> dict[str, Any]:
+    """Settings of all cells by their own names.
+
+    Raises:
+        InputError: one in which cells differ.
+    """
+    base = flat(converted(settings or {}), RunSpec)
+    for name, option in OPTIONS.items():
+        if name in base and (name in vary or name != RECIPE):
+            raise InputError(f"{name} is {base[name]!r} among the settings for all cells; give it as {option}")
+    return base
 
 
 def _falling(budgets: Any) -> Any:

@@ -6,7 +6,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from walras.registry import Entry
+from walras.entries import Entry
 
 
 def catalogue_table(entries: Mapping[str, Sequence[Entry]]) -> Table:

@@ -53,7 +53,7 @@ def write_frontier_report(found: GridResult[Any]) -> None:
             fixed=shared_settings(found.grid.cells, [*statistics.axes, SEED]),
             headings=[*statistics.axes, SEED, *(FIGURES[name][0] or metric for name in figures)],
             rows=[
-                [*(shown(row[axis]) for axis in [*statistics.axes, SEED]), *(_told(n, row[n]) for n in figures)]
+                [*(shown(row[axis]) for axis in [*statistics.axes, SEED]), *(figure_text(n, row[n]) for n in figures)]
                 for row in table.to_dict("records")
             ],
             cells=len(found.grid.cells),
@@ -78,5 +78,6 @@ def _by_name(tree: Mapping[str, Any]) -> dict[str, Any]:
     return {**plain, **{name: value for inner in sections for name, value in inner.items()}}
 
 
-def _told(name: str, value: Any) -> str:
+def figure_text(name: str, value: Any) -> str:
+    """A figure as the table lists it."""
     return "-" if pd.isna(value) else FIGURES[name][1](value)

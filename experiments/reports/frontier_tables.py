@@ -8,10 +8,12 @@ from rich.console import Console
 from rich.table import Table
 
 from walras.errors import InputError
+from walras.experiments.designs.sensitivity import sensitivity_of
 from walras.experiments.grids.cell import BUDGET, shown
 from walras.experiments.grids.runner import GridResult, reason
 from walras.experiments.grids.statistics import Statistics
 from walras.experiments.reports.metric import titled
+from walras.experiments.reports.sensitivity_report import print_sensitivity
 from walras.files.contents import read_text
 
 SHOWN = 5  # failed cells that are told on the terminal
@@ -23,6 +25,8 @@ def print_grid(console: Console, found: GridResult[Any]) -> None:
     if found.statistics is not None:
         console.print(statistics_table(found.statistics, titled(found.metric)))
         console.print(found.statistics.caution())
+    if found.grid.sample is not None:
+        print_sensitivity(console, sensitivity_of(found))
     for cell in found.failed[:SHOWN]:
         file = found.folder.failure(cell)
         why = reason(_told(file)) if file.is_file() else "it was not run"
@@ -30,10 +34,10 @@ def print_grid(console: Console, found: GridResult[Any]) -> None:
     if found.failed:
         told = f"{len(found.failed)} of {len(found.grid.cells)} cells failed: {place / 'failed'}"
         console.print(told, style="red", soft_wrap=True)
-    if found.statistics is not None:
+    if found.statistics is not None or (found.grid.sample is not None and len(found.table)):
         told = f"Report: {place / 'report.html'}   Table: {place / 'frontier.parquet'}"
         console.print(told, soft_wrap=True)
-    elif found.failed or len(found.table):
+    elif found.grid.against is not None and (found.failed or len(found.table)):
         told = f"No statistics: {found.grid.against} has no finished cell to compare with"
         console.print(told, soft_wrap=True)
 

@@ -7,6 +7,8 @@ timings/HASH.json           how long a cell's small model takes, where that was 
 frontier.parquet, .csv      a row per cell; statistics.csv  a row per combination of labels
 timings.csv                 seconds and milliseconds, which no two machines have in common
 frontier.png, report.html
+indices.csv, .json, .png    of the sample of a design: how much each setting matters
+calibration.json            of a search for a target: what it found
 """
 
 import math
@@ -38,6 +40,10 @@ PARTS = (
     "statistics.csv",
     "timings.csv",
     "frontier.png",
+    "indices.csv",
+    "indices.json",
+    "indices.png",
+    "calibration.json",
     "report.html",
 )
 

@@ -12,6 +12,7 @@ from walras.experiments.tasks.classification import classification
 from walras.experiments.tasks.data.glue_table import GLUE
 from walras.experiments.tasks.data.wikitext_files import WIKITEXT
 from walras.experiments.tasks.document import document
+from walras.experiments.tasks.labelled_table import csv
 from walras.experiments.tasks.similarity import pairs, stsb
 from walras.experiments.tasks.text import text
 from walras.experiments.tasks.wikitext import wikitext
@@ -27,7 +28,7 @@ def _of_table(factory: Callable[..., Task], name: str, about: str) -> Any:
     return made
 
 
-for _factory in (pairs, text, document, stsb):
+for _factory in (pairs, text, document, csv, stsb):
     TASKS.add(_factory)
 for _name, _row in GLUE.items():
     if _row.classes:

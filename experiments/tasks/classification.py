@@ -54,6 +54,7 @@ class Classification(Task):
     dev: Sequence[Example]
     others: tuple[str, ...] = ()  # metrics beside the headline
     further: Mapping[str, Sequence[Example]] = field(default_factory=dict)  # more splits to report on
+    in_order: bool = True  # whether a model that does not name the classes has them in their order
     head: ClassVar[Head] = "classification"
 
     def pool(self) -> Sequence[Example]:
@@ -74,7 +75,7 @@ class Classification(Task):
 
     def objective(self, model: nn.Module, label_free: bool) -> Objective:
         """Cross-entropy against the labels, or against draws from the model's own predictions."""
-        return OwnPredictions() if label_free else Labels(class_order(model, self.classes))
+        return OwnPredictions() if label_free else Labels(class_order(model, self.classes, self.in_order))
 
     def batch(self, tokenizer: Any, examples: Sequence[Example], length: int) -> Batch:
         """One row an example; both sentences of a pair in it."""
@@ -104,7 +105,7 @@ class Classification(Task):
     def _measured(
         self, model: nn.Module, tokenizer: Any, examples: Sequence[Example], batch_size: int, length: int
     ) -> dict[str, float]:
-        order = list(class_order(model, self.classes))
+        order = list(class_order(model, self.classes, self.in_order))
         predicted = np.zeros(len(examples), dtype=np.int64)
         for positions in by_length([e.first + str(e.second or "") for e in examples], batch_size):
             batch = on_device(self.batch(tokenizer, [examples[i] for i in positions], length), model)
@@ -114,13 +115,18 @@ class Classification(Task):
         return {name: METRICS[name](predicted, label) for name in (self.metric, *self.others)}
 
 
-def class_order(model: nn.Module, classes: Sequence[str]) -> tuple[int, ...]:
+def class_order(model: nn.Module, classes: Sequence[str], in_order: bool = True) -> tuple[int, ...]:
     """The model's number of each class: by the names in its configuration, else in the order of the task.
 
     Checkpoints name their classes or leave the names LABEL_0, LABEL_1, ...; of MNLI every order is in use.
 
+    Args:
+        model: with a head for classes.
+        classes: of the task.
+        in_order: whether classes that the model does not name are in its order.
+
     Raises:
-        InputError: another number of classes than the task's.
+        InputError: another number of classes than the task's; classes whose order nobody has said.
     """
     config: Any = model.config
     names = [str(name) for _, name in sorted(config.id2label.items())]
@@ -128,6 +134,11 @@ def class_order(model: nn.Module, classes: Sequence[str]) -> tuple[int, ...]:
         raise InputError(f"the model has {len(names)} classes and the task has {len(classes)}: {', '.join(classes)}")
     place = {plain(name): i for i, name in enumerate(names)}
     known = all(plain(name) in place for name in classes)
+    if not (known or in_order):
+        raise InputError(
+            f"the model names its classes {', '.join(names)}, and the task {', '.join(classes)}; say which are which, "
+            f"in the model's order: classes={'/'.join(classes)}"
+        )
     return tuple(place[plain(name)] if known else i for i, name in enumerate(classes))
 
 

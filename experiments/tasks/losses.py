@@ -119,3 +119,36 @@ class Labels(Objective):
         batch = on_device(batch, model)
         logits: Tensor = model(**{k: v for k, v in batch.items() if k != "labels"}).logits
         return nn.functional.cross_entropy(logits.float()[:, list(self.order)], batch["labels"])
+
+
+@final
+@dataclass(frozen=True)
+class Values(Objective):
+    """Squared error of a head's one output against the row's number."""
+
+    rows: int = 1
+    unit: ClassVar[str] = "squared error"
+    replays: ClassVar[bool] = True
+
+    def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Mean over rows, in the square of the label's unit."""
+        del generator
+        batch = on_device(batch, model)
+        logits: Tensor = model(**{k: v for k, v in batch.items() if k != "labels"}).logits
+        return (logits[:, 0].float() - batch["labels"]).square().mean()
+
+
+@final
+@dataclass(frozen=True)
+class OwnValues(Objective):
+    """Label-free: movement of a head's one output."""
+
+    rows: int = 1
+    unit: ClassVar[str] = "squared change of the output"
+    trains: ClassVar[bool] = False
+
+    def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Mean over rows; see `squared_distance`."""
+        batch = on_device(batch, model)
+        logits: Tensor = model(**{k: v for k, v in batch.items() if k != "labels"}).logits
+        return squared_distance(logits.float(), generator)

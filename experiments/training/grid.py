@@ -9,7 +9,7 @@ from walras.experiments.grids.axes import RECIPE, Axis, Reference, find_referenc
 from walras.experiments.grids.cell import BUDGET, Cell
 from walras.experiments.grids.experiment import Experiment
 from walras.experiments.grids.grid import Grid
-from walras.experiments.grids.nested_settings import label_of, typed
+from walras.experiments.grids.nested_settings import folded, label_of, number_type, typed
 from walras.experiments.settings.fields import leaves
 from walras.experiments.store.grid_folder import GridFolder
 from walras.experiments.store.same_settings import CONFIG, same_settings
@@ -41,7 +41,11 @@ class TrainExperiment(Experiment[TrainConfig]):
 
     def resolve(self, given: Mapping[str, Any]) -> TrainConfig:
         """Settings of a training run, numbers and switches also from their texts."""
-        return TrainConfig.parse(typed(given, TrainConfig))
+        return TrainConfig.parse(typed(folded(given, TrainConfig), TrainConfig))
+
+    def number_type(self, axis: str, given: Mapping[str, Any]) -> type[int] | type[float]:
+        """By the type of the setting, or of the parameter."""
+        return number_type(axis, given, TrainConfig)
 
     def check(self, settings: Sequence[TrainConfig]) -> None:
         """Resolve all names, and read the data."""

@@ -39,7 +39,7 @@ def test_a_mask_per_head(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     mask = torch.zeros(1, 6, 1, ids.shape[1])
     mask[0, torch.arange(6), 0, torch.arange(6)] = -1e4
     found = last(model, ids, mask)
-    monkeypatch.setattr(token_layers.MarketLayer, "_kernels", lambda layer: None)
+    monkeypatch.setattr(token_layers.MarketLayer, "_arrays", lambda layer: None)
     torch.testing.assert_close(found, last(model, ids, mask), rtol=0, atol=2e-5)
     assert not torch.allclose(found, last(model, ids, mask[:, :1]), atol=1e-3)
 
@@ -63,7 +63,7 @@ def test_bfloat16_is_nearer_to_float32_than_the_class(kind: str, tiny: Any, monk
     expected = last(copy.deepcopy(model).float(), ids, mask)
     found = last(model, ids, mask)
     assert not torch.allclose(expected, last(copy.deepcopy(model).float(), ids, torch.ones_like(ids)), atol=1e-2)
-    monkeypatch.setattr(token_layers.MarketLayer, "_kernels", lambda layer: None)
+    monkeypatch.setattr(token_layers.MarketLayer, "_arrays", lambda layer: None)
     by_class = last(model, ids, mask)
     scale = expected.abs().max()
     assert float((found - expected).abs().max() / scale) < 0.03

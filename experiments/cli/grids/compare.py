@@ -28,10 +28,12 @@ def compare(
     vary: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME=VALUE,VALUE",
-            help="Any setting of walras run and its values: mechanism=ShadowPrice,my_rule.py:FirstCome; several times "
-            "for several settings or more values. Hedge:rate=.1,window=3 and truthful=0.8,shading=0.2 are one value "
-            "each: a comma goes on with a value that has a key=value where another key=value follows.",
+            metavar="NAME=VALUE,VALUE or NAME=LOW..HIGH",
+            help="Any setting of walras run, or a parameter of what it names (strategy.factor), and its values: "
+            "mechanism=ShadowPrice,my_rule.py:FirstCome; several times for several settings or more values. "
+            "budget=0.3..0.9 is a range, endowment=0.01..10:log one on a logarithmic scale. "
+            "Hedge:rate=.1,window=3 and truthful=0.8,shading=0.2 are one value each: a comma goes on with a value "
+            "that has a key=value where another key=value follows.",
             rich_help_panel=GRID,
         ),
     ] = None,
@@ -42,9 +44,23 @@ def compare(
             rich_help_panel=GRID,
         ),
     ] = None,
+    design: Annotated[
+        str | None,
+        typer.Option(
+            help="Which combinations are run: grid (all of them), grid:n=5 (ranges at 5 levels), sobol:n=64, "
+            "halton:n=50, latin:n=50, saltelli:n=64 (Sobol's indices), morris:n=10 (elementary effects). "
+            "[default: grid]",
+            rich_help_panel=GRID,
+        ),
+    ] = None,
     seeds: Annotated[
-        int, typer.Option(help="Draws of the calibration data, the same ones for all.", rich_help_panel=GRID)
-    ] = 5,
+        int | None,
+        typer.Option(
+            help="Draws of the calibration data, the same ones for all. [default: 5; 1 with another design than grid]",
+            rich_help_panel=GRID,
+        ),
+    ] = None,
+    most_cells: Annotated[int, typer.Option(help="Cells that there may be.", rich_help_panel=GRID)] = 2000,
     against: Annotated[
         str | None,
         typer.Option(
@@ -78,13 +94,15 @@ def compare(
 
     walras compare --vary mechanism=ShadowPrice,my_rule.py:FirstCome --vary strategy=truthful,hedge --seeds 5
 
+    walras compare --design saltelli:n=64 --vary budget=0.3..0.9 --strategy shading --vary strategy.factor=0..1
+
     Exit code 1 where a cell failed; why is told in failed/ under the folder.
     """
+    from walras.experiments.designs.of_runs import designed_runs
     from walras.experiments.executors import parse_executor
     from walras.experiments.grids.axes import read_vary
     from walras.experiments.grids.compare import as_json as told
     from walras.experiments.grids.compare import compare as run
-    from walras.experiments.grids.runs import grid_of_runs
     from walras.experiments.reports.frontier_tables import print_grid
     from walras.experiments.store.grid_folder import GridFolder
 
@@ -92,7 +110,7 @@ def compare(
     folder = GridFolder(out or Path("runs") / "compare")
     axes = axes_of({"recipe": recipe, "budget": budget}, read_vary(vary or []))
     written = as_data(read_settings(config), config, {**given, **axes}, code or ()) if config else {}
-    grid = grid_of_runs(axes, seeds, {**written, **given}, against)
+    grid = designed_runs(design, axes, seeds, {**written, **given}, against, most_cells)
     try:
         with progress_bar(not as_json) as progress:
             found = run(grid, folder, where, progress, measure_latency)

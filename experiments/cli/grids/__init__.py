@@ -1,0 +1,1 @@
+"""`walras compare` and `walras calibrate`: commands that run many cells."""

@@ -1,0 +1,1 @@
+../../walras/entries.py
