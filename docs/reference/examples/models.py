@@ -1,0 +1,1 @@
+"""Examples of the reference page of walras.models."""
