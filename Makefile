@@ -117,7 +117,7 @@ endif
 .venv/documented: .venv/installed
 	@echo "Installing what the documentation is built with (0.1 GB)"
 	@echo $$PPID > .venv/unfinished && rm -f .venv/documented
-	@$(PIP) --no-build-isolation -e '.[demo,docs]'
+	@$(PIP) --no-build-isolation -e '.[demo,docs,train]'
 	@rm .venv/unfinished && touch .venv/documented
 
 constraints:  ## rewrite constraints.txt: the newest versions that pyproject.toml allows on Python 3.11

@@ -23,6 +23,7 @@ nb_execution_raise_on_error = True
 nb_execution_show_tb = True
 nb_execution_excludepatterns = ["[!t]*/*"]
 nb_merge_streams = True
+nb_output_stderr = "remove"  # bars of progress
 nb_ipywidgets_js: dict[str, dict[str, str]] = {}  # no page loads a script from elsewhere
 
 html_theme = "furo"

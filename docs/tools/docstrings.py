@@ -62,14 +62,18 @@ def _has_own(value: Any) -> bool:
     """Whether the docstring is the object's own, not that of its type, nor the one dataclasses make up."""
     text = inspect.getdoc(value)
     if inspect.isclass(value):
-        return bool(value.__doc__) and not (dataclasses.is_dataclass(value) and str(text).startswith(f"{value.__name__}("))
+        return bool(value.__doc__) and not (
+            dataclasses.is_dataclass(value) and str(text).startswith(f"{value.__name__}(")
+        )
     return callable(value) and bool(text) and text != inspect.getdoc(type(value))
 
 
 def _constant(value: Any) -> str:
     """What a constant holds."""
     if isinstance(value, (tuple, list, frozenset)) or hasattr(value, "keys"):
-        return "Holds " + ", ".join(f"`{item if isinstance(item, str) else type(item).__name__}`" for item in value) + "."
+        return (
+            "Holds " + ", ".join(f"`{item if isinstance(item, str) else type(item).__name__}`" for item in value) + "."
+        )
     return f"`{type(value).__name__}`"
 
 

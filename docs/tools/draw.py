@@ -69,7 +69,9 @@ def round_of_a_market() -> None:
     parts.append(arrow("799,168 799,248"))
     parts.append(arrow("760,168 760,208 600,208 600,292 524,292", "gates", (562, 284)))
     parts.append(arrow("95,250 95,190 590,190 590,168", "supply", (440, 184)))
-    parts.append(arrow("874,140 888,140 888,366 95,366 95,336", "next round: less supply, values taken anew", (450, 384)))
+    parts.append(
+        arrow("874,140 888,140 888,366 95,366 95,336", "next round: less supply, values taken anew", (450, 384))
+    )
     picture("round.svg", 904, 400, "The five phases of a round, and the network that is traded", parts)
 
 
@@ -77,10 +79,18 @@ def rooms() -> None:
     """The packages, each of which imports only those below it."""
     told = [
         ("experiments", "specs, tasks, recipes, training, observing, queries, reports, command line", "plain"),
-        ("market", "ComputeMarket, phases, ledger, trace, schedules, shocks; prices in training; token budgets", "market"),
+        (
+            "market",
+            "ComputeMarket, phases, ledger, trace, schedules, shocks; prices in training; token budgets",
+            "market",
+        ),
         ("agents", "Mesa agents, strategies, valuations", "market"),
         ("models", "families, units, gates, resources, repair, attention rules, token markets, export", "model"),
-        ("mechanisms", "the interface, rules, bids, solvers, the conformance suite; knows no network and no files", "money"),
+        (
+            "mechanisms",
+            "the interface, rules, bids, solvers, the conformance suite; knows no network and no files",
+            "money",
+        ),
         ("walras", "public names (loaded lazily), registries, errors, reading and writing of files", "plain"),
     ]
     parts = []
