@@ -74,8 +74,9 @@ print(list(PHASES))
 # %% Probes
 from walras.market import Probes
 
-market = open_market(mechanism="PayAsBidAuction", phases=[Probes(agents=4)], rounds=1)
+market = open_market(mechanism="PayAsBidAuction", probes=4, rounds=1)  # the setting adds the phase
 market.step()
+print([phase for phase in market.phases if isinstance(phase, Probes)])
 print("an agent could have gained by a lie:", market.economics[0].deviation_gain > 0)
 
 # %% SublayerSessions
