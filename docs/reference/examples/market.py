@@ -224,7 +224,8 @@ from walras.market.queries import ALLOCATORS
 
 queries = Queries(np.array([120.0, 300.0, 900.0]))
 for name in ALLOCATORS:
-    print(f"{name:15}", ALLOCATORS.make(name)(queries, budget=700).tokens.tolist())
+    spelled = "posted:price=0.002" if name == "posted" else name
+    print(f"{name:15}", ALLOCATORS.make(spelled)(queries, budget=700).tokens.tolist())
 
 # %% Oracle
 from walras import Queries
