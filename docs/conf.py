@@ -32,3 +32,6 @@ html_css_files = ["walras.css"]
 html_show_sphinx = False
 html_theme_options = {"navigation_with_keys": True}
 pygments_style = "friendly"
+highlight_language = "none"  # blocks without a language are commands
+html_show_sourcelink = False
+html_copy_source = False

@@ -51,7 +51,7 @@ def _first(entry: PublicName) -> str:
 
 
 def _section(entry: PublicName) -> str:
-    imports = "\n".join(f"from {package} import {entry.name}" for package in entry.packages[:2])
+    imports = f"from {entry.packages[0]} import {entry.name}"
     parts = [f"({anchor(entry)})=\n## {entry.name}", f"```python\n{imports}\n```", described(entry.name, entry.value)]
     for example in shown(entry):
         parts.append(f"**Example**\n\n```python\n{example.code}\n```")
