@@ -71,7 +71,7 @@ check: .venv/tested  ## lint, format and types
 # Tutorials are run and examples printed anew; two processes read pages, as many as tutorials have to share cores with.
 docs: .venv/documented  ## the documentation, into build/docs; warnings and dead links are errors
 	@HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 .venv/bin/sphinx-build -q -E -W --keep-going -j 2 -d build/doctrees docs build/docs
-	@.venv/bin/python docs/tools/check_links.py build/docs
+	@.venv/bin/python docs/doc_tools/check_links.py build/docs
 
 # The stamp holds the folder that was set up: a copied or moved checkout must not run the code of the old one.
 ifneq ($(shell .venv/bin/python -c 'print(open(".venv/installed").read())' 2>/dev/null),$(CURDIR))

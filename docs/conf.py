@@ -3,15 +3,15 @@
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent / "tools"))
+sys.path.insert(0, str(Path(__file__).parent))
 
 project = "Walras"
 author = "The Walras authors"
 copyright = "The Walras authors, Apache-2.0"
 html_title = "Walras"
 
-extensions = ["myst_nb", "generated_pages"]
-exclude_patterns = ["reference/examples", "tools", "_static"]
+extensions = ["myst_nb", "doc_tools.generated_pages"]
+exclude_patterns = ["reference/examples", "doc_tools", "_static"]
 myst_enable_extensions = ["colon_fence", "deflist", "attrs_inline"]
 myst_heading_anchors = 3
 suppress_warnings = ["misc.highlighting_failure"]

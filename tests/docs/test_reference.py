@@ -1,27 +1,21 @@
 """The reference is complete: every public name has a docstring and an example, and every example runs."""
 
-import sys
 from typing import Any
 
 import pytest
-from doc_pages import DOCS
+import typer
+from doc_tools import commands, docstrings, examples, public_names, reference
 
-sys.path.insert(0, str(DOCS / "tools"))
+import walras
+from walras.experiments.cli.app import app
 
-import commands
-import docstrings
-import examples
-import public_names
-import reference
-
-ROOMS: tuple[str, ...] = public_names.ROOMS
-CELLS: list[Any] = [cell for room in ROOMS for cell in examples.examples(room)]
-NAMES: list[Any] = public_names.public_names()
+CELLS = [cell for room in public_names.ROOMS for cell in examples.examples(room)]
+NAMES = public_names.public_names()
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: f"{cell.room}: {', '.join(cell.names)}")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_example_runs_and_shows_something(cell: Any) -> None:
+def test_example_runs_and_shows_something(cell: examples.Example) -> None:
     assert examples.printed(cell).strip()
 
 
@@ -44,8 +38,6 @@ def test_every_public_name_is_described() -> None:
 
 
 def test_all_names_of_walras_are_there() -> None:
-    import walras
-
     assert {entry.name for entry in NAMES if "walras" in entry.packages} == set(walras.__all__) - {"__version__"}
 
 
@@ -56,12 +48,8 @@ def test_anchors_differ() -> None:
 
 def test_the_command_line_is_complete() -> None:
     """Every command with every option, and nothing that reads as Markdown by mistake."""
-    import typer
-
-    from walras.experiments.cli.app import app
-
     group: Any = typer.main.get_command(app)
-    page: str = commands.command_page()
+    page = commands.command_page()
     for name, command in group.commands.items():
         part = page.partition(f"## walras {name}\n")[2].partition("\n## ")[0]
         for parameter in command.params:

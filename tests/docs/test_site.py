@@ -5,15 +5,10 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from doc_pages import DOCS, ROOT
-
-sys.path.insert(0, str(DOCS / "tools"))
-
-import check_links
-import draw
+from doc_tools import check_links, draw
 
 PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
 FENCED = re.compile(r"^(`{3,}|:{3,}).*?^\1$", re.DOTALL | re.MULTILINE)
@@ -69,9 +64,9 @@ def test_drawings_are_those_of_the_script(tmp_path: Path, monkeypatch: pytest.Mo
 def test_dead_links_are_found(page: str, fault: str | None, tmp_path: Path) -> None:
     (tmp_path / "a.html").write_text(page, encoding="utf-8")
     check_links.page_at.cache_clear()
-    found: Any = check_links.faults_of(tmp_path)
-    assert found[0] == ([fault] if fault else [])
-    assert found[1] == ({"https://example.org"} if not fault else set())
+    faults, outside = check_links.faults_of(tmp_path)
+    assert faults == ([fault] if fault else [])
+    assert outside == ({"https://example.org"} if not fault else set())
 
 
 def test_nothing_of_the_manual_was_left_in_two_places() -> None:

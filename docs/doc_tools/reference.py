@@ -2,9 +2,9 @@
 
 import inspect
 
-from docstrings import described, markdown
-from examples import Example, examples, printed, setup
-from public_names import PublicName, public_names
+from doc_tools.docstrings import described, markdown
+from doc_tools.examples import Example, examples, printed, setup
+from doc_tools.public_names import PublicName, public_names
 
 WORDS = {
     "mechanisms": "Rules of the market and populations of bids.",

@@ -1,6 +1,6 @@
 """Checks a built site: links and anchors within it lead somewhere, and no page loads anything from elsewhere.
 
-`python docs/tools/check_links.py build/docs`; exit code 1 and a line per fault. Addresses of other sites are counted,
+`python docs/doc_tools/check_links.py build/docs`; exit code 1 and a line per fault. Addresses of other sites are counted,
 never fetched: the site is built without a network.
 """
 

@@ -1,4 +1,4 @@
-"""Draws the pictures of the site that are no plots: `python docs/tools/draw.py` writes docs/_static/*.svg.
+"""Draws the pictures of the site that are no plots: `python docs/doc_tools/draw.py` writes docs/_static/*.svg.
 
 The files are committed; run it again after a change here. Letters are dark on light boxes, so that light and dark
 pages show them alike.

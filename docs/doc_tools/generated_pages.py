@@ -13,10 +13,10 @@ def _fill(app: Any, page: str, source: list[str]) -> None:
 
 def _made(what: str, which: str | None) -> str:
     if what == "commands":
-        from commands import command_page
+        from doc_tools.commands import command_page
 
         return command_page()
-    from reference import overview, room_page
+    from doc_tools.reference import overview, room_page
 
     return overview() if which is None else room_page(which)
 
