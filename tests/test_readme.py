@@ -3,7 +3,10 @@
 import re
 from pathlib import Path
 
+import yaml
 from doc_pages import ROOT, block, blocks, code_lines
+
+import walras
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -36,3 +39,12 @@ def test_its_links_lead_somewhere() -> None:
 def test_no_placeholder_is_left() -> None:
     pages = [ROOT / "README.md", *Path(ROOT / "docs").rglob("*.md")]
     assert [page for page in pages if re.search(r"@[A-Z]+@", page.read_text(encoding="utf-8"))] == []
+
+
+def test_citation_and_changelog_are_of_this_version() -> None:
+    told = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert told["version"] == walras.__version__
+    assert told["authors"] == [{"name": "The Walras authors"}]
+    assert set(told) >= {"cff-version", "message", "title"}  # what the format asks for
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## ([\d.]+)", changes, re.MULTILINE)[0] == walras.__version__

@@ -1,7 +1,7 @@
 """Checks a built site: links and anchors within it lead somewhere, and no page loads anything from elsewhere.
 
-`python docs/doc_tools/check_links.py build/docs`; exit code 1 and a line per fault. Addresses of other sites are counted,
-never fetched: the site is built without a network.
+`python docs/doc_tools/check_links.py build/docs`; exit code 1 and a line per fault. Addresses of other sites are
+counted, never fetched: the site is built without a network.
 """
 
 import sys
