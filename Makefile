@@ -68,7 +68,7 @@ check: .venv/tested  ## lint, format and types
 	.venv/bin/mypy -p walras
 	.venv/bin/mypy tests
 
-# Tutorials are run and examples printed anew; two processes read pages, as many as tutorials have to share cores with.
+# Tutorials and examples are run anew, two pages at a time.
 docs: .venv/documented  ## the documentation, into build/docs; warnings and dead links are errors
 	@HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 .venv/bin/sphinx-build -q -E -W --keep-going -j 2 -d build/doctrees docs build/docs
 	@.venv/bin/python docs/doc_tools/check_links.py build/docs

@@ -37,7 +37,7 @@ def signature(name: str, value: Any) -> str:
 
 
 def _parameter(p: inspect.Parameter) -> str:
-    stars = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}.get(p.kind, "")
+    stars = {"VAR_POSITIONAL": "*", "VAR_KEYWORD": "**"}.get(p.kind.name, "")
     hint = f": {p.annotation}" if p.annotation else ""
     default = "" if p.default is inspect.Parameter.empty else f"{' = ' if hint else '='}{p.default}"
     return f"{stars}{p.name}{hint}{default}"
