@@ -109,7 +109,7 @@ def markdown(text: str | None) -> str:
             out += ["", f"**{SECTIONS[bare]}**", ""]
         elif section and bare and not line.startswith(" "):
             section = ""
-            out += ["", escaped(line)]
+            out.append(escaped(line))
         elif section and bare:
             indent = indent or len(line) - len(line.lstrip())
             entry = ENTRY.fullmatch(bare) if len(line) - len(line.lstrip()) == indent else None
