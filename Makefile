@@ -47,7 +47,7 @@ print("-n %d --dist worksteal" % min(cores, 8) if cores > 1 else "")
 endef
 export WORKERS
 
-.PHONY: help demo test nightly check constraints clean
+.PHONY: help demo test nightly check docs constraints clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*##/make \1:/p' Makefile
@@ -67,6 +67,11 @@ check: .venv/tested  ## lint, format and types
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy -p walras
 	.venv/bin/mypy tests
+
+# Tutorials and examples are run anew, two pages at a time.
+docs: .venv/documented  ## the documentation, into build/docs; warnings and dead links are errors
+	@HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 .venv/bin/sphinx-build -q -E -W --keep-going -j 2 -d build/doctrees docs build/docs
+	@.venv/bin/python docs/doc_tools/check_links.py build/docs
 
 # The stamp holds the folder that was set up: a copied or moved checkout must not run the code of the old one.
 ifneq ($(shell .venv/bin/python -c 'print(open(".venv/installed").read())' 2>/dev/null),$(CURDIR))
@@ -108,6 +113,12 @@ endif
 	@echo $$PPID > .venv/unfinished && rm -f .venv/tested
 	@$(PIP) --no-build-isolation -e '.[$(TESTED)]'
 	@rm .venv/unfinished && touch .venv/tested
+
+.venv/documented: .venv/installed
+	@echo "Installing what the documentation is built with (0.1 GB)"
+	@echo $$PPID > .venv/unfinished && rm -f .venv/documented
+	@$(PIP) --no-build-isolation -e '.[demo,docs,train]'
+	@rm .venv/unfinished && touch .venv/documented
 
 constraints:  ## rewrite constraints.txt: the newest versions that pyproject.toml allows on Python 3.11
 	@"$(PYTHON)" -c "import sys; sys.exit(sys.version_info[:2] != (3, 11) and 'make constraints needs Python 3.11, \

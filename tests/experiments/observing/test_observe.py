@@ -244,7 +244,7 @@ def test_limit(settings: dict[str, Any]) -> None:
 
 @pytest.mark.nightly
 def test_command(walras: Walras, settings: dict[str, Any], tmp_path: Path) -> None:
-    """Options go before the file; the folder has everything that the README names."""
+    """Options go before the file; the folder has everything that the guide names."""
     file = tmp_path / "s.yaml"
     file.write_text(ObserveConfig.parse(settings).as_yaml(), encoding="utf-8")
     answer = walras("observe", "--config", file, "--constrain", "first-half", "--budgets", "64,2", "--out", "o")

@@ -1,4 +1,4 @@
-"""What users do with an export: one test for each row of the table "After the export" in the README."""
+"""What users do with an export: one test for each paragraph of "After the export" in the guide."""
 
 import copy
 from pathlib import Path

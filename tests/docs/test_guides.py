@@ -1,0 +1,132 @@
+"""What the guides show, run as it stands there."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from doc_pages import DOCS, block, blocks, code_lines
+from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel
+
+import walras
+from walras.experiments.outcome import Outcome
+from walras.experiments.spec import RunSpec
+from walras.market import ComputeMarket
+from walras.mechanisms import MECHANISMS
+from walras.mechanisms.testing.conformance import check_mechanism
+from walras.models.loading import DEFAULT_MODEL, find
+
+
+def test_rule_is_short_and_conforms(tmp_path: Path) -> None:
+    text = block("guides/own-mechanism.md", "class FirstCome")
+    assert code_lines(text) <= 15
+    file = tmp_path / "my_rule.py"
+    file.write_text(text, encoding="utf-8")
+    checks = check_mechanism(MECHANISMS.make(f"{file}:FirstCome"))
+    assert len(checks) == 5
+    assert all(c.passed for c in checks), checks
+
+
+@pytest.mark.usefixtures("own_text")
+@pytest.mark.parametrize("model", ["tiny", pytest.param(DEFAULT_MODEL, marks=pytest.mark.nightly)])
+def test_python_agents_and_phases(model: str, tiny: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = block("guides/run.md", "model, tokenizer = AutoModel")
+    assert code_lines(text) <= 10
+    scope: dict[str, object] = {}
+    exec(text.replace(DEFAULT_MODEL, tiny if model == "tiny" else find(model)), scope)
+    assert "agreement with dense" in capsys.readouterr().out
+    assert (Path("runs") / "mine" / "result.json").is_file()
+
+    notebook = block("guides/own-agents.md", "walras.open_market(")
+    agent = notebook[notebook.index("class Shading") : notebook.index("market =")]
+    assert code_lines(agent) <= 15
+    exec(notebook, scope)
+    market = scope["market"]
+    assert isinstance(market, ComputeMarket)
+    assert market.round == 4
+    books = market.ledger
+    heads, present = books.kind == "head", books.report > 0  # who has left bids nothing
+    assert (books.strategy[heads] == "Shading").all()
+    assert (books.report[heads & present] < books.value[heads & present]).all()
+    assert (books.report[~heads & present] == books.value[~heads & present]).all()
+    assert (heads & present).any()
+    assert (~heads & present).any()
+
+    own = block("guides/own-phase.md", "class KeepBest")
+    assert code_lines(own) <= 15
+    capsys.readouterr()
+    exec(own, scope)
+    result = scope["result"]
+    assert isinstance(result, Outcome)
+    told = capsys.readouterr().out
+    assert all(f"round {t}: " in told for t in range(1, result.market.round + 1))
+    books = result.market.ledger
+    assert all(books.quantity[books.layer == layer].any() for layer in set(books.layer.tolist()))
+    assert (result.rounds["kept"] >= 0).all()
+
+
+def test_parts_of_ones_own_run_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The schedule, valuation, resource and unit kind of `my_parts.py`, by the command beside them, on a tiny model."""
+    page = "guides/own-parts.md"
+    monkeypatch.chdir(tmp_path)
+    Path("my_parts.py").write_text(block(page, "# my_parts.py"), encoding="utf-8")
+    Path("my_recipe.yaml").write_text(block(page, "# my_recipe.yaml", "yaml"), encoding="utf-8")
+    text = (DOCS / page).read_text(encoding="utf-8")
+    (command,) = re.findall(r"^walras run --recipe my_recipe.yaml (.*)$", text, re.MULTILINE)
+    given: dict[str, list[str]] = {}
+    for flag, value in zip(command.split()[::2], command.split()[1::2], strict=True):
+        given.setdefault(flag.removeprefix("--"), []).append(value)
+    torch.manual_seed(0)
+    sizes: Any = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+    model: Any = BertModel(BertConfig(vocab_size=40, **sizes))
+    model.eval()
+    batches = [{"input_ids": torch.arange(32).reshape(4, 8), "attention_mask": torch.ones(4, 8, dtype=torch.long)}]
+    result = walras.run(model, None, batches, recipe="my_recipe.yaml", block=16, out="r", **given)  # type: ignore[arg-type]
+    assert result.summary.resource == "energy"
+    assert result.summary.used <= 0.6
+    assert [round(share, 6) for share in result.rounds["budget"]] == [1, 1, 0.6]
+    assert set(result.trace["kind"]) == {"pair", "ffn"}
+    first = result.trace[result.trace["round"] == 1]
+    assert (first["value"] == first["layer"] + 1).all()
+
+
+@pytest.mark.usefixtures("own_text")
+def test_a_task_in_20_lines(tiny: str) -> None:
+    """Questions that are their own answers are all found by the dense model; the file's halves stay apart."""
+    text = block("guides/own-task.md", "class Search")
+    assert code_lines(text) <= 22
+    lines = Path("my.txt").read_text(encoding="utf-8").splitlines()
+    Path("faq.tsv").write_text("\n".join(f"{line}\t{line}" for line in lines), encoding="utf-8")
+    scope: dict[str, Any] = {}
+    exec(text, scope)
+    task = scope["Search"]("faq.tsv")
+    pool = {e.first for e in task.pool()}
+    assert not pool & {question for question, _ in task.measured}
+    model, tokenizer = AutoModel.from_pretrained(tiny), AutoTokenizer.from_pretrained(tiny)
+    result = walras.run(model, tokenizer, task, recipe="none", budget=0.5, rounds=1)
+    assert result.metric.name == "found first"
+    assert result.metric.dense == 1
+    assert 0 <= result.metric.value <= 1
+
+
+def test_the_file_of_settings_is_one(tmp_path: Path) -> None:
+    file = tmp_path / "half.yaml"
+    file.write_text(block("guides/config-files.md", "# half.yaml", "yaml"), encoding="utf-8")
+    spec = RunSpec.read(file, {"seed": 1}, ())
+    assert (spec.seed, spec.market.rounds, dict(spec.market.budget)) == (1, 4, {"macs": 0.5})
+    assert "0.002" in str(spec.market.mechanism)
+
+
+def test_grants_of_the_guide(capsys: pytest.CaptureFixture[str]) -> None:
+    scope: dict[str, Any] = {}
+    exec(block("guides/allocate.md", "Queries(np.array"), scope)
+    assert scope["found"].tokens.sum() <= 700
+    assert np.isfinite(scope["found"].price)
+    assert capsys.readouterr().out
+
+
+def test_the_page_of_the_one_idea() -> None:
+    for code in blocks("theory/one-idea.md"):
+        exec(code, {})
