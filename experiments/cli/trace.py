@@ -1,6 +1,8 @@
 """`walras trace`: what became of the agents of a run, or what the tokens of a sparsified network bought."""
 
 import json
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -36,7 +38,8 @@ def trace(
         return
     from walras.experiments.reports.tables import comparison_table, study_json, study_tables
     from walras.experiments.reports.trace_pictures import draw, run_names
-    from walras.experiments.store.run_folder import is_finished
+    from walras.experiments.store.result_file import check_result
+    from walras.experiments.store.run_folder import is_finished, read_result
     from walras.market import Trace, read_trace
 
     folders = [run, *(others or ())]
@@ -45,7 +48,8 @@ def trace(
     names = run_names(folders)
     compared = {name: study.against(other) for name, other in zip(names[1:], rest, strict=True)}
     if pictures is not None:
-        draw(dict(zip(names, runs, strict=True)), pictures)
+        told = None if run in unfinished else check_result(read_result(run), f"result of {str(run)!r}")
+        draw(dict(zip(names, runs, strict=True)), pictures, _command(folders, pictures), told)
     if as_json:
         rows = [{"run": name, **row} for name, both in compared.items() for row in both.to_dict("records")]
         print(json.dumps({**study_json(study, top), **({"compared": rows} if rows else {})}, indent=2))
@@ -58,6 +62,11 @@ def trace(
         output().print(f"{folder} has not finished: these are the rounds so far", soft_wrap=True)
 
 
+def _command(folders: Sequence[Path], pictures: Path) -> str:
+    """The line by which the pictures are made again."""
+    return shlex.join(["walras", "trace", *map(str, folders), "--pictures", str(pictures)])
+
+
 def _token_trace(folder: Path, top: int, pictures: Path | None, as_json: bool) -> None:
     """The same of tokens."""
     from walras.experiments.sparsifying.pictures import draw
@@ -67,7 +76,7 @@ def _token_trace(folder: Path, top: int, pictures: Path | None, as_json: bool) -
 
     study = TokenStudy(read_token_trace(folder))
     if pictures is not None:
-        draw(study, pictures)
+        draw(study, pictures, _command([folder], pictures))
     if as_json:
         print(json.dumps(study_json(study, top), indent=2))
         return

@@ -46,8 +46,10 @@ def from_zero(axes: Any, values: Iterable[float]) -> None:
     """Start an axis at zero, or end it there."""
     held = _finite([*values, 0.0])
     low, high = float(held.min()), float(held.max())
-    margin = _MARGIN * ((high - low) or 1.0)
-    axes.set_ylim(low - margin if low < 0 else 0.0, high + margin if high > 0 or low == 0 else 0.0)
+    if low == high:
+        high = 1.0
+    margin = _MARGIN * (high - low)
+    axes.set_ylim(low - margin if low < 0 else 0.0, high + margin if high > 0 else 0.0)
 
 
 def plain_ticks(*axes: Any) -> None:

@@ -13,8 +13,8 @@ from walras.experiments.reports.frontier_sentence import comparison_sentence
 from walras.experiments.reports.metric import titled
 from walras.experiments.reports.numbers import ABSENT, amounts, count, difference, megabytes, number, percent, quality
 from walras.experiments.reports.pages.made import sweep_command_of
-from walras.experiments.reports.pages.page import Link, Made, Note, Page, Picture, Section, Table
 from walras.experiments.reports.pages.page import Cell as Content
+from walras.experiments.reports.pages.page import Link, Made, Note, Page, Picture, Section, Table
 from walras.experiments.reports.pages.writing import REPORT, write_page
 from walras.experiments.store.versions import VERSIONS
 from walras.files.plain_data import parse_yaml
@@ -33,7 +33,12 @@ FIGURES: dict[str, tuple[str, Callable[[Any], str]]] = {
     "status": ("status", str),
 }
 """Columns of the table that the report lists where it has them: their headings, and a value as text."""
-_COSTS = (("macs", "dense_macs"), ("latency_ms", "dense_ms"), ("bytes", "dense_bytes"), ("parameters", "dense_parameters"))
+_COSTS = (
+    ("macs", "dense_macs"),
+    ("latency_ms", "dense_ms"),
+    ("bytes", "dense_bytes"),
+    ("parameters", "dense_parameters"),
+)
 _FROM_PYTHON = "It was started from Python, with objects that no command line names; compare.yaml lists its cells."
 
 
@@ -130,7 +135,11 @@ def _rows_of(costs: pd.DataFrame, one: Statistic, statistics: Statistics) -> pd.
     for name, label in one.labels.items():
         if label is not None:
             costs = costs[costs[name] == label]
-    return costs if one.budget is not None or not statistics.left_out else costs[~costs["budget"].isin(statistics.left_out)]
+    return (
+        costs
+        if one.budget is not None or not statistics.left_out
+        else costs[~costs["budget"].isin(statistics.left_out)]
+    )
 
 
 def _mean(costs: pd.DataFrame, column: str) -> Any:
@@ -206,7 +215,10 @@ def _settings(found: GridResult[Any], statistics: Statistics) -> Table:
 def _made(found: GridResult[Any], statistics: Statistics) -> Made:
     timed = "latency_ms" in found.table and bool(found.table["latency_ms"].notna().any())
     command = sweep_command_of(found.grid, *(["--measure-latency"] if timed else []))
-    told = {"seeds": ", ".join(map(str, found.grid.seeds)), "compared with": f"{statistics.against.axis} {statistics.against}"}
+    told = {
+        "seeds": ", ".join(map(str, found.grid.seeds)),
+        "compared with": f"{statistics.against.axis} {statistics.against}",
+    }
     files = [Link(name, name) for name in ("frontier.csv", "statistics.csv") if (found.folder.path / name).is_file()]
     return Made(command, "" if command else _FROM_PYTHON, told, found.about.get(VERSIONS, {}), files)
 

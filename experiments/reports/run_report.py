@@ -99,7 +99,8 @@ def _about(summary: Mapping[str, Any]) -> str:
     valued = f", valued by {summary['valuation']}" if "valuation" in summary else ""
     return (
         f"{summary['model']}: {summary.get('units', 0):,} units traded compute in {summary.get('rounds', 1)} rounds"
-        f"{valued}{by}. Compute is counted in multiply-accumulates (MACs) of the layers, for {summary['length']} tokens."
+        f"{valued}{by}. Compute is counted in multiply-accumulates (MACs) of the layers, for "
+        f"{summary['length']} tokens."
     )
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from walras.experiments.reports.numbers import number, percent
+from walras.experiments.reports.numbers import number, percent, short
 
 _WORDS = {0.25: "a quarter", 1 / 3: "a third", 0.5: "half", 2 / 3: "two thirds", 0.75: "three quarters"}
 _MOST = 1.0  # of a change in percent: beyond, and of a figure that is not above 0, both figures say more
@@ -63,7 +63,7 @@ def _price(metric: Mapping[str, Any]) -> str:
     better = metric.get("higher_is_better")
     change = (value - dense) / dense if dense > 0 else math.inf
     if better is None or not abs(change) <= _MOST:
-        return f"with {name} at {number(value, 4)}, {number(dense, 4)} before"
+        return f"with {name} at {short(value, 4)}, {short(dense, 4)} before"
     amount = percent(abs(change))
     if amount == "0.0 %":
         return f"at the same {name.capitalize()}"

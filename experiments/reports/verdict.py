@@ -21,7 +21,9 @@ def verdict_table(summary: Mapping[str, Any], absent: str = NOT_TIMED) -> Table:
         absent: what is said where milliseconds were not measured.
     """
     metric = summary["metric"]
-    rows = [[titled(metric), quality(metric["dense"]), quality(metric["value"]), change(metric["value"], metric["dense"])]]
+    rows = [
+        [titled(metric), quality(metric["dense"]), quality(metric["value"]), change(metric["value"], metric["dense"])]
+    ]
     for name, value in summary.get("scores", {}).items():
         if name != metric["name"]:
             before = summary.get("dense_scores", {}).get(name)

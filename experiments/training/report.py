@@ -64,7 +64,9 @@ def _economics(summary: dict[str, Any]) -> Table:
     rows = [["budget", percent(summary["budget"])], ["used", percent(summary["used"])]]
     if summary.get("expected") is not None:
         rows.append(["expected when units settled", percent(summary["expected"])])
-    paid = f"{number(summary['price'])} of the loss" if summary.get("price") is not None else f"{ABSENT} (none was paid)"
+    paid = (
+        f"{number(summary['price'])} of the loss" if summary.get("price") is not None else f"{ABSENT} (none was paid)"
+    )
     rows.append(["price of the dense compute at the end", paid])
     if summary.get("held_out") is not None:
         rows.append(["held-out rows, of the weights that were chosen", quality(summary["held_out"])])

@@ -166,6 +166,7 @@ def walras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes longer than a tiny model's whole run; for tests that do not look at the pictures."""
     monkeypatch.setattr("walras.experiments.reports.plots.png", lambda figure: b"picture")
+    monkeypatch.setattr("walras.experiments.reports.plots.svg", lambda figure, name, alt: "<svg></svg>")
 
 
 @pytest.fixture(scope="session")

@@ -89,7 +89,11 @@ def inequality(table: pd.DataFrame, rule: str, unit: str) -> Figure:
             axes.set_ylim(difference_limits(changes, most))
             plain_ticks(axes.yaxis)
             axes.grid(alpha=0.25)
-            below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2), "title": "where nothing is scarce, in brackets"}
+            below = {
+                "loc": "upper center",
+                "bbox_to_anchor": (0.5, -0.2),
+                "title": "where nothing is scarce, in brackets",
+            }
             axes.legend(fontsize=8, title_fontsize=8, frameon=False, **below)
     return figure
 

@@ -87,7 +87,7 @@ def sentence(summary: Mapping[str, Any]) -> str:
     """What the rule does to the metric at the budget whose heads are shown, beside keys drawn by lot."""
     metric, rule, at = summary["metric"], summary["rule"], summary["examples_at"]
     dense, place = float(metric["dense"]), f"At {short(at['budget'])} {summary['unit']} ({at['constrain']} layers)"
-    found = {control: value for control, value in _at_budget(summary, rule, at)}
+    found = dict(_at_budget(summary, rule, at))
     if "none" not in found:
         return f"{summary['model']} has {metric['name']} {quality(dense)} where nothing is scarce."
     value = found["none"]
@@ -109,7 +109,8 @@ def _table(summary: Mapping[str, Any], pattern: str, metric: str) -> Table:
     inactive = [" (inactive)" if row["inactive"] else "" for row in rows]
     columns = [
         [str(row["rule"]) for row in rows], [str(row["control"]) for row in rows],
-        [ABSENT if row["budget"] is None else short(row["budget"]) for row in rows], [quality(row["value"]) for row in rows],
+        [ABSENT if row["budget"] is None else short(row["budget"]) for row in rows],
+        [quality(row["value"]) for row in rows],
         *(cells(row[name] for row in rows) for name in _COLUMNS),
         *([number(row[name] / 1e6) for row in rows] for name in _MACS),
     ]  # fmt: skip

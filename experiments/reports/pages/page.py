@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any, ClassVar, final
 
 import pandas as pd
@@ -46,7 +47,7 @@ def cells(values: Iterable[Any], digits: int = 3) -> list[str]:
     """A column of a table as texts."""
     values = [*values]
     among = largest(values)
-    return [value if isinstance(value, str) else number(value, digits, among) for value in values]
+    return [number(v, digits, among) if v is None or isinstance(v, Real) else str(v) for v in values]
 
 
 @final
