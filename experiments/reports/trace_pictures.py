@@ -55,7 +55,7 @@ def trace_page(runs: Mapping[str, Trace], command: str, summary: Mapping[str, An
     funded = len(study.winners)
     funding = (
         f"{count(funded)} of {count(units)} units are funded after {count(last['round'])} "
-        f"round{'s' * (last['round'] != 1)}, at a price of {number(last['price'])} for the dense compute."
+        f"round{'' if last['round'] == 1 else 's'}, at a price of {number(last['price'])} for the dense compute."
     )
     allocation = Picture("allocation", plots.allocation(study.trace), "Which units of every layer stay, by kind.",
                          "Filled cells stay, crosses leave.")  # fmt: skip

@@ -31,8 +31,8 @@ def verdict_table(summary: Mapping[str, Any], absent: str = NOT_TIMED) -> Table:
     macs = amounts(summary["dense_macs"], summary["macs"])
     rows.append([f"MACs, {count(summary['length'])} tokens", *macs, change(summary["macs"], summary["dense_macs"])])
     for batch, timing in summary.get("latency_ms", {}).items():
-        told = number(timing["dense"]), number(timing["value"]), change(timing["value"], timing["dense"])
-        rows.append([f"milliseconds, batch of {batch}", *told])
+        dense, now = timing["dense"], timing["value"]
+        rows.append([f"milliseconds, batch of {batch}", number(dense), number(now), change(now, dense)])
     if not summary.get("latency_ms"):
         rows.append(["milliseconds", ABSENT, absent, ABSENT])
     for name, key, told in (("megabytes", "bytes", megabytes), ("parameters", "parameters", _counts)):

@@ -122,7 +122,10 @@ def test_many_layers() -> None:
 @pytest.fixture
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("walras.experiments.reports.plots.png", lambda figure: b"picture")
-    monkeypatch.setattr("walras.experiments.reports.plots.svg", lambda figure, name, alt: "<svg></svg>")
+    monkeypatch.setattr(
+        "walras.experiments.reports.plots.svg",
+        lambda figure, name, alt: '<svg role="img" aria-label="x" viewBox="0 0 1 1"></svg>',
+    )
 
 
 def page(folder: Path) -> str:

@@ -54,6 +54,7 @@ def test_a_run(walras: Walras, models: Path, glue: Path) -> None:
         assert seen.text
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_sweep_and_its_cells_lead_to_each_other(walras: Walras, models: Path, glue: Path) -> None:
     line = ("--model", models / "bert", "--data", glue, *SMALL, "--recipe", "none", "--workers", 0, "--rounds", 1)
     varied = ("--vary", "valuation=magnitude,random", "--budget", 0.75, "--budget", 0.5, "--seeds", 1)
