@@ -171,7 +171,7 @@ def _verdict(one: Statistic) -> str:
     """On which side of 0 a difference's interval lies."""
     if one.difference is None:
         return "reference" if one.value is not None else ABSENT
-    return one.verdict if one.difference.count >= FEWEST else f"{ABSENT} (fewer than {FEWEST} seeds)"
+    return one.verdict if one.difference.count >= FEWEST else f"{ABSENT} ({one.difference.count} of {FEWEST} seeds)"
 
 
 def _enough(statistics: Statistics) -> bool:

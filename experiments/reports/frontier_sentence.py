@@ -40,6 +40,8 @@ def _lead(first: Statistic, second: Statistic, statistics: Statistics, names: Ma
         other, apart, sign = names[second.series], second.difference, -1
     if apart is None:
         return "nothing stands beside it to compare with"
+    if quality(abs(apart.mean)) == quality(0.0):
+        return f"{other} has the same"
     sure = first if sign > 0 else second
     seeds = f"{apart.count} seed{'s' * (apart.count != 1)}"
     if apart.count < FEWEST:

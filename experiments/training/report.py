@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from walras.experiments.reports import plots
-from walras.experiments.reports.axes import from_zero, legend_outside, metric_limits, plain_ticks
+from walras.experiments.reports.axes import from_zero, metric_limits, plain_ticks
 from walras.experiments.reports.metric import titled
 from walras.experiments.reports.numbers import ABSENT, count, number, percent, quality
 from walras.experiments.reports.pages.page import Page, Picture, Section, Table
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from walras.experiments.training.train import TrainResult
 
 _WINDOW = 20  # steps over which the loss is averaged
+_FEW = 30  # steps that are marked one by one; of a single one there is no line
 
 
 def write_report(folder: Path, result: "TrainResult", settings: Any = None, place: Path | None = None) -> None:
@@ -90,15 +91,17 @@ def training(result: "TrainResult") -> Figure:
         panels["metric"].set_ylim(metric_limits(value, summary.metric.dense))
     if "cost" in panels:
         paid, macs = steps.dropna(subset=["cost"]), summary.cost == "macs"
-        panels["cost"].plot(paid["step"], paid["cost"], color=plots.BLUE, label="expected cost")
+        mark = "o" if len(paid) < _FEW else ""
+        panels["cost"].plot(paid["step"], paid["cost"], marker=mark, color=plots.BLUE, label="expected cost")
         limits = [*paid["cost"]]
         if macs and np.isfinite(summary.budget):
             panels["cost"].axhline(summary.budget, color=plots.GREY, linestyle=":", label="budget")
             limits.append(summary.budget)
         from_zero(panels["cost"], limits)
         panels["cost"].set_ylabel("share of\ndense MACs" if macs else "activation cost")
-        legend_outside(figure, panels["cost"])
-        panels["price"].plot(paid["step"], paid["price"], "--", color=plots.ORANGE)
+        above = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0.1}
+        panels["cost"].legend(ncols=2, frameon=False, **above)
+        panels["price"].plot(paid["step"], paid["price"], "--", marker=mark, color=plots.ORANGE)
         panels["price"].set_ylabel("price [loss per dense\nmodel's compute]")
         from_zero(panels["price"], paid["price"])
     for axes in panels.values():

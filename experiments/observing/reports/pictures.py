@@ -134,5 +134,6 @@ def _budgets(axes: Any, part: pd.DataFrame, column: str, scale: float) -> None:
 
 def _grid(rows: int, width: float, height: float) -> tuple[Figure, NDArray[Any]]:
     figure = Figure(figsize=(width, height * rows), layout="constrained")
+    figure.get_layout_engine().set(hspace=0.08)  # type: ignore[union-attr]  # it has one
     panels: NDArray[Any] = figure.subplots(rows, 2, squeeze=False)
     return figure, panels

@@ -163,4 +163,6 @@ def _plain(value: Any) -> str:
     """A value as a word of a line."""
     if value is None:
         return NONE
-    return repr(value) if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    return str(value)
