@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 from walras.errors import InputError
 from walras.escaping import shown
@@ -149,6 +149,9 @@ class RunSpec(CommandSettings):
 
     A recipe's settings count where nothing else is given; of a file they are written out, and its name adds nothing.
     """
+
+    command: ClassVar[str] = "run"
+    sweep: ClassVar[str] = "compare"
 
     recipe: str | None = setting(DEFAULT_RECIPE, "Combination of settings, published or our own; none: plain defaults.")
     seed: int = setting(0, "Seed of everything random.")

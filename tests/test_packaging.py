@@ -22,7 +22,7 @@ TESTED = re.findall(r"^TESTED := (.*)$", (ROOT / "Makefile").read_text(encoding=
 SCRATCH = shutil.ignore_patterns("__pycache__", ".*")
 MUST_SHIP = {
     "walras/py.typed",
-    "walras/experiments/reports/report.html",
+    "walras/experiments/reports/pages/page.html",
     "walras/experiments/tasks/pairs/pairs.tsv",
     "walras/experiments/tasks/pairs/pairs_dev.yaml",
     "walras/experiments/tasks/pairs/pairs_train.yaml",

@@ -22,7 +22,7 @@ from walras.experiments.grids.axes import Reference
 from walras.experiments.grids.cell import Cell
 from walras.experiments.grids.grid import Grid
 from walras.experiments.grids.runner import run_grid
-from walras.experiments.reports.frontier_tables import print_grid
+from walras.experiments.reports.grids.frontier_tables import print_grid
 from walras.experiments.store.grid_folder import GridFolder
 from walras.experiments.store.run_folder import read_result
 from walras.experiments.training.config import TrainConfig

@@ -31,7 +31,7 @@ from walras.experiments.grids.compare import compare
 from walras.experiments.grids.grid import Grid
 from walras.experiments.grids.runner import GridResult
 from walras.experiments.grids.runs import grid_of_runs
-from walras.experiments.reports.frontier_tables import print_grid
+from walras.experiments.reports.grids.frontier_tables import print_grid
 from walras.experiments.store.grid_folder import GridFolder
 from walras.experiments.tasks.data.rows import json_rows
 from walras.files.plain_data import parse_yaml

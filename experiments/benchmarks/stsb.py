@@ -22,7 +22,7 @@ from walras.experiments.executors.processes import Processes
 from walras.experiments.grids.grid import Grid
 from walras.experiments.grids.runner import GridResult, run_grid
 from walras.experiments.grids.runs import grid_of_runs
-from walras.experiments.reports.frontier_tables import print_grid
+from walras.experiments.reports.grids.frontier_tables import print_grid
 from walras.experiments.spec import RunSpec
 from walras.experiments.store.grid_folder import GridFolder
 from walras.experiments.store.run_folder import read_result

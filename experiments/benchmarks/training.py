@@ -29,7 +29,7 @@ from walras.experiments.executors.processes import Processes
 from walras.experiments.grids.cell import Cell
 from walras.experiments.grids.grid import Grid
 from walras.experiments.grids.runner import conclude, run_grid
-from walras.experiments.reports.frontier_tables import print_grid
+from walras.experiments.reports.grids.frontier_tables import print_grid
 from walras.experiments.store.grid_folder import GridFolder
 from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.grid import TrainCell, chosen_trainings

@@ -14,7 +14,7 @@ from walras.experiments.grids.cell import BUDGET
 from walras.experiments.grids.grid import Grid, check_seeds
 from walras.experiments.grids.runs import grid_of_runs
 from walras.experiments.progress import Progress
-from walras.experiments.reports.frontier_report import write_frontier_report
+from walras.experiments.reports.grids.frontier_report import write_frontier_report
 from walras.experiments.spec import RunSpec
 from walras.experiments.store.grid_folder import GridFolder
 

@@ -35,6 +35,7 @@ def interactions(
     The work is k (k + 1) / 2 forward passes over the sentences for k units: 64 sentences are a good beginning.
     """
     from walras.experiments.interactions import strongest_interactions
+    from walras.experiments.reports.numbers import number
     from walras.experiments.reports.plots import interactions as drawn
     from walras.experiments.reports.plots import png
     from walras.experiments.store.place import check_place
@@ -57,5 +58,5 @@ def interactions(
         return
     console = output()
     for edge in edges[:10]:
-        console.print(f"{edge['first']} and {edge['second']}: {edge['relation']}, {edge['interaction']:.3g} {unit}")
+        console.print(f"{edge['first']} and {edge['second']}: {edge['relation']}, {number(edge['interaction'])} {unit}")
     console.print(f"{out / 'interactions.png'}   {out / 'interactions.graphml'}", soft_wrap=True)

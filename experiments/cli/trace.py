@@ -1,6 +1,8 @@
 """`walras trace`: what became of the agents of a run, or what the tokens of a sparsified network bought."""
 
 import json
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -51,6 +53,8 @@ def trace(
         return
     from walras.experiments.reports.tables import study_json
     from walras.experiments.reports.trace_pictures import draw, run_names
+    from walras.experiments.store.result_file import check_result
+    from walras.experiments.store.run_folder import read_result
     from walras.experiments.tracing.comparison import Comparison, TracedRun, plain_rows
     from walras.experiments.tracing.exports import Exports
 
@@ -62,7 +66,8 @@ def trace(
     for pair in compared:
         pair.check()
     if pictures is not None:
-        draw({one.name: one.trace for one in runs}, pictures)
+        told = check_result(read_result(run), f"result of {str(run)!r}") if runs[0].finished else None
+        draw({one.name: one.trace for one in runs}, pictures, _command(folders, pictures), told)
     written = exports.write(chosen[0].trace.trace, runs[0].trace, chosen)
     if as_json:
         rows = [{"run": pair.second.name, **row} for pair in compared for row in pair.kept.to_dict("records")]
@@ -97,6 +102,11 @@ def _print(run: "TracedRun", chosen: "TracedRun | None", compared: "list[Compari
         output().print(table)
 
 
+def _command(folders: Sequence[Path], pictures: Path) -> str:
+    """The line by which the pictures are made again."""
+    return shlex.join(["walras", "trace", *map(str, folders), "--pictures", str(pictures)])
+
+
 def _token_trace(folder: Path, top: int, pictures: Path | None, as_json: bool) -> None:
     """The same of tokens."""
     from walras.experiments.sparsifying.pictures import draw
@@ -106,7 +116,7 @@ def _token_trace(folder: Path, top: int, pictures: Path | None, as_json: bool) -
 
     study = TokenStudy(read_token_trace(folder))
     if pictures is not None:
-        draw(study, pictures)
+        draw(study, pictures, _command([folder], pictures))
     if as_json:
         print(json.dumps(study_json(study, top), indent=2))
         return

@@ -162,8 +162,8 @@ def _one(grid: "Grid[TrainConfig]", out: Path | None, overwrite: bool, resume: b
 
 def _many(grid: "Grid[TrainConfig]", out: Path, executor: ExecutorSource, as_json: bool) -> None:
     from walras.experiments.grids.runner import run_grid, unfinished
-    from walras.experiments.reports.frontier_report import write_frontier_report
-    from walras.experiments.reports.frontier_tables import print_grid
+    from walras.experiments.reports.grids.frontier_report import write_frontier_report
+    from walras.experiments.reports.grids.frontier_tables import print_grid
     from walras.experiments.store.grid_folder import GridFolder
     from walras.experiments.training.estimate import hours
 

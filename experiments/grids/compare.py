@@ -9,8 +9,8 @@ from walras.experiments.grids.grid import Grid
 from walras.experiments.grids.runner import GridResult, conclude, run_grid
 from walras.experiments.grids.timings import measure
 from walras.experiments.progress import Progress, Silent
-from walras.experiments.reports.frontier_report import write_frontier_report
-from walras.experiments.reports.sensitivity_report import write_sensitivity
+from walras.experiments.reports.grids.frontier_report import write_frontier_report
+from walras.experiments.reports.grids.sensitivity_report import write_sensitivity
 from walras.experiments.spec import RunSpec
 from walras.experiments.store.grid_folder import GridFolder
 

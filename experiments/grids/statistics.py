@@ -20,6 +20,7 @@ from walras.errors import UnknownNameError
 from walras.experiments.grids.axes import Reference
 from walras.experiments.grids.cell import BUDGET, SEED, shown
 from walras.experiments.grids.table import axes_of
+from walras.experiments.reports.numbers import quality
 
 LEVEL = 0.95
 
@@ -48,8 +49,8 @@ class Interval:
 
     def __str__(self) -> str:
         if self.low is None or self.high is None:
-            return f"{self.mean:.4f}"
-        return f"{self.mean:.4f} ± {(self.high - self.low) / 2:.4f}"
+            return quality(self.mean)
+        return f"{quality(self.mean)} ± {quality((self.high - self.low) / 2)}"
 
 
 @final

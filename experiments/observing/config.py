@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from walras.errors import InputError, UnknownNameError
 from walras.escaping import shown
@@ -105,6 +105,8 @@ class ScarcitySpec:
 @dataclass(frozen=True)
 class ObserveConfig(CommandSettings):
     """A sweep of budgets over one model on one task. `parse` makes it from whatever is given."""
+
+    command: ClassVar[str] = "observe"
 
     limit: int | None = setting(None, "Evaluate on the first rows of the split only.")
     sentences: int = setting(64, "Training sentences on which a rule's setting is found that meets a budget.")

@@ -108,7 +108,7 @@ def observe(
         result = _observed(config, partial(_begun, folder), progress, executor)
         write_table(folder.path / "observe.parquet", result.table)
         write_table(folder.path / "layers.parquet", result.layers)
-        write_report(folder.path, result.table, result.examples, result.summary.as_dict())
+        write_report(folder.path, result.table, result.examples, result.summary.as_dict(), config)
         folder.finish(result.summary.as_dict(), without=EVALUATIONS)
     return result
 

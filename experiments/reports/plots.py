@@ -9,13 +9,17 @@ import networkx as nx
 import numpy as np
 import pandas as pd
 from matplotlib import rc_context
+from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Curve
-from matplotlib.ticker import LogFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from walras.experiments.reports.axes import from_zero, legend_outside, metric_limits, plain_ticks
 from walras.experiments.reports.metric import titled
+from walras.experiments.reports.numbers import quality
+from walras.experiments.reports.pages.svg import inline_svg
 from walras.experiments.reports.picture_text import in_legend, settle_texts, without_remarks
 
 LOOKS = (
@@ -24,6 +28,9 @@ LOOKS = (
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#999999"  # Okabe and Ito's colour-blind-safe palette
 TALLEST, MOST_TICKS = 30, 100  # inches of a picture, and layers whose numbers are written in it
 CELLS = 96  # most cells per row that can be told apart
+MANY = 400  # points of a line that a page's picture has as dots: so many shapes would make it large
+SHADES = LinearSegmentedColormap.from_list("shades", [to_rgba(BLUE, 0.06), to_rgba(BLUE, 1.0)])
+"""From nearly nothing to blue, for shares: on light paper and on dark."""
 
 
 def price_path(rounds: pd.DataFrame, unit: str) -> Figure:
@@ -32,21 +39,16 @@ def price_path(rounds: pd.DataFrame, unit: str) -> Figure:
     axes.plot(rounds["round"], rounds["price"], "o-", color=BLUE, label="clearing price")
     axes.set_xlabel("round")
     axes.set_ylabel(f"price of the dense compute\n[{unit}]")
-    axes.set_ylim(0, 1.1 * rounds["price"].max() or 1)
+    from_zero(axes, rounds["price"])
+    plain_ticks(axes.yaxis)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     share = axes.twinx()
     share.plot(rounds["round"], rounds["budget"], "s--", color=ORANGE, label="budget")
     share.set_ylabel("budget [share of dense compute]")
     share.set_ylim(0, 1.05)
     lines = [*axes.get_lines(), *share.get_lines()]
-    axes.legend(
-        lines,
-        [str(line.get_label()) for line in lines],
-        loc="lower center",
-        bbox_to_anchor=(0.5, 1),
-        ncols=2,
-        frameon=False,
-    )
+    names = [str(line.get_label()) for line in lines]
+    figure.legend(lines, names, loc="outside upper center", ncols=2, frameon=False)
     return figure
 
 
@@ -67,10 +69,11 @@ def allocation(trace: pd.DataFrame) -> Figure:
         shade = cells.pivot_table(index="layer", columns="cell", values=column)
         most = int(cells["cell"].max()) + 1 if len(rows) else 1
         grid = shade.reindex(index=layers, columns=range(most)).to_numpy(dtype=float)
-        axes.imshow(grid, cmap="Blues", vmin=-0.15, vmax=1.2, aspect="auto", interpolation="nearest")
+        axes.imshow(grid, cmap=SHADES, vmin=0, vmax=1, aspect="auto", interpolation="none")
         gone = np.argwhere(grid == 0)
         size = float(np.clip(260 / grid.shape[1], 1, 5))
-        axes.plot(gone[:, 1], gone[:, 0], "x", color=GREY, markersize=size, markeredgewidth=0.7)
+        cross = {"color": GREY, "markersize": size, "markeredgewidth": 0.7, "rasterized": len(gone) > MANY}
+        axes.plot(gone[:, 1], gone[:, 0], "x", **cross)
         axes.set_title(f"{titles(kind)}: {int(cells['stays'].sum())} of {len(rows)} stay", fontsize=10)
         axes.set_xlabel("index in the layer" + (f" / {together}, shaded by share" if together > 1 else ""))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -94,7 +97,7 @@ def survival(shares: pd.DataFrame) -> Figure:
     axes.set_ylabel("funded [share of the units]")
     axes.set_ylim(0, 1.05)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(frameon=False)
+    legend_outside(figure, axes)
     return figure
 
 
@@ -106,9 +109,10 @@ def price_paths(runs: Mapping[str, pd.DataFrame], unit: str) -> Figure:
         axes.plot(rounds["round"], rounds["price"], marker + line, color=colour, markersize=4, label=in_legend(name))
     axes.set_xlabel("round")
     axes.set_ylabel(f"price of the dense compute\n[{unit}]")
-    axes.set_ylim(bottom=0)
+    from_zero(axes, [price for rounds in runs.values() for price in rounds["price"]])
+    plain_ticks(axes.yaxis)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(frameon=False)
+    legend_outside(figure, axes, columns=1)
     return figure
 
 
@@ -125,7 +129,7 @@ def lorenz(curves: pd.DataFrame) -> Figure:
     axes.set_ylabel("held by them [share of the whole]")
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)
-    axes.legend(frameon=False, loc="upper left")
+    legend_outside(figure, axes, columns=1)
     return figure
 
 
@@ -136,14 +140,15 @@ def two_allocations(both: pd.DataFrame, first: str, second: str) -> Figure:
     figure, panels = _panels(7.5, _height(layers) + 2.0, kinds)
     looks = (
         ("both", "s", GREY, "both keep it"), ("first only", "^", BLUE, f"only {first}"),
-        ("second only", "v", ORANGE, f"only {second}"), ("neither", ".", "#dddddd", "neither"),
+        ("second only", "v", ORANGE, f"only {second}"), ("neither", ".", "#cccccc", "neither"),
     )  # fmt: skip
     for axes, kind in zip(panels, kinds, strict=True):
         rows = both[both["kind"] == kind]
         for funded, marker, colour, label in looks:
             part = rows[rows["funded"] == funded]
             ranks = part["layer"].map(place)
-            axes.plot(part["index"], ranks, marker, color=colour, markersize=4, linestyle="none", label=label)
+            style = {"color": colour, "markersize": 4, "linestyle": "none", "rasterized": len(part) > MANY}
+            axes.plot(part["index"], ranks, marker, label=label, **style)
         axes.set_title(titles(kind), fontsize=10)
         axes.set_xlabel("index in the layer")
         _label_layers(axes, layers)
@@ -175,7 +180,7 @@ def interactions(graph: nx.Graph, unit: str) -> Figure:
         if shown:
             axes.plot([], [], style, color=colour, label=relation)
     xs, ys = zip(*place.values(), strict=True)
-    axes.plot(xs, ys, "o", color="black", markersize=4)
+    axes.plot(xs, ys, "o", color="#000000", markersize=4)
     axes.set_xlabel("index in the layer")
     axes.set_ylabel("layer")
     axes.set_yticks(sorted(set(layers)))
@@ -192,18 +197,17 @@ def bids(trace: pd.DataFrame, unit: str) -> Figure:
     positive = last[(last["value"] > 0) & (last["bid"] > 0)]
     for won, marker, colour, label in ((True, "o", BLUE, "funded"), (False, "x", ORANGE, "not funded")):
         part = positive[(positive["quantity"] > 0) == won]
-        axes.plot(part["value"], part["bid"], marker, color=colour, markersize=4, alpha=0.6, label=label)
+        style = {"color": colour, "markersize": 4, "alpha": 0.6, "rasterized": len(part) > MANY}
+        axes.plot(part["value"], part["bid"], marker, label=label, **style)
     if len(positive):
         ends = [float(positive["value"].min()), float(positive["value"].max())]
         axes.plot(ends, ends, "-", color=GREY, linewidth=0.8, label="bid = value")
         axes.set_xscale("log")
         axes.set_yscale("log")
-        for axis in (axes.xaxis, axes.yaxis):  # by themselves they write powers of ten as formulas
-            axis.set_major_formatter(LogFormatter())
-            axis.set_minor_formatter(LogFormatter())
+        plain_ticks(axes.xaxis, axes.yaxis)
     axes.set_xlabel(f"value [{unit}]")
     axes.set_ylabel(f"bid [{unit}]")
-    axes.legend(frameon=False)
+    legend_outside(figure, axes)
     return figure
 
 
@@ -215,13 +219,13 @@ def frontier(summary: Mapping[str, Any]) -> Figure:
     figure, axes = _figure(4.4, 3.2)
     axes.plot([1], [metric["dense"]], "s", color=GREY, label="dense")
     axes.plot([share], [metric["value"]], "o", color=BLUE, label=f"after {short_name(summary['mechanism'])}")
-    axes.annotate(f"{metric['value']:.3f}", (share, metric["value"]), xytext=(6, 4), textcoords="offset points")
-    axes.annotate(f"{metric['dense']:.3f}", (1, metric["dense"]), xytext=(-34, 4), textcoords="offset points")
+    for place, value, shift in ((share, metric["value"], 6), (1, metric["dense"], -44)):
+        axes.annotate(quality(value), (place, value), xytext=(shift, 5), textcoords="offset points")
     axes.set_xlim(0, 1.08)
-    axes.margins(y=0.4)
+    axes.set_ylim(metric_limits([metric["value"]], metric["dense"]))
     axes.set_xlabel("compute used [share of dense MACs]")
     axes.set_ylabel(titled(metric))
-    axes.legend(frameon=False, loc="lower right")
+    legend_outside(figure, axes)
     return figure
 
 
@@ -230,7 +234,7 @@ def png(figure: Figure) -> bytes:
     return _saved(figure, "png", "Software")
 
 
-def svg(figure: Figure) -> bytes:
+def svg_file(figure: Figure) -> bytes:
     """The same as an SVG file, which scales and is edited in Inkscape."""
     with rc_context({"svg.hashsalt": "walras"}):
         return _saved(figure, "svg", "Date")
@@ -243,6 +247,11 @@ def _saved(figure: Figure, kind: str, without: str) -> bytes:
     with without_remarks():
         figure.savefig(buffer, format=kind, dpi=130, metadata={without: None})
     return buffer.getvalue()
+
+
+def svg(figure: Figure, name: str, alt: str) -> str:
+    """The figure as an element of a page, in the page's own colours; see `inline_svg`."""
+    return inline_svg(figure, name, alt)
 
 
 def short_name(name: str) -> str:

@@ -1,9 +1,13 @@
 """A run in one sentence: what was kept, and what it cost in quality."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
+from walras.experiments.reports.numbers import number, percent, short
+
 _WORDS = {0.25: "a quarter", 1 / 3: "a third", 0.5: "half", 2 / 3: "two thirds", 0.75: "three quarters"}
+_MOST = 1.0  # of a change in percent: beyond, and of a figure that is not above 0, both figures say more
 _NEAR = 0.006  # of a share to the one that has a word
 _EXACT = 1e-9  # of a share: rounding
 _EARLIER = {"head": "heads", "ffn": "ffn"}  # kinds of units: keys of an earlier result.json
@@ -41,8 +45,8 @@ def kept_units(summary: Mapping[str, Any]) -> str:
 def binding(budgets: Mapping[str, Mapping[str, Any]]) -> str:
     """In words, which budgets bind and how much of each is used."""
     parts = [
-        f"{name} {'binds' if b['binds'] else 'does not bind'} ({b['used']:.3f} of {b['budget']:g}, "
-        f"{b['absolute']:,.4g} {b['unit']})"
+        f"{name} {'binds' if b['binds'] else 'does not bind'} ({percent(b['used'])} of {percent(b['budget'])}, "
+        f"{number(b['absolute'], 4)} {b['unit']})"
         for name, b in budgets.items()
     ]
     return "; ".join(parts)
@@ -50,17 +54,17 @@ def binding(budgets: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _share(share: float) -> str:
     near = min(_WORDS, key=lambda known: abs(known - share))
-    return _WORDS[near] if abs(near - share) <= _NEAR else f"{share:.1%}".replace("%", " %")
+    return _WORDS[near] if abs(near - share) <= _NEAR else percent(share)
 
 
 def _price(metric: Mapping[str, Any]) -> str:
     """What the metric did."""
     name, dense, value = str(metric["name"]), float(metric["dense"]), float(metric["value"])
     better = metric.get("higher_is_better")
-    if better is None or dense == 0:
-        return f"with {name} at {value:.4g}, {dense:.4g} before"
-    change = (value - dense) / abs(dense)
-    amount = f"{abs(change):.1%}".replace("%", " %")
+    change = (value - dense) / dense if dense > 0 else math.inf
+    if better is None or not abs(change) <= _MOST:
+        return f"with {name} at {short(value, 4)}, {short(dense, 4)} before"
+    amount = percent(abs(change))
     if amount == "0.0 %":
         return f"at the same {name.capitalize()}"
     if better:

@@ -10,6 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from walras.experiments.reports.metric import titled
+from walras.experiments.reports.numbers import amounts, count, decimals, megabytes, number, percent, quality, short
+from walras.experiments.reports.pages.page import cells
 from walras.experiments.reports.sentence import binding, kept_units
 from walras.market import Trace
 from walras.mechanisms import Status
@@ -22,8 +24,8 @@ def result_table(summaries: Sequence[Mapping[str, Any]], title: str | None = Non
     columns = [_cells(s) for s in summaries]
     for i, name in enumerate(columns[0]):
         table.add_column(name, justify="left" if i < 2 else "right", no_wrap=True)
-    for cells in columns:
-        table.add_row(*cells.values())
+    for row in columns:
+        table.add_row(*row.values())
     return table
 
 
@@ -38,20 +40,20 @@ def result_card(summary: Mapping[str, Any]) -> Table:
 def _bought(summary: Mapping[str, Any]) -> dict[str, str]:
     """Quality, and what is left of the network."""
     metric, dense_macs = summary["metric"], summary["dense_macs"]
+    macs, dense = amounts(summary["macs"], dense_macs)
     found = {
-        titled(metric): f"{metric['value']:.4f} (dense {metric['dense']:.4f})",
-        "MACs": f"{summary['macs'] / dense_macs:.1%}: {summary['macs'] / 1e6:,.0f} M of {dense_macs / 1e6:,.0f} M for "
-        f"{summary['length']} tokens",
+        titled(metric): f"{quality(metric['value'])} (dense {quality(metric['dense'])})",
+        "MACs": f"{percent(summary['macs'] / dense_macs)}: {macs} of {dense} for {summary['length']} tokens",
     }
     for rows, timing in summary.get("latency_ms", {}).items():
         found[f"milliseconds at batch {rows}"] = (
-            f"{timing['value'] / timing['dense']:.1%}: {timing['value']:.1f} of {timing['dense']:.1f}"
+            f"{percent(timing['value'] / timing['dense'])}: {number(timing['value'])} of {number(timing['dense'])}"
         )
     if "parameters" in summary:
         now, before = summary["parameters"], summary["dense_parameters"]
-        found["parameters"] = f"{now / before:.1%}: {now:,} of {before:,}"
+        found["parameters"] = f"{percent(now / before)}: {count(now)} of {count(before)}"
     if "bytes" in summary and "dense_bytes" in summary:
-        found["megabytes"] = f"{summary['bytes'] / 1e6:,.1f} of {summary['dense_bytes'] / 1e6:,.1f}"
+        found["megabytes"] = " of ".join(megabytes(summary["bytes"], summary["dense_bytes"]))
     found["units kept"] = kept_units(summary)
     if [*summary.get("budgets", {})] not in ([], ["macs"]):
         found["budgets"] = binding(summary["budgets"])
@@ -65,16 +67,16 @@ def _economics(summary: Mapping[str, Any]) -> dict[str, str]:
     found = {"recipe": str(summary["recipe"])} if summary.get("recipe") else {}
     found |= {name: str(summary[name]) for name in ("mechanism", "valuation", "strategy") if name in summary}
     found |= {
-        "budget": f"{summary['budget']:g} of {summary.get('resource', 'macs')}, {summary['used']:.3f} used",
-        "clearing price": f"{summary['price']:.3g} {summary['unit']}",
-        "welfare": f"{summary['welfare']:.3g}",
-        "revenue": f"{summary['revenue']:.3g}",
+        "budget": f"{percent(summary['budget'])} of {summary.get('resource', 'macs')}, {percent(summary['used'])} used",
+        "clearing price": f"{number(summary['price'])} {summary['unit']}",
+        "welfare": number(summary["welfare"]),
+        "revenue": number(summary["revenue"]),
         "status": str(summary["status"]),
     }
     if summary.get("method"):
         found["found by"] = str(summary["method"])
     if summary["status"] in UNSETTLED:
-        found["warning"] = f"{summary['status']}: excess demand of {summary['residual']:.3g} at the price"
+        found["warning"] = f"{summary['status']}: excess demand of {number(summary['residual'])} at the price"
     return found
 
 
@@ -86,10 +88,10 @@ def _cells(s: Mapping[str, Any]) -> dict[str, str]:
     metric, resource = s["metric"], s.get("resource", "macs").replace("macs", "MACs")
     title = titled(metric)
     return {
-        "mechanism": in_brief(s["mechanism"]), "valuation": in_brief(s["valuation"]), "budget": f"{s['budget']:g}",
-        f"{resource}\nused": f"{s['used']:.3f}", "clearing\nprice": f"{s['price']:.3g}",
-        "welfare": f"{s['welfare']:.3g}", "revenue": f"{s['revenue']:.3g}", "status": s["status"],
-        f"{title}\ndense": f"{metric['dense']:.3f}", f"{title}\nafter": f"{metric['value']:.3f}",
+        "mechanism": in_brief(s["mechanism"]), "valuation": in_brief(s["valuation"]), "budget": short(s["budget"]),
+        f"{resource}\nused": decimals(s["used"]), "clearing\nprice": number(s["price"]),
+        "welfare": number(s["welfare"]), "revenue": number(s["revenue"]), "status": s["status"],
+        f"{title}\ndense": quality(metric["dense"]), f"{title}\nafter": quality(metric["value"]),
     }  # fmt: skip
 
 
@@ -146,7 +148,7 @@ def comparison_table(both: pd.DataFrame, first: str, second: str) -> Table:
     counts = counts.reindex(columns=order).fillna(0).astype(int).reset_index()
     kept = (both["funded"] != "neither").sum()
     agree = (both["funded"] == "both").sum() / kept if kept else 1.0
-    return _frame(f"{first} and {second}: {agree:.0%} of the units that either keeps, both keep", counts)
+    return _frame(f"{first} and {second}: {percent(agree, 0)} of the units that either keeps, both keep", counts)
 
 
 def difference_tables(rounds: pd.DataFrame, only: Mapping[str, Sequence[str]], top: int, welfare: bool) -> list[Table]:
@@ -189,6 +191,6 @@ def _frame(title: str, frame: pd.DataFrame) -> Table:
         text = not pd.api.types.is_numeric_dtype(frame[column])
         long = text and int(frame[column].astype(str).str.len().max() or 0) > _LONG
         table.add_column(str(column), justify="left" if text else "right", no_wrap=not long)
-    for row in frame.itertuples(index=False):
-        table.add_row(*(f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row))
+    for row in zip(*(cells(frame[name].tolist()) for name in frame.columns), strict=True):
+        table.add_row(*row)
     return table

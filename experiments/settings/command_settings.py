@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from walras.experiments.settings.fields import as_tree, as_yaml, flat, leaf_values, nested, read_settings
 from walras.experiments.settings.names import canonical_names, told
@@ -12,7 +12,15 @@ from walras.experiments.settings.trust import as_data
 
 
 class CommandSettings(ABC):
-    """Base of frozen dataclasses whose fields are made by `setting` and `section`."""
+    """Base of frozen dataclasses whose fields are made by `setting` and `section`.
+
+    Attributes:
+        command: of `walras` that takes them as options.
+        sweep: the one that takes several of them.
+    """
+
+    command: ClassVar[str] = ""
+    sweep: ClassVar[str] = ""
 
     @classmethod
     def parse(cls, given: Mapping[str, Any]) -> Self:

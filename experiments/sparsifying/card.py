@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from walras.escaping import markdown_code, markdown_text, one_line
+from walras.experiments.reports.numbers import percent, quality, short
 from walras.files.plain_data import write_yaml
 from walras.models.export.checkpoints import auto_class
 
@@ -61,10 +62,11 @@ def card(model: Any, summary: Mapping[str, Any], name: str) -> str:
 def print_sparsified(console: Console, summary: Mapping[str, Any]) -> None:
     """The metric, the shares, and the mean share of every kind of map."""
     metric = summary["metric"]
+    dense, value = quality(metric["dense"]), quality(metric["value"])
     console.print(
-        f"{metric['name']} {metric['dense']:.4g} dense, {metric['value']:.4g} with {summary['measured']:.1%} of the "
-        f"multiplications, on at most {summary['limit']} rows (budget {summary['budget']:g}; bids and what is not "
-        f"traded take {summary['floor']:.1%})",
+        f"{metric['name']} {dense} dense, {value} with {percent(summary['measured'])} of the "
+        f"multiplications, on at most {summary['limit']} rows (budget {short(summary['budget'])}; bids and what is not "
+        f"traded take {percent(summary['floor'])})",
         soft_wrap=True,
     )
     if summary["maps"]:
@@ -76,5 +78,5 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
     table = Table("map", "bought", "least", "most", title="share of bidders that buy, by layer")
     for kind in dict.fromkeys(str(row["map"]) for row in rows):
         shares = [float(row["bought"]) for row in rows if row["map"] == kind]
-        table.add_row(kind, *(f"{x:.1%}" for x in (sum(shares) / len(shares), min(shares), max(shares))))
+        table.add_row(kind, *(percent(x) for x in (sum(shares) / len(shares), min(shares), max(shares))))
     return table

@@ -8,27 +8,79 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from walras.experiments.reports.plots import BLUE, ORANGE, png
+from walras.experiments.reports.axes import from_zero, legend_outside
+from walras.experiments.reports.numbers import count, percent
+from walras.experiments.reports.pages.page import Made, Page, Picture, Section, Shaded, Table
+from walras.experiments.reports.pages.writing import write_page
+from walras.experiments.reports.plots import BLUE, MANY, ORANGE, png
 from walras.experiments.sparsifying.study import FIRST, TokenStudy, binned
 from walras.experiments.store.place import check_place
+from walras.experiments.store.versions import versions
 from walras.files.writing import write_whole
 
 LINE, LINES = 92, 24  # characters of a line of text, and lines
+TOKENS = 600  # of the text on a page
 _COLOURS = "cividis"  # even to the eye, and to those who do not tell red from green
 
 
-def draw(study: TokenStudy, folder: Path) -> None:
-    """Write the pictures into a folder.
+def draw(study: TokenStudy, folder: Path, command: str = "") -> None:
+    """Write the pictures into a folder, and `report.html` with them; the text is text there.
+
+    Args:
+        study: of the trace.
+        folder: where they go.
+        command: by which they were made.
 
     Raises:
         InputError: a place that cannot be written.
     """
     check_place(folder)
-    figures = {"text": text(study), "maps": maps(study), "first-tokens": first_tokens(study)}
+    write_whole(folder / "text.png", png(text(study)))
+    write_page(folder, trace_page(study, command))
+
+
+def trace_page(study: TokenStudy, command: str) -> Page:
+    """The page of a token trace."""
+    pictures = [
+        Picture("maps", maps(study), "Share that tokens buy, by layer and map."),
+        Picture("first-tokens", first_tokens(study), "Share that the first tokens of a sequence buy, by kind of map.",
+                "The axis goes from 0 to 1."),
+    ]  # fmt: skip
     if study.surprise is not None:
-        figures["surprisal"] = surprisal(study)
-    for name, figure in figures.items():
-        write_whole(folder / f"{name}.png", png(figure))
+        pictures.append(
+            Picture("surprisal", surprisal(study), "Surprisal of tokens by what they bought.",
+                    "Points are tokens; bars are standard errors; the axis of surprisal starts at 0.")
+        )  # fmt: skip
+    bought = float(study.tokens["kept"].sum() / study.tokens["offered"].sum())
+    verdict = f"{count(len(study.tokens))} tokens bought {percent(bought)} of the multiplications on offer."
+    spread = Table(("", "share"), [[name, percent(share)] for name, share in study.spread.items()], "By token")
+    layers = study.maps.reset_index()
+    rows = [[str(row[0]), *(percent(x) for x in row[1:])] for row in layers.itertuples(index=False)]
+    by_map = Table([str(name) for name in layers.columns], rows, "Share bought, by layer and map")
+    sections = [
+        Section("Who bought", [_shaded(study)]),
+        Section("What they bought", pictures),
+        Section("By layer", [by_map], folded=True),
+    ]
+    about = "What the tokens of a sparsified network bought of its multiplications."
+    return Page("Tokens and what they bought", about, verdict, [spread], sections, Made(command, versions=versions()))
+
+
+def _shaded(study: TokenStudy) -> Shaded:
+    """The first sequence's text; a token's background is as strong as its share is large among all."""
+    tokens = study.tokens[study.tokens["sequence"] == study.tokens["sequence"].min()].head(TOKENS)
+    low, high = (float(study.tokens["share"].quantile(q)) for q in (0.02, 0.98))
+    strength = ((tokens["share"] - low) / max(high - low, 1e-6)).clip(0, 1)
+    pieces = [
+        (
+            "".join(letter if letter.isprintable() else "·" for letter in str(token)) or "·",
+            float(strong),
+            percent(share),
+        )
+        for token, strong, share in zip(tokens["token"], strength, tokens["share"], strict=True)
+    ]
+    caption = f"The stronger the colour, the more a token bought: from {percent(low)} to {percent(high)}."
+    return Shaded(pieces, caption)
 
 
 def text(study: TokenStudy) -> Figure:
@@ -91,7 +143,8 @@ def surprisal(study: TokenStudy) -> Figure:
     tokens = study.tokens
     figure = Figure(figsize=(6.4, 4), layout="constrained")
     axes = figure.add_subplot()
-    axes.scatter(tokens["share"], tokens["surprisal"], s=6, color=BLUE, alpha=0.25, lw=0)
+    axes.scatter(tokens["share"], tokens["surprisal"], s=6, color=BLUE, alpha=0.25, lw=0, rasterized=len(tokens) > MANY)
+    from_zero(axes, tokens["surprisal"])
     for name, column, marker, colour in (
         ("buyers of the market", "surprisal", "o-", BLUE), ("as many, drawn by lot", "surprisal_by_lot", "s--", ORANGE)
     ):  # fmt: skip
@@ -99,7 +152,7 @@ def surprisal(study: TokenStudy) -> Figure:
         axes.errorbar(means["share"], means["mean"], means["error"], fmt=marker, color=colour, label=name, capsize=2)
     axes.set_xlabel("bought [share of the token's multiplications]")
     axes.set_ylabel("surprisal of the token [nats]")
-    axes.legend(frameon=False)
+    legend_outside(figure, axes)
     return figure
 
 
@@ -114,5 +167,5 @@ def first_tokens(study: TokenStudy) -> Figure:
     axes.set_xlabel("position of the token in its sequence")
     axes.set_ylabel("bought [share of the map]")
     axes.set_ylim(0, 1.02)
-    axes.legend(frameon=False, ncols=2, fontsize=8)
+    legend_outside(figure, axes, columns=4)
     return figure

@@ -28,10 +28,12 @@ from walras.files.locks import BusyError, one_writer, refuse_second
 from walras.files.plain_data import read_json, write_json
 from walras.files.writing import ENDING, is_hidden_work, write_whole
 
+SWEEP = "compare.yaml"
+"""Says which cells there are."""
 TABLES = "tables"
 _SMALL = ("failed", "timings")  # folders of files that the sweep itself writes
 PARTS = (
-    "compare.yaml",
+    SWEEP,
     "cells",
     "failed",
     "timings",
@@ -70,7 +72,7 @@ class GridFolder:
     def begin(self, grid: Planned) -> None:
         """Write which cells there are."""
         with self.tables():
-            self.write("compare.yaml", grid.as_yaml())
+            self.write(SWEEP, grid.as_yaml())
 
     def write(self, name: str, content: str | bytes) -> None:
         """Write a file whole or not at all."""

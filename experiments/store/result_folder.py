@@ -15,6 +15,7 @@ from typing import Any, final
 from walras.errors import InputError
 from walras.experiments.store.place import check_place
 from walras.experiments.store.same_settings import CONFIG, Settings, check_same, same_settings
+from walras.experiments.store.versions import VERSIONS, versions
 from walras.files.contents import hash_of, hash_of_all
 from walras.files.folders import RESULT, clear, put_in_place, set_aside, sweep, tidy
 from walras.files.locks import one_writer, refuse_second
@@ -121,7 +122,7 @@ class ResultFolder:
         write_whole(self.path / name, content)
 
     def finish(self, result: Mapping[str, Any], without: str = "") -> None:
-        """Write the result, with hashes of the files that belong to it, and put the folder in its place.
+        """Write the result, with versions and hashes of the files that belong to it, and put the folder in its place.
 
         Args:
             result: its figures.
@@ -130,7 +131,7 @@ class ResultFolder:
         told = self._hashes()
         with writing(self.given, kept=f"what is finished of it is in {str(self.path)!r}"):
             with set_aside(self.path / without) if without else nullcontext():
-                self.write(RESULT, write_json({**result, FILES: told}))
+                self.write(RESULT, write_json({**result, VERSIONS: versions(), FILES: told}))
             if self.path != self.place:
                 put_in_place(self.path, self.place)
                 self.path = self.place

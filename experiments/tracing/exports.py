@@ -8,7 +8,7 @@ from typing import final
 import pandas as pd
 
 from walras.errors import InputError
-from walras.experiments.reports.plots import png, svg
+from walras.experiments.reports.plots import png, svg_file
 from walras.experiments.tracing.comparison import TracedRun
 from walras.experiments.tracing.graph import replacement_graph
 from walras.experiments.tracing.overview import overview
@@ -53,7 +53,7 @@ class Exports:
                 elif name == "graphml":
                     write_graph(replacement_graph(rows, trace), path)
                 else:
-                    write_whole(path, (png if name == "png" else svg)(overview(runs)))
+                    write_whole(path, (png if name == "png" else svg_file)(overview(runs)))
         return [*self.files.values()]
 
 

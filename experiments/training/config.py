@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 from walras.errors import InputError, UnknownNameError
 from walras.experiments.recipes import RECIPES, Recipe, find_recipe
@@ -23,6 +23,9 @@ _MARKET = ("mechanism", "valuation", "label_free", "rounds", "schedule", "repair
 @dataclass(frozen=True)
 class TrainConfig(CommandSettings):
     """One training run on one task. `parse` makes it from whatever is given."""
+
+    command: ClassVar[str] = "train"
+    sweep: ClassVar[str] = "train"
 
     budget: float = setting(0.5, "Share of the dense model's compute that may be used at the end; 1 keeps every unit.")
     recipe: str | Recipe | None = setting(

@@ -22,5 +22,5 @@ def write_run(folder: ResultFolder, result: "TrainResult", dense: nn.Module, blo
     write_allocation(place, allocation_columns(units, result.keep.float()), block, units.kinds)
     write_table(place / "steps.parquet", result.steps)
     write_table(place / "evaluations.parquet", result.evaluations)
-    write_report(place, result)
+    write_report(place, result, folder.settings, folder.place)
     folder.finish(summary, without=CHECKPOINT)

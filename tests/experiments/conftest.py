@@ -166,6 +166,10 @@ def walras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes longer than a tiny model's whole run; for tests that do not look at the pictures."""
     monkeypatch.setattr("walras.experiments.reports.plots.png", lambda figure: b"picture")
+    monkeypatch.setattr(
+        "walras.experiments.reports.plots.svg",
+        lambda figure, name, alt: '<svg role="img" aria-label="x" viewBox="0 0 1 1"></svg>',
+    )
 
 
 @pytest.fixture(scope="session")

@@ -87,7 +87,7 @@ def test_two_budgets_tell_which_binds(walras: Walras, models: Path) -> None:
     assert rounds["latency_budget"].iloc[-1] == 0.5
     assert (rounds["latency_used"] <= rounds["latency_budget"]).all()
     page = Path("r/report.html").read_text()
-    assert "<td>latency<td>0.5<td>" in page
+    assert ">latency</th><td>50.0 %</td>" in page
     resolved = yaml.safe_load(Path("r/config.yaml").read_text())
     assert list(resolved["market"]["budget"].items()) == [("macs", 0.95), ("latency", 0.5)]
 

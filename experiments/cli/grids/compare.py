@@ -103,7 +103,7 @@ def compare(
     from walras.experiments.grids.axes import read_vary
     from walras.experiments.grids.compare import as_json as told
     from walras.experiments.grids.compare import compare as run
-    from walras.experiments.reports.frontier_tables import print_grid
+    from walras.experiments.reports.grids.frontier_tables import print_grid
     from walras.experiments.store.grid_folder import GridFolder
 
     where = parse_executor(executor, workers)

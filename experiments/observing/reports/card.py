@@ -10,6 +10,7 @@ from rich.table import Table
 
 from walras.experiments.observing.observe import ObserveResult
 from walras.experiments.reports.metric import titled
+from walras.experiments.reports.numbers import decimals, number, quality, short
 
 # H is entropy; "before" the rule; "free" are layers that are not constrained.
 _COLUMNS = {
@@ -34,10 +35,10 @@ def _table(summary: dict[str, Any], pattern: str) -> Table:
         table.add_column(name, justify="right" if i else "left", no_wrap=True)
     for row in summary["rows"]:
         if row["constrain"] == pattern:
-            figures = {name: "" if row[name] is None else f"{row[name]:.3f}" for name in _COLUMNS}
+            figures = {name: decimals(row[name]) for name in _COLUMNS}
             figures |= {"active": "inactive"} if row["inactive"] else {}
-            compute = (f"{row[name] / 1e6:,.1f}" for name in macs)
-            table.add_row(_label(row), _budget(row), f"{row['value']:.4f}", *figures.values(), *compute)
+            compute = (number(row[name] / 1e6) for name in macs)
+            table.add_row(_label(row), _budget(row), quality(row["value"]), *figures.values(), *compute)
     return table
 
 
@@ -47,4 +48,4 @@ def _label(row: Mapping[str, Any]) -> str:
 
 
 def _budget(row: Mapping[str, Any]) -> str:
-    return "" if row["budget"] is None else f"{row['budget']:g}"
+    return "" if row["budget"] is None else short(row["budget"])

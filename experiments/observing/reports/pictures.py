@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from walras.escaping import one_line
 from walras.experiments.observing.evaluation import ELIMINATION
 from walras.experiments.observing.examples import ExampleHead
-from walras.experiments.reports.plots import BLUE, GREY, ORANGE
+from walras.experiments.reports.axes import difference_limits, legend_outside, metric_limits, plain_ticks
+from walras.experiments.reports.plots import BLUE, GREY, ORANGE, SHADES
 
 GREEN, PURPLE = "#009E73", "#CC79A7"  # of Okabe and Ito's palette too
 _MILLION = 1e6
@@ -21,7 +22,7 @@ _TOKEN = 24  # characters of a token that a heat map has room for
 def frontier(table: pd.DataFrame, rule: str, metric: str) -> Figure:
     """Metric against MACs of a sequence, a row of panels a pattern: all curves, and the theoretical ones close up."""
     patterns = _patterns(table)
-    figure, panels = _grid(len(patterns), 11, 3.6)
+    figure, panels = _grid(len(patterns), 8.6, 3.8)
     for (left, right), pattern in zip(panels, patterns, strict=True):
         rows = table[table["constrain"] == pattern]
         curves = (
@@ -40,13 +41,15 @@ def frontier(table: pd.DataFrame, rule: str, metric: str) -> Figure:
                 x = dense[f"{counted}_total"] / _MILLION
                 axes.plot([x], [dense["value"]], marker, color=GREY, markersize=8, label=f"dense, {counted}")
             axes.set_xlabel("compute of a mean sequence [M MACs]")
+            axes.set_ylim(metric_limits(table["value"], float(dense["value"])))
+            plain_ticks(axes.xaxis, axes.yaxis)
             axes.grid(alpha=0.25)
         _budgets(right, curves[0][0], "theoretical_total", _MILLION)
         _budgets(left, curves[3][0], "measured_total", _MILLION)
         left.set_title(f"constrained: {pattern}", fontsize=10)
         right.set_title("theoretical only, close up", fontsize=10)
         left.set_ylabel(metric)
-        left.legend(fontsize=7, frameon=False)
+    legend_outside(figure, panels[0][0])
     return figure
 
 
@@ -57,12 +60,12 @@ def inequality(table: pd.DataFrame, rule: str, unit: str) -> Figure:
     constrained ones. Every curve is the difference to the same weights where nothing is scarce.
     """
     patterns = _patterns(table)
-    figure, panels = _grid(len(patterns), 10, 3.4)
+    figure, panels = _grid(len(patterns), 8.6, 4.2)
     for row, pattern in zip(panels, patterns, strict=True):
         rows = table[table["constrain"] == pattern]
         layers = "unconstrained" if rows["unconstrained_gini"].notna().any() else "constrained"
         for axes, statistic, label in zip(row, ("gini", "entropy"), ("Gini", "entropy [nats]"), strict=True):
-            column = f"{layers}_before_{statistic}"
+            column, changes, most = f"{layers}_before_{statistic}", list[float](), 1.0  # a Gini coefficient's
             for control, baseline, name, colour, style in (
                 ("none", "unconstrained", rule, BLUE, "o-"),
                 ("random-k", "unconstrained", "random-k", ORANGE, "s--"),
@@ -71,6 +74,8 @@ def inequality(table: pd.DataFrame, rule: str, unit: str) -> Figure:
                 part = _of(rows, rule, control)
                 if len(part):
                     base = float(_of(rows, "none", baseline)[column].iloc[0])
+                    changes += [*(part[column] - base)]
+                    most = max(most, base) if statistic == "entropy" else most
                     label_ = f"{name} ({base:.3f})"
                     axes.plot(part["budget"], part[column] - base, style, color=colour, markersize=4, label=label_)
             axes.axhline(0, color=GREY, linewidth=1)
@@ -81,8 +86,15 @@ def inequality(table: pd.DataFrame, rule: str, unit: str) -> Figure:
             axes.set_xlabel(f"budget [{unit}]; scarcer to the right")
             axes.set_ylabel(f"change of {label}")
             axes.set_title(f"constrained: {pattern}; shown: {layers} layers", fontsize=9)
+            axes.set_ylim(difference_limits(changes, most))
+            plain_ticks(axes.yaxis)
             axes.grid(alpha=0.25)
-            axes.legend(fontsize=7, frameon=False, title="where nothing is scarce, in brackets", title_fontsize=7)
+            below = {
+                "loc": "upper center",
+                "bbox_to_anchor": (0.5, -0.2),
+                "title": "where nothing is scarce, in brackets",
+            }
+            axes.legend(fontsize=8, title_fontsize=8, frameon=False, **below)
     return figure
 
 
@@ -95,7 +107,8 @@ def heat_maps(shown: Sequence[ExampleHead], rule: str, budget: float) -> Figure:
     for place, s in enumerate(shown):
         pair = panels[place // heads][2 * (place % heads) :]
         for axes, weights, name in ((pair[0], s.dense, "dense"), (pair[1], s.sparse, f"{rule} {budget:g}")):
-            image = axes.imshow(np.where(weights > 0, weights, np.nan), cmap="Blues", vmin=0, vmax=1)
+            seen = np.where(weights > 0, weights, np.nan)
+            image = axes.imshow(seen, cmap=SHADES, vmin=0, vmax=1, interpolation="none")
             axes.set_title(f"layer {s.layer}, head {s.head}: {name}", fontsize=8)
             labels = [one_line(token, _TOKEN) for token in s.tokens]
             axes.set_xticks(range(len(labels)), labels, rotation=90, fontsize=6)
@@ -121,5 +134,6 @@ def _budgets(axes: Any, part: pd.DataFrame, column: str, scale: float) -> None:
 
 def _grid(rows: int, width: float, height: float) -> tuple[Figure, NDArray[Any]]:
     figure = Figure(figsize=(width, height * rows), layout="constrained")
+    figure.get_layout_engine().set(hspace=0.08)  # type: ignore[union-attr]  # it has one
     panels: NDArray[Any] = figure.subplots(rows, 2, squeeze=False)
     return figure, panels

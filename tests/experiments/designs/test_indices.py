@@ -25,7 +25,7 @@ from walras.experiments.designs.sample import sampled_grid
 from walras.experiments.designs.sensitivity import Sensitivity, sensitivity_of
 from walras.experiments.grids.grid import Grid
 from walras.experiments.grids.runner import GridResult, run_grid
-from walras.experiments.reports.sensitivity_report import sensitivity_lines, write_sensitivity
+from walras.experiments.reports.grids.sensitivity_report import sensitivity_lines, write_sensitivity
 from walras.experiments.store.grid_folder import GridFolder
 
 CUBE = [Range(name, -pi, pi) for name in "xyz"]
@@ -211,7 +211,7 @@ def test_what_is_written(no_pictures: None) -> None:
 
 
 def test_the_picture_has_a_bar_per_index() -> None:
-    from walras.experiments.reports.sensitivity_plot import sensitivity_picture
+    from walras.experiments.reports.grids.sensitivity_plot import sensitivity_picture
 
     told = sensitivity_of(run("morris:n=4"))
     figure = sensitivity_picture(told.indices)

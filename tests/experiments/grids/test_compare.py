@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import time
-from base64 import b64decode
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from report_pages import check_page
 
 from walras.experiments.executors import Outcome
 from walras.experiments.grids.axes import Reference
@@ -24,7 +24,7 @@ from walras.experiments.store.run_folder import read_result
 
 Walras = Callable[..., Any]
 Spawn = Callable[..., "subprocess.Popen[str]"]
-DRAW = plots.png
+DRAW, DRAW_INSIDE = plots.png, plots.svg
 
 # Own text, with accidents: the file fail-S makes cells of seed S fail, block-S keeps them busy after the last round.
 TASK = """
@@ -413,11 +413,12 @@ def test_picture_and_report(compare: Walras, monkeypatch: pytest.MonkeyPatch) ->
     """With the picture drawn, and shown in the report."""
     assert compare("--recipe", "michel").code == 0
     monkeypatch.setattr(plots, "png", DRAW)
+    monkeypatch.setattr(plots, "svg", DRAW_INSIDE)
     answer = compare("--recipe", "michel")
     assert answer.code == 0, answer.err
     picture, report = Path("o/frontier.png").read_bytes(), Path("o/report.html").read_text()
-    shown = report.partition("data:image/png;base64,")[2].partition('"')[0]
-    assert b64decode(shown) == picture
+    check_page(report, Path("o"))
+    assert report.count("<svg") == 1
     assert picture.startswith(b"\x89PNG")
     for text in ("random", "magnitude", "michel", "mean of all", "All 12 cells"):
         assert text in report

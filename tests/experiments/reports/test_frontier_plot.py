@@ -7,7 +7,7 @@ import pytest
 
 from walras.experiments.grids.axes import Reference
 from walras.experiments.grids.statistics import Statistics
-from walras.experiments.reports.frontier_plot import frontier_picture, series_names
+from walras.experiments.reports.grids.frontier_plot import frontier_picture, series_names
 from walras.experiments.reports.plots import png
 
 COLUMNS = ["recipe", "budget", "seed", "macs", "parameters", "latency_ms", "value", "dense"]

@@ -17,7 +17,7 @@ from walras.experiments.observing.examples import ExampleHead
 from walras.experiments.observing.reports import pictures as observed
 from walras.experiments.observing.reports import report as observe_report
 from walras.experiments.reports import frontier_report, plots
-from walras.experiments.reports.frontier_plot import frontier_picture
+from walras.experiments.reports.grids.frontier_plot import frontier_picture
 from walras.experiments.reports.model_card import model_card
 from walras.experiments.reports.trace_pictures import draw
 from walras.experiments.training import report as train_report
@@ -75,8 +75,7 @@ def test_texts_are_shown_as_they_are() -> None:
     figure = plots.price_paths({"a$x^{$": Trace(rows()).rounds, "_b": Trace(rows()).rounds}, "$u$\x1b[0m")
     plots.png(figure)
     (axes,) = figure.axes
-    legend = axes.get_legend()
-    assert legend is not None
+    (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["a$x^{$", " _b"]
     assert not any(text.get_parse_math() for text in legend.get_texts())
     assert axes.get_ylabel() == "price of the dense compute\n[$u$]"
@@ -123,6 +122,10 @@ def test_many_layers() -> None:
 @pytest.fixture
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("walras.experiments.reports.plots.png", lambda figure: b"picture")
+    monkeypatch.setattr(
+        "walras.experiments.reports.plots.svg",
+        lambda figure, name, alt: '<svg role="img" aria-label="x" viewBox="0 0 1 1"></svg>',
+    )
 
 
 def page(folder: Path) -> str:
@@ -172,6 +175,13 @@ def observe_report_columns() -> tuple[str, ...]:
     return SHOWN
 
 
+class Named(SimpleNamespace):
+    """A cell that is called something."""
+
+    def __str__(self) -> str:
+        return SCRIPT
+
+
 @pytest.mark.usefixtures("no_pictures")
 def test_a_page_of_a_comparison(tmp_path: Path) -> None:
     cells = [(rule, b, s) for rule in (SCRIPT, "b") for b in (0.75, 0.5) for s in (0, 1)]
@@ -180,15 +190,18 @@ def test_a_page_of_a_comparison(tmp_path: Path) -> None:
         columns=["recipe", "budget", "seed", "macs", "parameters", "latency_ms", "value", "dense", "status"],
     )  # fmt: skip
     settings = SimpleNamespace(as_yaml=lambda: f"subject:\n  data: {SCRIPT!r}\n")
-    cell = SimpleNamespace(settings=settings, __str__=lambda self: SCRIPT)
+    ran = [SimpleNamespace(settings=settings, key=SCRIPT) for _ in cells]
+    failed = Named(settings=settings)
     found: Any = SimpleNamespace(
         statistics=Statistics.from_table(table, Reference("recipe", "b")), table=table,
         metric={"name": SCRIPT, "higher_is_better": False},
         folder=SimpleNamespace(
-            path=tmp_path, failure=lambda cell: tmp_path / "failed" / "1.txt", tables=contextlib.nullcontext
+            path=tmp_path, failure=lambda cell: tmp_path / "failed" / "1.txt", tables=contextlib.nullcontext,
+            result=lambda cell: {"bytes": 8, "dense_bytes": 16}, timing=lambda cell: None,
+            place=lambda cell: tmp_path / "cells" / "1",
         ),
-        about=SimpleNamespace(task=SCRIPT, model=SCRIPT, length=16), grid=SimpleNamespace(seeds=[0, 1], cells=[cell]),
-        failed=[SCRIPT],
+        about={"task": SCRIPT, "model": SCRIPT, "length": 16}, grid=SimpleNamespace(seeds=[0, 1], cells=[*ran, failed]),
+        failed=[failed],
     )  # fmt: skip
     frontier_report.write_frontier_report(found)
     assert page(tmp_path).count("&lt;script&gt;") >= 10

@@ -11,7 +11,7 @@ from matplotlib.image import imread
 
 import walras
 from walras.errors import InputError
-from walras.experiments.reports.plots import svg
+from walras.experiments.reports.plots import svg_file
 from walras.experiments.tracing.comparison import Comparison, TracedRun
 from walras.experiments.tracing.exports import Exports
 from walras.experiments.tracing.graph import replacement_graph
@@ -80,7 +80,7 @@ def test_one_picture_of_both_runs() -> None:
     assert "[points]" in money.get_ylabel()
     other = overview([A, traced("b", unit="nats")])
     assert "each run's own unit of value" in other.subfigs[0].axes[0].get_ylabel()
-    assert svg(overview([A, B])) == svg(overview([A, B]))
+    assert svg_file(overview([A, B])) == svg_file(overview([A, B]))
 
 
 def test_the_graph_says_who_replaced_whom() -> None:

@@ -17,7 +17,7 @@ from walras.experiments.cli.train import prices
 from walras.experiments.grids.axes import Reference
 from walras.experiments.grids.grid import Grid
 from walras.experiments.grids.runner import GridResult, conclude
-from walras.experiments.reports.frontier_tables import print_grid
+from walras.experiments.reports.grids.frontier_tables import print_grid
 from walras.experiments.settings.fields import leaves
 from walras.experiments.store.grid_folder import GridFolder
 from walras.experiments.training.config import TrainConfig

@@ -12,8 +12,8 @@ from walras.experiments.designs.sensitivity import sensitivity_of
 from walras.experiments.grids.cell import BUDGET, shown
 from walras.experiments.grids.runner import GridResult, reason
 from walras.experiments.grids.statistics import Statistics
+from walras.experiments.reports.grids.sensitivity_report import print_sensitivity
 from walras.experiments.reports.metric import titled
-from walras.experiments.reports.sensitivity_report import print_sensitivity
 from walras.files.contents import read_text
 
 SHOWN = 5  # failed cells that are told on the terminal

@@ -1,0 +1,1 @@
+"""Reports of grids: points against compute, and how much settings matter."""
