@@ -42,9 +42,7 @@ def sensitivity_page(found: GridResult[Any], told: Sensitivity) -> Page:
     picture = Picture("indices", sensitivity_picture(told.indices), alt, intervals)
     sections = [
         Section("How much each setting matters", [picture]),
-        Section(
-            "What varies", [PageTable(("setting", "range"), [[*pair] for pair in told.vary.items()], "Settings", 2)]
-        ),
+        Section("What varies", [PageTable(("setting", "range"), varied, "Settings that vary", texts=2)]),
         Section(f"All {len(found.table)} cells", [cells_table(found, [*grid.axes])], folded=True),
         Section("Settings of all cells", [shared_table(grid, [*grid.axes])], folded=True),
     ]

@@ -16,7 +16,8 @@ from walras.experiments.grids.statistics import Statistics
 from walras.experiments.observing.examples import ExampleHead
 from walras.experiments.observing.reports import pictures as observed
 from walras.experiments.observing.reports import report as observe_report
-from walras.experiments.reports import frontier_report, plots
+from walras.experiments.reports import plots
+from walras.experiments.reports.grids import frontier_report
 from walras.experiments.reports.grids.frontier_plot import frontier_picture
 from walras.experiments.reports.model_card import model_card
 from walras.experiments.reports.trace_pictures import draw

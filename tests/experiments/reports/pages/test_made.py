@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from walras.errors import InputError
-from walras.experiments.cli.compare import axes_of
+from walras.experiments.cli.grids.compare import axes_of
 from walras.experiments.grids.axes import read_vary
 from walras.experiments.grids.grid import Grid
 from walras.experiments.grids.runs import RunExperiment
