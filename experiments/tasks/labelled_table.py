@@ -80,7 +80,7 @@ def csv(
     wanted = [*text, label, *([split] if split else [])]
     if len(set(wanted)) < len(wanted):
         raise InputError(f"task csv names a column twice: {', '.join(wanted)}")
-    table = _whole_rows(read_columns(data, "table", wanted, MOST_ROWS, rows), wanted, data)
+    table = _whole_rows(pd.DataFrame(read_columns(data, "table", wanted, MOST_ROWS, rows), dtype=str), wanted, data)
     calibrating = _by_column(table[split], data) if split else _drawn(table[label].tolist(), share, seed)
     return _Labels(table[label].tolist(), label, data).task(table, text, kind, classes, calibrating)
 

@@ -5,8 +5,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import pandas as pd
-
 from walras.errors import InputError, UnknownNameError
 from walras.escaping import one_line
 from walras.files.contents import check_file, reading
@@ -19,8 +17,8 @@ _TABS = (".tsv", ".tab")
 
 def read_columns(
     path: str | Path, what: str, columns: Sequence[str], most: int, first: int | None = None
-) -> pd.DataFrame:
-    """Some columns of a table as texts, in the order asked for; empty cells are "".
+) -> dict[str, list[str]]:
+    """Some columns of a table by name, their cells as texts; empty cells are "".
 
     The first row names the columns. Cells are parted by tabs in a file whose name ends with .tsv or .tab, and else by
     commas, or by semicolons or tabs where the first row has no comma. A mark of the byte order is passed over.
@@ -60,7 +58,7 @@ def read_columns(
                 raise InputError(f"{what} {str(path)!r} has more than {most:,} rows, which is the most that is read")
             if row:
                 found.append(tuple(row[place] for place in places))
-    return pd.DataFrame(found, columns=[*columns], dtype=str)
+    return {name: [row[i] for row in found] for i, name in enumerate(columns)}
 
 
 @contextmanager
