@@ -1,5 +1,6 @@
 """Settings of the site. `make docs` builds it; everything that a page needs is in the page."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -23,7 +24,8 @@ nb_execution_raise_on_error = True
 nb_execution_show_tb = True
 nb_execution_excludepatterns = ["[!t]*/*"]
 nb_merge_streams = True
-nb_output_stderr = "remove"  # bars of progress
+os.environ["TQDM_DISABLE"] = "1"  # bars of progress would be widgets, which need scripts from elsewhere
+nb_output_stderr = "remove"
 nb_ipywidgets_js: dict[str, dict[str, str]] = {}  # no page loads a script from elsewhere
 
 html_theme = "furo"
