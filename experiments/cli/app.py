@@ -8,6 +8,7 @@ import typer
 from walras.experiments.cli.allocate import allocate
 from walras.experiments.cli.check import check
 from walras.experiments.cli.compare import compare
+from walras.experiments.cli.dashboard import dashboard
 from walras.experiments.cli.export import export
 from walras.experiments.cli.interactions import interactions
 from walras.experiments.cli.learn import learn
@@ -26,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for _command in (run, compare, trace, export, sparsify, train, observe, interactions, allocate, learn, check):
+for _command in (run, compare, trace, export, sparsify, train, observe, interactions, allocate, learn, check, dashboard):
     app.command()(_command)
 app.command(name="list")(list_)
 
