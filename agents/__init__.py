@@ -1,6 +1,6 @@
 """The agents of a market: Mesa agents, how they bid, and what their units are worth to the network."""
 
-from walras.agents.calibration import Calibration, pairwise
+from walras.agents.calibration import Calibration, GivenUnits, TradedUnits, pairwise
 from walras.agents.strategies import (
     EXP3,
     STRATEGIES,
@@ -16,11 +16,21 @@ from walras.agents.strategies import (
     Truthful,
     ZeroIntelligence,
 )
-from walras.agents.unit import AGENTS, ExpertAgent, FFNBlockAgent, HeadAgent, SublayerAgent, UnitAgent, agent_class
+from walras.agents.unit import (
+    AGENTS,
+    ExpertAgent,
+    FFNBlockAgent,
+    HeadAgent,
+    SublayerAgent,
+    UnitAgent,
+    UnitOutcome,
+    agent_class,
+)
 from walras.agents.valuations import (
     VALUATIONS,
     BlockFisher,
     Fisher,
+    GivenValues,
     Gradient,
     KnowledgeScore,
     LeaveOneOut,
@@ -47,6 +57,8 @@ __all__ = [
     "ExpertAgent",
     "FFNBlockAgent",
     "Fisher",
+    "GivenUnits",
+    "GivenValues",
     "Gradient",
     "HeadAgent",
     "Hedge",
@@ -64,9 +76,11 @@ __all__ = [
     "Shapley",
     "Strategy",
     "SublayerAgent",
+    "TradedUnits",
     "Truthful",
     "Uniform",
     "UnitAgent",
+    "UnitOutcome",
     "Valuation",
     "ZeroIntelligence",
     "agent_class",

@@ -1,7 +1,8 @@
 """Mesa agents of a transformer's units. An agent is a view of its row in the market's ledger."""
 
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, final
 
 import mesa
 import numpy as np
@@ -30,11 +31,24 @@ class Books(Protocol):
         """Each agent's money [n]."""
 
 
+@final
+@dataclass(frozen=True)
+class UnitOutcome:
+    """What a round brought one unit; money is in the valuation's unit."""
+
+    round: int  # counted from 1
+    quantity: float  # its gate: 1 where it was funded in full, 0 where it was not
+    price: float  # what the whole unit cost, whether it was bought or not
+    payment: float
+    surplus: float  # value of what was bought, less the payment
+    value: float  # what the whole unit was worth in this round
+
+
 class UnitAgent(mesa.Agent):
     """A unit that trades compute, by its `row` in the ledger of the market that it belongs to.
 
     Override `bid` in a subclass to let agents decide one by one; the market's strategy bids for the others, all at
-    once.
+    once. Override `after` as well to let them learn from what their bids brought.
     """
 
     def __init__(self, model: mesa.Model, row: int) -> None:
@@ -50,6 +64,13 @@ class UnitAgent(mesa.Agent):
     def bid(self) -> float:
         """What this agent says that its unit is worth to it; called once per round where a subclass overrides it."""
         return self.value
+
+    def after(self, outcome: UnitOutcome) -> None:
+        """Learn from a round that has been settled; called once per round where a subclass overrides it.
+
+        Agents that have left the market are told as well: their quantity is 0.
+        """
+        del outcome
 
     @property
     def name(self) -> str:

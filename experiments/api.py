@@ -11,8 +11,8 @@ from torch import nn
 from walras.agents import UnitAgent
 from walras.errors import InputError
 from walras.experiments.outcome import Outcome
-from walras.experiments.pipeline import Extras, open_market_of, run_plan
-from walras.experiments.plan import Plan
+from walras.experiments.pipeline import open_market_of, run_plan
+from walras.experiments.plan import Extras, Plan
 from walras.experiments.progress import Progress
 from walras.experiments.settings.keywords import RunSettings
 from walras.experiments.spec import RunSpec
@@ -96,8 +96,6 @@ def open_market(
     Raises:
         InputError: bad settings or data; a repair, which needs a copy of the network that somebody holds.
     """
-    if not isinstance(shocks, Sequence):
-        raise InputError(f"shocks is {shocks!r}; it must be a list of shocks, such as [Disable(2, 'L0.H1')]")
     extras = Extras(agents, shocks, hooks)
     _, prepared = _prepared(model, tokenizer, data, loss, lambda model: 0.0, {"recipe": "none", **settings})
     plan, subject = prepared(None)

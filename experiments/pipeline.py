@@ -4,7 +4,7 @@
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,11 +13,10 @@ from typing import Any, final
 
 from torch import nn
 
-from walras.agents import Calibration, UnitAgent
-from walras.errors import InputError
+from walras.agents import Calibration
 from walras.experiments.forward_times import forward_times
 from walras.experiments.outcome import Metric, Outcome, Summary, Timing, allocation_columns
-from walras.experiments.plan import Plan
+from walras.experiments.plan import Extras, Plan
 from walras.experiments.progress import Progress, Silent
 from walras.experiments.reports.run_report import write_report
 from walras.experiments.spec import RunSpec
@@ -26,7 +25,7 @@ from walras.experiments.store.run_folder import NETWORK, ROUNDS, RUN, write_allo
 from walras.experiments.subject import Subject, evaluating, find_task
 from walras.experiments.tasks import TASKS
 from walras.experiments.unit_costs import UnitCosts
-from walras.market import ComputeMarket, Probes, RepairWeights, Shock, TraceWriter, Turn
+from walras.market import ComputeMarket, TraceWriter, Turn
 from walras.models import compact
 from walras.models.fingerprint import fingerprint
 from walras.models.objective import Batch
@@ -35,24 +34,6 @@ from walras.models.units.inventory import members
 
 TIMED = {1: 20, 32: 5}
 """Sequences of a batch that is timed: passes, of which the shortest counts."""
-
-
-@final
-@dataclass(frozen=True)
-class Extras:
-    """What belongs to no settings: agent classes by kind of unit, shocks, hooks by event, whether to time."""
-
-    agents: Mapping[str, type[UnitAgent]] | None = None
-    shocks: Sequence[Shock] = ()
-    hooks: Mapping[str, Callable[[ComputeMarket, Turn], object]] | None = None
-    measure_latency: bool = False
-
-    def __post_init__(self) -> None:
-        if self.hooks is not None and not isinstance(self.hooks, Mapping):
-            raise InputError(
-                f"hooks is {self.hooks!r}; it must map events to functions of the market and the turn, such as "
-                "{'settled': tell}"
-            )
 
 
 def run_spec(
@@ -123,24 +104,22 @@ def open_market(
 
     `recorder` writes a round before the user's hooks hear of it: one that raises loses none.
     """
-    market, (path, *more) = plan.spec.market, plan.paths
-    batches = subject.data.batches(market.sentences, plan.spec.seed)
-    calibration = _calibration(subject, subject.data, batches, plan, costs, network)
-    other_task = partial(_calibration_of_task, subject, plan, costs, network)
-    phases = [*plan.phases, *([Probes(market.probes)] if market.probes else [])]
-    phases += [] if plan.repair is None else [RepairWeights(plan.repair)]
-    opened = ComputeMarket(
-        calibration, plan.valuation, plan.mechanism, path,
-        strategy=plan.strategy, seed=plan.spec.seed, agents=extras.agents, reentry=market.reentry,
-        resources=costs.resources, extra_budgets=more, endowment=market.endowment,
-        shocks=[*(planned.shock(other_task) for planned in plan.shocks), *extras.shocks],
-        scope=plan.scope, phases=phases,
-    )  # fmt: skip
+    opened = ComputeMarket(**market_keywords(plan, subject, costs, network, extras))
     if recorder is not None:
         opened.on("played", recorder)
     for event, hook in (extras.hooks or {}).items():
         opened.on(event, hook)
     return opened
+
+
+def market_keywords(
+    plan: Plan, subject: Subject, costs: UnitCosts, network: nn.Module, extras: Extras
+) -> dict[str, Any]:
+    """What a `ComputeMarket` is made from: the rules of the plan, and the units of the network with what they cost."""
+    batches = subject.data.batches(plan.spec.market.sentences, plan.spec.seed)
+    calibration = _calibration(subject, subject.data, batches, plan, costs, network)
+    other_task = partial(_calibration_of_task, subject, plan, costs, network)
+    return {"calibration": calibration, "resources": costs.resources, **plan.keywords(extras, other_task)}
 
 
 def play(market: ComputeMarket, progress: Progress) -> None:

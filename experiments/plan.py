@@ -1,17 +1,29 @@
 """Settings of a run with every name resolved: all that can be wrong without a network is found wrong here."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, final
 
 import torch
 
-from walras.agents import STRATEGIES, VALUATIONS, Strategy, Valuation
+from walras.agents import STRATEGIES, VALUATIONS, Calibration, Strategy, UnitAgent, Valuation
 from walras.errors import InputError, RequirementError
 from walras.experiments.shocks import PlannedShock, find_shocks
 from walras.experiments.spec import RunSpec
-from walras.market import PHASES, SCHEDULES, SCOPES, Phase, Schedule, Scope
+from walras.market import (
+    PHASES,
+    SCHEDULES,
+    SCOPES,
+    ComputeMarket,
+    Phase,
+    Probes,
+    RepairWeights,
+    Schedule,
+    Scope,
+    Shock,
+    Turn,
+)
 from walras.market.schedule import check_budget
 from walras.mechanisms import MECHANISMS, IndivisibleBids, Mechanism
 from walras.mechanisms.traits import CHAINED, SEVERAL_RESOURCES
@@ -22,6 +34,26 @@ from walras.models.units import UNIT_KINDS, UnitKind
 NONE = "none"
 UNIT = IndivisibleBids(torch.ones(1))
 """What units bid, for asking a rule whether it takes such bids."""
+
+
+@final
+@dataclass(frozen=True)
+class Extras:
+    """What belongs to no settings: agent classes by kind of unit, shocks, hooks by event, whether to time."""
+
+    agents: Mapping[str, type[UnitAgent]] | None = None
+    shocks: Sequence[Shock] = ()
+    hooks: Mapping[str, Callable[[ComputeMarket, Turn], object]] | None = None
+    measure_latency: bool = False
+
+    def __post_init__(self) -> None:
+        if self.hooks is not None and not isinstance(self.hooks, Mapping):
+            raise InputError(
+                f"hooks is {self.hooks!r}; it must map events to functions of the market and the turn, such as "
+                "{'settled': tell}"
+            )
+        if isinstance(self.shocks, str) or not isinstance(self.shocks, Sequence):
+            raise InputError(f"shocks is {self.shocks!r}; it must be a list of shocks, such as [Disable(2, 'L0.H1')]")
 
 
 @final
@@ -69,6 +101,23 @@ class Plan:
     def paths(self) -> list[list[float]]:
         """The supply of every round, one list per resource, the leading one first."""
         return [self.schedule.path(share, self.spec.market.rounds) for share in self.spec.market.budget.values()]
+
+    def keywords(self, extras: Extras, calibrated: Callable[[str], Calibration]) -> dict[str, Any]:
+        """What a `ComputeMarket` is told of the rules of its trade, whatever is traded there.
+
+        Args:
+            extras: agents and shocks of the user's own.
+            calibrated: makes the calibration of a task, for a shock that changes it.
+        """
+        market, (path, *more) = self.spec.market, self.paths
+        phases = [*self.phases, *([Probes(market.probes)] if market.probes else [])]
+        phases += [] if self.repair is None else [RepairWeights(self.repair)]
+        return {
+            "valuation": self.valuation, "mechanism": self.mechanism, "budgets": path, "extra_budgets": more,
+            "strategy": self.strategy, "seed": self.spec.seed, "agents": extras.agents, "reentry": market.reentry,
+            "endowment": market.endowment, "scope": self.scope, "phases": phases,
+            "shocks": [*(planned.shock(calibrated) for planned in self.shocks), *extras.shocks],
+        }  # fmt: skip
 
     def names(self) -> dict[str, Any]:
         """What was named, as `result.json` keeps it."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from walras.market.scope import SCOPES, Scope
     from walras.market.session import Session
     from walras.market.shocks import SHOCKS, Disable, NewTask, Shock
-    from walras.market.trace import TraceWriter, read_trace
+    from walras.market.trace import TraceHistory, TraceWriter, read_trace
     from walras.market.trace_study import Trace
 
 __all__ = [
@@ -51,6 +51,7 @@ __all__ = [
     "SublayerSessions",
     "SwapRefinement",
     "Trace",
+    "TraceHistory",
     "TraceWriter",
     "Turn",
     "budget_path",
@@ -81,6 +82,7 @@ _HOMES = {
     "SublayerSessions": "walras.market.phases",
     "SwapRefinement": "walras.market.phases",
     "Trace": "walras.market.trace_study",
+    "TraceHistory": "walras.market.trace",
     "TraceWriter": "walras.market.trace",
     "Turn": "walras.market.phases",
     "budget_path": "walras.market.schedule",

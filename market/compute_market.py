@@ -11,8 +11,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from walras.agents import AGENTS, Calibration, Strategy, Truthful, UnitAgent, Valuation, agent_class
+from walras.agents import AGENTS, Strategy, TradedUnits, Truthful, UnitAgent, Valuation, agent_class
 from walras.errors import InputError, UnknownNameError
+from walras.market.collecting import collector
 from walras.market.economics import ECONOMICS, Economics, Regrets
 from walras.market.hooks import PLAY, PLAYED, Hooks
 from walras.market.ledger import Ledger
@@ -20,7 +21,7 @@ from walras.market.naming import naming
 from walras.market.phases import DEFAULT_PHASES, PHASES, Phase, Turn, in_order
 from walras.market.phases.bid import begun
 from walras.market.phases.turn_check import check_turn
-from walras.market.round import Figure, Round, more_columns
+from walras.market.round import Round, more_columns
 from walras.market.schedule import check_budget
 from walras.market.scope import GLOBAL, SCOPES, Scope
 from walras.market.session import Session
@@ -49,7 +50,7 @@ class ComputeMarket(mesa.Model):
     The network itself is not held here, only weakly by the calibration: a Mesa model is never freed in Mesa 3.3.
 
     Args:
-        calibration: network, loss and data with which units are valued.
+        calibration: network, loss and data with which units are valued; or units whose values are given.
         valuation: what a unit is worth.
         mechanism: the rule of the market.
         budgets: of each round, as shares of the dense network's compute. There are as many rounds as budgets.
@@ -75,6 +76,7 @@ class ComputeMarket(mesa.Model):
         ledger: what is known of every unit, and everybody's money.
         may_bid: bool [n], units that have not left.
         own_bidders: agents that bid for themselves.
+        learners: agents that are told what every round brought them.
         supply: the resources, and the markets in which they are sold.
         clearing: outcome of the last round, for all units; None before the first.
         memory: what phases keep from round to round, by their names.
@@ -83,7 +85,7 @@ class ComputeMarket(mesa.Model):
 
     def __init__(
         self,
-        calibration: Calibration,
+        calibration: TradedUnits,
         valuation: Valuation,
         mechanism: Mechanism,
         budgets: Sequence[float],
@@ -100,7 +102,7 @@ class ComputeMarket(mesa.Model):
         phases: Sequence[Phase | str] = (),
         rng: Any = None,
     ) -> None:
-        seed = _seed(seed, rng)
+        seed = seed_from(seed, rng)
         super().__init__(rng=seed)
         self.sessions = _sessions(budgets, extra_budgets, resources)
         self.calibration, self.valuation, self.mechanism = calibration, valuation, mechanism
@@ -116,8 +118,8 @@ class ComputeMarket(mesa.Model):
         self.economics: list[Economics] = []
         self.clearing: Clearing | None = None
         self.memory: dict[str, Any] = {}
-        self.own_bidders = _create_agents(self, agents or {})
-        self.datacollector = _collector(inventory.kinds)
+        self.own_bidders, self.learners = _create_agents(self, agents or {})
+        self.datacollector = collector(inventory.kinds)
         self.phases = in_order(DEFAULT_PHASES, [PHASES.make(phase) for phase in phases])
         self._hooks = Hooks(self.phases)
         _prepare(self)
@@ -130,7 +132,7 @@ class ComputeMarket(mesa.Model):
     @property
     def gates(self) -> Tensor:
         """The gates [n] that the last clearing left, on the network's device; all ones at first."""
-        device = next(self.calibration.model.parameters()).device
+        device = self.calibration.device
         return torch.tensor(self.ledger.quantity, device=device, dtype=torch.get_default_dtype())
 
     @property
@@ -171,6 +173,8 @@ class ComputeMarket(mesa.Model):
         try:
             if self.round < len(self.sessions):
                 self._play()
+            else:
+                self.running = False  # also where the last round was settled and something raised behind it
         except BaseException:
             # Mesa 3.5 and later never again call a step that failed, and say nothing: call it without Mesa from now on.
             self.step = partial(type(self).step, self)  # type: ignore[method-assign]  # of this market alone
@@ -191,7 +195,7 @@ class ComputeMarket(mesa.Model):
         self._hooks.call(PLAYED, self, turn)
 
 
-def _seed(seed: int | None, rng: Any) -> int:
+def seed_from(seed: int | None, rng: Any) -> int:
     """The seed of a market from what Mesa hands on: a seed, or a generator, or what numpy makes a generator of."""
     if seed is not None and rng is not None:
         raise InputError(f"seed is {seed!r} beside rng {rng!r}; give one of the two")
@@ -205,7 +209,7 @@ def _seed(seed: int | None, rng: Any) -> int:
     raise InputError(f"seed is {given!r}; it must be a whole number of at least 0")
 
 
-def _compute(calibration: Calibration) -> Usage:
+def _compute(calibration: TradedUnits) -> Usage:
     """The resource of which the calibration's cost is."""
     return Usage.additive_use("compute", "share", calibration.inventory, calibration.cost)
 
@@ -225,8 +229,10 @@ def _sessions(
     return [Session(leading, None, tuple(extra)) for leading, *extra in zip(*paths, strict=True)]
 
 
-def _create_agents(market: ComputeMarket, own: Mapping[str, type[UnitAgent]]) -> list[UnitAgent]:
-    """Create an agent for every unit; those that bid for themselves are returned."""
+def _create_agents(
+    market: ComputeMarket, own: Mapping[str, type[UnitAgent]]
+) -> tuple[list[UnitAgent], list[UnitAgent]]:
+    """Create an agent for every unit; those that bid for themselves, and those that learn, are returned."""
     ledger, kinds = market.ledger, market.calibration.inventory.kinds
     if not isinstance(own, Mapping):
         raise InputError(f"agents is {own!r}; it must map kinds of unit to classes, such as {{'head': MyAgent}}")
@@ -243,7 +249,7 @@ def _create_agents(market: ComputeMarket, own: Mapping[str, type[UnitAgent]]) ->
     bidders = [agent for agent in market.agents if type(agent).bid is not UnitAgent.bid]
     for agent in bidders:
         ledger.strategy[agent.row] = type(agent).__name__
-    return bidders
+    return bidders, [agent for agent in market.agents if type(agent).after is not UnitAgent.after]
 
 
 def _prepare(market: ComputeMarket) -> None:
@@ -261,19 +267,3 @@ def _prepare(market: ComputeMarket) -> None:
             raise InputError(
                 f"shock {type(shock).__name__} strikes before round {shock.at}; there are {len(market.sessions)} rounds"
             )
-
-
-def _collector(kinds: Sequence[str]) -> mesa.DataCollector:
-    """One row per round with the columns of `Round` and `Economics`."""
-    reporters: dict[str, partial[Figure]] = {name: partial(_of_round, name) for name in Round.columns(kinds)}
-    reporters |= {name: partial(_of_economics, name) for name in ECONOMICS}
-    return mesa.DataCollector(reporters)
-
-
-def _of_round(name: str, market: ComputeMarket) -> Figure:
-    return market.rounds[-1].row[name]
-
-
-def _of_economics(name: str, market: ComputeMarket) -> Figure:
-    figure: Figure = getattr(market.economics[-1], name)
-    return figure

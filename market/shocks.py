@@ -8,7 +8,7 @@ from typing import Protocol, final
 import numpy as np
 from numpy.typing import NDArray
 
-from walras.agents import Calibration
+from walras.agents import Calibration, TradedUnits
 from walras.errors import InputError, UnknownNameError
 from walras.market.ledger import Ledger
 from walras.registry import Registry
@@ -17,7 +17,7 @@ from walras.registry import Registry
 class Struck(Protocol):
     """What a shock may change: a `ComputeMarket` before a round."""
 
-    calibration: Calibration
+    calibration: TradedUnits
     ledger: Ledger
     may_bid: NDArray[np.bool_]
 
@@ -110,7 +110,8 @@ class NewTask(Shock):
         return f"{self.name} begins"
 
     def _calibration(self, market: Struck) -> Calibration:
-        if self.calibration is None or self.calibration.model is not market.calibration.model:
+        traded = market.calibration.network(f"shock {type(self).__name__}")
+        if self.calibration is None or self.calibration.model is not traded.model:
             raise InputError(f"the new task, {self.name}, must be a calibration of the network that is traded on")
         return self.calibration
 

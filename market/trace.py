@@ -1,5 +1,6 @@
 """The trace of a market: one parquet file per round, one row per agent."""
 
+from collections import deque
 from pathlib import Path
 from typing import Protocol, final
 
@@ -66,6 +67,34 @@ class TraceWriter:
             write_table(draft, table(market.round, market.ledger), compression="zstd")
 
 
+@final
+class TraceHistory:
+    """Keeps the columns of the last rounds in memory: a hook, `market.on("played", TraceHistory())`.
+
+    Args:
+        rounds: that are kept at most; None for all.
+
+    Raises:
+        InputError: rounds that are no whole number of at least 0.
+    """
+
+    def __init__(self, rounds: int | None = None) -> None:
+        if rounds is not None and (isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 0):
+            raise InputError(f"history is {rounds!r}; it must be a whole number of rounds, or None for all of them")
+        self._parts: deque[pa.Table] = deque(maxlen=rounds)
+
+    def __call__(self, market: Traded, turn: object = None) -> None:
+        """Keep the round that was settled last."""
+        del turn
+        self._parts.append(table(market.round, market.ledger))
+
+    def frame(self) -> pd.DataFrame:
+        """One row per round and unit, as `read_trace` returns them of a run's folder."""
+        return pd.concat(
+            [_typed(part.to_pandas()) for part in self._parts or (SCHEMA.empty_table(),)], ignore_index=True
+        )
+
+
 def table(round_: int, ledger: Ledger) -> pa.Table:
     """One round's rows in the columns of `SCHEMA`."""
     columns = {
@@ -119,6 +148,11 @@ def _read(part: Path) -> pd.DataFrame:
     if len(empty):
         raise InputError(f"{part}: column {empty[0]} has cells that are empty or no numbers; it must have none")
     _check(part, frame)
+    return _typed(frame)
+
+
+def _typed(frame: pd.DataFrame) -> pd.DataFrame:
+    """A part's columns in the types that a trace has in memory."""
     kinds = {f.name: "category" if f.type == _TEXT else f.type.to_pandas_dtype() for f in SCHEMA if f.name != "agent"}
     return frame.astype({"agent": str, **kinds})
 

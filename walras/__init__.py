@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from walras.agents import FFNBlockAgent, HeadAgent, Strategy, Truthful, UnitAgent, Valuation
     from walras.experiments.api import open_market, run
     from walras.experiments.grids.from_python import compare, paired_statistics
+    from walras.experiments.market_model.model import MarketModel
+    from walras.experiments.market_model.toy import toy
     from walras.experiments.outcome import Outcome
     from walras.experiments.recipes import Recipe
     from walras.experiments.sparsifying.from_python import sparsify
@@ -64,6 +66,7 @@ __all__ = [
     "HeadAgent",
     "IndivisibleBids",
     "KwonSearch",
+    "MarketModel",
     "Mechanism",
     "OnlineClear",
     "Outcome",
@@ -97,6 +100,7 @@ __all__ = [
     "read_trace",
     "run",
     "sparsify",
+    "toy",
     "train",
 ]
 
@@ -107,6 +111,7 @@ _HOMES = {
     "ComputeMarket": "walras.market",
     "FFNBlockAgent": "walras.agents",
     "HeadAgent": "walras.agents",
+    "MarketModel": "walras.experiments.market_model.model",
     "OnlineClear": "walras.market.queries",
     "Outcome": "walras.experiments.outcome",
     "Queries": "walras.market.queries",
@@ -127,6 +132,7 @@ _HOMES = {
     "read_trace": "walras.market",
     "run": "walras.experiments.api",
     "sparsify": "walras.experiments.sparsifying.from_python",
+    "toy": "walras.experiments.market_model.toy",
     "train": "walras.experiments.training.train",
 }
 

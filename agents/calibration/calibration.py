@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from walras.agents.calibration.derivatives import at_rest, loss_gradients, recorded_from, samples_of
+from walras.agents.calibration.traded_units import TradedUnits
 from walras.errors import InputError
 from walras.models import Inventory, gated
 from walras.models.distillation import Distillation
@@ -25,7 +26,7 @@ tokens of a language model of 49,152 words."""
 
 
 @final
-class Calibration:
+class Calibration(TradedUnits):
     """What valuations may look at: a network, its units and what they cost, a loss, and data.
 
     It holds the network weakly, so that a market that keeps this never keeps the network alive.
@@ -77,6 +78,16 @@ class Calibration:
         view = Calibration(self.model, self.inventory, self.objective, self.batches, self.cost, self.dense, layer)
         view._targets, view._runners = self._targets, self._runners
         return view
+
+    @property
+    def device(self) -> torch.device:
+        """That of the network."""
+        return next(self.model.parameters()).device
+
+    def network(self, what: str) -> "Calibration":
+        """Itself."""
+        del what
+        return self
 
     def distillation(self, place: int, batch: Batch, temperature: float) -> Distillation:
         """The distance from the dense network's predictions of `batch`, which is number `place`, at a temperature.

@@ -2,6 +2,7 @@
 
 from walras.agents.valuations.block_fisher import BlockFisher
 from walras.agents.valuations.fisher import Fisher
+from walras.agents.valuations.given_values import GivenValues
 from walras.agents.valuations.gradient import Gradient
 from walras.agents.valuations.knowledge import KnowledgeScore
 from walras.agents.valuations.leave_one_out import LeaveOneOut
@@ -19,6 +20,7 @@ __all__ = [
     "VALUATIONS",
     "BlockFisher",
     "Fisher",
+    "GivenValues",
     "Gradient",
     "KnowledgeScore",
     "LeaveOneOut",

@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from walras.agents.calibration import Calibration
+from walras.agents.calibration import Calibration, TradedUnits
 
 
 class Valuation(ABC):
@@ -27,3 +27,11 @@ class Valuation(ABC):
             gates: of the round so far, on the network's device.
             generator: for whatever is random, on the CPU.
         """
+
+    def of_units(self, units: TradedUnits, gates: Tensor, generator: torch.Generator) -> Tensor:
+        """The same of whatever a market trades; a valuation that looks at no network overrides this as well.
+
+        Raises:
+            InputError: there is no network behind the units.
+        """
+        return self(units.network(f"valuation {type(self).__name__}"), gates, generator)

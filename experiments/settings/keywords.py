@@ -18,33 +18,51 @@ if TYPE_CHECKING:
     Named = str | Mapping[str, Any]
 
 
-@final
-class RunSettings(TypedDict, total=False):
-    """Settings of a run; what is left out the recipe says, or is a default. `walras run --help` explains each."""
+class TradeSettings(TypedDict, total=False):
+    """Settings of the trade itself, which need no network."""
 
-    recipe: "str | Recipe | None"
-    seed: int
-    task: "Named | Task"
-    length: int
-    batch_size: int
-    device: str
-    trust_remote_code: bool
     budget: float | str | Mapping[str, float] | Sequence[str]
-    units: "Sequence[Named | UnitKind] | str"
-    block: int
     mechanism: "Named | Mechanism"
-    valuation: "Named | Valuation"
     strategy: "Named | Strategy"
-    label_free: bool
-    sentences: int
     rounds: int
     schedule: "Named | Schedule"
     scope: "Named | Scope"
-    repair: "Named | Repair"
     phases: "Sequence[Named | Phase] | str"
     shock: str | None
     probes: int
     reentry: bool
     endowment: float
+
+
+class NetworkSettings(TradeSettings, total=False):
+    """Settings of a market on a network, all but its seed."""
+
+    recipe: "str | Recipe | None"
+    task: "Named | Task"
+    length: int
+    batch_size: int
+    device: str
+    trust_remote_code: bool
+    units: "Sequence[Named | UnitKind] | str"
+    block: int
+    valuation: "Named | Valuation"
+    label_free: bool
+    sentences: int
+    repair: "Named | Repair"
     latency_batch: int
     latency_table: str | None
+
+
+@final
+class RunSettings(NetworkSettings, total=False):
+    """Settings of a run; what is left out the recipe says, or is a default. `walras run --help` explains each."""
+
+    seed: int
+
+
+@final
+class ModelSettings(NetworkSettings, total=False):
+    """Settings of a `MarketModel`, whose seed comes as Mesa hands it on; `model` and `data` name the subject."""
+
+    model: str
+    data: str | None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from walras.agents import Calibration
+from walras.agents import TradedUnits
 from walras.errors import InputError
 from walras.market.ledger import Column
 from walras.market.session import Session
@@ -33,7 +33,7 @@ class Turn:
     Attributes:
         number: of the round, counted from 1.
         session: the budgets, and the sub-layer whose outcome is settled.
-        calibration: network, loss and data with which units are valued.
+        calibration: the units, with the network, loss and data with which they are valued.
         mechanism: the rule that clears.
         before: quantities as the round began.
         bidding: units that bid.
@@ -55,7 +55,7 @@ class Turn:
 
     number: int
     session: Session
-    calibration: Calibration
+    calibration: TradedUnits
     mechanism: Mechanism
     before: Column
     bidding: Mask

@@ -33,13 +33,14 @@ class RepairWeights(Phase):
         REPAIRS.make(self.repair)  # refused here if it is none
 
     def prepare(self, market: "ComputeMarket") -> None:
-        """Refuse a market on the dense network itself, and a network that no repair can be right for.
+        """Refuse a market on the dense network itself, or without any, and a network that no repair can be right for.
 
         Raises:
             InputError: as said.
         """
-        check_streams(market.calibration.model, market.calibration.inventory.sites)
-        if market.calibration.model is market.calibration.dense:
+        calibration = market.calibration.network("phase RepairWeights")
+        check_streams(calibration.model, calibration.inventory.sites)
+        if calibration.model is calibration.dense:
             raise InputError("a network that is to be repaired must be a copy of the dense one")
 
     def run(self, market: "ComputeMarket", turn: Turn) -> Turn:
@@ -52,7 +53,7 @@ class RepairWeights(Phase):
 
     def _pair(self, market: "ComputeMarket", turn: Turn) -> ModelPair:
         """Our network and the dense one, as far as they have been run; from the bottom after a shock."""
-        calibration, memory = market.calibration, market.memory
+        calibration, memory = market.calibration.network("phase RepairWeights"), market.memory
         if turn.shocks and self.name in memory:
             memory.pop(self.name).close()
         if self.name not in memory:

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, ClassVar, final
 
 import torch
 
+from walras.agents import UnitOutcome
 from walras.market.economics import Economics, economics
+from walras.market.naming import naming
 from walras.market.phases.phase import Phase, Turn
 from walras.market.round import Round
 
@@ -22,7 +24,10 @@ class Settle(Phase):
     done: ClassVar[str] = "settled"
 
     def run(self, market: "ComputeMarket", turn: Turn) -> Turn:
-        """Units that were not funded leave, where none may come back, and so do those whose wealth is below 0."""
+        """Units that were not funded leave, where none may come back, and so do those whose wealth is below 0.
+
+        Agents of classes that learn are told last what they got.
+        """
         _, clearing = turn.outcome
         market.ledger.settle(turn.report, turn.quantity, turn.price, turn.payment, turn.trading)
         market.clearing = replace(  # of all units, those that do not bid included
@@ -36,7 +41,22 @@ class Settle(Phase):
         market.rounds.append(played)  # both tables get their row, or none does
         market.economics.append(found)
         market.datacollector.collect(market)
+        tell_agents(market, turn.number)
         return turn
+
+
+def tell_agents(market: "ComputeMarket", number: int) -> None:
+    """Tell agents of classes with an `after` of their own what round `number` brought them.
+
+    Raises:
+        UserCodeError: it raised an error; the message names the class.
+    """
+    books = market.ledger
+    for agent in market.learners:
+        found = (books.quantity, books.price, books.payment, books.surplus, books.value)
+        outcome = UnitOutcome(number, *(float(column[agent.row]) for column in found))
+        with naming(f"agent {type(agent).__name__}", agent):
+            agent.after(outcome)
 
 
 def _economics(market: "ComputeMarket", turn: Turn, prices: list[float]) -> Economics:

@@ -32,10 +32,18 @@ class SwapRefinement(Phase):
     follows: ClassVar[str | None] = "clear"
     source: ClassVar[str] = "Kwon et al. 2022, arXiv 2204.09656"
 
+    def prepare(self, market: "ComputeMarket") -> None:
+        """Refuse units without a network.
+
+        Raises:
+            InputError: as said.
+        """
+        market.calibration.network("phase SwapRefinement")
+
     def run(self, market: "ComputeMarket", turn: Turn) -> Turn:
         """The round with quantities after the swaps, as many per sub-layer as before."""
         generator = torch.Generator().manual_seed(market.seed)
-        calibration = market.calibration
+        calibration = market.calibration.network("phase SwapRefinement")
         gradients = torch.cat(list(calibration.sample_gradients(torch.ones_like(market.gates), generator)))
         keep = refine_by_swaps(gradients, calibration.inventory, turn.quantity > 0)
         payment = np.where(keep, np.minimum(turn.price, turn.report), 0.0) * turn.trading

@@ -5,7 +5,7 @@ from numbers import Real
 
 import numpy as np
 
-from walras.agents import Calibration
+from walras.agents import TradedUnits
 from walras.errors import InputError
 from walras.market.naming import defined_at
 from walras.market.phases.phase import Phase, Turn
@@ -17,7 +17,7 @@ from walras.mechanisms import Clearing, Mechanism
 _MASKS = ("bidding", "trading", "revalued")
 _LEVELS = ("before", "settled", "quantity")
 _MONEY = ("value", "price", "payment")
-_OBJECTS = {"session": Session, "calibration": Calibration, "mechanism": Mechanism, "deviation_gain": Real}
+_OBJECTS = {"session": Session, "calibration": TradedUnits, "mechanism": Mechanism, "deviation_gain": Real}
 _WORDS: dict[type, str] = {Real: "number"}
 _ONCE_CLEARED = {"offer": Offer, "clearing": Clearing}
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, final
 import numpy as np
 import torch
 
+from walras.agents import Calibration
 from walras.errors import InputError
 from walras.market.ledger import Column
 from walras.market.naming import naming
@@ -40,7 +41,7 @@ def true_values(market: "ComputeMarket", turn: Turn) -> Column:
     ledger, name = market.ledger, type(market.valuation).__name__
     generator = torch.Generator().manual_seed(market.seed * 1_000_003 + turn.number - 1)
     with naming(f"valuation {name}", market.valuation):
-        given = torch.as_tensor(market.valuation(turn.calibration, market.gates, generator))
+        given = torch.as_tensor(market.valuation.of_units(turn.calibration, market.gates, generator))
         value = given.detach().cpu().double().numpy()
         if value.shape != (len(ledger),):
             raise InputError(f"{name} returned values of shape {value.shape} for {len(ledger)} units")
@@ -54,6 +55,8 @@ def true_values(market: "ComputeMarket", turn: Turn) -> Column:
 
 def _hint(turn: Turn) -> str:
     """Why that may be."""
+    if not isinstance(turn.calibration, Calibration):
+        return "Give some of them a value above 0"
     kinds = {p.dtype for p in turn.calibration.model.parameters()}
     if torch.float16 in kinds:
         return "The network is in float16, whose gradients of a small loss vanish: scale the loss up, or use float32"
