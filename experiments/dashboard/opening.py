@@ -6,7 +6,8 @@ from typing import Any
 from walras.experiments.dashboard.choice import Choice
 from walras.experiments.dashboard.launch import Launch
 from walras.experiments.dashboard.session import forget
-from walras.experiments.market_model import MarketModel, ToyMarket
+from walras.experiments.market_model.model import MarketModel
+from walras.experiments.market_model.toy import ToyMarket
 from walras.market import ComputeMarket
 
 TOY_LAYERS = 8

@@ -34,7 +34,7 @@ SETTINGS = {
     "SOLARA_TELEMETRY_MIXPANEL_ENABLE": "false",
     "SOLARA_THEME_SHOW_BANNER": "false",
     "SOLARA_THEME_TITLE": "Walras",
-    "SOLARA_THEME_VARIANT": "auto",
+    "SOLARA_THEME_VARIANT": "light",  # with auto, solara 1.64 makes a page without a body
     "SOLARA_KERNEL_CULL_TIMEOUT": "60s",
 }
 """Of solara: read when it is imported, from the environment. A visit that has ended is let go after a minute."""

@@ -21,7 +21,7 @@ _NETWORKS = threading.Lock()  # networks are shared by all viewers: hooks of two
 
 
 @final
-@dataclass
+@dataclass(eq=False)
 class Seat:
     """One market: what its controls say, and what is shown of it.
 

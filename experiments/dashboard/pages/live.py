@@ -25,6 +25,7 @@ class LiveState:
     start: Choice
     choices: solara.Reactive[list[Choice]]
     changed: Callable[[], None]
+    version: int  # how often the session has had something new: parts that are drawn with another one are drawn anew
 
 
 def use_live(launch: Launch, wanted: bool) -> LiveState:
@@ -39,8 +40,7 @@ def use_live(launch: Launch, wanted: bool) -> LiveState:
 
     session = solara.use_memo(lambda: Session(opener(launch), [start], changed, shared=not launch.toy), [])
     solara.use_effect(lambda: _started(session) if begun.current else None, [begun.current])
-    _ = version.value  # who uses this is drawn anew whenever the session has something new
-    return LiveState(session, start, choices, changed)
+    return LiveState(session, start, choices, changed, version.value)
 
 
 @solara.component
@@ -63,15 +63,17 @@ def Live(state: LiveState, network: bool) -> None:
         solara.Text("What is set here counts from the next reset on.")
         for i, choice in enumerate(choices):
             Controls(NAMES[i], choice, state.start, lambda told, i=i: choose(i, told), network)
-    Clock(session, choices, state.changed)
+    Clock(session, choices, state.changed, state.version)
     with solara.Div(classes=["walras-pair"]):
         for i, seat in enumerate(session.seats):
-            SeatView(NAMES[i] if len(session.seats) > 1 else "", seat, lambda unit, i=i: session.disable(i, unit))
+            name = NAMES[i] if len(session.seats) > 1 else ""
+            SeatView(name, seat, lambda unit, i=i: session.disable(i, unit), state.version)
 
 
 @solara.component
-def Clock(session: Session, choices: list[Choice], changed: Callable[[], None]) -> None:
+def Clock(session: Session, choices: list[Choice], changed: Callable[[], None], version: int) -> None:
     """Step, play, pause and reset."""
+    del version
 
     def play(on: bool) -> None:
         session.play(on)
@@ -97,8 +99,9 @@ def Clock(session: Session, choices: list[Choice], changed: Callable[[], None]) 
 
 
 @solara.component
-def SeatView(name: str, seat: Seat, on_disable: Callable[[str], None]) -> None:
+def SeatView(name: str, seat: Seat, on_disable: Callable[[str], None], version: int) -> None:
     """One market with what is to be said of it."""
+    del version
     with solara.Column(gap="8px"):
         if name:
             solara.Markdown(f"### {name}")

@@ -16,15 +16,14 @@ def ReplayPage(launch: Launch) -> None:
     """A run's folder, round by round."""
     known = [str(folder) for folder in launch.run_folders]
     folder, set_folder = solara.use_state(known[0] if known else "")
+    read, why = solara.use_memo(lambda: _read(Path(folder)) if folder else (None, ""), [folder])
     FolderMenu("Run", known, folder, set_folder, launch.local)
     if not folder:
         solara.Info("Name the folder of a run: walras run --out FOLDER makes one.")
-        return
-    read, why = solara.use_memo(lambda: _read(Path(folder)), [folder])
-    if read is None:
+    elif read is None:
         solara.Error(why, classes=["walras-error"])
-        return
-    Rounds(read).key(folder)
+    else:
+        Rounds(read).key(folder)
 
 
 @solara.component

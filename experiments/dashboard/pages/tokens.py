@@ -22,15 +22,14 @@ def TokenPage(launch: Launch) -> None:
     """What tokens bought, sequence by sequence."""
     known = [str(folder) for folder in launch.token_folders]
     folder, set_folder = solara.use_state(known[0] if known else "")
+    trace, why = solara.use_memo(lambda: _read(Path(folder)) if folder else (None, ""), [folder])
     FolderMenu("Sparsified network", known, folder, set_folder, launch.local)
     if not folder:
         solara.Info("Name a folder with a token trace: walras sparsify --trace writes one.")
-        return
-    trace, why = solara.use_memo(lambda: _read(Path(folder)), [folder])
-    if trace is None:
+    elif trace is None:
         solara.Error(why, classes=["walras-error"])
-        return
-    Sequences(trace).key(folder)
+    else:
+        Sequences(trace).key(folder)
 
 
 @solara.component

@@ -64,7 +64,7 @@ class Axis:
             first, last = math.ceil(math.log10(self.low)), math.floor(math.log10(self.high))
             every = max(1, -(-(last - first + 1) // _DECADES))
             powers = [10.0**power for power in range(first, last + 1, every)]
-            return powers if len(powers) > 1 else [self.low * 1.05, self.high / 1.05]
+            return powers if len(powers) > 1 else [self.low**0.9 * self.high**0.1, self.low**0.1 * self.high**0.9]
         found = MaxNLocator(nbins=_TICKS, integer=self.whole, steps=[1, 2, 5, 10]).tick_values(self.low, self.high)
         room = 1e-9 * (self.high - self.low)
         return [float(tick) for tick in found if self.low - room <= tick <= self.high + room]

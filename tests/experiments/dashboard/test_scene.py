@@ -9,7 +9,7 @@ import pytest
 from walras.errors import InputError
 from walras.experiments.dashboard import scene as scenes
 from walras.experiments.dashboard.scene import HISTORY, History, Replay, live_scene
-from walras.experiments.market_model import toy
+from walras.experiments.market_model.toy import toy
 
 
 def test_a_replay_shows_what_the_live_market_did(run_folder: Path) -> None:

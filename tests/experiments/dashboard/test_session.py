@@ -13,7 +13,7 @@ import pytest
 from walras.errors import InputError
 from walras.experiments.dashboard.choice import Choice
 from walras.experiments.dashboard.session import MOST_STEPS, Session
-from walras.experiments.market_model import toy
+from walras.experiments.market_model.toy import toy
 from walras.market import ComputeMarket
 
 START = Choice(rounds=5)
