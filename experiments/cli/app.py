@@ -27,7 +27,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for _command in (run, compare, trace, export, sparsify, train, observe, interactions, allocate, learn, check, dashboard):
+_COMMANDS = (
+    run, compare, trace, dashboard, export, sparsify, train, observe, interactions, allocate, learn, check,
+)  # fmt: skip
+for _command in _COMMANDS:
     app.command()(_command)
 app.command(name="list")(list_)
 

@@ -24,7 +24,7 @@ def dashboard(
     agents: Annotated[int, typer.Option(help="How many there are with --toy.", min=2)] = 240,
     host: Annotated[str, typer.Option(help="Address to listen on; others than this machine's let others in.")] = "",
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0: any that is free. [default: 8765]")] = None,
-    open_: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser, if there is one.")] = True,
+    open_: Annotated[bool, typer.Option("--open/--no-open", help="Open it in a browser, if there is one.")] = True,
 ) -> None:
     """Watch a market in the browser: play it round by round, set prices and shocks, and look at runs that have been.
 

@@ -11,6 +11,7 @@ import socket
 import sys
 import threading
 import time
+import warnings
 import webbrowser
 from collections.abc import Callable
 from pathlib import Path
@@ -109,6 +110,7 @@ class Server:
 
     def __init__(self, launch: Launch, listening: socket.socket, *, local: bool = True) -> None:
         os.environ.update(SETTINGS)
+        warnings.filterwarnings("ignore", "Cookies with samesite=none require https", UserWarning)  # ours need none
         import uvicorn
 
         from walras.experiments.dashboard.pages.page import start_with

@@ -160,8 +160,8 @@ class Session:
     def _something(self) -> bool:
         """Whether there is anything to do."""
         goes = (self.playing or self._steps > 0) and self.running
-        if self._steps and not self.running and not self._reset:
-            self._steps = 0
+        if not self.running and not self._reset:
+            self.playing, self._steps = False, 0
         return self._closed or self._reset or bool(self._breaks) or goes
 
     def _network(self) -> AbstractContextManager[object]:

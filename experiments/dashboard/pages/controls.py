@@ -26,18 +26,16 @@ def Controls(name: str, choice: Choice, start: Choice, on_choice: Callable[[Choi
             on_value=lambda value: told(budget=value / 100),
         )  # fmt: skip
         solara.Select(
-            "Mechanism", choice.mechanism, menu(MECHANISMS, start.mechanism),
+            "Mechanism", menu(MECHANISMS, start.mechanism), choice.mechanism,
             on_value=lambda value: told(mechanism=value),
         )  # fmt: skip
         solara.InputText(
             "Its parameters, such as price=0.002", choice.parameters, on_value=lambda value: told(parameters=value)
         )
         solara.Select(
-            "Strategy", choice.strategy, menu(STRATEGIES, start.strategy), on_value=lambda value: told(strategy=value)
+            "Strategy", menu(STRATEGIES, start.strategy), choice.strategy, on_value=lambda value: told(strategy=value)
         )
-        solara.Select(
-            "Mixed with", choice.second, [NOBODY, *STRATEGIES], on_value=lambda value: told(second=value)
-        )
+        solara.Select("Mixed with", [NOBODY, *STRATEGIES], choice.second, on_value=lambda value: told(second=value))
         if choice.second != NOBODY:
             share = round(choice.share * 100)
             solara.SliderInt(
@@ -45,7 +43,7 @@ def Controls(name: str, choice: Choice, start: Choice, on_choice: Callable[[Choi
                 on_value=lambda value: told(share=value / 100),
             )  # fmt: skip
         solara.Select(
-            "Schedule", choice.schedule, menu(SCHEDULES, start.schedule), on_value=lambda value: told(schedule=value)
+            "Schedule", menu(SCHEDULES, start.schedule), choice.schedule, on_value=lambda value: told(schedule=value)
         )
         solara.SliderInt("Rounds", choice.rounds, min=1, max=200, on_value=lambda value: told(rounds=value))
         if network:
@@ -53,9 +51,5 @@ def Controls(name: str, choice: Choice, start: Choice, on_choice: Callable[[Choi
                 "Sentences", choice.sentences, min=2, max=512, on_value=lambda value: told(sentences=value)
             )
         solara.InputInt("Seed", choice.seed, on_value=lambda value: told(seed=value))
-        solara.Checkbox(
-            label="Units may come back", value=choice.reentry, on_value=lambda value: told(reentry=value)
-        )
-        solara.InputText(
-            "Shocks, such as disable:L0.H1@3", choice.shock, on_value=lambda value: told(shock=value)
-        )
+        solara.Checkbox(label="Units may come back", value=choice.reentry, on_value=lambda value: told(reentry=value))
+        solara.InputText("Shocks, such as disable:L0.H1@3", choice.shock, on_value=lambda value: told(shock=value))

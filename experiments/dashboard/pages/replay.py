@@ -1,5 +1,6 @@
 """The page of runs that have been: any round of them, by a slider."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import solara
@@ -37,11 +38,11 @@ def Rounds(replay: Replay) -> None:
 
 
 @solara.component
-def FolderMenu(name: str, known: list[str], folder: str, on_folder: object, local: bool) -> None:
+def FolderMenu(name: str, known: list[str], folder: str, on_folder: Callable[[str], None], local: bool) -> None:
     """Folders that are known and, where only this machine reaches the page, any other."""
     with solara.Div(classes=["walras-grid"]):
         if known:
-            solara.Select(name, folder if folder in known else None, known, on_value=on_folder)
+            solara.Select(name, known, folder if folder in known else None, on_value=on_folder)
         if local:
             solara.InputText("Folder", folder, on_value=on_folder)
 

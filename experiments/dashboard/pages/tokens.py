@@ -51,10 +51,10 @@ def Sequences(trace: pd.DataFrame) -> None:
         solara.SliderInt(f"Sequence {sequence}", place, min=0, max=len(numbers) - 1, on_value=move)
     with solara.Div(classes=["walras-grid"]):
         solara.Select(
-            "Coloured by", BY[by], list(BY.values()),
+            "Coloured by", list(BY.values()), BY[by],
             on_value=lambda told: set_by(next(key for key, name in BY.items() if name == told)),
         )  # fmt: skip
-        solara.Select("Layer", layer, [ALL, *map(str, shown.layers)], on_value=set_layer)
+        solara.Select("Layer", [ALL, *map(str, shown.layers)], layer, on_value=set_layer)
     html = solara.use_memo(
         lambda: shown.html(by, None if layer == ALL else int(layer), picked), [sequence, by, layer, picked]
     )

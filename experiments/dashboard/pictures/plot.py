@@ -19,7 +19,7 @@ from walras.escaping import one_line
 WIDTH, HEIGHT = 460, 280
 LEFT, RIGHT, TOP, BOTTOM = 62, 14, 40, 44
 LONGEST = 70  # characters of a text in a picture
-_TICKS, _DECADES = 5, 6
+_TICKS, _DECADES, _LARGEST = 5, 6, 305
 
 
 @final
@@ -42,8 +42,9 @@ class Axis:
         if zero:
             low, high = min(low, 0.0), max(high, 0.0)
         if log:
-            room = max(high / low, 1.2) ** 0.05
-            return Axis(label, low / room, high * room, True, whole)
+            room = 0.05 * max(math.log10(high) - math.log10(low), 0.1)
+            ends = (max(math.log10(low) - room, -_LARGEST), min(math.log10(high) + room, _LARGEST))
+            return Axis(label, 10.0 ** ends[0], 10.0 ** ends[1], True, whole)
         room = 0.05 * (high - low) or max(abs(high), 1.0) * 0.5
         return Axis(label, low if zero and low == 0 else low - room, high + room, False, whole)
 
@@ -154,9 +155,7 @@ def text(
 
 def grid(x0: float, y0: float, x1: float, y1: float) -> str:
     """A faint line."""
-    return (
-        f'<path d="M{x0:.1f} {y0:.1f}L{x1:.1f} {y1:.1f}" stroke="currentColor" stroke-opacity="0.15" fill="none"/>'
-    )
+    return f'<path d="M{x0:.1f} {y0:.1f}L{x1:.1f} {y1:.1f}" stroke="currentColor" stroke-opacity="0.15" fill="none"/>'
 
 
 def label(words: str) -> str:

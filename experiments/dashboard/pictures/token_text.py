@@ -92,4 +92,4 @@ def _placed(amounts: NDArray[np.float64]) -> tuple[NDArray[np.float64], float, f
 def _token(token: str) -> str:
     """A token as the page shows it: lines are broken where it breaks them, and nothing of it is markup."""
     words = terminal_text(token)[:LONGEST] or "·"
-    return escape(words.replace("\t", " ")).replace("\n", "↵<br>")
+    return escape(words.replace("\t", " ")).replace("\n", "↵<br/>")

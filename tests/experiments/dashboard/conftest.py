@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from walras.experiments.dashboard.launch import Launch
+from walras.experiments.market_model.toy import toy
+from walras.experiments.store.run_folder import ROUNDS, write_table
 from walras.market import TraceWriter
 from walras.market.trace import SCHEMA
-from walras.experiments.store.run_folder import ROUNDS, write_table
-from walras.experiments.market_model.toy import toy
 
 Agents = Callable[..., pd.DataFrame]
 

@@ -20,7 +20,9 @@ def test_a_port_that_is_taken_is_told_with_another_one() -> None:
             bound("127.0.0.1", port)
 
 
-@pytest.mark.parametrize(("host", "port"), [("127.0.0.1", 70000), ("127.0.0.1", -1), ("no such host", 0), ("203.0.113.7", 0)])
+@pytest.mark.parametrize(
+    ("host", "port"), [("127.0.0.1", 70000), ("127.0.0.1", -1), ("no such host", 0), ("203.0.113.7", 0)]
+)
 def test_places_where_nobody_can_listen_are_refused(host: str, port: int) -> None:
     with pytest.raises(InputError):
         bound(host, port)
@@ -99,5 +101,3 @@ def test_what_another_site_asks_ends_with_403() -> None:
     with pytest.raises(StopIteration):
         coroutine.send(None)
     assert sent[0]["status"] == 403
-
-
