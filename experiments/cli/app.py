@@ -7,6 +7,7 @@ import typer
 
 from walras.experiments.cli.allocate import allocate
 from walras.experiments.cli.check import check
+from walras.experiments.cli.dashboard import dashboard
 from walras.experiments.cli.export import export
 from walras.experiments.cli.grids.calibrate import calibrate
 from walras.experiments.cli.grids.compare import compare
@@ -27,20 +28,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for _command in (
-    run,
-    compare,
-    calibrate,
-    trace,
-    export,
-    sparsify,
-    train,
-    observe,
-    interactions,
-    allocate,
-    learn,
-    check,
-):
+_COMMANDS = (
+    run, compare, calibrate, trace, dashboard, export, sparsify, train, observe, interactions, allocate, learn, check,
+)  # fmt: skip
+for _command in _COMMANDS:
     app.command()(_command)
 app.command(name="list")(list_)
 

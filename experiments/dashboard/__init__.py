@@ -1,0 +1,1 @@
+"""`walras dashboard`: markets, runs and traces in the browser."""

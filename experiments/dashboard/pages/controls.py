@@ -1,0 +1,55 @@
+"""The controls of one market: sliders and menus, which count from the next reset on."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import solara
+
+from walras.agents import STRATEGIES
+from walras.experiments.dashboard.choice import NOBODY, Choice, menu
+from walras.market import SCHEDULES
+from walras.mechanisms import MECHANISMS
+
+
+@solara.component
+def Controls(name: str, choice: Choice, start: Choice, on_choice: Callable[[Choice], None], network: bool) -> None:
+    """What can be set of one market; `start` is what the dashboard began with."""
+
+    def told(**changed: Any) -> None:
+        on_choice(replace(choice, **changed))
+
+    with solara.Card(name, margin=0, elevation=0):
+        percent = round(choice.budget * 100)
+        solara.SliderInt(
+            f"Budget: {percent}% of the dense compute", percent, min=0, max=100,
+            on_value=lambda value: told(budget=value / 100),
+        )  # fmt: skip
+        solara.Select(
+            "Mechanism", menu(MECHANISMS, start.mechanism), choice.mechanism,
+            on_value=lambda value: told(mechanism=value),
+        )  # fmt: skip
+        solara.InputText(
+            "Its parameters, such as price=0.002", choice.parameters, on_value=lambda value: told(parameters=value)
+        )
+        solara.Select(
+            "Strategy", menu(STRATEGIES, start.strategy), choice.strategy, on_value=lambda value: told(strategy=value)
+        )
+        solara.Select("Mixed with", [NOBODY, *STRATEGIES], choice.second, on_value=lambda value: told(second=value))
+        if choice.second != NOBODY:
+            share = round(choice.share * 100)
+            solara.SliderInt(
+                f"Share that bids {choice.second}: {share}%", share, min=0, max=100,
+                on_value=lambda value: told(share=value / 100),
+            )  # fmt: skip
+        solara.Select(
+            "Schedule", menu(SCHEDULES, start.schedule), choice.schedule, on_value=lambda value: told(schedule=value)
+        )
+        solara.SliderInt("Rounds", choice.rounds, min=1, max=200, on_value=lambda value: told(rounds=value))
+        if network:
+            solara.SliderInt(
+                "Sentences", choice.sentences, min=2, max=512, on_value=lambda value: told(sentences=value)
+            )
+        solara.InputInt("Seed", choice.seed, on_value=lambda value: told(seed=value))
+        solara.Checkbox(label="Units may come back", value=choice.reentry, on_value=lambda value: told(reentry=value))
+        solara.InputText("Shocks, such as disable:L0.H1@3", choice.shock, on_value=lambda value: told(shock=value))

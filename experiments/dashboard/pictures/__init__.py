@@ -1,0 +1,1 @@
+"""Pictures of the dashboard: pure functions of frames that return SVG or HTML."""

@@ -1,0 +1,69 @@
+"""Controls make settings that a market takes, and say so where they have changed any."""
+
+import pytest
+
+from walras.errors import InputError
+from walras.experiments.dashboard.choice import NOBODY, Choice, clipped_budget, menu
+from walras.experiments.dashboard.launch import LIVELY, Launch, beginning
+from walras.experiments.spec import RunSpec
+from walras.mechanisms import MECHANISMS
+
+BASE = Launch().settings
+
+
+def test_the_controls_begin_with_what_was_given() -> None:
+    spec = RunSpec.parse({"recipe": "none", "budget": 0.3, "mechanism": "posted-price:price=0.5", "seed": 7})
+    choice = Choice.from_settings(beginning(spec))
+    assert (choice.budget, choice.mechanism, choice.parameters, choice.seed) == (0.3, "PostedPrice", "price=0.5", 7)
+    settings, notes = choice.settings(beginning(spec))
+    assert RunSpec.parse(settings) == RunSpec.parse(beginning(spec)).with_values(mechanism="PostedPrice:price=0.5")
+    assert notes == []
+
+
+def test_untouched_controls_leave_the_settings_as_they_are() -> None:
+    settings, notes = Choice.from_settings(BASE).settings(BASE)
+    assert settings == dict(BASE)
+    assert notes == []
+    assert settings["rounds"] == LIVELY["rounds"]
+
+
+@pytest.mark.parametrize(
+    ("second", "share", "strategy"),
+    [(NOBODY, 0.5, "truthful"), ("shading", 0.0, "truthful"), ("shading", 1.0, "shading"),
+     ("truthful", 0.4, "truthful"), ("shading", 0.25, "truthful=0.75,shading=0.25")],
+)  # fmt: skip
+def test_a_mix_of_strategies_is_written_as_on_the_command_line(second: str, share: float, strategy: str) -> None:
+    settings, _ = Choice(second=second, share=share).settings(BASE)
+    assert settings["strategy"] == strategy
+    RunSpec.parse(settings)
+
+
+@pytest.mark.parametrize(
+    ("asked", "cheapest", "got", "words"),
+    [(0.5, 0.1, 0.5, ""), (0.0, 0.0, 0.001, "sells something"), (0.01, 0.04, 0.04, "cheapest unit needs 4.00%"),
+     (1.5, 0.0, 1.0, "more than the whole"), (-3.0, 2.0, 1.0, "buys nothing")],
+)  # fmt: skip
+def test_a_budget_that_buys_nothing_is_clipped_with_words(
+    asked: float, cheapest: float, got: float, words: str
+) -> None:
+    budget, notes = clipped_budget(asked, cheapest)
+    assert budget == got
+    assert words in " ".join(notes)
+    assert bool(notes) == bool(words)
+
+
+def test_numbers_that_are_typed_are_clipped_with_words() -> None:
+    settings, notes = Choice(rounds=10**9, sentences=-4, seed=-1).settings(BASE)
+    assert (settings["rounds"], settings["sentences"], settings["seed"]) == (2000, 2, 0)
+    assert len(notes) == 3
+
+
+@pytest.mark.parametrize("typed", ["FILE.py:Rule", "a/b", "price=0.1:x", "`id`"])
+def test_parameters_can_name_no_file(typed: str) -> None:
+    with pytest.raises(InputError, match="must read like price"):
+        Choice(parameters=typed).settings(BASE)
+
+
+def test_the_menu_holds_what_was_given_once() -> None:
+    assert menu(MECHANISMS, "VCG") == list(MECHANISMS)
+    assert menu(MECHANISMS, "FILE.py:Mine")[-1] == "FILE.py:Mine"
