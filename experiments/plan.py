@@ -52,8 +52,9 @@ class Extras:
                 f"hooks is {self.hooks!r}; it must map events to functions of the market and the turn, such as "
                 "{'settled': tell}"
             )
-        if isinstance(self.shocks, str) or not isinstance(self.shocks, Sequence):
-            raise InputError(f"shocks is {self.shocks!r}; it must be a list of shocks, such as [Disable(2, 'L0.H1')]")
+        shocks: Any = self.shocks
+        if isinstance(shocks, str) or not isinstance(shocks, Sequence):
+            raise InputError(f"shocks is {shocks!r}; it must be a list of shocks, such as [Disable(2, 'L0.H1')]")
 
 
 @final

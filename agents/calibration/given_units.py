@@ -66,7 +66,7 @@ def _inventory(layers: Sequence[int], kinds: Sequence[str]) -> Inventory:
             "layers and kinds are not in the order of a network; give the units layer by layer from below, and those "
             "of a layer and kind side by side"
         )
-    sites, index, start = [], [], 0
+    sites, index, start = list[Site](), list[int](), 0
     for (layer, kind), count in runs:
         units = slice(start, start + count)
         sites.append(Site(f"layers.{layer}.{kind.name}", layer, kind, units, 1, count, kind.name))

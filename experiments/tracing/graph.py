@@ -23,10 +23,10 @@ def replacement_graph(rows: pd.DataFrame, trace: Trace) -> nx.MultiDiGraph:
             str(row["agent"]), kind=str(row["kind"]), layer=int(row["layer"]), index=int(row["index"]),
             strategy=terminal_text(str(row["strategy"])), round=int(row["round"]), **figures,
         )  # fmt: skip
-    for (number, _), moved in trace.turnover.groupby(["round", "kind"], observed=True):
+    for _, moved in trace.turnover.groupby(["round", "kind"], observed=True):
         ranked = moved.sort_values(["value", "agent"], ascending=[False, True])
         left, entered = (ranked.loc[ranked["change"] == change, "agent"] for change in ("left", "entered"))
         for gone, come in zip(left, entered, strict=False):  # as many as there are of both
             if gone in graph and come in graph:
-                graph.add_edge(gone, come, round=int(number))
+                graph.add_edge(gone, come, round=int(moved["round"].iloc[0]))
     return graph

@@ -21,7 +21,8 @@ def overview(runs: Sequence[TracedRun]) -> Figure:
     """
     kinds = list(dict.fromkeys(str(kind) for run in runs for kind in run.trace.last["kind"]))
     figure = Figure(figsize=(9, 6.4), layout="constrained")
-    top, bottom = figure.subfigures(2, 1)
+    parts: Any = figure.subfigures(2, 1)
+    top, bottom = parts
     money, use = top.subplots(1, 2)
     panels = bottom.subplots(1, max(len(kinds), 1), squeeze=False)[0]
     for run, (marker, line, colour) in zip(runs, cycle(LOOKS), strict=False):

@@ -1,7 +1,7 @@
 """Rows of a trace by a condition such as `layer == 3 and kind == 'head'`, in which a stranger may have any text."""
 
 import ast
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import pandas as pd
 
@@ -67,8 +67,10 @@ def check_condition(condition: str, columns: Collection[str]) -> None:
 
 def _check(node: ast.expr, text: str, columns: Collection[str]) -> None:
     """One part of a condition, and those that it consists of."""
+    parts: list[ast.expr]
+    operators: Sequence[ast.AST] = ()
     if isinstance(node, ast.BoolOp):
-        parts, operators = node.values, []
+        parts = node.values
     elif isinstance(node, ast.UnaryOp):
         parts, operators = [node.operand], [node.op]
     elif isinstance(node, ast.BinOp):
@@ -77,8 +79,9 @@ def _check(node: ast.expr, text: str, columns: Collection[str]) -> None:
             raise _refused(node, "reckons with what is no number", text, columns)  # 'a' * 10**9 would fill the memory
     elif isinstance(node, ast.Compare):
         sides = zip(node.ops, node.comparators, strict=True)
-        parts = [node.left, *(_members(op, side, text, columns) for op, side in sides)]
-        parts, operators = [part for part in parts if part is not None], [op for op in node.ops if not _is_in(op)]
+        checked = [_members(op, side, text, columns) for op, side in sides]
+        parts = [node.left, *(part for part in checked if part is not None)]
+        operators = [op for op in node.ops if not _is_in(op)]
     elif isinstance(node, ast.Name):
         if node.id not in columns:
             raise _refused(node, "is no column", text, columns)
