@@ -23,7 +23,10 @@ def read(given: Any, kind: type = float, tuples: bool = True) -> Any:
     ],
 )  # fmt: skip
 def test_ranges(given: Any, low: float, high: float, log: bool) -> None:
-    assert read(given) == Range("budget", pytest.approx(low), pytest.approx(high), log)
+    found = read(given)
+    assert isinstance(found, Range)
+    assert (found.low, found.high) == pytest.approx((low, high))
+    assert found.log == log
 
 
 def test_lists_are_values() -> None:
