@@ -7,6 +7,7 @@ from xml.etree import ElementTree as Tree
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from walras.escaping import terminal_text
 from walras.experiments.reports.picture_text import settle_texts, without_remarks
 
 _HUES = {
@@ -47,7 +48,7 @@ def inline_svg(figure: Figure, name: str, alt: str) -> str:
     _, _, width, height = (float(number) for number in root.attrib["viewBox"].split())
     wide = width * _POINT
     title = Tree.Element("title")
-    title.text = _NO_XML.sub("", alt)
+    title.text = _NO_XML.sub("", terminal_text(alt))
     root.insert(0, title)
     root.attrib = {
         "viewBox": f"0 0 {width:g} {height:g}", "role": "img", "aria-label": title.text,
