@@ -45,10 +45,10 @@ class UnitMap:
         return found
 
     def svg(self, agents: pd.DataFrame, column: str, picked: str = "") -> str:
-        """The map of one round, the picked unit framed; grey is what may not trade any more."""
+        """The map of one round, the picked unit framed; grey are units without compute that bid nothing."""
         rows = agents[agents["kind"] == self.kind]
         values, low, high = scaled(rows[column].to_numpy(dtype=np.float64), column, agents[column])
-        gone = np.isneginf(rows["bid"].to_numpy(dtype=np.float64))
+        gone = ((rows["bid"] <= 0) & (rows["quantity"] <= 0)).to_numpy()
         grid, together = self._grid(rows, np.where(gone, np.nan, values))
         left, _ = self._grid(rows, gone.astype(np.float64))
         height = float(np.clip(24 * len(self.layers), 60, _TALLEST))
@@ -153,5 +153,5 @@ def _scale(y: float, name: str, low: float, high: float, log: bool) -> str:
         f'fill="rgb({r},{g},{b})"/>'
         for i, (r, g, b, _) in enumerate(colours(np.linspace(0, 1, shades)).tolist())
     )
-    ends = f"{'≤ ' if log else ''}{number(low)} to {number(high)}{', logarithmic' if log else ''}; grey: out"
+    ends = f"{'≤ ' if log else ''}{number(low)} to {number(high)}{', logarithmic' if log else ''}; grey: bids nothing"
     return bar + text(LEFT + width + 8, y + 9, f"{name}: {ends}", "start", 10)

@@ -22,6 +22,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium")
 WAIT = 60_000  # milliseconds; a machine that does much else is slow
 SIZES = (400, 800, 1600)
+expect.set_options(WAIT)
 
 
 @dataclass
@@ -110,7 +111,7 @@ def visit(browser: Browser, url: str, width: int = 1600, height: int = 1400) -> 
     )
     page.goto(url)
     page.get_by_role("tab", name="Live").click()
-    expect(page.locator(".walras-line").first).to_contain_text("Before round 1 of 12", timeout=WAIT)
+    expect(page.locator(".walras-line").first).to_contain_text("Before round 1 of 12")
     return page, seen
 
 
@@ -119,7 +120,7 @@ def press(page: Page, name: str) -> None:
 
 
 def says(page: Page, text: str | re.Pattern[str], number: int = 0) -> None:
-    expect(page.locator(".walras-line").nth(number)).to_contain_text(text, timeout=WAIT)
+    expect(page.locator(".walras-line").nth(number)).to_contain_text(text)
 
 
 def choose(page: Page, label: str, option: str) -> None:
@@ -212,7 +213,7 @@ def test_a_market_that_cannot_be_opened_says_why_and_the_server_lives(
     page.get_by_label("Shocks, such as disable:L0.H1@3").fill("earthquake")
     page.get_by_label("Shocks, such as disable:L0.H1@3").blur()
     press(page, "Reset to the new settings")
-    expect(page.locator(".walras-error")).to_contain_text("shock is 'earthquake'", timeout=WAIT)
+    expect(page.locator(".walras-error")).to_contain_text("shock is 'earthquake'")
     other, _ = visit(browser, process[0])
     press(other, "Step")
     says(other, "Round 1 of 12")

@@ -133,7 +133,7 @@ def test_a_disabled_unit_is_out_from_the_next_round_on(opened: Opened) -> None:
     until(lambda: rounds(session) == [1])
     assert session.seats[0].scene is not None
     row = session.seats[0].scene.agents.set_index("agent").loc["L0.H1"]
-    assert (row["quantity"], row["bid"]) == (0.0, float("-inf"))
+    assert (row["quantity"], row["bid"]) == (0.0, 0.0)
     assert "disabled L0.H1" in session.seats[0].scene.line
 
 

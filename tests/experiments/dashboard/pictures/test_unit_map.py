@@ -45,12 +45,13 @@ def test_where_a_layer_has_fewer_units_a_click_finds_none(agents: Agents) -> Non
     assert neurons.unit_at(frame, 0.9, 0.5) == ""
 
 
-def test_gates_have_the_colours_of_0_and_1_and_units_that_are_out_are_grey(agents: Agents) -> None:
+def test_gates_have_the_colours_of_0_and_1_and_units_that_bid_nothing_are_grey(agents: Agents) -> None:
     frame = agents()
+    frame.loc[1, ["bid", "quantity"]] = 0.0
     heads, _ = UnitMap.maps(frame)
     cells = painted(heads.svg(frame, "quantity"))
     assert cells.shape == (3, 4, 4)
-    assert tuple(cells[0, 0]) == GONE
+    assert tuple(cells[0, 0]) == tuple(cells[0, 1]) == GONE
     funded = frame[frame["kind"] == "head"]["quantity"].to_numpy().reshape(3, 4) > 0
     assert (cells[funded].sum(-1) > cells[~funded].sum(-1).max()).all()
 
