@@ -58,7 +58,7 @@ def test_a_scenario_of_mesas() -> None:
     scenario: Any = mesa.experimental.scenarios.Scenario(rng=3, budget=0.25, rounds=2)  # type: ignore[attr-defined]
     market = walras.MarketModel(values=[4.0, 3.0, 2.0, 1.0], scenario=scenario)
     assert (market.seed, len(market.sessions), market.sessions[-1].budget) == (3, 2, 0.25)
-    assert market.scenario is scenario  # type: ignore[attr-defined]  # of later versions
+    assert market.scenario is scenario
     another: Any = type(scenario)(budget=0.25)
     assert walras.MarketModel(values=[1.0, 2.0], scenario=another, budget=0.5).sessions[-1].budget == 0.5
 
@@ -95,8 +95,7 @@ def page() -> Iterator[tuple[Any, Any]]:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_page_steps_a_market_and_resets_it_with_the_sliders_values(page: tuple[Any, Any]) -> None:
-    import ipyvuetify
-
+    ipyvuetify: Any = pytest.importorskip("ipyvuetify")
     shown, rc = page
     first = shown.value
     assert isinstance(first, ToyMarket)
