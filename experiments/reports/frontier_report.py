@@ -143,7 +143,9 @@ def _rows_of(costs: pd.DataFrame, one: Statistic, statistics: Statistics) -> pd.
 
 
 def _mean(costs: pd.DataFrame, column: str) -> Any:
-    values = costs[column].dropna() if column in costs else []
+    if column not in costs:
+        return None
+    values = costs[column].dropna()
     return float(values.mean()) if len(values) else None
 
 
@@ -209,7 +211,8 @@ def _failures(found: GridResult[Any]) -> Iterator[Note | Table]:
 
 def _settings(found: GridResult[Any], statistics: Statistics) -> Table:
     fixed = shared_settings(found.grid.cells, [*statistics.axes, SEED])
-    return Table(("setting", "value"), [[*pair] for pair in fixed.items()], "What all cells have in common", texts=2)
+    rows: list[list[Content]] = [[name, value] for name, value in fixed.items()]
+    return Table(("setting", "value"), rows, "What all cells have in common", texts=2)
 
 
 def _made(found: GridResult[Any], statistics: Statistics) -> Made:
