@@ -205,7 +205,8 @@ def _failures(found: GridResult[Any]) -> Iterator[Note | Table]:
     if found.failed:
         yield Note(f"{len(found.failed)} of {len(found.grid.cells)} cells failed, and are missing here.", warning=True)
         files = [found.folder.failure(cell).relative_to(found.folder.path).as_posix() for cell in found.failed]
-        rows = [[str(cell), Link(file, file)] for cell, file in zip(found.failed, files, strict=True)]
+        failed = zip(found.failed, files, strict=True)
+        rows: list[list[Content]] = [[str(cell), Link(file, file)] for cell, file in failed]
         yield Table(("cell", "why"), rows, "Cells that failed", texts=2)
 
 

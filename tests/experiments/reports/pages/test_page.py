@@ -15,7 +15,8 @@ EVIL = '</title><script>alert("1")</script> & \u202egnp.x\x1b[0m'
 def page(text: str = "a") -> Page:
     table = Table((text, "b"), [[text, "1"], [Link(text, "report.html"), "2"]], text)
     shaded = Shaded([(text, 0.5, text)], text)
-    parts: list[Part] = [
+    picture = Picture("a", Figure(figsize=(2, 1)), text, text)
+    parts: list[Part] = [Note(text), Note(text, warning=True), table, picture, shaded]
         Note(text),
         Note(text, warning=True),
         table,
