@@ -83,7 +83,7 @@ def trace_page(runs: Mapping[str, Trace], command: str, summary: Mapping[str, An
     if summary is None:
         note = [Note("This run has not finished: these are its rounds so far.", warning=True)]
         return Page(f"Agents of {first}", about, funding, note, sections, Made(command))
-    figures = [Note(funding), verdict_table(summary)]
+    figures: list[Table | Note] = [Note(funding), verdict_table(summary)]
     made = made_of(summary, None, Path(first))
     made = replace(made, command=command, reason="The versions are those that made the run.")
     return Page(f"Agents of {first}", about, in_one_sentence(summary), figures, sections, made)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 
 from walras.escaping import one_line
@@ -133,7 +134,6 @@ def _budgets(axes: Any, part: pd.DataFrame, column: str, scale: float) -> None:
 
 
 def _grid(rows: int, width: float, height: float) -> tuple[Figure, NDArray[Any]]:
-    figure = Figure(figsize=(width, height * rows), layout="constrained")
-    figure.get_layout_engine().set(hspace=0.08)  # type: ignore[union-attr]  # it has one
+    figure = Figure(figsize=(width, height * rows), layout=ConstrainedLayoutEngine(hspace=0.08))
     panels: NDArray[Any] = figure.subplots(rows, 2, squeeze=False)
     return figure, panels

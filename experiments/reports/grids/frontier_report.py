@@ -129,7 +129,9 @@ def _rows_of(costs: pd.DataFrame, one: Statistic, statistics: Statistics) -> pd.
 
 
 def _mean(costs: pd.DataFrame, column: str) -> Any:
-    values = costs[column].dropna() if column in costs else []
+    if column not in costs:
+        return None
+    values = costs[column].dropna()
     return float(values.mean()) if len(values) else None
 
 

@@ -61,14 +61,16 @@ def failed_cells(found: GridResult[Any]) -> Iterator[Note | Table]:
     if found.failed:
         yield Note(f"{len(found.failed)} of {len(found.grid.cells)} cells failed, and are missing here.", warning=True)
         files = [found.folder.failure(cell).relative_to(found.folder.path).as_posix() for cell in found.failed]
-        rows = [[str(cell), Link(file, file)] for cell, file in zip(found.failed, files, strict=True)]
+        failed = zip(found.failed, files, strict=True)
+        rows: list[list[Content]] = [[str(cell), Link(file, file)] for cell, file in failed]
         yield Table(("cell", "why"), rows, "Cells that failed", texts=2)
 
 
 def shared_table(grid: Grid[Any], varied: Sequence[str]) -> Table:
     """Settings that all cells have in common."""
     fixed = _shared_settings(grid.cells, [*varied, SEED])
-    return Table(("setting", "value"), [[*pair] for pair in fixed.items()], "What all cells have in common", texts=2)
+    rows: list[list[Content]] = [[name, value] for name, value in fixed.items()]
+    return Table(("setting", "value"), rows, "What all cells have in common", texts=2)
 
 
 def _shared_settings(cells: Sequence[Cell[Any]], varied: Sequence[str]) -> dict[str, str]:

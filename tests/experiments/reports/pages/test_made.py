@@ -81,7 +81,7 @@ class Unchecked(RunExperiment):  # type: ignore[misc]  # final
 
 
 def test_a_sweep() -> None:
-    axes = {"mechanism": ["ShadowPrice", "UniformPriceAuction"], "rounds": [1, 2],
+    axes: dict[str, list[Any]] = {"mechanism": ["ShadowPrice", "UniformPriceAuction"], "rounds": [1, 2],
             "budget": [0.75, 0.5]}  # fmt: skip
     base = {"recipe": "none", "model": "x y", "sentences": 12, "reentry": True}
     grid = Grid.from_axes(Unchecked(), base, axes, 2, "rounds=2")

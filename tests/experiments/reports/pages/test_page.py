@@ -6,7 +6,7 @@ import pytest
 from matplotlib.figure import Figure
 from report_pages import check_page
 
-from walras.experiments.reports.pages.page import Link, Made, Note, Page, Picture, Section, Shaded, Table
+from walras.experiments.reports.pages.page import Link, Made, Note, Page, Part, Picture, Section, Shaded, Table
 from walras.experiments.reports.pages.writing import write_page
 
 EVIL = '</title><script>alert("1")</script> & \u202egnp.x\x1b[0m'
@@ -15,7 +15,14 @@ EVIL = '</title><script>alert("1")</script> & \u202egnp.x\x1b[0m'
 def page(text: str = "a") -> Page:
     table = Table((text, "b"), [[text, "1"], [Link(text, "report.html"), "2"]], text)
     shaded = Shaded([(text, 0.5, text)], text)
-    parts = [Note(text), Note(text, warning=True), table, Picture("a", Figure(figsize=(2, 1)), text, text), shaded]
+    picture = Picture("a", Figure(figsize=(2, 1)), text, text)
+    parts: list[Part] = [Note(text), Note(text, warning=True), table, picture, shaded]
+        Note(text),
+        Note(text, warning=True),
+        table,
+        Picture("a", Figure(figsize=(2, 1)), text, text),
+        shaded,
+    ]
     sections = [Section(text, parts), Section(text, [table], folded=True)]
     made = Made(text, text, {text: text}, {"walras": text}, [Link(text, "report.html")])
     return Page(text, text, f"{text}.", [table], sections, made)
