@@ -144,6 +144,7 @@ def test_json_is_the_result(quick: Walras) -> None:
     printed, run = quick()
     written = json.loads((run / "result.json").read_text())
     assert len(written.pop("network")) == 64
+    assert written.pop("versions").keys() == {"walras", "torch", "transformers"}
     assert written.pop("files").keys() == {"allocation.safetensors", "rounds.parquet", "trace"}
     assert printed == written
 

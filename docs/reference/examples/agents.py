@@ -170,3 +170,28 @@ with at_rest(model):
     print("training:", model.training)
 print("training:", model.training)
 model.eval()
+
+# %% UnitOutcome
+from walras import HeadAgent
+
+
+class Told(HeadAgent):
+    """A head that keeps what it is told."""
+
+    def after(self, outcome):
+        self.last = outcome  # a UnitOutcome
+
+
+market = walras.toy(agents={"head": Told}, rounds=1)
+market.step()
+first = next(agent for agent in market.agents if isinstance(agent, Told))
+print(first.name, first.last.round, first.last.quantity, round(first.last.surplus, 3))
+
+# %% GivenUnits, GivenValues, TradedUnits
+from walras.agents import GivenUnits, GivenValues, Truthful
+
+units = GivenUnits(np.array([1.0, 1.0, 2.0]), layers=[0, 0, 1], kinds=["head", "head", "ffn"])
+print(units.cost, len(units.inventory))
+given = walras.ComputeMarket(units, GivenValues((3.0, 1.0, 2.0)), walras.ShadowPrice(), [0.5], strategy=Truthful())
+given.step()
+print(given.ledger.name[given.ledger.quantity > 0])

@@ -22,6 +22,8 @@ folder = Path(mkdtemp())  # the same model by name, and the texts as a file
 model.save_pretrained(folder / "model")
 tokenizer.save_pretrained(folder / "model")
 (folder / "my.txt").write_text("\n".join(texts))
+named = {"model": str(folder / "model"), "data": str(folder / "my.txt"), "task": "text", "block": 16}
+plain = {"recipe": "none", "valuation": "magnitude", "rounds": 1}
 
 # %% run, walras.Outcome
 import walras
@@ -188,3 +190,33 @@ print(fit.problems, fit.solved, round(fit.spearman, 2), sorted(figures(fit))[:3]
 from walras.experiments.queries.predictors import Encoder
 
 print(Encoder(epochs=1))  # a sentence encoder with a head; `walras learn --predictor encoder:epochs=1` trains it
+
+# %% MarketModel, toy
+import walras
+
+market = walras.MarketModel(values=[4, 3, 2, 1], budget=0.5, rounds=2, mechanism="UniformPriceAuction")
+while market.running:
+    market.step()
+print(market)
+print(market.trace()[["round", "agent", "bid", "quantity", "price"]].tail(4).to_string(index=False))
+print(walras.toy(units=12, layers=3, budget=0.4))
+
+# %% sensitivity
+import walras
+
+found = walras.sensitivity({"budget": (0.3, 0.9)}, design="halton:n=4", **named, **plain)
+print(found.frame[["output", "setting", "measure"]].to_string(index=False))
+print(*found.notes, sep="\n")
+
+# %% calibrate
+import walras
+
+found = walras.calibrate({"budget": (0.3, 0.9)}, "used<=0.5", tolerance=0.2, **named, **plain)
+print(found.message)
+
+# %% Design, SampledDesign, DESIGNS
+from walras.experiments.designs import DESIGNS, Design, SampledDesign
+
+print(*DESIGNS)
+halton = DESIGNS.make("halton:n=3")
+print(isinstance(halton, Design), isinstance(halton, SampledDesign))

@@ -246,3 +246,12 @@ print(online.refund("first", used=120))
 from walras.market.queries import SHAPES
 
 print({name: shape.__name__ for name, shape in SHAPES.items()})
+
+# %% TraceHistory
+from walras.market import TraceHistory
+
+market, kept = open_market(), TraceHistory(rounds=1)  # the last round alone
+market.on("played", kept)
+for _ in market.remaining():
+    market.step()
+print(kept.frame()["round"].unique())

@@ -247,12 +247,12 @@ def test_settings_of_a_file(walras: Walras, line: tuple[object, ...], tmp_path: 
     assert again.subject.task == "document"
 
 
-README = Path(__file__).parents[3] / "README.md"
+GUIDE = Path(__file__).parents[3] / "docs" / "guides" / "sparsify.md"
 
 
-def test_what_the_readme_shows(llama: Path, document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_guide_shows(llama: Path, document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    blocks: list[str] = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    blocks: list[str] = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
     (block,) = (one for one in blocks if "walras.sparsify(" in one)
     model, tokenizer = load(str(llama), "causal", device="cpu")
     tokenizer.model_input_names = ["input_ids", "attention_mask"]

@@ -128,7 +128,13 @@ def test_printed_drawn_and_as_json(walras: Walras, written: Path) -> None:
     assert answer.code == 0, answer.err
     assert "64 tokens bought" in answer.out
     assert "drawn by lot" in answer.out.replace("\n", " ")
-    assert {p.name for p in Path("p").iterdir()} == {"text.png", "maps.png", "surprisal.png", "first-tokens.png"}
+    assert {p.name for p in Path("p").iterdir()} == {
+        "text.png",
+        "maps.png",
+        "surprisal.png",
+        "first-tokens.png",
+        "report.html",
+    }
     told = json.loads(walras("trace", written, "--json").out)
     assert told["tokens"] == 64
     assert len(told["spenders"]) == 8
