@@ -195,7 +195,7 @@ def test_a_label_free_recipe_looks_at_no_labels(
     for number, labels in enumerate(([0, 1], [1, 0])):
         batch = {**ids, "labels": torch.tensor(labels)}
         result = walras.run(model, None, [batch], recipe="walras", block=16, out=tmp_path / str(number))
-        assert isinstance(result.market.calibration.objective, OwnPredictions)
+        assert isinstance(result.market.calibration.network("test").objective, OwnPredictions)
         found.append(result)
     assert torch.equal(found[0].gates, found[1].gates)
     assert found[0].metric.dense != found[1].metric.dense

@@ -191,7 +191,7 @@ def test_the_report_of_several_axes(toys: Any, here: Path, no_pictures: None) ->
     write_frontier_report(found)
     report = Path("o/report.html").read_text(encoding="utf-8")
     for text in ("<h1>a, b on sums</h1>", "4 of 8 cells failed", f"failed/{found.failed[0].key}.txt",
-                 "minus a", "All 4 cells", ">rule</th>", ">seed</th>"):  # fmt: skip
+                 "over all budgets", "minus a", "All 4 cells", ">rule</th>", ">seed</th>"):  # fmt: skip
         assert text in report, text
     console = TerminalConsole(file=io.StringIO(), width=200)
     print_grid(console, found)

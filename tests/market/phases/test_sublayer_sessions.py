@@ -164,7 +164,7 @@ def test_a_shock_begins_the_repair_anew(floor: Any, struck: bool) -> None:
     assert "repair" not in market.memory  # closed with the last sub-layer
     with pytest.raises(InputError, match="closed"):
         pair.now.advance_to(0)
-    assert model is market.calibration.model
+    assert model is market.calibration.network("test").model
 
 
 def test_whole_sub_layers_trade_one_by_one_too(floor: Any) -> None:

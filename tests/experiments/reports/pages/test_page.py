@@ -17,12 +17,6 @@ def page(text: str = "a") -> Page:
     shaded = Shaded([(text, 0.5, text)], text)
     picture = Picture("a", Figure(figsize=(2, 1)), text, text)
     parts: list[Part] = [Note(text), Note(text, warning=True), table, picture, shaded]
-        Note(text),
-        Note(text, warning=True),
-        table,
-        Picture("a", Figure(figsize=(2, 1)), text, text),
-        shaded,
-    ]
     sections = [Section(text, parts), Section(text, [table], folded=True)]
     made = Made(text, text, {text: text}, {"walras": text}, [Link(text, "report.html")])
     return Page(text, text, f"{text}.", [table], sections, made)
