@@ -13,7 +13,7 @@ from walras.experiments.reports.grids.frontier_sentence import comparison_senten
 from walras.experiments.reports.grids.grid_parts import cells_table, failed_cells, shared_table
 from walras.experiments.reports.metric import titled
 from walras.experiments.reports.numbers import ABSENT, amounts, count, difference, megabytes, number, quality
-from walras.experiments.reports.pages.made import sweep_command_of
+from walras.experiments.reports.pages.made import FROM_PYTHON, sweep_command_of
 from walras.experiments.reports.pages.page import Cell as Content
 from walras.experiments.reports.pages.page import Link, Made, Note, Page, Picture, Section, Table
 from walras.experiments.reports.pages.writing import write_page
@@ -25,7 +25,6 @@ _COSTS = (
     ("bytes", "dense_bytes"),
     ("parameters", "dense_parameters"),
 )
-_FROM_PYTHON = "It was started from Python, with objects that no command line names; compare.yaml lists its cells."
 
 
 def write_frontier_report(found: GridResult[Any]) -> None:
@@ -174,4 +173,4 @@ def _made(found: GridResult[Any], statistics: Statistics) -> Made:
         "compared with": f"{statistics.against.axis} {statistics.against}",
     }
     files = [Link(name, name) for name in ("frontier.csv", "statistics.csv") if (found.folder.path / name).is_file()]
-    return Made(command, "" if command else _FROM_PYTHON, told, found.about.get(VERSIONS, {}), files)
+    return Made(command, "" if command else FROM_PYTHON, told, found.about.get(VERSIONS, {}), files)

@@ -6,11 +6,12 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from walras.experiments.designs.sensitivity import Sensitivity, sensitivity_of
+from walras.experiments.designs.sensitivity import Sensitivity, SettingIndex, sensitivity_of
 from walras.experiments.grids.runner import GridResult
 from walras.experiments.reports.grids.grid_parts import cells_table, failed_cells, shared_table
 from walras.experiments.reports.grids.sensitivity_plot import sensitivity_picture
 from walras.experiments.reports.metric import titled
+from walras.experiments.reports.pages.made import FROM_PYTHON, sweep_command_of
 from walras.experiments.reports.pages.page import Link, Made, Note, Page, Picture, Section
 from walras.experiments.reports.pages.page import Table as PageTable
 from walras.experiments.reports.pages.writing import write_page
@@ -52,8 +53,8 @@ def sensitivity_page(found: GridResult[Any], told: Sensitivity) -> Page:
     ]  # fmt: skip
     files = [Link(name, name) for name in ("indices.csv", "indices.json")]
     design = {"seeds": ", ".join(map(str, grid.seeds)), "design": str(told.design)}
-    made = Made("", "The command that was typed is in compare.yaml, with all cells.", design,
-                found.about.get(VERSIONS, {}), files)  # fmt: skip
+    command = sweep_command_of(grid)
+    made = Made(command, "" if command else FROM_PYTHON, design, found.about.get(VERSIONS, {}), files)
     title = f"What {', '.join(told.vary)} matter on {found.about.get('task', 'a task')}"
     return Page(title, about, _verdict(told), figures, sections, made)
 
@@ -63,7 +64,7 @@ def _verdict(told: Sensitivity) -> str:
     if not told.indices:
         return "This design samples the settings evenly; it has no indices."
     measure = told.indices[-1].measure
-    best = {}
+    best: dict[str, SettingIndex] = {}
     for index in told.indices:
         if index.measure == measure and (index.output not in best or index.estimate > best[index.output].estimate):
             best[index.output] = index

@@ -13,6 +13,8 @@ from walras.experiments.settings.fields import Leaf, leaves
 from walras.experiments.settings.names import NONE, told
 from walras.experiments.spec import MACS
 
+FROM_PYTHON = "It was started from Python, with objects that no command line names; compare.yaml lists its cells."
+"""Why a grid may have no command."""
 _AXES = (RECIPE, BUDGET)  # have options of their own in a sweep
 
 
@@ -44,10 +46,7 @@ def sweep_command_of(grid: Grid[Any], *flags: str) -> str:
     known, kind = leaves(type(settings)), type(settings)
     base = {name: _text(known[name], value) for name, value in grid.settings.items() if name in known}
     words = [word for name, value in base.items() for word in _words(known[name], value)]
-    for axis, labels in grid.axes.items():
-        for label in labels:
-            words += [f"--{axis}", _plain(label)] if axis in _AXES else ["--vary", f"{axis}={_plain(label)}"]
-    words += ["--seeds", str(len(grid.seeds)), "--against", f"{grid.against.axis}={_plain(grid.against.label)}", *flags]
+    words += [*_varied(grid), "--seeds", str(len(grid.seeds)), *flags]
     for cell in grid.cells:
         given = {**base, **{axis: _plain(label) for axis, label in cell.labels.items()}, SEED: cell.seed}
         try:
@@ -57,6 +56,20 @@ def sweep_command_of(grid: Grid[Any], *flags: str) -> str:
         if not isinstance(again, kind) or again.tree != cell.settings.tree:
             return ""
     return shlex.join(["walras", settings.sweep, *words])
+
+
+def _varied(grid: Grid[Any]) -> Iterator[str]:
+    """Options that say which cells there are, but for their seeds."""
+    if grid.sample is not None:
+        yield from ("--design", grid.sample.told)
+        for factor in grid.sample.factors:
+            yield from ("--vary", f"{factor.name}={factor}")
+        return
+    for axis, labels in grid.axes.items():
+        for label in labels:
+            yield from (f"--{axis}", _plain(label)) if axis in _AXES else ("--vary", f"{axis}={_plain(label)}")
+    if grid.against is not None:
+        yield from ("--against", f"{grid.against.axis}={_plain(grid.against.label)}")
 
 
 def read_back(words: list[str], kind: type[Any]) -> dict[str, Any]:
