@@ -3,6 +3,7 @@
 import shlex
 import shutil
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -125,16 +126,16 @@ def test_an_earlier_comparison_has_a_report(walras: Walras, models: Path, lines:
     assert "0 cells failed" not in page_in("o").all("main")[0].text
 
 
-def wide_sweep(walras: Walras, models: Path, glue: Path) -> None:
-    """20 cells of a network of two layers, in `c`."""
+def sweep(walras: Walras, models: Path, glue: Path, seeds: int) -> None:
+    """Four cells a seed, in `c`."""
     line = ("--model", models / "bert", "--data", glue, *SMALL, "--recipe", "none", "--workers", 0, "--rounds", 1)
-    varied = ("--vary", "valuation=magnitude,random", "--budget", 0.75, "--budget", 0.5, "--seeds", 5)
+    varied = ("--vary", "valuation=magnitude,random", "--budget", 0.75, "--budget", 0.5, "--seeds", seeds)
     assert walras("compare", *line, *varied, "--out", "c").code == 0
 
 
 @pytest.mark.nightly
 def test_a_sweep_of_twenty_cells(walras: Walras, models: Path, glue: Path) -> None:
-    wide_sweep(walras, models, glue)
+    sweep(walras, models, glue, 5)
     page = page_in("c")  # and it is no larger than a page may be
     assert len([link for link in page.all("a") if link.attributes["href"].startswith("cells/")]) == 20
     assert "±" in page.all("section")[0].text
@@ -142,18 +143,17 @@ def test_a_sweep_of_twenty_cells(walras: Walras, models: Path, glue: Path) -> No
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("width", [400, 800, 1600])
-def test_nothing_is_wider_than_the_screen(width: int, walras: Walras, models: Path, glue: Path) -> None:
+def test_nothing_is_wider_than_the_screen(walras: Walras, models: Path, glue: Path) -> None:
     """In a real browser, with everything unfolded; left out where there is none."""
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     driver = pytest.importorskip("playwright.sync_api")
     if browser is None:
         pytest.skip("no chromium here")
-    wide_sweep(walras, models, glue)
+    sweep(walras, models, glue, 1)
     pages = [Path("c/report.html"), *sorted(Path("c/cells").glob("*/report.html"))[:1]]
     with driver.sync_playwright() as started:
         chromium = started.chromium.launch(executable_path=browser, args=["--no-sandbox"])
-        for scheme in ("light", "dark"):
+        for width, scheme in product((400, 800, 1600), ("light", "dark")):
             shown = chromium.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme).new_page()
             asked: list[str] = []
             shown.on("request", lambda request, asked=asked: asked.append(request.url))
