@@ -58,16 +58,18 @@ def Live(state: LiveState, network: bool) -> None:
         state.choices.set(asked)
         session.reset(asked)
 
-    with solara.Sidebar():
-        solara.Checkbox(label="Two markets side by side", value=len(choices) > 1, on_value=pair)
-        solara.Text("What is set here counts from the next reset on.")
-        for i, choice in enumerate(choices):
-            Controls(NAMES[i], choice, state.start, lambda told, i=i: choose(i, told), network)
-    Clock(session, choices, state.changed, state.version)
-    with solara.Div(classes=["walras-pair"]):
-        for i, seat in enumerate(session.seats):
-            name = NAMES[i] if len(session.seats) > 1 else ""
-            SeatView(name, seat, lambda unit, i=i: session.disable(i, unit), state.version)
+    with solara.Div(classes=["walras-live"]):
+        with solara.Column(gap="12px"):
+            Clock(session, choices, state.changed, state.version)
+            with solara.Div(classes=["walras-pair"]):
+                for i, seat in enumerate(session.seats):
+                    name = NAMES[i] if len(session.seats) > 1 else ""
+                    SeatView(name, seat, lambda unit, i=i: session.disable(i, unit), state.version)
+        with solara.Column(gap="12px", classes=["walras-settings"]):
+            solara.Checkbox(label="Two markets side by side", value=len(choices) > 1, on_value=pair)
+            solara.Text("What is set here counts from the next reset on.")
+            for i, choice in enumerate(choices):
+                Controls(NAMES[i], choice, state.start, lambda told, i=i: choose(i, told), network)
 
 
 @solara.component

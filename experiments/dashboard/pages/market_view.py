@@ -46,9 +46,8 @@ def MarketView(scene: Scene, on_disable: Callable[[str], None] | None = None) ->
     rows, total = page_of(scene.agents, Order(order.page, order.rows, order.column, order.descending, search))
     AgentRows(
         headers=HEADERS,
-        rows=rows,
+        rows=[{**row, "look": "walras-picked" if row["agent"] == picked else "walras-row"} for row in rows],
         total=total,
-        picked=picked,
         event_order=lambda told: set_order(Order.from_page(told, "")),
         event_pick=lambda name: set_picked(str(name)),
     )
@@ -57,7 +56,7 @@ def MarketView(scene: Scene, on_disable: Callable[[str], None] | None = None) ->
 @solara.component
 def PickedAgent(scene: Scene, picked: str, on_disable: Callable[[str], None] | None) -> None:
     """The agent that is picked: what it has, how it came to that, and a button that breaks it."""
-    with solara.Card(margin=0, elevation=1):
+    with solara.Card(margin=0, elevation=1), solara.Column(gap="8px"):
         found = scene.agents[scene.agents["agent"] == picked]
         if not len(found):
             solara.Text("Click a unit in the map or the table to see its history.")

@@ -19,8 +19,7 @@ def AgentRows(
     headers: list[dict[str, Any]] = [],  # noqa: B006  # read alone: solara takes the default for the trait's
     rows: list[dict[str, str]] = [],  # noqa: B006
     total: int = 0,
-    picked: str = "",
     event_order: Callable[[Any], None] = lambda options: None,
     event_pick: Callable[[Any], None] = lambda name: None,
 ) -> None:
-    """One page of the table of agents; it asks for others by `event_order`, and a click on a row picks its agent."""
+    """One page of the table of agents; `look` is the class of a name. It asks for other pages by `event_order`."""

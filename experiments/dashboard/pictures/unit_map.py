@@ -20,7 +20,7 @@ MOST_CELLS = 384
 """Cells of a row; of more units, a cell is some neighbours, and its colour their mean."""
 DECADES = 3
 """Powers of ten of money that are told apart; what is less is as dark as 0."""
-GONE = (136, 136, 136, 255)
+GONE = (204, 121, 167, 255)  # a pink that no shade of the map comes near
 _MAP = "cividis"  # even to the eye, and to those who do not tell red from green
 _TOP, _BOTTOM, _TALLEST = 26, 58, 520
 
@@ -45,7 +45,7 @@ class UnitMap:
         return found
 
     def svg(self, agents: pd.DataFrame, column: str, picked: str = "") -> str:
-        """The map of one round, the picked unit framed; grey are units without compute that bid nothing."""
+        """The map of one round, the picked unit framed; pink are units without compute that bid nothing."""
         rows = agents[agents["kind"] == self.kind]
         values, low, high = scaled(rows[column].to_numpy(dtype=np.float64), column, agents[column])
         gone = ((rows["bid"] <= 0) & (rows["quantity"] <= 0)).to_numpy()
@@ -153,5 +153,5 @@ def _scale(y: float, name: str, low: float, high: float, log: bool) -> str:
         f'fill="rgb({r},{g},{b})"/>'
         for i, (r, g, b, _) in enumerate(colours(np.linspace(0, 1, shades)).tolist())
     )
-    ends = f"{'≤ ' if log else ''}{number(low)} to {number(high)}{', logarithmic' if log else ''}; grey: bids nothing"
+    ends = f"{'≤ ' if log else ''}{number(low)} to {number(high)}{', logarithmic' if log else ''}; pink: bids nothing"
     return bar + text(LEFT + width + 8, y + 9, f"{name}: {ends}", "start", 10)

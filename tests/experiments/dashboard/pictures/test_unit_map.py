@@ -20,7 +20,8 @@ def painted(svg: str) -> np.ndarray:
     """The cells of a map [layers, columns, 4]."""
     found = re.search(r"base64,([^\"]+)", svg)
     assert found is not None
-    return np.rint(imread(io.BytesIO(base64.b64decode(found[1])), format="png") * 255).astype(int)
+    cells: np.ndarray = np.asarray(imread(io.BytesIO(base64.b64decode(found[1])), format="png"))
+    return np.rint(cells * 255).astype(int)
 
 
 def test_there_is_a_map_per_kind_of_unit(agents: Agents) -> None:
@@ -45,7 +46,7 @@ def test_where_a_layer_has_fewer_units_a_click_finds_none(agents: Agents) -> Non
     assert neurons.unit_at(frame, 0.9, 0.5) == ""
 
 
-def test_gates_have_the_colours_of_0_and_1_and_units_that_bid_nothing_are_grey(agents: Agents) -> None:
+def test_gates_have_the_colours_of_0_and_1_and_units_that_bid_nothing_are_pink(agents: Agents) -> None:
     frame = agents()
     frame.loc[1, ["bid", "quantity"]] = 0.0
     heads, _ = UnitMap.maps(frame)
