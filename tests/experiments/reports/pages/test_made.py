@@ -104,11 +104,11 @@ def test_a_grid_of_something_else_has_no_line() -> None:
 
 def test_the_command_of_a_design_has_its_ranges() -> None:
     axes: dict[str, list[Any]] = {"budget": ["0.4..0.9"], "mechanism": ["ShadowPrice", "UniformPriceAuction"]}
-    grid = designed_runs("halton:n=3", axes, 1, {"model": "m", "rounds": 2}, None, 100)
+    grid = designed_runs("halton:n=3", axes, 1, {"rounds": 2}, None, 100)
     walras, command, *words = shlex.split(sweep_command_of(grid))
     assert (walras, command) == ("walras", "compare")
     assert words[words.index("--design") + 1] == "halton:n=3"
     varied = [words[i + 1] for i, word in enumerate(words) if word == "--vary"]
     assert "budget=0.4..0.9" in varied
-    again = designed_runs("halton:n=3", axes_of({}, read_vary(varied)), 1, {"model": "m", "rounds": 2}, None, 100)
+    again = designed_runs("halton:n=3", axes_of({}, read_vary(varied)), 1, {"rounds": 2}, None, 100)
     assert [cell.settings for cell in again.cells] == [cell.settings for cell in grid.cells]
