@@ -36,7 +36,7 @@ def test_names_of_agents_do_not_steer_the_terminal(walras: Walras, tmp_path: Pat
     answer = walras("trace", run, other)
     assert answer.code == 0, answer.err
     assert "L0]0;title0" in answer.out
-    assert "a[b] and b: 100%" in answer.out
+    assert "a[b] and b: 100 %" in answer.out
     assert not set("\x1b\x07\u202e") & set(answer.out)
     answer = walras("trace", run, "--json")
     assert not set("\x1b\x07\u202e") & set(answer.out)
@@ -49,7 +49,7 @@ def test_names_of_runs_in_pictures(walras: Walras, tmp_path: Path) -> None:
     runs = [write_run(tmp_path / name) for name in ("a$x^{$", "x" * 250)]
     answer = walras("trace", *runs, "--pictures", "p")
     assert answer.code == 0, answer.err
-    assert len(list(Path("p").iterdir())) == 6
+    assert len(list(Path("p").iterdir())) == 7  # with the page
 
 
 def test_traces_that_are_damaged(walras: Walras, tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_full_disk_while_pictures_are_written(
     def full(*_: Any) -> None:
         raise OSError(28, os.strerror(28), "p/survival.png")
 
-    monkeypatch.setattr("walras.experiments.reports.trace_pictures.write_whole", full)
+    monkeypatch.setattr("walras.experiments.reports.pages.writing.write_whole", full)
     answer = walras("trace", write_run(tmp_path / "run"), "--pictures", "p")
     assert answer.error == "No space left on device: 'p/survival.png'"
 
