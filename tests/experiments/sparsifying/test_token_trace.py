@@ -12,6 +12,7 @@ import torch
 from fuzzing import damaged_bytes, fuzzed, read_or_refused
 from hypothesis import given
 from hypothesis import strategies as st
+from report_pages import check_page
 
 import walras
 from walras.errors import InputError
@@ -128,13 +129,9 @@ def test_printed_drawn_and_as_json(walras: Walras, written: Path) -> None:
     assert answer.code == 0, answer.err
     assert "64 tokens bought" in answer.out
     assert "drawn by lot" in answer.out.replace("\n", " ")
-    assert {p.name for p in Path("p").iterdir()} == {
-        "text.png",
-        "maps.png",
-        "surprisal.png",
-        "first-tokens.png",
-        "report.html",
-    }
+    pictures = {"text.png", "maps.png", "surprisal.png", "first-tokens.png"}
+    assert {p.name for p in Path("p").iterdir()} == {*pictures, "report.html"}
+    check_page(Path("p/report.html").read_text(encoding="utf-8"), Path("p"))
     told = json.loads(walras("trace", written, "--json").out)
     assert told["tokens"] == 64
     assert len(told["spenders"]) == 8
