@@ -21,35 +21,34 @@ def Controls(name: str, choice: Choice, start: Choice, on_choice: Callable[[Choi
 
     with solara.Card(name, margin=0, elevation=0):
         percent = round(choice.budget * 100)
-        solara.SliderInt(
-            f"Budget: {percent}% of the dense compute", percent, min=0, max=100,
-            on_value=lambda value: told(budget=value / 100),
-        )  # fmt: skip
+        Range(f"Budget: {percent}% of the dense compute", percent, 0, 100, lambda value: told(budget=value / 100))
         solara.Select(
             "Mechanism", menu(MECHANISMS, start.mechanism), choice.mechanism,
             on_value=lambda value: told(mechanism=value),
         )  # fmt: skip
-        solara.InputText(
-            "Its parameters, such as price=0.002", choice.parameters, on_value=lambda value: told(parameters=value)
-        )
+        solara.InputText("Parameters, as price=0.002", choice.parameters, on_value=lambda value: told(parameters=value))
         solara.Select(
             "Strategy", menu(STRATEGIES, start.strategy), choice.strategy, on_value=lambda value: told(strategy=value)
         )
         solara.Select("Mixed with", [NOBODY, *STRATEGIES], choice.second, on_value=lambda value: told(second=value))
         if choice.second != NOBODY:
             share = round(choice.share * 100)
-            solara.SliderInt(
-                f"Share that bids {choice.second}: {share}%", share, min=0, max=100,
-                on_value=lambda value: told(share=value / 100),
-            )  # fmt: skip
+            Range(f"Bidding {choice.second}: {share}%", share, 0, 100, lambda value: told(share=value / 100))
         solara.Select(
             "Schedule", menu(SCHEDULES, start.schedule), choice.schedule, on_value=lambda value: told(schedule=value)
         )
-        solara.SliderInt("Rounds", choice.rounds, min=1, max=200, on_value=lambda value: told(rounds=value))
+        Range(f"Rounds: {choice.rounds}", choice.rounds, 1, 200, lambda value: told(rounds=value))
         if network:
-            solara.SliderInt(
-                "Sentences", choice.sentences, min=2, max=512, on_value=lambda value: told(sentences=value)
-            )
+            told_of = f"Sentences that value units: {choice.sentences}"
+            Range(told_of, choice.sentences, 2, 512, lambda value: told(sentences=value))
         solara.InputInt("Seed", choice.seed, on_value=lambda value: told(seed=value))
         solara.Checkbox(label="Units may come back", value=choice.reentry, on_value=lambda value: told(reentry=value))
-        solara.InputText("Shocks, such as disable:L0.H1@3", choice.shock, on_value=lambda value: told(shock=value))
+        solara.InputText("Shocks, as disable:L0.H1@3", choice.shock, on_value=lambda value: told(shock=value))
+
+
+@solara.component
+def Range(name: str, value: int, least: int, most: int, on_value: Callable[[int], None]) -> None:
+    """A slider below its name, which has room there; a value beyond the ends widens them."""
+    with solara.Column(gap="0px"):
+        solara.Text(name)
+        solara.SliderInt("", value, min=min(least, value), max=max(most, value), on_value=on_value)

@@ -65,13 +65,14 @@ def PickedAgent(scene: Scene, picked: str, on_disable: Callable[[str], None] | N
         facts = ", ".join(f"{COLUMNS[name]} {number(float(row[name]))}" for name in NUMBERS)
         solara.Text(f"{picked} ({row['strategy']}): {facts}")
         if on_disable is not None:
-            solara.Button(
-                f"Disable {picked} from the next round on",
-                on_click=lambda: on_disable(picked),
-                icon_name="mdi-flash-off",
-                classes=["walras-disable"],
-                disabled=scene.round >= scene.last,
-            )
+            with solara.Row():
+                solara.Button(
+                    f"Disable {picked} from the next round on",
+                    on_click=lambda: on_disable(picked),
+                    icon_name="mdi-flash-off",
+                    classes=["walras-disable"],
+                    disabled=scene.round >= scene.last,
+                )
         history = scene.past(picked)
         if len(history):
             with solara.Div(classes=["walras-grid"]):

@@ -73,7 +73,8 @@ def token_frame() -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def process(folders: tuple[Path, Path]) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """A dashboard of made-up units, on a port of its own: its address, and its process."""
-    line = [sys.executable, "-P", "-m", "walras", "dashboard", "--toy", "--agents", "60", "--no-open", "--port", "0"]
+    line = [sys.executable, "-P", "-m", "walras", "dashboard", "--no-open", "--port", "0"]
+    line += ["--toy", "--agents", "60", "--rounds", "40"]
     started = subprocess.Popen([*line, *map(str, folders)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert started.stdout is not None
     said = ""
@@ -111,7 +112,7 @@ def visit(browser: Browser, url: str, width: int = 1600, height: int = 1400) -> 
     )
     page.goto(url)
     page.get_by_role("tab", name="Live").click()
-    expect(page.locator(".walras-line").first).to_contain_text("Before round 1 of 12")
+    expect(page.locator(".walras-line").first).to_contain_text("Before round 1 of 40")
     return page, seen
 
 
@@ -137,7 +138,7 @@ def test_every_control_does_what_it_says(
     page.screenshot(path=tmp_path / "start.png")
 
     press(page, "Step")
-    says(page, "Round 1 of 12")
+    says(page, "Round 1 of 40")
     for name in ("value", "wealth", "bid", "surplus", "gate"):
         page.get_by_role("button", name=name, exact=True).first.click()
     expect(page.locator(".walras-picture").first).to_contain_text("gate: 0 to 1")
@@ -159,7 +160,7 @@ def test_every_control_does_what_it_says(
     press(page, "Play")
     press(page, "Pause")
     press(page, "Play")
-    says(page, "Round 12 of 12")
+    says(page, "Round 40 of 40")
     page.screenshot(path=tmp_path / "end.png")
 
     choose(page, "Mechanism", "UniformPriceAuction")
@@ -170,12 +171,12 @@ def test_every_control_does_what_it_says(
     expect(page.get_by_text("Budget: 0% of the dense compute")).to_be_visible()
     press(page, "Reset to the new settings")
     expect(page.get_by_text("buys nothing")).to_be_visible()
-    says(page, "Before round 1 of 12")
+    says(page, "Before round 1 of 40")
 
     page.get_by_text("Two markets side by side").click()
-    says(page, "Before round 1 of 12", number=1)
+    says(page, "Before round 1 of 40", number=1)
     press(page, "Step")
-    says(page, "Round 1 of 12", number=1)
+    says(page, "Round 1 of 40", number=1)
 
     page.get_by_role("tab", name="Replay").click()
     says(page, "Round 1 of 3")
@@ -190,7 +191,7 @@ def test_every_control_does_what_it_says(
     expect(page.locator(".walras-legend")).to_contain_text("surprisal")
 
     page.get_by_role("tab", name="Live").click()  # the markets are still there
-    says(page, "Round 1 of 12", number=1)
+    says(page, "Round 1 of 40", number=1)
     assert [path.stat().st_size > 10_000 for path in sorted(tmp_path.glob("*.png"))] == [True] * 3
     assert seen == Seen()
 
@@ -200,8 +201,8 @@ def test_every_viewer_has_a_market_of_its_own(browser: Browser, process: tuple[s
     first, seen = visit(browser, process[0])
     second, _ = visit(browser, process[0])
     press(first, "Step")
-    says(first, "Round 1 of 12")
-    says(second, "Before round 1 of 12")
+    says(first, "Round 1 of 40")
+    says(second, "Before round 1 of 40")
     assert seen == Seen()
 
 
@@ -210,13 +211,13 @@ def test_a_market_that_cannot_be_opened_says_why_and_the_server_lives(
     browser: Browser, process: tuple[str, subprocess.Popen[str]]
 ) -> None:
     page, seen = visit(browser, process[0])
-    page.get_by_label("Shocks, such as disable:L0.H1@3").fill("earthquake")
-    page.get_by_label("Shocks, such as disable:L0.H1@3").blur()
+    page.get_by_label("Shocks, as disable:L0.H1@3").fill("earthquake")
+    page.get_by_label("Shocks, as disable:L0.H1@3").blur()
     press(page, "Reset to the new settings")
     expect(page.locator(".walras-error")).to_contain_text("shock is 'earthquake'")
     other, _ = visit(browser, process[0])
     press(other, "Step")
-    says(other, "Round 1 of 12")
+    says(other, "Round 1 of 40")
     assert seen == Seen()
 
 
@@ -229,7 +230,7 @@ def test_fast_clicks_break_nothing(browser: Browser, process: tuple[str, subproc
             if button.count() and button.is_enabled():
                 button.click(force=True, no_wait_after=True)
     press(page, "Reset")
-    says(page, "Before round 1 of 12")
+    says(page, "Before round 1 of 40")
     assert seen == Seen()
 
 
