@@ -6,7 +6,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any, Generic, final
 
 from walras.errors import InputError
-from walras.experiments.grids.axes import Axis, Reference, checked_axes, find_reference
+from walras.experiments.grids.axes import RECIPE, Axis, Reference, checked_axes, find_reference
 from walras.experiments.grids.cell import BUDGET, SEED, Cell, S, shown
 from walras.experiments.grids.experiment import Experiment
 from walras.experiments.grids.sources import content_key
@@ -93,8 +93,12 @@ class Grid(Generic[S]):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What should be known before it runs: axes that have one value, along which nothing is compared."""
-        single = [f"{n} has one value, {shown(v[0])}" for n, v in self.axes.items() if len(v) == 1 and n != BUDGET]
+        """What should be known before it runs: axes that have one value, along which nothing is compared.
+
+        Budget and recipe are also given where they are to be the same for all.
+        """
+        varied = {name: values for name, values in self.axes.items() if name not in (BUDGET, RECIPE)}
+        single = [f"{name} has one value, {shown(values[0])}" for name, values in varied.items() if len(values) == 1]
         return tuple(f"{text}: nothing is compared along it" for text in single)
 
     def as_yaml(self) -> str:

@@ -211,7 +211,7 @@ print(*found.notes, sep="\n")
 # %% calibrate
 import walras
 
-found = walras.calibrate({"budget": (0.3, 0.9)}, "used<=0.5", tolerance=0.2, **named, **plain)
+found = walras.calibrate({"budget": (0.3, 0.9)}, "used<=0.5", tolerance=0.4, **named, **plain)
 print(found.message)
 
 # %% Design, SampledDesign, DESIGNS

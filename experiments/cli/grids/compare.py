@@ -94,7 +94,7 @@ def compare(
 
     walras compare --vary mechanism=ShadowPrice,my_rule.py:FirstCome --vary strategy=truthful,hedge --seeds 5
 
-    walras compare --design saltelli:n=64 --vary budget=0.3..0.9 --strategy shading --vary strategy.factor=0..1
+    walras compare --design saltelli:n=64 --vary budget=0.3..0.9 --strategy shading --vary strategy.factor=0.5..1
 
     Exit code 1 where a cell failed; why is told in failed/ under the folder.
     """

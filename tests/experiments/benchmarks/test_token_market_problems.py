@@ -33,7 +33,7 @@ def test_shares_intervals_and_differences() -> None:
         for form, own in right.items()
         for i, one in enumerate(own)
     ]
-    table = problems.summary(rows).set_index("form")
+    table: Any = problems.summary(rows).set_index("form")
     assert table.loc["dense", ["right", "tokens"]].tolist() == [0.75, 25.0]
     assert table.loc["half", "less_dense"] == -0.5
     assert table.loc["half", "less_low"] == -1
@@ -61,9 +61,14 @@ def test_answers_that_are_there_are_not_generated_again(tmp_path: Path, monkeypa
         problems.main("m", **given, batch=2)
     assert asked == [("dense", "q0", "q1"), ("dense", "q2", "q3"), ("half", "q0", "q1"), ("half", "q2", "q3")]
     asked.clear()
-    monkeypatch.setattr(problems, "_generate", lambda *given: (asked.append(given[2]), (["1", "3"], [1, 1]))[1])
+
+    def right(network: Any, tokenizer: Any, questions: list[str], tokens: int) -> tuple[list[str], list[int]]:
+        asked.append(tuple(questions))
+        return ["1", "3"], [1, 1]
+
+    monkeypatch.setattr(problems, "_generate", right)
     problems.main("m", **given, batch=2)
-    assert asked == [["q2", "q3"]]
+    assert asked == [("q2", "q3")]
     lines = [json.loads(line) for line in (tmp_path / "out" / "problems.jsonl").read_text().splitlines()]
     assert [row["right"] for row in lines] == [True] * 4 + [False, True, False, True]
     with pytest.raises(SystemExit):

@@ -25,14 +25,14 @@ def drawn(heads: int = 4, neurons: int = 16, layers: int = 3, round_: int = 1, s
         for kind, count in (("head", heads), ("ffn", neurons))
         for index in range(count)
     ]
-    frame = pd.DataFrame(rows, columns=["agent", "kind", "layer", "index"])
+    frame: pd.DataFrame = pd.DataFrame(rows, columns=["agent", "kind", "layer", "index"])
     value = rng.lognormal(size=len(frame))
     frame = frame.assign(
         round=round_, strategy="truthful", cost=1 / len(frame), value=value, bid=value, price=np.median(value),
         quantity=(value > np.median(value)).astype(float), payment=0.0, surplus=0.0, wealth=value - value.min(),
     )  # fmt: skip
     frame.loc[0, ["bid", "quantity"]] = (-np.inf, 0.0)
-    return frame[SCHEMA.names]
+    return frame.loc[:, list(SCHEMA.names)]
 
 
 @pytest.fixture

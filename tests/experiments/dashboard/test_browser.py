@@ -130,6 +130,7 @@ def choose(page: Page, label: str, option: str) -> None:
     page.get_by_role("option", name=option, exact=True).last.click()
 
 
+@pytest.mark.nightly
 def test_every_control_does_what_it_says(
     browser: Browser, process: tuple[str, subprocess.Popen[str]], tmp_path: Path
 ) -> None:

@@ -21,7 +21,8 @@ def painted(svg: str) -> np.ndarray:
     found = re.search(r"base64,([^\"]+)", svg)
     assert found is not None
     cells: np.ndarray = np.asarray(imread(io.BytesIO(base64.b64decode(found[1])), format="png"))
-    return np.rint(cells * 255).astype(int)
+    whole: np.ndarray = np.rint(cells * 255).astype(int)
+    return whole
 
 
 def test_there_is_a_map_per_kind_of_unit(agents: Agents) -> None:
