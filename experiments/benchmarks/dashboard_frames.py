@@ -27,10 +27,14 @@ RESETS = 5
 @final
 @dataclass(frozen=True)
 class Frame:
-    """One round: seconds of the market's step, and of all that shows it; characters that are sent to the browser."""
+    """One round: seconds of the market's step, and of all that shows it; characters that are sent to the browser.
+
+    `work` are the seconds that the processor was at work to show it: on a machine that does much else they are less.
+    """
 
     step: float
     shown: float
+    work: float
     sent: int
 
 
@@ -47,13 +51,14 @@ def main(
         begun = time.perf_counter()
         market.step()
         stepped = time.perf_counter()
+        worked = time.process_time()
         history.add(market)
         sent = drawn(live_scene(market, history))
-        frames.append(Frame(stepped - begun, time.perf_counter() - stepped, sent))
+        frames.append(Frame(stepped - begun, time.perf_counter() - stepped, time.process_time() - worked, sent))
         if number % max(1, rounds // 8) == 0:
             gc.collect()
             print(f"round {number:5}: {memory():6.0f} MB, {len(history)} rounds remembered")
-    for name in ("step", "shown"):
+    for name in ("step", "shown", "work"):
         seconds = [getattr(frame, name) for frame in frames]
         median, most = 1000 * np.median(seconds), 1000 * np.quantile(seconds, 0.95)
         print(f"{name}: median {median:.0f} ms, 95th percentile {most:.0f} ms")

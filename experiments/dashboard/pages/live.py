@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import final
 
 import solara
@@ -32,11 +33,12 @@ def use_live(launch: Launch, wanted: bool) -> LiveState:
     """The markets of a viewer; they are opened once they are `wanted`, and let go when the viewer leaves."""
     start = solara.use_memo(lambda: Choice.from_settings(launch.settings), [])
     choices, version = solara.use_reactive([start]), solara.use_reactive(0)
+    numbers = solara.use_memo(lambda: count(1), [])
     begun = solara.use_ref(False)
     begun.current = begun.current or wanted
 
     def changed() -> None:
-        version.set(version.peek() + 1)
+        version.set(next(numbers))  # never one that is set already: two threads may come here at once
 
     session = solara.use_memo(lambda: Session(opener(launch), [start], changed, shared=not launch.toy), [])
     solara.use_effect(lambda: _started(session) if begun.current else None, [begun.current])
