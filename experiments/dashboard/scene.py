@@ -85,11 +85,11 @@ class History:
 def live_scene(market: ComputeMarket, history: History) -> Scene:
     """A live market as it is now."""
     agents: pd.DataFrame = table(market.round, market.ledger).to_pandas()
-    rows = {name: row for row, name in enumerate(agents["agent"])}
-    rounds = _rounds(market)
+    names, rounds = market.ledger.name, _rounds(market)  # what is shown keeps no market alive
 
     def past(name: str) -> pd.DataFrame:
-        return history.of(rows[name]) if name in rows else history.of(0).head(0)
+        rows = np.flatnonzero(names == name)
+        return history.of(int(rows[0])) if len(rows) else history.of(0).head(0)
 
     return Scene(agents, rounds, past, market.valuation.unit, len(market.sessions))
 

@@ -38,7 +38,7 @@ class UnitMap:
     def maps(agents: pd.DataFrame) -> "list[UnitMap]":
         """One per kind of unit, in the order in which they come."""
         found = []
-        for kind in dict.fromkeys(agents["kind"].astype(str)):
+        for kind in map(str, agents["kind"].unique()):
             rows = agents[agents["kind"] == kind]
             layers = tuple(sorted(int(layer) for layer in rows["layer"].unique()))
             found.append(UnitMap(kind, layers, int(rows["index"].max()) + 1))
