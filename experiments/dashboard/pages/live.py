@@ -108,7 +108,7 @@ def SeatView(name: str, seat: Seat, on_disable: Callable[[str], None], version: 
     del version
     with solara.Column(gap="8px"):
         if name:
-            solara.Markdown(f"### {name}")
+            solara.Text(name, style={"font-size": "20px", "font-weight": "500"})
         for note in seat.notes:
             solara.Info(note, dense=True)
         if seat.error:

@@ -4,17 +4,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import solara
+from solara.components.component_vue import component_vue
 
 CSS = Path(__file__).with_name("page.css")
 
 
-@solara.component_vue("picture.vue")
+@component_vue("picture.vue")
 def Picture(svg: str = "", event_pick: Callable[[Any], None] = lambda place: None) -> None:
     """A picture: SVG or HTML of ours; a click on cells or a token is told with its place."""
 
 
-@solara.component_vue("agents.vue")
+@component_vue("agents.vue")
 def AgentRows(
     headers: list[dict[str, Any]] = [],  # noqa: B006  # read alone: solara takes the default for the trait's
     rows: list[dict[str, str]] = [],  # noqa: B006
