@@ -7,6 +7,7 @@ from typing import Annotated, Any, get_args
 import typer
 
 from walras.errors import InputError
+from walras.experiments.recipes import RECIPES
 from walras.experiments.settings.fields import Leaf, leaves
 
 _PLAIN = (bool, int, float, str)
@@ -28,6 +29,7 @@ def with_settings(
     without: Collection[str] = (),
     only: Collection[str] = (),
     defaults: Mapping[str, Any] | None = None,
+    recipe: str | None = None,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command an option per setting of a kind; the command gets those that were given as `given`.
 
@@ -36,12 +38,13 @@ def with_settings(
         without: settings that are no options of this command.
         only: the settings that are options of it; all by default.
         defaults: shown in the help in place of the fields' own.
+        recipe: whose settings are shown so, and told to be its.
     """
     known = {n: leaf for n, leaf in leaves(kind).items() if n not in without and (not only or n in only)}
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         own = [p for name, p in inspect.signature(command).parameters.items() if name != "given"]
-        options = [_option(name, leaf, (defaults or {}).get(name, leaf.default)) for name, leaf in known.items()]
+        options = [_option(name, leaf, _told(name, leaf, defaults or {}, recipe)) for name, leaf in known.items()]
         short = _OF_TASK if "task" in known else {}
         options += [_text_option(name, text, known["task"].title) for name, text in short.items()]
 
@@ -62,13 +65,21 @@ def with_settings(
     return decorate
 
 
-def _option(name: str, leaf: Leaf, default: Any) -> inspect.Parameter:
+def _told(name: str, leaf: Leaf, defaults: Mapping[str, Any], recipe: str | None) -> str:
+    """What the help says of a default; nothing where there is none."""
+    own = RECIPES[recipe].settings if recipe else {}
+    shown = _shown(own.get(name, defaults.get(name, leaf.default)))
+    if not shown:
+        return ""
+    return f"[default: {shown}, by recipe {recipe}]" if name in own else f"[default: {shown}]"
+
+
+def _option(name: str, leaf: Leaf, default: str) -> inspect.Parameter:
     """The option of one setting."""
     metadata = leaf.field.metadata
     flags = (metadata["option"] or f"--{name.replace('_', '-')}",)
     several = metadata["read"] is not None
-    shown = _shown(default)
-    told = f" [default: {shown}]" if shown and "[default" not in metadata["help"] else ""
+    told = f" {default}" if default and "[default" not in metadata["help"] else ""
     plain = next((k for k in (leaf.hint, *get_args(leaf.hint)) if k in _PLAIN), str)
     annotation: Any = list[str] | None if several else plain | None
     option = typer.Option(*flags, help=metadata["help"] + told, rich_help_panel=leaf.title, show_default=False)

@@ -9,7 +9,7 @@ import typer
 
 from walras.experiments.cli.options import Code, with_settings
 from walras.experiments.cli.screen import interrupted, output, progress_bar
-from walras.experiments.recipes import DEFAULT_RECIPE, RECIPES
+from walras.experiments.recipes import DEFAULT_RECIPE
 from walras.experiments.spec import RunSpec
 from walras.experiments.store.new_folder import new_folder
 from walras.experiments.store.result_folder import unfinished_folder
@@ -17,7 +17,7 @@ from walras.experiments.store.result_folder import unfinished_folder
 T = TypeVar("T")
 
 
-@with_settings(RunSpec, defaults=RECIPES[DEFAULT_RECIPE].settings)
+@with_settings(RunSpec, recipe=DEFAULT_RECIPE)
 def run(
     given: dict[str, Any],
     resource: Annotated[

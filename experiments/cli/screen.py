@@ -111,7 +111,7 @@ class _Task:
 
 @final
 class LineProgress:
-    """Progress for files and pipes: a line for every step that is finished and says what came of it.
+    """Progress for files and pipes: a line for every task that begins, and every step that says what came of it.
 
     A step is finished by `advance` together with a `description`: it always gets its line. `completed` with a
     `description` is a place on the way of a long task: it gets a line for every twentieth of the way.
@@ -124,6 +124,7 @@ class LineProgress:
     def add_task(self, description: str, *, total: float | None = None) -> int:
         """Begin a task of so many steps."""
         self._tasks.append(_Task(total))
+        self._write(f"[0/{total:g}] {description}" if total else f"{description} ...")
         return len(self._tasks) - 1
 
     def update(

@@ -72,8 +72,12 @@ def run_cells(
     progress: Progress,
 ) -> int:  # fmt: skip
     """Run some cells of a grid in the order given, and record those that fail; how many they are."""
-    bar = progress.add_task("Cells" if waiting else "All cells are finished", total=len(grid.cells))
-    progress.update(bar, completed=len(grid.cells) - len(waiting))
+    if not waiting:
+        say(progress, "All cells are finished")
+        return 0
+    before = len(grid.cells) - len(waiting)
+    bar = progress.add_task(f"Cells, {before} finished before" if before else "Cells", total=len(grid.cells))
+    progress.update(bar, completed=before)
     failed, job = 0, SharedJob(grid.experiment, folder.path.absolute())
     while waiting:
         elsewhere = []

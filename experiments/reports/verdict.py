@@ -9,16 +9,15 @@ from walras.experiments.reports.pages.page import Note, Section, Table
 from walras.experiments.reports.sentence import kept_units
 
 HEADINGS = ("", "dense", "this model", "change")
-NOT_TIMED = f"{ABSENT} (not measured: --measure-latency)"
-NOT_KEPT = f"{ABSENT} (an earlier version did not record it)"
+NOT_TIMED = "Milliseconds were not measured (--measure-latency)."
 
 
-def verdict_table(summary: Mapping[str, Any], absent: str = NOT_TIMED) -> Table:
+def verdict_table(summary: Mapping[str, Any], not_timed: str = NOT_TIMED) -> Table:
     """Quality, MACs, milliseconds, megabytes and parameters of what `result.json` holds of a run, or training run.
 
     Args:
         summary: its figures, of this version or an earlier one.
-        absent: what is said where milliseconds were not measured.
+        not_timed: what the caption says where milliseconds were not measured.
     """
     metric = summary["metric"]
     rows = [
@@ -33,15 +32,18 @@ def verdict_table(summary: Mapping[str, Any], absent: str = NOT_TIMED) -> Table:
     for batch, timing in summary.get("latency_ms", {}).items():
         dense, now = timing["dense"], timing["value"]
         rows.append([f"milliseconds, batch of {batch}", number(dense), number(now), change(now, dense)])
+    caption = ["Quality, and what is left of the network."]
     if not summary.get("latency_ms"):
-        rows.append(["milliseconds", ABSENT, absent, ABSENT])
+        rows.append(["milliseconds", ABSENT, ABSENT, ABSENT])
+        caption.append(not_timed)
     for name, key, told in (("megabytes", "bytes", megabytes), ("parameters", "parameters", _counts)):
         if key in summary and f"dense_{key}" in summary:
             dense, now = summary[f"dense_{key}"], summary[key]
             rows.append([name, *told(dense, now), change(now, dense)])
         else:
-            rows.append([name, ABSENT, NOT_KEPT, ABSENT])
-    return Table(HEADINGS, rows, "Quality, and what is left of the network")
+            rows.append([name, ABSENT, ABSENT, ABSENT])
+            caption.append(f"An earlier version did not record {name}.")
+    return Table(HEADINGS, rows, " ".join(caption))
 
 
 def allocation_notes(summary: Mapping[str, Any]) -> list[Note]:

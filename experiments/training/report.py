@@ -55,7 +55,7 @@ def write_report(folder: Path, result: "TrainResult", settings: Any = None, plac
         Section("Economics of training", [_economics(summary), curves]),
     ]
     page = Page(f"{summary['task']}, trained under a price of compute", about, in_one_sentence(summary),
-                [verdict_table(summary, f"{ABSENT} (not measured)")], sections,
+                [verdict_table(summary, "Milliseconds were not measured.")], sections,
                 made_of(summary, settings, place or folder))  # fmt: skip
     write_page(folder, page)
 

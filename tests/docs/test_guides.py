@@ -130,3 +130,58 @@ def test_grants_of_the_guide(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_page_of_the_one_idea() -> None:
     for code in blocks("theory/one-idea.md"):
         exec(code, {})
+
+
+def test_markets_from_keywords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The blocks that need no network, from top to bottom; the batch runs in this process."""
+    page = "guides/market-model.md"
+    scope: dict[str, Any] = {"__name__": "__main__"}
+    exec(block(page, "walras.MarketModel(values="), scope)
+    assert scope["market"].ledger.quantity.tolist() == [1, 1, 0, 0]
+    exec(block(page, "class Careful"), scope)
+    learned = scope["market"].agents_by_type[scope["Careful"]].get("factor")
+    assert min(learned) == 0.5
+    exec(block(page, "agent_reporters="), scope)
+    assert "richest" in scope["market"].datacollector.get_model_vars_dataframe()
+    batch = block(page, "batch_run(")
+    for long, short in (
+        ("number_processes=2", "number_processes=1"),
+        ("range(5)", "range(2)"),
+        ('"units": 24', '"units": 6'),
+    ):
+        assert long in batch
+        batch = batch.replace(long, short)
+    exec(batch, scope)
+    assert len(scope["rows"]) == 3 * 2 * 2
+
+
+@pytest.mark.nightly
+def test_designs_in_python(tiny: str, own_text: None) -> None:
+    """The calls of the guide, with fewer points and on a tiny model."""
+    small = f'model={tiny!r}, task="text", data="my.txt", recipe="none", block=32, sentences=8, '
+    scope: dict[str, Any] = {}
+    code = block("guides/designs.md", "walras.compare(") + block("guides/designs.md", "walras.calibrate(")
+    for long, short in (
+        ("n=32", "n=2"), ("n=64", "n=2"), ("design=", f"{small}design="), ("seeds=3", f"{small}runs=3, seeds=1"),
+        ('"rounds": (1, 6)', '"rounds": (1, 2)'),
+    ):  # fmt: skip
+        assert long in code
+        code = code.replace(long, short)
+    exec(code, scope)
+    assert len(scope["table"]) == 2
+
+
+def test_rows_of_a_csv_file(tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file of the guide with more rows, and the command beside it."""
+    monkeypatch.chdir(tmp_path)
+    page = "guides/csv-task.md"
+    head, *rows = block(page, "question,answer,score", "text").splitlines()
+    scores = [f"{row.rpartition(',')[0]},{score / 8}" for score in range(40) for row in rows]
+    Path("pairs.csv").write_text("\n".join([head, *scores]), encoding="utf-8")
+    (command,) = re.findall(
+        r"^walras run --task csv --data pairs.csv (.*)$", block(page, "pairs.csv", "bash"), re.MULTILINE
+    )
+    assert command == "--text question,answer --label score"
+    task = {"name": "csv", "text": ["question", "answer"], "label": "score"}
+    result = walras.run(tiny, data="pairs.csv", task=task, recipe="none", budget=0.5, rounds=1, sentences=8)
+    assert result.metric.name == "spearman"

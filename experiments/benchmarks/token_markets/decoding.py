@@ -74,7 +74,7 @@ def main(
                             found = [*generating(forms, tokenizer, setting), *_maps(forms, tokenizer, setting)]
                             told = {"dtype": str(kind).removeprefix("torch."), "threads": count, "batch": size}
                             rows += [{**told, **row} for row in found]
-                            progress.update(step, advance=1)
+                            progress.update(step, advance=1, description=", ".join(f"{k} {v}" for k, v in told.items()))
     except WalrasError as error:
         fail(error)
     except KeyboardInterrupt:

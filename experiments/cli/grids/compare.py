@@ -8,7 +8,7 @@ import typer
 
 from walras.experiments.cli.options import Code, with_settings
 from walras.experiments.cli.screen import interrupted, output, progress_bar
-from walras.experiments.recipes import DEFAULT_RECIPE, RECIPES
+from walras.experiments.recipes import DEFAULT_RECIPE
 from walras.experiments.settings.fields import read_settings
 from walras.experiments.settings.trust import as_data
 from walras.experiments.spec import RunSpec
@@ -16,7 +16,7 @@ from walras.experiments.spec import RunSpec
 GRID = "What varies"
 
 
-@with_settings(RunSpec, without=("recipe", "budget", "seed"), defaults=RECIPES[DEFAULT_RECIPE].settings)
+@with_settings(RunSpec, without=("recipe", "budget", "seed"), recipe=DEFAULT_RECIPE)
 def compare(
     given: dict[str, Any],
     recipe: Annotated[

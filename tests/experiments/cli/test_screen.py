@@ -95,7 +95,7 @@ def test_a_line_for_every_finished_step_that_says_what_came_of_it() -> None:
     lines.update(task, description="on the way")
     lines.update(task, advance=1)
     lines.update(task, advance=1, description="[/b] of $x [3]")
-    assert text.getvalue() == "[3/3] [/b] of $x [3]\n"
+    assert text.getvalue() == "[0/3] Cells\n[3/3] [/b] of $x [3]\n"
 
 
 def test_a_long_task_gets_a_line_for_every_twentieth() -> None:
@@ -104,8 +104,9 @@ def test_a_long_task_gets_a_line_for_every_twentieth() -> None:
     for step in range(1, 1001):
         lines.update(task, completed=step, description=f"step {step}")
     told = text.getvalue().splitlines()
-    assert len(told) == 20
-    assert (told[0], told[-1]) == ("[  5%] step 50", "[100%] step 1000")
+    assert len(told) == 21
+    assert told[0] == "[0/1000] Training"
+    assert (told[1], told[-1]) == ("[  5%] step 50", "[100%] step 1000")
 
 
 def test_a_task_without_a_total() -> None:
@@ -113,4 +114,4 @@ def test_a_task_without_a_total() -> None:
     task = lines.add_task("Loading", total=None)
     lines.update(task, completed=1, description="loaded")
     lines.update(task, completed=3, total=4, description="three of four")
-    assert text.getvalue() == "loaded\n[ 75%] three of four\n"
+    assert text.getvalue() == "Loading ...\nloaded\n[ 75%] three of four\n"

@@ -43,8 +43,8 @@ def test_a_row_per_cell_and_a_line_per_step(toys: Any, here: Path, begun: Callab
     assert found.statistics.at("b", None).difference is not None
     pd.testing.assert_frame_equal(pd.read_parquet("o/frontier.parquet"), found.table, check_dtype=False)
     told = text.getvalue().splitlines()
-    assert told[0] == "[1/8] a at 0.75, seed 0: sum 1.7500 in 0 s"
-    assert [line[:5] for line in told] == [f"[{i}/8]" for i in range(1, 9)]
+    assert told[:2] == ["[0/8] Cells", "[1/8] a at 0.75, seed 0: sum 1.7500 in 0 s"]
+    assert [line[:5] for line in told] == [f"[{i}/8]" for i in range(9)]
     assert len(begun()) == 8
     before = {name: Path(f"o/{name}").read_bytes() for name in ("frontier.parquet", "frontier.csv", "statistics.csv")}
     run_grid(grid(toys), GridFolder("o"), "serial")

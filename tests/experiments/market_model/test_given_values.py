@@ -57,7 +57,7 @@ def test_values_come_as_lists_arrays_tensors_and_series() -> None:
 
 @pytest.mark.parametrize("name", sorted(name for name, rule in MECHANISMS.items() if rule().fits(UNIT)))
 def test_every_rule_for_whole_units(name: str) -> None:
-    market = played(walras.toy(12, 2, mechanism=name, rounds=2))
+    market = played(walras.toy(6, 2, mechanism=name, rounds=2))
     assert market.round == 2
     assert market.rounds[-1].used <= 0.5 or name == "PostedPrice"
 
