@@ -16,7 +16,7 @@ from walras.experiments.tasks.base import Reference, on_device
 from walras.experiments.tasks.losses import Embeddings, OwnPredictions
 from walras.experiments.tasks.text import from_texts
 from walras.market.naming import naming
-from walras.models.objective import Batch, GivenLoss, ModelLoss, Objective
+from walras.models.objective import Batch, GivenLoss, ModelLoss, Objective, inputs_of
 from walras.models.pooling import pooled
 
 Loss = Callable[[nn.Module, Batch], Tensor]
@@ -260,7 +260,7 @@ def _without_labels(model: nn.Module, batch: Batch) -> Objective:
 
 @torch.no_grad()
 def _answer(model: nn.Module, batch: Batch) -> Any:
-    return model(**{name: tensor for name, tensor in on_device(batch, model).items() if name != "labels"})
+    return model(**inputs_of(on_device(batch, model)))
 
 
 def _outputs(model: nn.Module, batch: Batch) -> Tensor:

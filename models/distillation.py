@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from walras.errors import InputError
-from walras.models.objective import Batch, Objective
+from walras.models.objective import Batch, Objective, over_tokens
 from walras.models.pooling import pooled
 from walras.models.repair.streams import inputs
 
@@ -67,8 +67,7 @@ class Distillation(Objective):
         mask = batch.get("attention_mask") if apart.ndim == 2 else None
         if mask is None:
             return apart.flatten(1).mean(-1).mean() if apart.ndim > 1 else apart.mean()
-        kept = mask.to(apart)
-        return ((apart * kept).sum(-1) / kept.sum(-1).clamp(min=1)).mean()
+        return over_tokens(apart, mask)
 
 
 def _predictions(model: nn.Module, batch: Batch, temperature: float) -> Tensor:

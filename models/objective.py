@@ -12,6 +12,18 @@ from walras.errors import InputError
 from walras.user_code import user_code
 
 Batch = Mapping[str, Tensor]
+LABELS = "labels"
+
+
+def inputs_of(batch: Batch) -> dict[str, Tensor]:
+    """What a network is called with: everything of a batch but its labels."""
+    return {name: tensor for name, tensor in batch.items() if name != LABELS}
+
+
+def over_tokens(loss: Tensor, mask: Tensor) -> Tensor:
+    """Mean [] over rows of the mean over each row's real tokens, from loss and mask [rows, tokens]."""
+    kept = mask.to(loss)
+    return ((loss * kept).sum(-1) / kept.sum(-1).clamp(min=1)).mean()
 
 
 class Objective(ABC):

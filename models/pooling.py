@@ -4,12 +4,12 @@ import torch
 from torch import Tensor, nn
 
 from walras.errors import InputError
-from walras.models.objective import Batch
+from walras.models.objective import Batch, inputs_of
 
 
 def mean_pooled(model: nn.Module, batch: Batch) -> Tensor:
     """Mean of the last hidden states over the tokens that are not padding, scaled to length 1: [rows, d]."""
-    outputs = model(**{name: tensor for name, tensor in batch.items() if name != "labels"})
+    outputs = model(**inputs_of(batch))
     hidden: Tensor | None = getattr(outputs, "last_hidden_state", None)
     if hidden is None:
         raise InputError(f"{type(model).__name__} gives no last_hidden_state; this task needs a model without a head")

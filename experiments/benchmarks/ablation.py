@@ -16,8 +16,7 @@ import pandas as pd
 import torch
 import typer
 
-from walras.errors import WalrasError
-from walras.experiments.cli.screen import fail, interrupted, output, progress_bar
+from walras.experiments.cli.screen import ended_in_words, output, progress_bar
 from walras.experiments.grids.axes import Reference
 from walras.experiments.grids.cell import Cell
 from walras.experiments.grids.grid import Grid
@@ -53,14 +52,10 @@ def main(
     """Train every row that has not finished; print and write the table."""
     common = {"task": task, "data": data, "model": model, "pricing": "tax", "price": price, "epochs": epochs,
               "device": "cpu", **({} if limit is None else {"limit": limit})}  # fmt: skip
-    try:
+    with ended_in_words():
         grid, folder = cells(common), GridFolder(out / "runs")
         with progress_bar() as progress:
             found = run_grid(grid, folder, "serial", progress)
-    except WalrasError as error:
-        fail(error)
-    except KeyboardInterrupt:
-        interrupted("the same command goes on from there")
     done = [cell for cell in grid.cells if cell not in found.failed]
     if grid.cells[0] in done:
         rows = [_row(cell["taxed"], folder.place(cell), folder.place(grid.cells[0])) for cell in done]

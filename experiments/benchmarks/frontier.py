@@ -23,7 +23,7 @@ import torch
 import typer
 
 from walras.errors import InputError, WalrasError
-from walras.experiments.cli.screen import fail, interrupted, output, progress_bar
+from walras.experiments.cli.screen import ended_in_words, output, progress_bar
 from walras.experiments.executors.processes import Processes
 from walras.experiments.executors.worker import cores
 from walras.experiments.grids.cell import Cell
@@ -54,7 +54,7 @@ def main(
     measure_latency: Annotated[bool, typer.Option("--measure-latency", help="Time the small models as well.")] = False,
 ) -> None:
     """Run all cells that are not finished; print and write the tables. Exit code 1 where a cell failed."""
-    try:
+    with ended_in_words():
         executor = Processes(workers)
         stsb, pairs = {"task": "stsb", "data": data, "block": BLOCK}, {"task": "pairs", "block": BLOCK}
         settings: dict[str, dict[str, Any]] = {"stsb": stsb, "pairs": pairs}
@@ -74,10 +74,6 @@ def main(
             output().print(task)
             print_grid(output(), found)
             failed += len(found.failed)
-    except WalrasError as error:
-        fail(error)
-    except KeyboardInterrupt:
-        interrupted("the same command goes on from there")
     sys.exit(1 if failed else 0)
 
 

@@ -16,8 +16,8 @@ from typing import Annotated, Any
 import pandas as pd
 import typer
 
-from walras.errors import InputError, WalrasError
-from walras.experiments.cli.screen import fail, interrupted, output, progress_bar
+from walras.errors import InputError
+from walras.experiments.cli.screen import ended_in_words, output, progress_bar
 from walras.experiments.executors.processes import Processes
 from walras.experiments.grids.cell import Cell
 from walras.experiments.grids.grid import Grid
@@ -49,7 +49,7 @@ def main(
     limit: Annotated[int | None, typer.Option(help="Runs at most, for a part of the table.", min=1)] = None,
 ) -> None:
     """Play what has not been played, print the means, write all rows. Exit code 1 where a run failed."""
-    try:
+    with ended_in_words():
         runs, folder, given = grid(data, seeds, model), GridFolder(out / "runs"), known(rows)
         wanted = [cell for cell in runs.cells if key(cell) not in given and not folder.finished(cell)][:limit]
         failed = 0
@@ -60,10 +60,6 @@ def main(
             found = [row(c, folder) if folder.finished(c) else given.get(key(c)) for c in runs.cells]
             table = pd.DataFrame([r for r in found if r is not None])
             write_whole(out / "populations.csv", table.to_csv(index=False, float_format="%.6g"))
-    except WalrasError as error:
-        fail(error)
-    except KeyboardInterrupt:
-        interrupted("the same command goes on from there")
     if len(table):
         shown = table.groupby(["rule", "population", "budget"], sort=False)[["efficiency", "revenue", "spearman"]]
         output().print(shown.agg(["mean", "std"]).to_string(float_format=lambda x: f"{x:.4f}"))

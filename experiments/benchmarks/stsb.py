@@ -16,8 +16,7 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from walras.errors import WalrasError
-from walras.experiments.cli.screen import fail, interrupted, output, progress_bar
+from walras.experiments.cli.screen import ended_in_words, output, progress_bar
 from walras.experiments.executors.processes import Processes
 from walras.experiments.grids.grid import Grid
 from walras.experiments.grids.runner import GridResult, run_grid
@@ -41,14 +40,10 @@ def main(
     workers: Annotated[int | None, typer.Option(help="Processes, one thread each. [default: one per core]")] = None,
 ) -> None:
     """Run all cells that are not finished, print the table, write `stsb.csv`. Exit code 1 where a cell failed."""
-    try:
+    with ended_in_words():
         cells = grid(data, seeds, VARIANTS if more else VARIANTS[:1])
         with progress_bar() as progress:
             found = run_grid(cells, GridFolder(out / "runs"), Processes(workers), progress)
-    except WalrasError as error:
-        fail(error)
-    except KeyboardInterrupt:
-        interrupted("the same command goes on from there")
     write_whole(out / "stsb.csv", table(found).to_csv(index=False, float_format="%.6g"))
     print_grid(output(), found)
     sys.exit(1 if found.failed else 0)

@@ -22,9 +22,9 @@ from typing import Annotated, Any, final
 
 import typer
 
-from walras.errors import InputError, UnknownNameError, WalrasError
+from walras.errors import InputError, UnknownNameError
 from walras.experiments.benchmarks.frontier import keeping, machine, restore
-from walras.experiments.cli.screen import fail, interrupted, output, progress_bar
+from walras.experiments.cli.screen import ended_in_words, output, progress_bar
 from walras.experiments.executors.processes import Processes
 from walras.experiments.grids.cell import Cell
 from walras.experiments.grids.grid import Grid
@@ -107,7 +107,7 @@ def main(
     epochs: Annotated[int | None, typer.Option(help="Epochs, for a small run. [default: 3]")] = None,
 ) -> None:
     """Run all cells that are not finished; print and write the tables. Exit code 1 where a cell failed."""
-    try:
+    with ended_in_words():
         executor = Processes(workers)
         write_whole(out / "training_machine.json", json.dumps(machine(executor.side_by_side), indent=2) + "\n")
         small = {name: value for name, value in (("limit", limit), ("epochs", epochs)) if value is not None}
@@ -120,10 +120,6 @@ def main(
             more = {**small, **({"model": model} if model is not None and task in OWN_MODEL else {})}
             study = STUDIES[task] if seeds is None else replace(STUDIES[task], seeds=tuple(seeds))
             failed += _study(task, study, data, out, cells, executor, more)
-    except WalrasError as error:
-        fail(error)
-    except KeyboardInterrupt:
-        interrupted("the same command goes on from there")
     sys.exit(1 if failed else 0)
 
 

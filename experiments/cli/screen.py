@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.segment import Segment
 from rich.text import Text
 
+from walras.errors import WalrasError
 from walras.escaping import one_line, terminal_text
 from walras.experiments.cli.process.early import INTERRUPTED
 from walras.experiments.progress import Progress
@@ -62,6 +63,17 @@ def interrupted(left: str) -> NoReturn:
     """End after Ctrl-C with a word on what is left, and exit code 130."""
     show_error(f"Interrupted; {left}" if left else "Interrupted")
     sys.exit(INTERRUPTED)
+
+
+@contextmanager
+def ended_in_words(left: str = "the same command goes on from there") -> Iterator[None]:
+    """End as `fail` and `interrupted` do where an error of ours, or Ctrl-C, comes out of the context."""
+    try:
+        yield
+    except WalrasError as error:
+        fail(error)
+    except KeyboardInterrupt:
+        interrupted(left)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from walras.experiments.observing.rules import Rules
 from walras.experiments.tasks import Task
 from walras.experiments.tasks.base import on_device
 from walras.models.attention import attention_market
-from walras.models.objective import Batch
+from walras.models.objective import Batch, inputs_of
 
 SENTENCES, HEADS, TOKENS = 2, 3, 16
 AMONG = 64  # training sentences from which they are taken
@@ -56,6 +56,6 @@ def _weights(model: nn.Module, inputs: Batch, rules: Rules, layer: int) -> NDArr
     """Weights [heads, queries, keys] of a layer on one sentence."""
     seen: dict[int, Tensor] = {}
     with attention_market(model, rules, lambda i, scores, weights: seen.update({i: weights[0]})):
-        model(**{name: x for name, x in on_device(inputs, model).items() if name != "labels"})
+        model(**inputs_of(on_device(inputs, model)))
     found: NDArray[np.float64] = seen[layer].double().cpu().numpy()
     return found

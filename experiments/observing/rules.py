@@ -11,7 +11,7 @@ from walras.experiments.observing.budgeted_rule import BudgetedRule, Fit
 from walras.experiments.tasks.base import on_device
 from walras.models.attention import AttentionRule, RandomKeys, attention_market
 from walras.models.attention.token_elimination import real_queries
-from walras.models.objective import Batch
+from walras.models.objective import Batch, inputs_of
 from walras.user_code import user_code
 
 PASSES = 3  # a rule changes the scores of the layers above, so its setting is sought anew on those
@@ -86,6 +86,6 @@ def _scores(model: nn.Module, batches: Sequence[Batch], rules: Rules, constraine
 
     with attention_market(model, rules, watch):
         for batch in batches:
-            model(**{name: x for name, x in on_device(batch, model).items() if name != "labels"})
+            model(**inputs_of(on_device(batch, model)))
     most = max(rows.shape[-1] for rows in found)
     return torch.cat([nn.functional.pad(rows, (0, most - rows.shape[-1]), value=-torch.inf) for rows in found])

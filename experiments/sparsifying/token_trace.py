@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from walras.experiments.sparsifying.trace_table import SCHEMA
 from walras.models.loading import is_causal
-from walras.models.objective import Batch
+from walras.models.objective import Batch, inputs_of
 from walras.models.tokens.relative_prices import Calibrated, Prices
 from walras.models.tokens.rules import PriceRule, RandomRule
 from walras.models.tokens.token_map import TokenMap
@@ -96,6 +96,4 @@ def _alone(batch: Batch, row: int) -> dict[str, Tensor]:
     """One row of a batch without its padding and labels."""
     mask = batch.get("attention_mask")
     real = slice(None) if mask is None else mask[row].bool()
-    return {
-        name: value[row : row + 1][:, real] for name, value in batch.items() if name != "labels" and value.ndim == 2
-    }
+    return {name: value[row : row + 1][:, real] for name, value in inputs_of(batch).items() if value.ndim == 2}

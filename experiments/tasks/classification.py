@@ -15,7 +15,7 @@ from walras.experiments.tasks.data.glue_files import glue_task, plain, read_glue
 from walras.experiments.tasks.data.rows import Example
 from walras.experiments.tasks.losses import Labels, OwnPredictions
 from walras.models.loading import Head
-from walras.models.objective import Batch, Objective
+from walras.models.objective import Batch, Objective, inputs_of
 
 Labelled = NDArray[np.int64]
 
@@ -109,7 +109,7 @@ class Classification(Task):
         predicted = np.zeros(len(examples), dtype=np.int64)
         for positions in by_length([e.first + str(e.second or "") for e in examples], batch_size):
             batch = on_device(self.batch(tokenizer, [examples[i] for i in positions], length), model)
-            logits = model(**{k: v for k, v in batch.items() if k != "labels"}).logits
+            logits = model(**inputs_of(batch)).logits
             predicted[positions] = logits[:, order].argmax(-1).cpu().numpy()
         label = np.array([int(e.label or 0) for e in examples])
         return {name: METRICS[name](predicted, label) for name in (self.metric, *self.others)}

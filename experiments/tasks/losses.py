@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from walras.experiments.tasks.base import on_device
-from walras.models.objective import Batch, Objective, squared_distance
+from walras.models.objective import Batch, Objective, inputs_of, over_tokens, squared_distance
 from walras.models.pooling import mean_pooled
 
 
@@ -75,13 +75,13 @@ class OwnPredictions(Objective):
     def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
         """Mean over rows of the mean over the row's tokens."""
         batch = on_device(batch, model)
-        logits: Tensor = model(**{k: v for k, v in batch.items() if k != "labels"}).logits.float()
+        logits: Tensor = model(**inputs_of(batch)).logits.float()
         mask = batch["attention_mask"] if logits.ndim == 3 else None
         chance = logits.detach().softmax(-1).flatten(0, -2).cpu()
         target = torch.multinomial(chance, 1, generator=generator).to(logits.device).view(logits.shape[:-1])
         loss = nn.functional.cross_entropy(logits.flatten(0, -2), target.flatten(), reduction="none")
         loss = loss.view(target.shape)
-        return loss.mean() if mask is None else ((loss * mask).sum(-1) / mask.sum(-1).clamp(min=1)).mean()
+        return loss.mean() if mask is None else over_tokens(loss, mask)
 
 
 @final
@@ -100,7 +100,7 @@ class NextTokens(Objective):
         logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits[:, :-1].float()
         target, mask = batch["input_ids"][:, 1:], batch["attention_mask"][:, 1:]
         loss = nn.functional.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="none")
-        return ((loss.view(target.shape) * mask).sum(-1) / mask.sum(-1).clamp(min=1)).mean()
+        return over_tokens(loss.view(target.shape), mask)
 
 
 @final
@@ -117,7 +117,7 @@ class Labels(Objective):
         """Mean over rows."""
         del generator
         batch = on_device(batch, model)
-        logits: Tensor = model(**{k: v for k, v in batch.items() if k != "labels"}).logits
+        logits: Tensor = model(**inputs_of(batch)).logits
         return nn.functional.cross_entropy(logits.float()[:, list(self.order)], batch["labels"])
 
 
@@ -134,7 +134,7 @@ class Values(Objective):
         """Mean over rows, in the square of the label's unit."""
         del generator
         batch = on_device(batch, model)
-        logits: Tensor = model(**{k: v for k, v in batch.items() if k != "labels"}).logits
+        logits: Tensor = model(**inputs_of(batch)).logits
         return (logits[:, 0].float() - batch["labels"]).square().mean()
 
 
@@ -150,5 +150,5 @@ class OwnValues(Objective):
     def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
         """Mean over rows; see `squared_distance`."""
         batch = on_device(batch, model)
-        logits: Tensor = model(**{k: v for k, v in batch.items() if k != "labels"}).logits
+        logits: Tensor = model(**inputs_of(batch)).logits
         return squared_distance(logits.float(), generator)

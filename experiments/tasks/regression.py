@@ -14,7 +14,7 @@ from walras.experiments.tasks.base import Reference, Task, by_length, on_device,
 from walras.experiments.tasks.data.rows import Example
 from walras.experiments.tasks.losses import OwnValues, Values
 from walras.models.loading import Head
-from walras.models.objective import Batch, Objective
+from walras.models.objective import Batch, Objective, inputs_of
 
 
 @final
@@ -77,7 +77,7 @@ class Regression(Task):
         predicted = np.zeros(len(self.dev))
         for positions in by_length([e.first + str(e.second or "") for e in self.dev], batch_size):
             batch = on_device(self.batch(tokenizer, [self.dev[i] for i in positions], length), model)
-            logits = model(**{k: v for k, v in batch.items() if k != "labels"}).logits
+            logits = model(**inputs_of(batch)).logits
             predicted[positions] = logits[:, 0].float().cpu().numpy()
         if not np.isfinite(predicted).all():
             raise InputError("the model's outputs are not finite numbers")

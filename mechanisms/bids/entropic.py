@@ -6,37 +6,21 @@ from typing import final
 import torch
 from torch import Tensor
 
-from walras.mechanisms.bids.bounds import as_values, check_temperature
-from walras.mechanisms.traits import CONCAVE, SEPARABLE
+from walras.mechanisms.bids.smooth_bids import SmoothBids
 
 
 @final
 @dataclass(frozen=True)
-class EntropicBids:
+class EntropicBids(SmoothBids):
     """Agents with utility(q) = score * q - T q ln q for q >= 0, score [..., n], temperature T > 0.
 
     The marginal utility score - T (ln q + 1) equals the price p at q = exp((score - p) / T - 1). With one unit
     of supply at unit cost the price is T (logsumexp(score / T) - 1) and the allocation is softmax(score / T).
     """
 
-    score: Tensor
-    temperature: float | Tensor = 1.0
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "score", as_values("score", self.score))
-        check_temperature(self.temperature, self.score)
-
-    @property
-    def traits(self) -> frozenset[str]:
-        """Concave; no agent's utility depends on another's."""
-        return frozenset({CONCAVE, SEPARABLE})
-
-    def demand(self, price: Tensor, stay: Tensor | None = None) -> Tensor:
-        """Quantity [..., n] at which marginal utility equals the price; above 0 at every finite price."""
-        del stay  # demand is positive at every finite price
-        trades = (price < torch.inf) & (self.score > -torch.inf)
-        gap = torch.where(trades, self.score, 0.0) - torch.where(trades, price, 0.0)
-        return torch.where(trades, torch.exp(gap / self.temperature - 1), 0.0)
+    def bought(self, gap: Tensor) -> Tensor:
+        """Above 0 at every finite price."""
+        return torch.exp(gap / self.temperature - 1)
 
     def utility(self, quantity: Tensor) -> Tensor:
         """Value of a quantity [..., n]; 0 at 0."""

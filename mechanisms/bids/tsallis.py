@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from walras.errors import InputError
-from walras.mechanisms.bids.bounds import BLUNTEST, SHARPEST, as_values, check_temperature
-from walras.mechanisms.traits import CONCAVE, SEPARABLE
+from walras.mechanisms.bids.bounds import BLUNTEST, SHARPEST
+from walras.mechanisms.bids.smooth_bids import SmoothBids
 
 
 @final
 @dataclass(frozen=True)
-class TsallisBids:
+class TsallisBids(SmoothBids):
     """Agents with utility(q) = score * q + T (q - q^a) / (a (a - 1)) for q >= 0, score [..., n], T > 0, a > 1.
 
     The marginal utility score + T (1 - a q^(a - 1)) / (a (a - 1)) equals the price p at
@@ -25,31 +25,20 @@ class TsallisBids:
     quadratic ones with T / 2 added to every score.
     """
 
-    score: Tensor
-    temperature: float | Tensor = 1.0
     alpha: float = 1.5
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "score", as_values("score", self.score))
-        check_temperature(self.temperature, self.score)
+        super().__post_init__()
         if not SHARPEST <= self.alpha <= BLUNTEST:
             raise InputError(
                 f"alpha is {self.alpha}; it must be a number from {SHARPEST:.8g} to {BLUNTEST:g} (EntropicBids are the "
                 "limit at 1)"
             )
 
-    @property
-    def traits(self) -> frozenset[str]:
-        """Concave; no agent's utility depends on another's."""
-        return frozenset({CONCAVE, SEPARABLE})
-
-    def demand(self, price: Tensor, stay: Tensor | None = None) -> Tensor:
-        """Quantity [..., n] at which marginal utility equals the price; 0 from the reservation price upwards."""
-        del stay  # downsizing is continuous: the best quantity of one that stays tends to 0 as well
-        trades = (price < torch.inf) & (self.score > -torch.inf)
-        gap = torch.where(trades, self.score, 0.0) - torch.where(trades, price, 0.0)
+    def bought(self, gap: Tensor) -> Tensor:
+        """0 from the reservation price upwards."""
         power = (self.alpha - 1) * gap / self.temperature + 1 / self.alpha
-        buys = trades & (power > 0)
+        buys = power > 0
         return torch.where(buys, torch.where(buys, power, 1.0) ** (1 / (self.alpha - 1)), 0.0)  # no NaN slope at 0
 
     def utility(self, quantity: Tensor) -> Tensor:

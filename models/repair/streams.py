@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from walras.models.objective import Batch
+from walras.models.objective import Batch, inputs_of
 from walras.models.units.gates import hooked
 from walras.models.units.inventory import Inventory, sites_and_layers
 
@@ -41,7 +41,7 @@ def features(model: nn.Module, inventory: Inventory) -> Iterator[list[Tensor]]:
 def inputs(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
     """The batch without labels, where the model is."""
     device = next(model.parameters()).device
-    return {name: tensor.to(device) for name, tensor in batch.items() if name != "labels"}
+    return {name: tensor.to(device) for name, tensor in inputs_of(batch).items()}
 
 
 def by_length(batches: Sequence[Batch]) -> Sequence[Batch]:
@@ -53,7 +53,7 @@ def by_length(batches: Sequence[Batch]) -> Sequence[Batch]:
     rows: list[dict[str, Tensor]] = []
     for place in range(len(batches)):  # by number: whoever counts passes over the batches counts those of valuations
         batch = batches[place]
-        kept, mask = {k: v for k, v in batch.items() if k != "labels"}, batch.get("attention_mask")
+        kept, mask = inputs_of(batch), batch.get("attention_mask")
         if mask is None or any(v.shape != mask.shape for v in kept.values()):
             return batches
         lengths = mask.sum(-1)

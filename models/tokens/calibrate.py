@@ -9,6 +9,7 @@ from typing import final
 import torch
 
 from walras.errors import InputError
+from walras.models.objective import inputs_of
 from walras.models.tokens.account import TokenMacs
 from walras.models.tokens.offers import Collector, Offers
 from walras.models.tokens.relative_prices import Calibrated, PricePolicy, Prices, RelativePrices
@@ -103,5 +104,5 @@ def offered(network: Calibrated, clear: Clear) -> dict[str, Offers]:
     collector = Collector()
     with token_markets(network.model, network.maps, network.worths, clear, collector):
         for batch in network.batches:
-            network.model(**{name: value for name, value in batch.items() if name != "labels"})
+            network.model(**inputs_of(batch))
     return collector.offers

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from walras.errors import InputError
 from walras.models.architectures import layers_of
 from walras.models.loading import is_causal
-from walras.models.objective import Batch
+from walras.models.objective import Batch, inputs_of
 from walras.models.tokens.offers import Collector
 from walras.models.tokens.relative_prices import Calibrated, GivenShares, PricePolicy, Prices
 from walras.models.tokens.rules import PriceRule
@@ -122,7 +122,7 @@ class _Trial:
 
 def _first(model: nn.Module, batches: Sequence[Batch], tokens: int) -> dict[str, Any]:
     """The first sequences of the data, without labels and without a cache."""
-    ids = {name: value for name, value in batches[0].items() if name != "labels"}
+    ids = inputs_of(batches[0])
     length = next(iter(ids.values())).shape[-1]
     found: dict[str, Any] = {name: value[: max(1, tokens // length)] for name, value in ids.items()}
     return {**found, "use_cache": False} if is_causal(model) else found

@@ -9,7 +9,7 @@ from torch import nn
 from walras.errors import InputError
 from walras.models.export.copying import shared_copy
 from walras.models.export.modeling_sparsified import DENSE, Buyer, attach
-from walras.models.objective import Batch
+from walras.models.objective import Batch, inputs_of
 from walras.models.tokens.relative_prices import Prices
 from walras.models.tokens.token_map import TokenMap
 from walras.models.tokens.worths import Worths
@@ -65,7 +65,7 @@ def check_same(model: nn.Module, market: nn.Module, batch: Batch) -> None:
     Raises:
         InputError: as said; its FFN then follows another formula than down(act(gate(x)) * up(x)).
     """
-    given = {name: value[:1] for name, value in batch.items() if name != "labels"}
+    given = {name: value[:1] for name, value in inputs_of(batch).items()}
     dense, ours = (network(**given)[0].float() for network in (model, market))
     gap = float((dense - ours).abs().max() / dense.abs().max().clamp(min=1e-30))
     if not gap <= (1e-3 if next(model.parameters()).dtype == torch.float32 else 0.1):

@@ -17,6 +17,7 @@ from walras.errors import WalrasError
 from walras.experiments.benchmarks.peers import peer_textpruner_script
 from walras.experiments.benchmarks.peers.peer import Case, Peer, counted_macs, ratios
 from walras.models import compact, inventory
+from walras.models.objective import inputs_of
 
 PACKAGES = (
     "textpruner==1.1.post2 transformers==4.57.6 tokenizers==0.22.2 huggingface-hub==0.36.2 sentencepiece "
@@ -65,7 +66,7 @@ class TextPruner(Peer):
         keep = torch.cat([row for pair in zip(found["heads"], found["neurons"], strict=True) for row in pair])
         small = compact(case.model, units, keep)
         with torch.no_grad():
-            first = {name: tensor for name, tensor in case.batches[0].items() if name != "labels"}
+            first = inputs_of(case.batches[0])
             apart = float((small(**first).last_hidden_state - found["hidden"]).abs().max())
         if not apart <= ALIKE:
             raise WalrasError(f"textpruner's cut model and ours differ by {apart:.2g} in a hidden state")

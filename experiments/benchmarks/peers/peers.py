@@ -19,11 +19,11 @@ from typing import Annotated, final
 import pandas as pd
 import typer
 
-from walras.errors import InputError, WalrasError
+from walras.errors import InputError
 from walras.experiments.benchmarks.peers.peer import TOLERANCE, Case, Peer, counted_macs
 from walras.experiments.benchmarks.peers.peer_textpruner import TextPruner
 from walras.experiments.benchmarks.peers.peer_torch_pruning import Global, Local
-from walras.experiments.cli.screen import fail, interrupted, output
+from walras.experiments.cli.screen import ended_in_words, output
 from walras.experiments.spec import RunSpec
 from walras.experiments.subject import find_task
 from walras.experiments.tasks import Task
@@ -59,17 +59,13 @@ def main(
     out: Annotated[Path, typer.Option(help="File of the rows.")] = Path("runs/peers.csv"),
 ) -> None:
     """Run all rows that are not there, print the table."""
-    try:
+    with ended_in_words():
         present = available([Local(), Global(), TextPruner(textpruner)])
         rows = read_rows(out)
         spec = RunSpec.parse({"task": "stsb", "data": data, "device": "cpu"})
         for row in run(present, spec, range(seeds), rows):
             rows.append(row)
             write_rows(out, rows)
-    except WalrasError as error:
-        fail(error)
-    except KeyboardInterrupt:
-        interrupted("the same command goes on from there")
     table = pd.DataFrame([asdict(row) for row in rows], columns=[f.name for f in fields(Row)])
     means = table.groupby(["peer", "budget"], sort=False)[["macs", "value", "dense", "seconds"]]
     output().print(

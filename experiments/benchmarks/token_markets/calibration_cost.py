@@ -24,15 +24,14 @@ import torch
 import typer
 from torch import Tensor
 
-from walras.errors import WalrasError
-from walras.experiments.cli.screen import fail, interrupted, output
+from walras.experiments.cli.screen import ended_in_words, output
 from walras.experiments.registries import registry
 from walras.experiments.spec import SubjectSpec
 from walras.experiments.store.place import check_place
 from walras.experiments.subject import Subject
 from walras.experiments.tasks.base import on_device
 from walras.files.writing import write_whole
-from walras.models.objective import Batch
+from walras.models.objective import Batch, inputs_of
 from walras.models.tokens.account import TokenMacs
 from walras.models.tokens.calibrate import find_prices
 from walras.models.tokens.relative_prices import Calibrated
@@ -91,14 +90,10 @@ def main(
     policy: Annotated[str, typer.Option(help="Prices of maps relative to each other.")] = "one-price",
 ) -> None:
     """Measure all steps, print the table, write it."""
-    try:
+    with ended_in_words(""):
         check_place(out)
         spec = SubjectSpec(model=model, task=task, data=data, length=length, batch_size=batch_size, device="cpu")
         table = costs(Job(spec, sequences, budget, valuation, policy))
-    except WalrasError as error:
-        fail(error)
-    except KeyboardInterrupt:
-        interrupted("")
     out.mkdir(parents=True, exist_ok=True)
     write_whole(out / "token_markets_calibration_cost.csv", table.to_csv(index=False, float_format="%.4g"))
     output().print(table.to_string(index=False, float_format=lambda x: f"{x:.3g}"))
@@ -123,7 +118,7 @@ def cost(job: Job, step: str, worths: Mapping[str, Tensor]) -> Cost:
     model = subject.model
     batches = [on_device(batch, model) for batch in subject.data.batches(job.sequences, 0)]
     with torch.no_grad():  # libraries set themselves up in the first pass
-        model(**{name: value[:1] for name, value in batches[0].items() if name != "labels"})
+        model(**{name: value[:1] for name, value in inputs_of(batches[0]).items()})
     loaded, started = _peak(), time.perf_counter()
     found = _step(job, subject, batches, step, worths)
     seconds, peak = time.perf_counter() - started, _peak()

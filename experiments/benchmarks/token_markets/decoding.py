@@ -23,8 +23,7 @@ import typer
 from torch import Tensor, nn
 from torch.nn import functional
 
-from walras.errors import WalrasError
-from walras.experiments.cli.screen import fail, interrupted, output, progress_bar
+from walras.experiments.cli.screen import ended_in_words, output, progress_bar
 from walras.experiments.store.place import check_place
 from walras.files.writing import write_whole
 from walras.models.export.modeling_sparsified import Buyer, FeatureBuyer
@@ -59,7 +58,7 @@ def main(
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
     """Time all forms, print the table, write it."""
-    try:
+    with ended_in_words(""):
         check_place(out)
         rows: list[dict[str, Any]] = []
         with progress_bar() as progress:
@@ -75,10 +74,6 @@ def main(
                             told = {"dtype": str(kind).removeprefix("torch."), "threads": count, "batch": size}
                             rows += [{**told, **row} for row in found]
                             progress.update(step, advance=1, description=", ".join(f"{k} {v}" for k, v in told.items()))
-    except WalrasError as error:
-        fail(error)
-    except KeyboardInterrupt:
-        interrupted("")
     out.mkdir(parents=True, exist_ok=True)
     table = pd.DataFrame(rows)
     write_whole(out / "token_markets_decoding.csv", table.to_csv(index=False, float_format="%.5g"))

@@ -20,9 +20,9 @@ import torch
 import typer
 from scipy.stats import binomtest
 
-from walras.errors import InputError, WalrasError
+from walras.errors import InputError
 from walras.experiments.benchmarks.reasoning.reasoning import bootstrap
-from walras.experiments.cli.screen import fail, interrupted, output, progress_bar
+from walras.experiments.cli.screen import ended_in_words, output, progress_bar
 from walras.experiments.progress import Progress
 from walras.experiments.store.place import check_place
 from walras.files.lines import read_lines
@@ -48,7 +48,7 @@ def main(
 ) -> None:
     """Generate what is not there yet, print the table, write it."""
     file = out / "problems.jsonl"
-    try:
+    with ended_in_words():
         check_place(out)
         asked = _problems(data, problems)
         done = [parse_json(line) for line in read_lines(file, "answers")] if file.is_file() else []
@@ -57,10 +57,6 @@ def main(
                 done += rows
                 out.mkdir(parents=True, exist_ok=True)
                 write_whole(file, "".join(write_json(row, None) for row in done))
-    except WalrasError as error:
-        fail(error)
-    except KeyboardInterrupt:
-        interrupted("the same command goes on from there")
     table = summary(done)
     write_whole(out / "problems.csv", table.to_csv(index=False, float_format="%.4g"))
     output().print(table.to_string(index=False))

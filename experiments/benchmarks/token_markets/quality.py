@@ -20,9 +20,9 @@ import torch
 import typer
 from scipy.stats import t as student
 
-from walras.errors import InputError, WalrasError
+from walras.errors import InputError
 from walras.experiments.benchmarks.token_markets.designs import DESIGNS, Design
-from walras.experiments.cli.screen import fail, interrupted, output, progress_bar
+from walras.experiments.cli.screen import ended_in_words, output, progress_bar
 from walras.experiments.progress import Progress
 from walras.experiments.spec import SubjectSpec
 from walras.experiments.subject import Subject
@@ -63,7 +63,7 @@ def main(
     length: Annotated[int, typer.Option(help="Tokens of a sample.")] = 256,
 ) -> None:
     """Run all cells that are not finished, and write the tables."""
-    try:
+    with ended_in_words():
         chosen = {name: _design(name) for name in design or DESIGNS}
         spec = SubjectSpec(model=model, task=task, data=data, length=length, batch_size=4, device="cpu")
         file = out / "token_markets_cells.jsonl"
@@ -73,10 +73,6 @@ def main(
                 done.append(row)
                 out.mkdir(parents=True, exist_ok=True)
                 write_whole(file, "".join(write_json(one, None) for one in done))
-    except WalrasError as error:
-        fail(error)
-    except KeyboardInterrupt:
-        interrupted("the same command goes on from there")
     table = summary(done)
     write_whole(out / "token_markets.csv", table.to_csv(index=False, float_format="%.6g"))
     output().print(table.to_string(index=False))
@@ -104,7 +100,7 @@ def cells(
         progress.update(step, description=f"{design}, {share:g}, draw {draw}")
         row = markets.measure(grid.designs[design], share, draw)
         yield {**told, "design": design, "budget": share, "draw": draw, **row}
-        progress.update(step, advance=1)
+        progress.update(step, advance=1, description=f"{design}, {share:g}, draw {draw}: {row['quality']:.4g}")
 
 
 @final

@@ -18,8 +18,7 @@ import torch
 import typer
 from torch import Tensor
 
-from walras.errors import WalrasError
-from walras.experiments.cli.screen import fail, interrupted, output, progress_bar
+from walras.experiments.cli.screen import ended_in_words, output, progress_bar
 from walras.experiments.progress import Progress
 from walras.experiments.registries import registry
 from walras.experiments.spec import SubjectSpec
@@ -27,7 +26,7 @@ from walras.experiments.store.place import check_place
 from walras.experiments.subject import Subject
 from walras.experiments.tasks.base import on_device
 from walras.files.writing import write_whole
-from walras.models.objective import Batch
+from walras.models.objective import Batch, inputs_of
 from walras.models.tokens.calibrate import offered
 from walras.models.tokens.relative_prices import Calibrated
 from walras.models.tokens.rules import PriceRule
@@ -46,15 +45,11 @@ def main(
     length: Annotated[int, typer.Option(help="Tokens of a window.")] = 256,
 ) -> None:
     """Measure every map, print the spread of the rates by kind of map, write the table."""
-    try:
+    with ended_in_words(""):
         check_place(out)
         spec = SubjectSpec(model=model, task="wikitext2-raw", data=data, length=length, batch_size=4, device="cpu")
         with progress_bar() as progress:
             table = rates(spec, valuation, windows, progress)
-    except WalrasError as error:
-        fail(error)
-    except KeyboardInterrupt:
-        interrupted("")
     out.mkdir(parents=True, exist_ok=True)
     write_whole(out / "token_markets_rates.csv", table.to_csv(index=False, float_format="%.5g"))
     output().print(table.groupby("map", sort=False)["rate"].describe().to_string())
@@ -115,8 +110,7 @@ def _divergence(network: Calibrated, dense: Sequence[Tensor]) -> float:
 
 def _logs(network: Calibrated, batch: Batch) -> Tensor:
     """Logarithms of probabilities of the next token [rows, length, vocabulary]."""
-    given = {name: value for name, value in batch.items() if name != "labels"}
-    found: Tensor = network.model(**given).logits.float().log_softmax(-1)
+    found: Tensor = network.model(**inputs_of(batch)).logits.float().log_softmax(-1)
     return found
 
 

@@ -1,35 +1,17 @@
 """The page of a sparsified decoder's trace: a text coloured by what its tokens spent."""
 
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import solara
 
-from walras.errors import WalrasError
 from walras.experiments.dashboard.launch import Launch
+from walras.experiments.dashboard.pages.folder_page import FolderKind, FolderPage
 from walras.experiments.dashboard.pages.parts import Picture
-from walras.experiments.dashboard.pages.replay import FolderMenu
 from walras.experiments.dashboard.pictures.token_text import BY, TokenText
-from walras.experiments.dashboard.session import sentence
 from walras.experiments.sparsifying.trace_table import read_token_trace
 
 ALL = "all layers"
-
-
-@solara.component
-def TokenPage(launch: Launch) -> None:
-    """What tokens bought, sequence by sequence."""
-    known = [str(folder) for folder in launch.token_folders]
-    folder, set_folder = solara.use_state(known[0] if known else "")
-    trace, why = solara.use_memo(lambda: _read(Path(folder)) if folder else (None, ""), [folder])
-    FolderMenu("Sparsified network", known, folder, set_folder, launch.local)
-    if not folder:
-        solara.Info("Name a folder with a token trace: walras sparsify --trace writes one.")
-    elif trace is None:
-        solara.Error(why, classes=["walras-error"])
-    else:
-        Sequences(trace).key(folder)
 
 
 @solara.component
@@ -71,8 +53,13 @@ def _token(told: Any) -> int:
     return number if isinstance(number, int) else -1
 
 
-def _read(folder: Path) -> tuple[pd.DataFrame | None, str]:
-    try:
-        return read_token_trace(folder), ""
-    except (WalrasError, OSError, ValueError) as error:
-        return None, sentence(error)
+TRACES = FolderKind(
+    "Sparsified network", "Name a folder with a token trace: walras sparsify --trace writes one.", read_token_trace,
+    Sequences,
+)  # fmt: skip
+
+
+@solara.component
+def TokenPage(launch: Launch) -> None:
+    """What tokens bought, sequence by sequence."""
+    FolderPage(TRACES, launch.token_folders, launch.local)

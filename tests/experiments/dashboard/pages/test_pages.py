@@ -90,11 +90,12 @@ def test_a_run_is_shown_round_by_round(run_folder: Path) -> None:
 
 @pytest.mark.parametrize("folder", ["nowhere", "", "\0"])
 def test_a_folder_that_holds_nothing_is_told(launch: Launch, folder: str) -> None:
-    from walras.experiments.dashboard.pages.replay import _read as read_run
-    from walras.experiments.dashboard.pages.tokens import _read as read_tokens
+    from walras.experiments.dashboard.pages.folder_page import read_or_why
+    from walras.experiments.dashboard.pages.replay import RUNS
+    from walras.experiments.dashboard.pages.tokens import TRACES
 
-    for read in (read_run, read_tokens):
-        found, why = read(Path(folder))
+    for kind in (RUNS, TRACES):
+        found, why = read_or_why(kind, folder)
         assert found is None
         assert why
 
