@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from filelock import FileLock, Timeout
 
@@ -42,6 +43,8 @@ def one_writer(place: str | Path, wait: bool = False) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout as error:
+        if not file.exists():
+            TemporaryFile(dir=real.parent).close()  # where nothing can be made, the error says that
         raise BusyError(f"{str(place)!r} is being written by {holder(real)}; wait for it, or choose another") from error
     try:
         file.write_text(json.dumps(_oneself()), encoding="utf-8")

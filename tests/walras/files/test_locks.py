@@ -69,3 +69,9 @@ def test_a_torn_lock_file_hides_no_writer(tmp_path: Path) -> None:
         (tmp_path / ".x.lock").write_text("[" * 100_000)
         with pytest.raises(BusyError, match="written by another process"):
             refuse_second(tmp_path / "x")
+
+
+def test_a_place_where_nothing_can_be_made_is_not_taken_for_one_that_is_held() -> None:
+    with pytest.raises(OSError) as caught, one_writer("/proc/x"):  # noqa: PT011  (which one is the system's choice)
+        raise AssertionError
+    assert not isinstance(caught.value, BusyError)
