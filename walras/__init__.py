@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from walras.experiments.training.config import TrainConfig
     from walras.experiments.training.train import train
     from walras.market import ComputeMarket, read_rounds, read_trace
-    from walras.market.queries import Allocation, Clear, OnlineClear, Queries
+    from walras.market.queries import Allocation, Clear, OnlineMarket, Queries
     from walras.mechanisms import (
         VCG,
         AscendingClock,
@@ -69,7 +69,7 @@ __all__ = [
     "KwonSearch",
     "MarketModel",
     "Mechanism",
-    "OnlineClear",
+    "OnlineMarket",
     "Outcome",
     "PayAsBidAuction",
     "PostedPrice",
@@ -115,7 +115,7 @@ _HOMES = {
     "FFNBlockAgent": "walras.agents",
     "HeadAgent": "walras.agents",
     "MarketModel": "walras.experiments.market_model.model",
-    "OnlineClear": "walras.market.queries",
+    "OnlineMarket": "walras.market.queries",
     "Outcome": "walras.experiments.outcome",
     "Queries": "walras.market.queries",
     "Recipe": "walras.experiments.recipes",

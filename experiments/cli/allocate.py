@@ -88,14 +88,14 @@ def _stream(
 ) -> None:  # fmt: skip
     from walras.experiments.queries.stream import filter_stream
     from walras.files.lines import lines_of
-    from walras.market.queries import OnlineClear
+    from walras.market.queries import OnlineMarket
     from walras.market.queries.limits import amount
 
     if sys.stdin is None:  # closed by whoever started the program
         raise InputError("--stream reads standard input, which is closed")
     if source != "-" or out is not None:
         raise InputError("--stream reads standard input (-) and writes standard output: no other file, no --out")
-    market, reserve = OnlineClear(budget, window, headroom=headroom), amount(reserve, "reserve", 0.0)
+    market, reserve = OnlineMarket(budget, window, headroom=headroom), amount(reserve, "reserve", 0.0)
     try:
         figures = filter_stream(market, lines_of(sys.stdin.buffer), sys.stdout, predict, reserve)
     except KeyboardInterrupt:

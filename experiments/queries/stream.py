@@ -8,14 +8,14 @@ from typing import Any, TextIO
 from walras.errors import InputError
 from walras.experiments.queries.batch import Predict, predicted
 from walras.experiments.queries.rows import Row, json_record, row_of
-from walras.market.queries import Grant, OnlineClear
+from walras.market.queries import Grant, OnlineMarket
 
 MOST_TOGETHER = 2**16
 """Queries in one line."""
 
 
 def answer(
-    market: OnlineClear, number: int, line: str, predict: Predict | None = None, reserve: float = 0.0
+    market: OnlineMarket, number: int, line: str, predict: Predict | None = None, reserve: float = 0.0
 ) -> list[dict[str, Any]]:
     """Answers to one line: a query {"id", "threshold"}, a list of queries that come together, or {"id", "used"}.
 
@@ -37,7 +37,7 @@ def answer(
 
 
 def filter_stream(
-    market: OnlineClear, lines: Iterable[str], out: TextIO, predict: Predict | None = None, reserve: float = 0.0
+    market: OnlineMarket, lines: Iterable[str], out: TextIO, predict: Predict | None = None, reserve: float = 0.0
 ) -> dict[str, Any]:
     """Answer every line as it comes; ends with the input, or quietly once the output has no reader any more.
 
@@ -79,7 +79,7 @@ def _bad(row: Row) -> dict[str, Any]:
     return {"id": id, "max_tokens": 0, "status": "bad", "problem": f"line {row.number} {row.problem}"}
 
 
-def _refunded(market: OnlineClear, record: dict[str, Any]) -> dict[str, Any]:
+def _refunded(market: OnlineMarket, record: dict[str, Any]) -> dict[str, Any]:
     given = record.get("id")
     id = given if isinstance(given, (str, int)) and not isinstance(given, bool) else None
     try:

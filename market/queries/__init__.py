@@ -8,7 +8,16 @@ from walras.market.queries.allocation import Allocation, Regime
 from walras.market.queries.allocator import Allocator
 from walras.market.queries.exact import Exact
 from walras.market.queries.markets import Clear, Clock, PlainClear, Posted
-from walras.market.queries.online import Grant, OnlineClear, Settlement
+from walras.market.queries.online import (
+    ONLINE_POLICIES,
+    CountWindows,
+    Grant,
+    OnlineMarket,
+    OnlinePolicy,
+    Settlement,
+    TimeWindows,
+    Windows,
+)
 from walras.market.queries.oracle import Oracle
 from walras.market.queries.proportional import Proportional
 from walras.market.queries.queries import SHAPES, Queries
@@ -22,14 +31,17 @@ for _allocator in (Clear, PlainClear, Exact, Posted, Clock, ShortestFirst, Propo
 
 __all__ = [
     "ALLOCATORS",
+    "ONLINE_POLICIES",
     "SHAPES",
     "Allocation",
     "Allocator",
     "Clear",
     "Clock",
+    "CountWindows",
     "Exact",
     "Grant",
-    "OnlineClear",
+    "OnlineMarket",
+    "OnlinePolicy",
     "Oracle",
     "PlainClear",
     "Posted",
@@ -38,5 +50,7 @@ __all__ = [
     "Regime",
     "Settlement",
     "ShortestFirst",
+    "TimeWindows",
     "Uniform",
+    "Windows",
 ]

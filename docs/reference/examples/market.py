@@ -234,10 +234,10 @@ from walras.market.queries import Oracle
 queries = Queries(np.array([120.0, 300.0, 900.0]))
 print(Oracle(need=np.array([100.0, 650.0, 500.0]))(queries, budget=700).tokens.tolist())  # who knew what is needed
 
-# %% OnlineClear, Grant, Settlement
-from walras import OnlineClear
+# %% OnlineMarket, Grant, Settlement
+from walras import OnlineMarket
 
-online = OnlineClear(budget=1000, window=4)  # tokens for every four queries
+online = OnlineMarket(budget=1000, window=4)  # tokens for every four queries
 grant = online.offer("first", threshold=150)
 print(grant.max_tokens, grant.status)
 print(online.refund("first", used=120))

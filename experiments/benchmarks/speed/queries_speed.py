@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from walras.experiments.cli.screen import output
 from walras.experiments.queries.stream import answer
 from walras.files.writing import write_whole
-from walras.market.queries import Clear, OnlineClear, Queries
+from walras.market.queries import Clear, OnlineMarket, Queries
 from walras.mechanisms import ShadowPrice, SurgeBids
 from walras.models.resources.timing import interleaved
 
@@ -61,7 +61,7 @@ def clearing(repeats: int) -> list[tuple[str, float, float]]:
 
 def stream() -> tuple[str, float, float]:
     """Milliseconds of a line at the median, 10,000 funded queries being live."""
-    market, random = OnlineClear(RATE * WINDOW, WINDOW, headroom=HEADROOM), np.random.default_rng(0)
+    market, random = OnlineMarket(RATE * WINDOW, WINDOW, headroom=HEADROOM), np.random.default_rng(0)
     times: list[float] = []
     number = 0
     while len(times) < 2000:
@@ -80,7 +80,7 @@ def online() -> list[tuple[str, float, float]]:
     for seed in range(5):
         random = np.random.default_rng(seed)
         thresholds = np.concatenate([random.lognormal(6, 0.8, 10 * WINDOW), random.lognormal(7, 0.8, 10 * WINDOW)])
-        market = OnlineClear(RATE * WINDOW, WINDOW, headroom=HEADROOM)
+        market = OnlineMarket(RATE * WINDOW, WINDOW, headroom=HEADROOM)
         tokens = np.array([market.offer(str(i), float(t)).max_tokens for i, t in enumerate(thresholds)])
         stationary.append(share(thresholds, tokens, slice(2 * WINDOW, 10 * WINDOW)))
         shifted.append(share(thresholds, tokens, slice(10 * WINDOW, 12 * WINDOW)))

@@ -17,7 +17,7 @@ from walras.experiments.queries.batch import allocate_file, predicted
 from walras.experiments.queries.predictors import Prediction
 from walras.experiments.queries.rows import Row
 from walras.experiments.queries.stream import filter_stream
-from walras.market.queries import ALLOCATORS, Clear, OnlineClear, Queries
+from walras.market.queries import ALLOCATORS, Clear, OnlineMarket, Queries
 
 Walras = Callable[..., Any]
 THRESHOLDS = np.random.default_rng(0).lognormal(6, 0.8, 200).round(1)
@@ -183,7 +183,7 @@ def test_a_million_rows_are_not_held(tmp_path: Path) -> None:
 
 
 def test_stream_by_function() -> None:
-    market, out = OnlineClear(1000, 4, headroom=100.0), io.StringIO()
+    market, out = OnlineMarket(1000, 4, headroom=100.0), io.StringIO()
     lines = [
         '{"id": "a", "threshold": 100}\n', '[{"id": "b", "threshold": 90}, {"id": 7, "threshold": 20}]\n', "\n",
         '{"id": "a", "used": 120}\n', '{"id": "a", "used": 120}\n', '{"id": "b", "threshold": 90}\n',

@@ -18,17 +18,17 @@ from walras.experiments.queries.batch import allocate_file
 from walras.experiments.queries.stream import MOST_TOGETHER, filter_stream
 from walras.files.lines import LONGEST, lines_of
 from walras.files.locks import BusyError, one_writer
-from walras.market.queries import Clear, OnlineClear, Queries
+from walras.market.queries import Clear, OnlineMarket, Queries
 
 Walras = Callable[..., Any]
 GOOD = '{"id": "a", "threshold": 100}'
 
 
-def streamed(*lines: bytes | str, market: OnlineClear | None = None, **more: Any) -> list[dict[str, Any]]:
+def streamed(*lines: bytes | str, market: OnlineMarket | None = None, **more: Any) -> list[dict[str, Any]]:
     """Answers to lines."""
     content = b"".join(line.encode() + b"\n" if isinstance(line, str) else line + b"\n" for line in lines)
     out = io.StringIO()
-    chosen = OnlineClear(1000, 4, headroom=100.0) if market is None else market
+    chosen = OnlineMarket(1000, 4, headroom=100.0) if market is None else market
     filter_stream(chosen, lines_of(io.BytesIO(content)), out, **more)
     return [json.loads(line, parse_constant=pytest.fail) for line in out.getvalue().splitlines()]
 
@@ -95,7 +95,7 @@ def test_a_line_without_end_is_passed_over() -> None:
 
 def _answers(content: io.BytesIO) -> list[str]:
     out = io.StringIO()
-    filter_stream(OnlineClear(1000, 4, headroom=100.0), lines_of(content), out)
+    filter_stream(OnlineMarket(1000, 4, headroom=100.0), lines_of(content), out)
     return out.getvalue().splitlines()
 
 
@@ -105,7 +105,7 @@ def test_too_many_queries_in_a_line() -> None:
 
 
 def test_more_used_than_granted_is_told_and_charged() -> None:
-    market = OnlineClear(1000, 4, headroom=50.0)
+    market = OnlineMarket(1000, 4, headroom=50.0)
     grant, refund = streamed('{"id": "a", "threshold": 100}', '{"id": "a", "used": 5000}', market=market)
     over = 5000 - grant["max_tokens"]
     assert {name: refund[name] for name in ("id", "status", "returned", "expired", "over")} == {
@@ -279,10 +279,10 @@ def test_tokens_are_kept_for_the_answer(walras: Walras, tmp_path: Path) -> None:
     assert walras("allocate", queries, *options).code == 0
     assert json.loads(out.read_text())["status"] == "abandoned"
     assert "reserve is -1" in walras("allocate", queries, *options, "--reserve", -1).error
-    market = OnlineClear(1000, 2, headroom=100.0)
+    market = OnlineMarket(1000, 2, headroom=100.0)
     with_answer = streamed('{"id": "b", "threshold": 100, "reserve": 250}', market=market)[0]["max_tokens"]
     assert with_answer > 350
-    assert streamed('{"id": "b", "threshold": 100}', reserve=250, market=OnlineClear(1000, 2, headroom=100.0))[0][
+    assert streamed('{"id": "b", "threshold": 100}', reserve=250, market=OnlineMarket(1000, 2, headroom=100.0))[0][
         "max_tokens"
     ] == with_answer  # fmt: skip
 

@@ -33,7 +33,7 @@ from walras.experiments.queries.query_files import read_rows
 from walras.experiments.queries.rows import FIELDS
 from walras.experiments.queries.stream import filter_stream
 from walras.files.lines import lines_of
-from walras.market.queries import OnlineClear, Queries, ShortestFirst
+from walras.market.queries import OnlineMarket, Queries, ShortestFirst
 
 BUDGET = 900.0
 QUERIES: list[dict[str, Any]] = [
@@ -165,7 +165,7 @@ STREAM: list[Any] = [
 @given(content=damaged_lines(STREAM))
 def test_stream(content: bytes) -> None:
     """Every line has its answer, and no window grants more than its budget."""
-    market, out = OnlineClear(BUDGET, 3), io.StringIO()
+    market, out = OnlineMarket(BUDGET, 3), io.StringIO()
     figures = filter_stream(market, lines_of(io.BytesIO(content)), out)
     answers = [json.loads(line, parse_constant=pytest.fail) for line in out.getvalue().splitlines()]
     assert sum(figures[name] for name in ("funded", "abandoned", "bad", "refunded")) == len(answers)

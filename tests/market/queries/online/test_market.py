@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from walras.errors import InputError
-from walras.market.queries import Clear, OnlineClear, Queries, Settlement
+from walras.market.queries import Clear, OnlineMarket, Queries, Settlement
 
 RATE, WINDOW, HEADROOM = 300.0, 500, 300.0
 
@@ -17,7 +17,7 @@ def stream(n: int, seed: int, mean: float = 6.0) -> np.ndarray:
     return np.random.default_rng(seed).lognormal(mean, 0.8, n)
 
 
-def run(thresholds: np.ndarray, market: OnlineClear) -> tuple[np.ndarray, np.ndarray]:
+def run(thresholds: np.ndarray, market: OnlineMarket) -> tuple[np.ndarray, np.ndarray]:
     """Tokens and prices [n]."""
     grants = [market.offer(str(i), float(t)) for i, t in enumerate(thresholds)]
     return np.array([g.max_tokens for g in grants]), np.array([g.price for g in grants])
@@ -32,7 +32,7 @@ def utility(thresholds: np.ndarray, tokens: np.ndarray) -> float:
 @pytest.mark.parametrize("seed", range(3))
 def test_close_to_the_offline_optimum_when_arrivals_are_stationary(seed: int) -> None:
     thresholds = stream(10 * WINDOW, seed)
-    market = OnlineClear(RATE * WINDOW, WINDOW, headroom=HEADROOM)
+    market = OnlineMarket(RATE * WINDOW, WINDOW, headroom=HEADROOM)
     tokens, _ = run(thresholds, market)
     after = slice(2 * WINDOW, None)  # burn-in: two windows
     best = Clear(headroom=HEADROOM)(Queries(thresholds[after]), RATE * 8 * WINDOW)
@@ -44,7 +44,7 @@ def test_close_to_the_offline_optimum_when_arrivals_are_stationary(seed: int) ->
 @pytest.mark.nightly
 def test_a_shift_of_the_mix_moves_the_price() -> None:
     thresholds = np.concatenate([stream(5 * WINDOW, 0, 5.0), stream(5 * WINDOW, 1, 7.0)])
-    _, prices = run(thresholds, OnlineClear(RATE * WINDOW, WINDOW, headroom=HEADROOM))
+    _, prices = run(thresholds, OnlineMarket(RATE * WINDOW, WINDOW, headroom=HEADROOM))
     before, after = (
         Clear(headroom=HEADROOM)(Queries(part), RATE * WINDOW * 5).price
         for part in (thresholds[: 5 * WINDOW], thresholds[5 * WINDOW :])
@@ -57,7 +57,7 @@ def test_a_shift_of_the_mix_moves_the_price() -> None:
 
 def test_the_price_moves_by_mirror_descent() -> None:
     """By hand: price * exp(step * (granted - rho) / rho), rho = 100 tokens; step is 1 / sqrt(window) by default."""
-    market = OnlineClear(1000, 10, headroom=100.0)
+    market = OnlineMarket(1000, 10, headroom=100.0)
     first, second = market.offer("a", 50.0), market.offer("b", 1e6)
     assert market.price is not None
     assert second.max_tokens == 0 < first.max_tokens
@@ -67,7 +67,7 @@ def test_the_price_moves_by_mirror_descent() -> None:
 
 
 def test_refunds_come_back_and_lower_the_price() -> None:
-    market = OnlineClear(1000, 10, headroom=50.0)
+    market = OnlineMarket(1000, 10, headroom=50.0)
     first = market.offer("a", 80.0)
     assert first.status == "funded"
     left, price = market.left, market.price
@@ -84,7 +84,7 @@ def test_refunds_come_back_and_lower_the_price() -> None:
 
 
 def test_what_is_used_beyond_a_grant_is_charged_to_the_window() -> None:
-    market = OnlineClear(1000, 10, headroom=50.0)
+    market = OnlineMarket(1000, 10, headroom=50.0)
     granted = market.offer("a", 80.0).max_tokens
     left, price = market.left, market.price
     assert price is not None
@@ -102,7 +102,7 @@ def test_what_is_used_beyond_a_grant_is_charged_to_the_window() -> None:
 
 
 def test_a_late_refund_lets_no_window_grant_more_than_its_budget() -> None:
-    market = OnlineClear(500, 2, headroom=400.0, step=0.1)
+    market = OnlineMarket(500, 2, headroom=400.0, step=0.1)
     first = market.offer("a", 100.0).max_tokens
     market.offer("b", 1e6)
     second = market.offer("c", 100.0).max_tokens  # of the second window
@@ -128,7 +128,7 @@ def test_no_window_grants_more_than_its_budget(
     budget: float, window: int, queries: list[tuple[float, float, float, float]]
 ) -> None:
     """Whatever is asked for and settled: what a window granted less what came back to it is within its budget."""
-    market = OnlineClear(budget, window)
+    market = OnlineMarket(budget, window)
     held: dict[int, int] = {}
     for i, (threshold, weight, cap, share) in enumerate(queries):
         grant = market.offer(str(i), threshold, weight, cap)
@@ -144,20 +144,20 @@ def test_no_window_grants_more_than_its_budget(
 
 
 def test_bad_queries_are_named_and_change_nothing() -> None:
-    market = OnlineClear(1000, 10)
+    market = OnlineMarket(1000, 10)
     market.offer("a", 10.0)
-    state = market.left, market.price, market.met
+    state = market.state()
     found = market.offer_all([("b", float("nan"), 1.0, 100.0), ("c", -1.0, 1.0, 100.0), ("a", 10.0, 1.0, 100.0),
                               ("d", 10.0, 0.0, 100.0), ("e", 10.0, 1.0, float("nan")), ("f", 1e300, 1.0, 1e3),
                               ("g", 10.0, 1e308, 1e3), ("h", 10.0, 1.0, 1e300), ("i", 10**400, 1.0, 1e3)])  # fmt: skip
     assert [g.status for g in found] == ["bad"] * 9
-    assert (market.left, market.price, market.met) == state
+    assert market.state() == state
     assert len(market) == 1
 
 
 def test_together_and_apart() -> None:
     """Queries of one window meet one price; an id counts once; the hopeless get nothing."""
-    market = OnlineClear(1000, 4, headroom=100.0)
+    market = OnlineMarket(1000, 4, headroom=100.0)
     found = market.offer_all([("a", 100.0, 1.0, 1e9), ("b", 5.0, 1.0, 1e9), ("b", 5.0, 1.0, 1e9), ("c", 1e9, 1.0, 1e9)])
     assert len({g.price for g in found}) == 1
     assert [g.status for g in found] == ["funded", "funded", "bad", "abandoned"]
@@ -166,7 +166,7 @@ def test_together_and_apart() -> None:
 
 
 def test_nothing_is_granted_beyond_the_window() -> None:
-    market = OnlineClear(100, 3, headroom=10.0)
+    market = OnlineMarket(100, 3, headroom=10.0)
     grants = [market.offer(str(i), 60.0) for i in range(9)]
     assert [g.max_tokens > 0 for g in grants[:3]].count(True) == 1
     assert market.granted == sum(g.max_tokens for g in grants)
@@ -190,4 +190,4 @@ def test_nothing_is_granted_beyond_the_window() -> None:
 )
 def test_bad_input(bad: dict[str, float]) -> None:
     with pytest.raises(InputError):
-        OnlineClear(**{"budget": 100, "window": 3, **bad})  # type: ignore[arg-type]
+        OnlineMarket(**{"budget": 100, "window": 3, **bad})  # type: ignore[arg-type]
