@@ -114,10 +114,14 @@ class TimeWindows(Windows):
         """At least one."""
         return max(self._sum, 1.0)
 
+    def begin(self, now: float) -> None:
+        """Let the first window begin now, instead of with the first query."""
+        self._now = self._begun = now
+
     @property
     def left(self) -> float:
-        """Seconds of the present window from the last call on."""
-        return self.seconds if self._begun is None else max(self._begun + self.seconds - self._now, 0.0)
+        """Seconds until the next window begins, from the last call on."""
+        return self.seconds - (0.0 if self._begun is None else (self._now - self._begun) % self.seconds)
 
     def passed(self, now: float) -> float:
         """At most one window: what was not used of earlier ones is gone."""

@@ -1,0 +1,268 @@
+"""The decisions of a gateway: one budget per window, a market for each tenant, and what came of every grant."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from math import inf
+from typing import Any, final
+
+from walras.errors import InputError
+from walras.experiments.gateway.tenants import Tenant, shares
+from walras.market.queries.online import OnlineMarket, OnlinePolicy, Settlement, TimeWindows
+from walras.market.queries.online.needs import Needs
+from walras.mechanisms import Mechanism
+
+ALONE = Tenant("all")
+"""The only tenant, where nobody named any."""
+TYPICAL = 1024.0
+"""Tokens of a query, as long as nothing is known of how many come."""
+MEMORY = 500.0
+"""Observations that what is known of a class of requests is worth at most."""
+
+
+@final
+@dataclass(frozen=True)
+class Terms:
+    """What is traded, and how.
+
+    Attributes:
+        budget: tokens per window, of all tenants.
+        seconds: of a window.
+        policy: by which each tenant's market grants.
+        tenants: who shares the budget.
+        sharing: the mechanism by which they do.
+        headroom: tokens above its threshold at which more no longer helps a query; half of an equal share if None.
+    """
+
+    budget: float
+    seconds: float
+    policy: OnlinePolicy
+    tenants: Sequence[Tenant]
+    sharing: Mechanism
+    headroom: float | None = None
+
+
+@final
+@dataclass(frozen=True)
+class Ask:
+    """A request that wants tokens.
+
+    Attributes:
+        id: of its own.
+        guess: tokens that it is thought to need, before anything is learned of its class.
+        kind: class of request that it is learned with.
+        tenant: who pays.
+        weight: what a good answer is worth.
+        cap: the most it may use.
+        exact: the guess is the client's own word, and not corrected by what its class used.
+    """
+
+    id: str
+    guess: float
+    kind: str = ""
+    tenant: str = ALONE.name
+    weight: float = 1.0
+    cap: float = inf
+    exact: bool = False
+
+
+@final
+@dataclass(frozen=True)
+class Decision:
+    """What a request got: tokens (0: it is not funded), the price it met, and the threshold it was reckoned with."""
+
+    id: str
+    tokens: int
+    price: float
+    threshold: float
+
+    @property
+    def funded(self) -> bool:
+        """Whether it got any."""
+        return self.tokens > 0
+
+
+@final
+@dataclass
+class _Live:
+    """A grant that has not been settled."""
+
+    tenant: str
+    kind: str
+    guess: float
+    exact: bool
+    tokens: int
+
+
+Record = Callable[[dict[str, Any]], None]
+"""Is told of every change, before it is answered, as plain data."""
+
+
+@final
+class Desk:
+    """Decides for requests as they come, and settles them; what it is told and when is all that its state depends on.
+
+    `record` hears each call as plain data before its outcome is returned; `repeat` makes such calls again, so that a
+    desk that begins from a state and repeats what was recorded after it is in the state of the one that recorded.
+    """
+
+    def __init__(self, terms: Terms, now: float, record: Record = lambda change: None) -> None:
+        self.terms, self._record = terms, record
+        self._windows = TimeWindows(terms.seconds, max(terms.budget / TYPICAL, 1.0))
+        self._windows.begin(now)
+        self._asked: dict[str, float] = {t.name: inf for t in terms.tenants}
+        self.markets = {name: self._market(budget, now) for name, budget in self._split().items()}
+        self._asked = dict.fromkeys(self._asked, 0.0)
+        self.needs: dict[str, Needs] = {}
+        self._live: dict[str, _Live] = {}
+        self.unfunded = 0  # requests that were turned away
+
+    def __len__(self) -> int:
+        """Grants that have not been settled."""
+        return len(self._live)
+
+    def ask(self, ask: Ask, now: float) -> Decision:
+        """Grant tokens to a request, or none.
+
+        Raises:
+            InputError: a tenant that is not known, or a request that no market deals with: its id is live, or its
+                guess, weight or cap is no sound number.
+        """
+        self._check(ask)
+        self._record({"ask": {**asdict(ask), "cap": None if ask.cap == inf else ask.cap}, "now": now})
+        return self._decided(ask, now)
+
+    def promise(self, ask: Ask, tokens: int, now: float) -> Decision:
+        """Charge a request with tokens that it gets whatever the price: a floor.
+
+        Raises:
+            InputError: as `ask`.
+        """
+        self._check(ask)
+        self._record(
+            {"promise": {**asdict(ask), "cap": None if ask.cap == inf else ask.cap}, "tokens": tokens, "now": now}
+        )
+        return self._promised(ask, tokens, now)
+
+    def settle(self, id: str, used: int, now: float, cut: bool = False) -> Settlement:
+        """Give back what a request did not use, or charge what it used beyond; learn what its class needs.
+
+        Args:
+            id: of the request.
+            used: tokens.
+            now: seconds.
+            cut: the answer ended because its tokens did.
+
+        Raises:
+            InputError: no grant of this id is live.
+        """
+        if id not in self._live:
+            raise InputError(f"no grant of request {id!r} is live")
+        self._record({"settle": id, "used": used, "cut": cut, "now": now})
+        return self._settled(id, used, now, cut)
+
+    def repeat(self, change: Mapping[str, Any]) -> None:
+        """Make a recorded call again; it is not recorded."""
+        if "settle" in change:
+            self._settled(change["settle"], change["used"], change["now"], change["cut"])
+            return
+        fields = dict(change.get("ask") or change["promise"])
+        ask = Ask(**{**fields, "cap": inf if fields["cap"] is None else fields["cap"]})
+        if "promise" in change:
+            self._promised(ask, change["tokens"], change["now"])
+        else:
+            self._decided(ask, change["now"])
+
+    def next_window(self, now: float) -> float:
+        """Seconds until the next window begins."""
+        self._windows.passed(now)
+        return self._windows.left
+
+    def threshold(self, ask: Ask) -> float:
+        """Tokens that a request is reckoned to need, with what its class has used so far."""
+        if ask.exact or ask.kind not in self.needs:
+            return ask.guess
+        return self.needs[ask.kind].threshold(ask.guess)
+
+    def state(self) -> dict[str, Any]:
+        """All of it, as plain data."""
+        return {
+            "windows": self._windows.state(), "asked": self._asked, "unfunded": self.unfunded,
+            "markets": {name: {**m.state(), "budget": m.budget} for name, m in self.markets.items()},
+            "needs": {kind: asdict(needs) for kind, needs in self.needs.items()},
+            "live": {id: asdict(live) for id, live in self._live.items()},
+        }  # fmt: skip
+
+    def restore(self, state: Mapping[str, Any], now: float, ago: float) -> None:
+        """Go on, at a time `now`, from a state that was taken so many seconds ago, of the same tenants.
+
+        Raises:
+            InputError: other tenants.
+        """
+        if {*state["markets"]} != {*self.markets}:
+            raise InputError(f"the state is of tenants {', '.join(sorted(state['markets']))}; others are set up now")
+        self._windows.restore(state["windows"], now, ago)
+        self._asked, self.unfunded = dict(state["asked"]), int(state["unfunded"])
+        for name, own in state["markets"].items():
+            self.markets[name].renew(own["budget"])
+            self.markets[name].restore(own, now, ago)
+        self.needs = {kind: Needs(**needs) for kind, needs in state["needs"].items()}
+        self._live = {id: _Live(**live) for id, live in state["live"].items()}
+
+    def abandon(self, now: float) -> int:
+        """Charge all live grants in full, as those of a process that died; how many tokens that was."""
+        tokens = sum(live.tokens for live in self._live.values())
+        for id, live in [*self._live.items()]:
+            self.settle(id, live.tokens, now)
+        return tokens
+
+    def _check(self, ask: Ask) -> None:
+        if ask.tenant not in self.markets:
+            raise InputError(f"tenant {ask.tenant!r} is not known")
+        if ask.id in self._live:
+            raise InputError(f"request {ask.id!r} is live already")
+        if not (0 < ask.guess < inf and 0 < ask.weight < inf and ask.cap >= 1):
+            raise InputError(
+                f"request {ask.id!r} has a guess of {ask.guess!r}, weight {ask.weight!r} and cap {ask.cap!r}; valid: "
+                "numbers above 0, and a cap of at least 1"
+            )
+
+    def _decided(self, ask: Ask, now: float) -> Decision:
+        self._turn(now)
+        threshold = self.threshold(ask)
+        grant = self.markets[ask.tenant].offer(ask.id, threshold, ask.weight, ask.cap, now)
+        self._asked[ask.tenant] += threshold
+        if grant.max_tokens:
+            self._live[ask.id] = _Live(ask.tenant, ask.kind, ask.guess, ask.exact, grant.max_tokens)
+        else:
+            self.unfunded += 1
+        return Decision(ask.id, grant.max_tokens, grant.price, threshold)
+
+    def _promised(self, ask: Ask, tokens: int, now: float) -> Decision:
+        self._turn(now)
+        grant = self.markets[ask.tenant].charge(ask.id, tokens, now)
+        self._live[ask.id] = _Live(ask.tenant, ask.kind, ask.guess, ask.exact, tokens)
+        return Decision(ask.id, tokens, grant.price, self.threshold(ask))
+
+    def _settled(self, id: str, used: int, now: float, cut: bool) -> Settlement:
+        self._turn(now)
+        live = self._live.pop(id)
+        if live.kind and not live.exact:
+            before = self.needs.get(live.kind, Needs())
+            self.needs[live.kind] = before.seen(used, live.guess, cut).forgetting(MEMORY)
+        return self.markets[live.tenant].refund(id, used, now)
+
+    def _turn(self, now: float) -> None:
+        """Where a window has begun, divide the budget anew."""
+        self._windows.passed(now)
+        if self._windows.arrive():
+            for name, budget in self._split().items():
+                self.markets[name].renew(budget)
+            self._asked = dict.fromkeys(self._asked, 0.0)
+
+    def _split(self) -> dict[str, float]:
+        return shares(self.terms.tenants, self._asked, self.terms.budget, self.terms.sharing)
+
+    def _market(self, budget: float, now: float) -> OnlineMarket:
+        windows = TimeWindows(self.terms.seconds, max(budget / TYPICAL, 1.0))
+        windows.begin(now)
+        return OnlineMarket(budget, windows, self.terms.policy, headroom=self.terms.headroom)

@@ -1,0 +1,216 @@
+"""Decisions, what came of them, and that both outlive the process."""
+
+import json
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from walras.errors import InputError
+from walras.experiments.gateway.desk import ALONE, Ask, Desk, Terms
+from walras.experiments.gateway.journal import Journal
+from walras.experiments.gateway.tenants import Tenant, shares
+from walras.market.queries import ONLINE_POLICIES
+from walras.mechanisms import CompetitiveEquilibrium, Mechanism, ProportionalShare
+
+TWO = (Tenant("a"), Tenant("b", weight=3.0))
+
+
+def terms(*tenants: Tenant, budget: float = 10_000.0, sharing: Mechanism | None = None) -> Terms:
+    policy = ONLINE_POLICIES.make("clear")
+    return Terms(budget, 60.0, policy, tenants or (ALONE,), sharing or CompetitiveEquilibrium(), headroom=100.0)
+
+
+def conserved(desk: Desk) -> bool:
+    return all(m.granted + m.over == m.used + m.returned + m.expired + m.outstanding for m in desk.markets.values())
+
+
+def test_a_grant_is_settled_and_its_class_learned() -> None:
+    desk = Desk(terms(), 0.0)
+    first = desk.ask(Ask("x", 200.0, kind="sums"), 1.0)
+    assert first.funded
+    assert first.threshold == 200
+    settled = desk.settle("x", 50, 2.0)
+    assert settled.returned == first.tokens - 50
+    assert desk.ask(Ask("y", 200.0, kind="sums"), 3.0).threshold < 200
+    assert desk.ask(Ask("z", 200.0, kind="sums", exact=True), 3.0).threshold == 200
+    assert conserved(desk)
+    with pytest.raises(InputError, match="'x' is live"):
+        desk.settle("x", 1, 4.0)
+
+
+def test_what_is_cut_off_raises_the_threshold() -> None:
+    desk = Desk(terms(), 0.0)
+    for i in range(5):
+        grant = desk.ask(Ask(str(i), 100.0, kind="proofs"), float(i))
+        desk.settle(str(i), grant.tokens, i + 0.5, cut=True)
+    assert desk.threshold(Ask("n", 100.0, kind="proofs")) > 150
+
+
+def test_a_floor_is_charged_whatever_is_left() -> None:
+    desk = Desk(terms(budget=100.0), 0.0)
+    assert not desk.ask(Ask("x", 5000.0), 1.0).funded
+    assert desk.unfunded == 1
+    assert desk.promise(Ask("x", 5000.0), 300, 1.0).tokens == 300
+    assert desk.markets[ALONE.name].left == -200
+    assert desk.settle("x", 300, 2.0).over == 0
+    assert conserved(desk)
+
+
+def test_next_window() -> None:
+    desk = Desk(terms(), 100.0)
+    assert desk.next_window(115.0) == pytest.approx(45.0)
+    assert desk.next_window(400.0) == pytest.approx(60.0)
+
+
+@pytest.mark.parametrize(
+    ("ask", "told"),
+    [
+        (Ask("x", 0.0), "guess of 0"),
+        (Ask("x", float("nan")), "guess of nan"),
+        (Ask("x", 5.0, weight=-1.0), "weight -1"),
+        (Ask("x", 5.0, cap=0.0), "cap 0"),
+        (Ask("x", 5.0, tenant="nobody"), "tenant 'nobody'"),
+    ],
+)
+def test_unsound_requests_are_refused_and_change_nothing(ask: Ask, told: str) -> None:
+    desk, heard = Desk(terms(), 0.0), list[Any]()
+    desk = Desk(terms(), 0.0, heard.append)
+    before = desk.state()
+    for way in (lambda: desk.ask(ask, 1.0), lambda: desk.promise(ask, 5, 1.0)):
+        with pytest.raises(InputError, match=told):
+            way()
+    assert heard == []
+    assert desk.state() == before
+
+
+CHANGES = st.lists(
+    st.tuples(
+        st.integers(0, 25), st.sampled_from("ab"), st.floats(1, 3000), st.sampled_from(["", "k"]), st.floats(0, 3)
+    ),
+    max_size=25,
+)
+
+
+def play(desk: Desk, changes: list[tuple[int, str, float, str, float]], begin: float = 0.0) -> None:
+    now = begin
+    for i, (gap, tenant, guess, kind, share) in enumerate(changes):
+        now += gap
+        ask = Ask(f"{begin}-{i}", guess, kind, tenant)
+        grant = desk.ask(ask, now)
+        if not grant.funded and share < 0.3:
+            grant = desk.promise(ask, 64, now)
+        if grant.funded and share <= 2:
+            desk.settle(ask.id, int(grant.tokens * share), now + 0.5, cut=share == 1)
+
+
+@given(CHANGES)
+def test_what_was_recorded_repeats_itself(changes: list[tuple[int, str, float, str, float]]) -> None:
+    heard: list[Any] = []
+    desk, again = Desk(terms(*TWO), 0.0, heard.append), Desk(terms(*TWO), 0.0)
+    play(desk, changes)
+    assert conserved(desk)
+    for change in heard:
+        again.repeat(json.loads(json.dumps(change)))
+    assert again.state() == desk.state()
+    later = Desk(terms(*TWO), 0.0)
+    later.restore(json.loads(json.dumps(desk.state())), now=0.0, ago=0.0)
+    assert later.state()["markets"] == desk.state()["markets"]
+
+
+@given(CHANGES, st.integers(0, 200), st.integers(0, 60))
+def test_a_journal_outlives_its_process(
+    tmp_path_factory: pytest.TempPathFactory,
+    changes: list[tuple[int, str, float, str, float]],
+    gone: int,
+    torn: int,
+) -> None:
+    """To the token: what was granted, used, returned and expired, and what died with it counts as used."""
+    folder = tmp_path_factory.mktemp("state")
+    first = Journal(folder, terms(*TWO), clock=lambda: 0.0, wall=lambda: 5000.0)
+    play(first.desk, changes)
+    was = {name: market.state() for name, market in first.desk.markets.items()}
+    outstanding = sum(m.outstanding for m in first.desk.markets.values())
+    (file,) = folder.glob("changes-*.jsonl")
+    file.write_bytes(file.read_bytes() + b'{"settle": "half a lin'[: torn and torn % 22])
+    second = Journal(folder, terms(*TWO), clock=lambda: 1e6, wall=lambda: 5000.0 + gone)
+    assert second.lost == outstanding
+    for name, market in second.desk.markets.items():
+        assert market.outstanding == 0
+        assert market.granted == was[name]["totals"][0]
+        assert market.used == was[name]["totals"][1] + sum(tokens for tokens, _ in was[name]["live"].values())
+    assert conserved(second.desk)
+    assert len([*folder.iterdir()]) == 2
+    second.close()
+
+
+def test_a_window_goes_on_after_a_restart_and_a_clock_that_was_set_back_opens_none(tmp_path: Path) -> None:
+    first = Journal(tmp_path, terms(), clock=lambda: 100.0, wall=lambda: 5000.0)
+    tokens = first.desk.ask(Ask("x", 200.0), 110.0).tokens
+    for wall, left in ((5020.0, 10_000 - tokens), (1000.0, 10_000 - tokens), (9000.0, 10_000)):
+        again = Journal(tmp_path, terms(), clock=lambda: 7.0, wall=lambda wall=wall: wall)  # type: ignore[misc]
+        again.desk.ask(Ask("hopeless", 1e9), 7.0)
+        assert again.desk.markets[ALONE.name].left == left
+        again.close()
+
+
+def test_a_state_is_written_anew_after_many_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("walras.experiments.gateway.journal.ROUND", 10)
+    journal = Journal(tmp_path, terms(), clock=lambda: 0.0, wall=lambda: 0.0)
+    for i in range(57):
+        journal.desk.ask(Ask(str(i), 50.0), 1.0)
+    (file,) = tmp_path.glob("changes-*.jsonl")
+    assert len(file.read_text().splitlines()) <= 10
+    again = Journal(tmp_path, terms(), clock=lambda: 0.0, wall=lambda: 0.0)
+    assert again.desk.markets[ALONE.name].granted == journal.desk.markets[ALONE.name].granted
+    again.close()
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{}", "[]", '{"changes": 1}', '{"changes": 1, "now": 0, "wall": 0, "desk": {}}']
+)
+def test_a_damaged_state_is_told(tmp_path: Path, content: str) -> None:
+    (tmp_path / "state.json").write_text(content)
+    with pytest.raises(InputError, match="state of a gateway"):
+        Journal(tmp_path, terms())
+
+
+def test_other_tenants_are_told(tmp_path: Path) -> None:
+    Journal(tmp_path, terms()).close()
+    with pytest.raises(InputError, match="others are set up now"):
+        Journal(tmp_path, terms(*TWO))
+
+
+def test_shares_by_hand() -> None:
+    """1,000 tokens by weights 1 and 3: 250 and 750. One that asked for 50 wants 100; the other takes the rest."""
+    asked = {"a": 50.0, "b": 5000.0}
+    assert shares(TWO, asked, 1000, CompetitiveEquilibrium()) == pytest.approx({"a": 100, "b": 900})
+    assert shares(TWO, asked, 1000, ProportionalShare()) == pytest.approx({"a": 250, "b": 750})
+    own = (*TWO, Tenant("c", budget=400.0))
+    assert shares(own, {"a": inf, "b": inf}, 1400, CompetitiveEquilibrium()) == pytest.approx(
+        {"a": 250, "b": 750, "c": 400}
+    )
+
+
+@given(st.lists(st.tuples(st.floats(1e-3, 1e3), st.floats(0, 1e9)), min_size=1, max_size=8), st.floats(100, 1e9))
+def test_shares_sum_to_the_budget(rows: list[tuple[float, float]], budget: float) -> None:
+    tenants = [Tenant(str(i), weight) for i, (weight, _) in enumerate(rows)]
+    asked = {str(i): want for i, (_, want) in enumerate(rows)}
+    for mechanism in (CompetitiveEquilibrium(), ProportionalShare()):
+        found = shares(tenants, asked, budget, mechanism)
+        assert budget - 1 <= sum(found.values()) <= budget
+        assert min(found.values()) >= 1
+
+
+@pytest.mark.parametrize("bad", [{"name": ""}, {"name": "a\n"}, {"weight": 0.0}, {"weight": inf}, {"budget": 0.0}])
+def test_bad_tenants(bad: dict[str, Any]) -> None:
+    with pytest.raises(InputError):
+        Tenant(**{"name": "a", **bad})
+
+
+def test_budgets_of_their_own_beyond_the_whole() -> None:
+    with pytest.raises(InputError, match="the whole is 100"):
+        shares((Tenant("a", budget=200.0), Tenant("b")), {}, 100.0, ProportionalShare())

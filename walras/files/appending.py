@@ -1,0 +1,32 @@
+"""A file that only grows, by whole lines that outlive the process which wrote them."""
+
+import os
+from pathlib import Path
+from typing import final
+
+
+@final
+class AppendedLines:
+    """Appends lines to a file that is made anew, for its owner's eyes only.
+
+    Each line is handed to the system in one call, and so survives the death of the process; not that of the machine.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+
+    def write(self, line: str) -> None:
+        """Append a line, its end included.
+
+        Raises:
+            OSError: it could not be written whole.
+        """
+        data = line.encode()
+        if os.write(self._file, data) != len(data):
+            raise OSError("a line could be written in part only")
+
+    def close(self) -> None:
+        """Let the file go; what is written is there."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
