@@ -1,11 +1,10 @@
 """What queries of one class need, learned from what they used: a posterior that knows of answers that were cut off."""
 
 from dataclasses import dataclass
-from math import exp, isfinite, log, sqrt
+from math import exp, isfinite, log, pi, sqrt
 from typing import final
 
-from scipy.stats import norm
-from scipy.stats import t as student
+from scipy.special import log_ndtr, stdtrit
 
 from walras.errors import InputError
 
@@ -47,7 +46,7 @@ class Needs:
     def threshold(self, guess: float, quantile: float = 0.5) -> float:
         """Tokens that a query with a guess needs at most, with a chance of `quantile` (predictive Student's t)."""
         wide = sqrt(self.scale * (self.weight + 1) / (self.shape * self.weight))
-        return guess * exp(min(self.mean + float(student.ppf(quantile, 2 * self.shape)) * wide, _FAR))
+        return guess * exp(min(self.mean + float(stdtrit(2 * self.shape, quantile)) * wide, _FAR))
 
     def seen(self, used: float, guess: float, cut: bool = False) -> "Needs":
         """The posterior after an answer that took so many tokens, or, where it was `cut` off, would have taken more."""
@@ -73,5 +72,5 @@ class Needs:
 def _moments(point: float, mean: float, spread: float) -> tuple[float, float]:
     """Mean and variance of a normal variable, given that it lies beyond a point."""
     at = min((point - mean) / spread, 30.0)
-    hazard = exp(float(norm.logpdf(at) - norm.logsf(at)))
+    hazard = exp(-at * at / 2 - log(2 * pi) / 2 - float(log_ndtr(-at)))
     return max(mean + spread * hazard, point), max(spread**2 * (1 + at * hazard - hazard**2), 0.0)
