@@ -84,7 +84,7 @@ def _run(plan: Plan, subject: Subject, folder: ResultFolder | None, progress: Pr
         step = progress.add_task("Sliced model", total=1)
         outcome = conclude(market, plan, subject, costs, network, place)
         found = outcome.summary.metric
-        progress.update(step, advance=1, description=f"Sliced model: {found.name} {found.value:.3f}")
+        progress.update(step, advance=1, description=f"{_who(outcome)}: {found.name} {found.value:.3f}")
         seconds = round(time.monotonic() - started, 2)
         timed = time_pair(subject, outcome, progress) if extras.measure_latency else {}
     outcome = replace(outcome, summary=replace(outcome.summary, seconds=seconds, latency_ms=timed))
@@ -229,3 +229,10 @@ def _calibration_of_task(subject: Subject, plan: Plan, costs: UnitCosts, network
 
 def _told(progress: Progress, text: str) -> None:
     progress.add_task(text, total=None)
+
+
+def _who(outcome: Outcome) -> str:
+    """Which network a figure is of."""
+    summary = outcome.summary
+    by = f"recipe {summary.recipe}" if summary.recipe else summary.mechanism
+    return f"Sliced model, {by} at {summary.budget:.0%}"

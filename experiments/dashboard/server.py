@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from walras.errors import InputError
 from walras.experiments.dashboard.launch import Launch
+from walras.extras import installing
 
 HOST, PORT = "127.0.0.1", 8765
 ASSETS = "/walras-assets"
@@ -52,9 +53,7 @@ def check_installed() -> None:
     if not missing and not all((assets_folder() / path).exists() for path in NEEDED):
         missing = ["solara-assets"]
     if missing:
-        raise InputError(
-            f"the dashboard needs {', '.join(missing)}: pip install 'walras[viz]' (or pip install {' '.join(missing)})"
-        )
+        raise InputError(f"the dashboard needs {', '.join(missing)}: {installing('viz', *missing)}")
 
 
 def assets_folder() -> Path:

@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import Any
 
 from walras.errors import InputError
+from walras.extras import installing
 
 
 def salib(module: str, design: str) -> Any:
@@ -15,7 +16,7 @@ def salib(module: str, design: str) -> Any:
     try:
         return import_module(f"SALib.{module}")
     except ImportError as error:
-        raise InputError(f"design {design} needs the package SALib: pip install 'walras[designs]'") from error
+        raise InputError(f"design {design} needs the package SALib: {installing('designs')}") from error
 
 
 def problem(factors: int) -> dict[str, Any]:

@@ -84,7 +84,8 @@ def sampled_grid(
     experiment.check([own[0].settings for own in cells.values()])
     names = [tuple(cell.key for cell in cells[row]) for row in rows]
     sample = Sample(design, varying, points, np.asarray(rows, dtype=np.float64), names, told)
-    return Grid(experiment, [cell for own in cells.values() for cell in own], None, dict(base), sample)
+    fixed = {factor.name: factor.value(0) for factor in factors if not factor.varies}
+    return Grid(experiment, [cell for own in cells.values() for cell in own], None, {**base, **fixed}, sample)
 
 
 def _labels(

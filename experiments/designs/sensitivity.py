@@ -28,6 +28,11 @@ class SettingIndex:
     low: float | None
     high: float | None
 
+    @property
+    def may_be_nothing(self) -> bool:
+        """Whether its interval holds 0."""
+        return self.low is not None and self.high is not None and self.low <= 0 <= self.high
+
     def __str__(self) -> str:
         if self.low is None or self.high is None:
             return f"{self.estimate:.3g}"

@@ -58,10 +58,13 @@ class SpaceFilling(SampledDesign):
 
 
 def _interval(r: float, count: int) -> tuple[float, float] | tuple[None, None]:
-    """95 % interval of a rank correlation of so many points."""
-    if count < FEWEST:
+    """95 % interval of a rank correlation of so many points; None of too few, and of ranks that agree in all of them.
+
+    The interval of Bonett and Wright would have no width at 1 and -1, however few points say so.
+    """
+    if count < FEWEST or abs(r) > 1 - 1e-9:
         return None, None
-    middle = math.atanh(min(max(r, -1 + 1e-12), 1 - 1e-12))
+    middle = math.atanh(r)
     half = float(norm.ppf(0.975)) * math.sqrt((1 + r * r / 2) / (count - 3))
     return math.tanh(middle - half), math.tanh(middle + half)
 

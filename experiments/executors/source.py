@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import ClassVar
 
 from walras.errors import InputError
+from walras.extras import installing
 
 
 class ExecutorSource(ABC):
@@ -65,7 +66,7 @@ def require(package: str, executor: str) -> None:
         InputError: it is not; the message has the line that installs it.
     """
     if find_spec(package) is None:
-        raise InputError(f"executor {executor} needs the package {package}: pip install 'walras[cluster]'")
+        raise InputError(f"executor {executor} needs the package {package}: {installing('cluster')}")
 
 
 def imported(package: str, executor: str) -> ModuleType:
@@ -80,7 +81,7 @@ def imported(package: str, executor: str) -> ModuleType:
         told = f"{type(error).__name__}: {error}"
         raise InputError(
             f"executor {executor} needs the package {package}, which does not import ({told}): "
-            "pip install --force-reinstall 'walras[cluster]'"
+            f"{installing('cluster')}, with --force-reinstall"
         ) from error
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from walras.experiments.reports.numbers import number, percent, short
+from walras.experiments.tasks.base import ROWS
 
 _WORDS = {0.25: "a quarter", 1 / 3: "a third", 0.5: "half", 2 / 3: "two thirds", 0.75: "three quarters"}
 _MOST = 1.0  # of a change in percent: beyond, and of a figure that is not above 0, both figures say more
@@ -23,7 +24,9 @@ def in_one_sentence(summary: Mapping[str, Any]) -> str:
     resource, used, budget = str(summary.get("resource", "macs")), float(summary["used"]), float(summary["budget"])
     over = f", more than the budget of {_share(budget)}," if used > budget + _EXACT else ""
     bought = f"{_share(used)} of the {_NAMES.get(resource, resource)}{over}"
-    return f"{bought[0].upper()}{bought[1:]} {_price(summary['metric'])}."
+    rows = summary.get("protocol", {}).get(ROWS)
+    few = f" Measured on {rows} rows: a difference may well be chance." if rows else ""
+    return f"{bought[0].upper()}{bought[1:]} {_price(summary['metric'])}.{few}"
 
 
 def kept_units(summary: Mapping[str, Any]) -> str:

@@ -171,8 +171,9 @@ def difference_tables(rounds: pd.DataFrame, only: Mapping[str, Sequence[str]], t
 
 
 def selection_table(rows: pd.DataFrame, of: int, top: int) -> Table:
-    """The first rows of a trace for which a condition holds."""
-    return _frame(f"{len(rows):,} of {of:,} rows", rows.head(top))
+    """The first rows of a trace for which a condition holds; what an agent's name says has no column of its own."""
+    shown = rows.drop(columns=[name for name in ("kind", "layer", "index") if name in rows and "agent" in rows])
+    return _frame(f"{len(rows):,} of {of:,} rows", shown.head(top))
 
 
 def checks_table(name: str, checks: Sequence[Check]) -> Table:

@@ -48,7 +48,7 @@ def card(model: Any, summary: Mapping[str, Any], name: str) -> str:
             f"from transformers import {auto}, AutoTokenizer",
             "",
             f"model = {auto}.from_pretrained({quoted}, trust_remote_code=True)  # runs modeling_sparsified.py",
-            f"model = walras.load_model({quoted})  # or so, after `pip install walras`: no code from this folder",
+            f"model = walras.load_model({quoted})  # or so, where Walras is installed: no code from this folder",
             f"tokenizer = AutoTokenizer.from_pretrained({quoted}, trust_remote_code=True)",
             "```",
             "",

@@ -18,6 +18,11 @@ from walras.models.pooling import mean_pooled
 Reference = Tensor | None
 
 
+FEW_ROWS = 100
+"""Below so many rows a figure is told together with their number."""
+ROWS = "rows"
+
+
 class Task(ABC):
     """A labelled or label-free task. What it evaluates on is never used to value units, nor to choose anything.
 
@@ -43,7 +48,13 @@ class Task(ABC):
     def protocol(self, tokenizer: Any, length: int) -> dict[str, Any]:
         """How the metric is measured, where that takes more than the task's name; `result.json` has it."""
         del tokenizer, length
-        return {}
+        rows = self.measured_rows
+        return {ROWS: rows} if rows is not None and rows < FEW_ROWS else {}
+
+    @property
+    def measured_rows(self) -> int | None:
+        """Rows that `evaluate` looks at; None where a figure does not rest on so many rows."""
+        return None
 
     @abstractmethod
     def pool(self) -> Sequence[Example]:

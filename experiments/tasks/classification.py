@@ -65,6 +65,11 @@ class Classification(Task):
         """The task's classes."""
         return self.classes
 
+    @property
+    def measured_rows(self) -> int | None:
+        """Those that are not calibrated on."""
+        return len(self.dev)
+
     def parts(self, train: Sequence[Example], held_out: Sequence[Example]) -> "Classification":
         """As the interface says."""
         return replace(self, train=train, dev=held_out)

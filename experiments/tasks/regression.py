@@ -36,6 +36,11 @@ class Regression(Task):
         """One output."""
         return ("value",)
 
+    @property
+    def measured_rows(self) -> int | None:
+        """Those that are not calibrated on."""
+        return len(self.dev)
+
     def parts(self, train: Sequence[Example], held_out: Sequence[Example]) -> "Regression":
         """As the interface says."""
         return replace(self, train=train, dev=held_out)

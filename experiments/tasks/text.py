@@ -38,6 +38,11 @@ class Text(Task):
         """The texts that are not held out."""
         return [Example(text) for text in self.calibrating]
 
+    @property
+    def measured_rows(self) -> int | None:
+        """Those that are not calibrated on."""
+        return len(self.held_out)
+
     def parts(self, train: Sequence[Example], held_out: Sequence[Example]) -> "Text":
         """As the interface says."""
         return replace(self, calibrating=[e.first for e in train], held_out=[e.first for e in held_out])

@@ -63,4 +63,8 @@ def _label(axes: Any, x: str, y: str) -> None:
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.set_ylim(bottom=0)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    first, last = axes.get_xlim()
+    if last - first < 2:  # one round or layer, which would have a scale of fractions
+        middle = round((first + last) / 2)
+        axes.set_xlim(middle - 1, middle + 1)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))

@@ -11,6 +11,7 @@ from walras.files.contents import brief
 
 LONGEST = 2000
 """Characters of a condition."""
+LAST = "last"
 _OPERATORS = (
     ast.Not, ast.USub, ast.UAdd, ast.Invert, ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.BitAnd,
     ast.BitOr, ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE,
@@ -30,15 +31,18 @@ def select(frame: pd.DataFrame, condition: str) -> pd.DataFrame:
 
     The condition is one of pandas' `query`, of columns, numbers, texts, comparisons, arithmetic without powers, `and`,
     `or`, `not`, `in` and `not in`; `&`, `|` and `~` mean the same. It is taken apart and checked before pandas sees it:
-    nothing in it is called, no attribute is read, and no name but that of a column is looked up.
+    nothing in it is called, no attribute is read, and no name but that of a column is looked up. `last` is the last
+    round that the table has.
 
     Raises:
         InputError: a condition that is none, or holds anything else; the part is named, and the columns that there are.
     """
-    check_condition(condition, [str(name) for name in frame.columns])
-    texts = {name: str for name in frame.columns if isinstance(frame[name].dtype, pd.CategoricalDtype)}
+    plain = frame.astype({n: str for n in frame.columns if isinstance(frame[n].dtype, pd.CategoricalDtype)})
+    if "round" in frame and LAST not in frame:
+        plain = plain.assign(**{LAST: frame["round"].max()})
+    check_condition(condition, [str(name) for name in plain.columns])
     try:
-        found = frame.astype(texts).eval(condition, engine="python", parser="pandas")
+        found = plain.eval(condition, engine="python", parser="pandas")
     except Exception as error:  # pandas raises many kinds; the condition holds no code of anybody's that could
         raise InputError(f"--where {shown(condition)} cannot be worked out: {brief(error)}") from error
     if not isinstance(found, pd.Series) or found.dtype != bool:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from walras.errors import InputError
+from walras.extras import installing
 from walras.files.plain_data import read_json
 from walras.models.architectures import Layer, layers_of
 from walras.models.export.modeling_walras import PREFIX
@@ -39,7 +40,7 @@ def check_package() -> None:
         InputError: with the line that installs it.
     """
     if importlib.util.find_spec("gguf") is None:
-        raise InputError("--gguf needs gguf: pip install 'walras[gguf]' (or pip install gguf)")
+        raise InputError(f"--gguf needs gguf: {installing('gguf', 'gguf')}")
 
 
 def check_gguf(model: nn.Module) -> None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from walras.errors import InputError
+from walras.extras import installing
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 TOLERANCE = 1e-4
@@ -28,9 +29,7 @@ def check_packages() -> None:
     """
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
-        raise InputError(
-            f"--onnx needs {', '.join(missing)}: pip install 'walras[onnx]' (or pip install {' '.join(missing)})"
-        )
+        raise InputError(f"--onnx needs {', '.join(missing)}: {installing('onnx', *missing)}")
 
 
 def example(model: nn.Module, names: tuple[str, ...], rows: int, length: int) -> dict[str, Tensor]:

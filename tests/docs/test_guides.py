@@ -14,7 +14,7 @@ import walras
 from walras.experiments.outcome import Outcome
 from walras.experiments.spec import RunSpec
 from walras.market import ComputeMarket
-from walras.mechanisms import MECHANISMS
+from walras.mechanisms import MECHANISMS, traits
 from walras.mechanisms.testing.conformance import check_mechanism
 from walras.models.loading import DEFAULT_MODEL, find
 
@@ -185,3 +185,14 @@ def test_rows_of_a_csv_file(tiny: str, tmp_path: Path, monkeypatch: pytest.Monke
     task = {"name": "csv", "text": ["question", "answer"], "label": "score"}
     result = walras.run(tiny, data="pairs.csv", task=task, recipe="none", budget=0.5, rounds=1, sentences=8)
     assert result.metric.name == "spearman"
+
+
+def test_the_guide_has_every_word_of_rules_and_bids() -> None:
+    text = (DOCS / "guides/own-mechanism.md").read_text(encoding="utf-8")
+    words = [
+        name
+        for name, value in vars(traits).items()
+        if isinstance(value, str) and value in traits.TRAITS | traits.PROPERTIES
+    ]
+    assert len(words) == len(traits.TRAITS | traits.PROPERTIES)
+    assert [word for word in words if f"| `{word}` |" not in text] == []

@@ -329,7 +329,7 @@ def test_gguf_of_other_families_and_without_its_package(
     monkeypatch.setattr(
         "walras.models.export.gguf_file.importlib.util.find_spec", lambda n: None if n == "gguf" else find(n)
     )
-    assert "--gguf needs gguf: pip install 'walras[gguf]'" in walras("export", folder, "--out", "small", "--gguf").error
+    assert "--gguf needs gguf: pip install '.[gguf]'" in walras("export", folder, "--out", "small", "--gguf").error
     assert not Path("small").exists()
 
 
@@ -375,7 +375,7 @@ def test_onnx_without_its_packages(run: Callable[..., Path], walras: Walras, mon
         "walras.models.export.onnx_file.importlib.util.find_spec", lambda n: None if n == "onnxruntime" else find(n)
     )
     message = walras("export", folder, "--out", "small", "--onnx").error
-    assert "onnxruntime: pip install 'walras[onnx]'" in message
+    assert "onnxruntime: pip install '.[onnx]'" in message
     assert not Path("small").exists()
 
 

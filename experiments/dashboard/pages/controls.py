@@ -26,7 +26,9 @@ def Controls(name: str, choice: Choice, start: Choice, on_choice: Callable[[Choi
             "Mechanism", menu(MECHANISMS, start.mechanism), choice.mechanism,
             on_value=lambda value: told(mechanism=value),
         )  # fmt: skip
-        solara.InputText("Parameters, as price=0.002", choice.parameters, on_value=lambda value: told(parameters=value))
+        solara.InputText(
+            "Its parameters, if any, as name=value", choice.parameters, on_value=lambda value: told(parameters=value)
+        )
         solara.Select(
             "Strategy", menu(STRATEGIES, start.strategy), choice.strategy, on_value=lambda value: told(strategy=value)
         )

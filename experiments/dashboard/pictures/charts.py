@@ -23,8 +23,8 @@ def budget_path(rounds: pd.DataFrame) -> str:
     """Compute that was on sale, and that was bought, by round."""
     drawn = thinned(rounds)
     plot = Plot("Budget and use", _rounds(drawn), Axis("share of the dense compute", 0.0, 1.05))
-    plot.line(drawn["round"], drawn["budget"], SECOND, "budget", dashed=True)
-    return plot.line(drawn["round"], drawn["used"], FIRST, "used").svg()
+    plot.line(drawn["round"], drawn["used"], FIRST, "used")
+    return plot.line(drawn["round"], drawn["budget"], SECOND, "budget", dashed=True).svg()  # seen above what is used
 
 
 def lorenz(agents: pd.DataFrame) -> str:

@@ -10,6 +10,7 @@ from walras.experiments.reports.picture_text import in_legend
 
 _LOOKS = (("#0072B2", ""), ("#D55E00", "//"), ("#009E73", ".."))  # Okabe and Ito's colours; hatched as well
 _BAR = 0.8  # of the height of a row
+_SIDE = 2  # panels side by side: a page may be as narrow as a telephone
 
 
 def sensitivity_picture(indices: Sequence[SettingIndex]) -> Figure:
@@ -18,8 +19,11 @@ def sensitivity_picture(indices: Sequence[SettingIndex]) -> Figure:
     settings = list(dict.fromkeys(index.setting for index in indices))
     measures = list(dict.fromkeys(index.measure for index in indices))
     height = 1.4 + 0.3 * len(settings) * max(len(measures), 2)
-    figure = Figure(figsize=(1.5 + 3.1 * max(len(outputs), 1), min(height, 30)), layout="constrained")
-    panels: Any = figure.subplots(1, max(len(outputs), 1), sharey=True, squeeze=False)[0]
+    rows = max(-(-len(outputs) // _SIDE), 1)
+    figure = Figure(figsize=(_SIDE * 2.9 + 1.2, min(height * rows, 40)), layout="constrained")
+    panels: Any = figure.subplots(rows, _SIDE, sharey=True, squeeze=False).ravel()
+    for unused in panels[len(outputs) :]:
+        unused.set_visible(False)
     for axes, output in zip(panels, outputs, strict=False):
         axes.axvline(0, color="#999999", linewidth=0.8)
         for i, measure in enumerate(measures):

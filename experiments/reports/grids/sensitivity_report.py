@@ -1,5 +1,6 @@
 """What is told of a design's sample: a table of indices, and a page with their picture and all cells."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from rich import box
@@ -33,7 +34,7 @@ def write_sensitivity(found: GridResult[Any]) -> None:
 def sensitivity_page(found: GridResult[Any], told: Sensitivity) -> Page:
     """The page of a design's sample: indices, their picture, what was varied, all cells."""
     grid, (headings, *rows) = found.grid, sensitivity_lines(told)
-    alt = f"How much {', '.join(told.vary)} matter for {', '.join(dict.fromkeys(i.output for i in told.indices))}"
+    alt = f"How much {in_words(told.vary)} matter for {in_words(dict.fromkeys(i.output for i in told.indices))}"
     seeds, varied = len(grid.seeds), [[*pair] for pair in told.vary.items()]
     about = (
         f"{found.about.get('model', 'A model')}; {told.blocks} points of design {told.design}, in {len(grid.cells)} "
@@ -55,21 +56,39 @@ def sensitivity_page(found: GridResult[Any], told: Sensitivity) -> Page:
     design = {"seeds": ", ".join(map(str, grid.seeds)), "design": str(told.design)}
     command = sweep_command_of(grid)
     made = Made(command, "" if command else FROM_PYTHON, design, found.about.get(VERSIONS, {}), files)
-    title = f"What {', '.join(told.vary)} matter on {found.about.get('task', 'a task')}"
+    title = f"How much {in_words(told.vary)} matter on {found.about.get('task', 'a task')}"
     return Page(title, about, _verdict(told), figures, sections, made)
 
 
 def _verdict(told: Sensitivity) -> str:
-    """Which setting matters most for each output, by the last measure that the design has."""
+    """Which setting matters most for each output, by the size of the last measure that the design has.
+
+    An interval that holds 0 does not tell a setting from one that does nothing.
+    """
     if not told.indices:
         return "This design samples the settings evenly; it has no indices."
     measure = told.indices[-1].measure
     best: dict[str, SettingIndex] = {}
     for index in told.indices:
-        if index.measure == measure and (index.output not in best or index.estimate > best[index.output].estimate):
+        if index.measure == measure and (
+            index.output not in best or abs(index.estimate) > abs(best[index.output].estimate)
+        ):
             best[index.output] = index
-    found = [f"{index.setting} for {output} ({index})" for output, index in best.items()]
-    return f"What matters most, by {measure}: {'; '.join(found)}."
+    clear = {output: index for output, index in best.items() if not index.may_be_nothing}
+    sentences = []
+    if clear:
+        found = "; ".join(f"{index.setting} for {output} ({index})" for output, index in clear.items())
+        sentences.append(f"What matters most, by {measure}: {found}.")
+    if len(clear) < len(best):
+        others = in_words(output for output in best if output not in clear)
+        sentences.append(f"For {others} no setting can be told from one that does nothing.")
+    return " ".join(sentences)
+
+
+def in_words(names: Iterable[str]) -> str:
+    """Names as a sentence lists them: a, b and c."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def sensitivity_lines(told: Sensitivity) -> list[list[str]]:

@@ -5,6 +5,7 @@ import importlib.util
 from typing import Any
 
 from walras.errors import InputError
+from walras.extras import installing
 
 
 def hub_split(dataset: str, config: str, split: str, folder: str) -> Any:
@@ -23,7 +24,7 @@ def hub_split(dataset: str, config: str, split: str, folder: str) -> Any:
     if importlib.util.find_spec("datasets") is None:
         raise InputError(
             f"{folder} comes from the Hugging Face hub ({dataset}), which needs the package datasets: "
-            f"pip install 'walras[hub]', {instead}"
+            f"{installing('hub')}, {instead}"
         )
     datasets = importlib.import_module("datasets")
     try:

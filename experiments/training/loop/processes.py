@@ -7,6 +7,7 @@ import torch
 
 from walras.errors import InputError
 from walras.experiments.training.config import TrainConfig
+from walras.extras import installing
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -19,7 +20,7 @@ def check_processes(config: TrainConfig) -> None:
         InputError: accelerate is not installed; fp16 without a GPU.
     """
     if importlib.util.find_spec("accelerate") is None:
-        raise InputError("training needs the package accelerate: pip install walras[train]")
+        raise InputError(f"training needs the package accelerate: {installing('train')}")
     if config.optimiser.precision == "fp16" and (
         config.subject.device == "cpu" or not torch.accelerator.is_available()
     ):

@@ -19,7 +19,7 @@ def shapiq() -> Any:
     """The package, which takes seconds to import."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its dependencies' own
-        return pytest.importorskip("shapiq", reason="pip install walras[peers]", exc_type=ImportError)
+        return pytest.importorskip("shapiq", reason="pip install '.[peers]'", exc_type=ImportError)
 
 
 def table(calibration: Calibration, players: list[int]) -> dict[tuple[bool, ...], float]:

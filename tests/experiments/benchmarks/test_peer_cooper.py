@@ -10,7 +10,7 @@ from walras.experiments.training.stage import STIFF, TrainPlan
 from walras.experiments.training.train import train
 from walras.market.pricing import DualAscent
 
-cooper = pytest.importorskip("cooper", reason="cooper is not installed: pip install walras[peers]")
+cooper = pytest.importorskip("cooper", reason="cooper is not installed: pip install '.[peers]'")
 FILE = Path(__file__).parents[3] / "experiments" / "benchmarks" / "peers" / "peer_cooper.py"
 
 

@@ -257,5 +257,5 @@ def test_sizes_are_known_beforehand() -> None:
 
 def test_salib_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "SALib.sample.sobol", None)
-    with pytest.raises(InputError, match=r"pip install 'walras\[designs\]'"):
+    with pytest.raises(InputError, match=r"pip install '.\[designs\]'"):
         cells("saltelli:n=8")

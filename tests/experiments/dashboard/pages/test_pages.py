@@ -12,7 +12,7 @@ import pytest
 from walras.experiments.dashboard.launch import Launch
 from walras.experiments.dashboard.scene import HISTORY, Replay, Scene
 
-solara = pytest.importorskip("solara", reason="solara is not installed: pip install 'walras[viz]'")
+solara = pytest.importorskip("solara", reason="solara is not installed: pip install '.[viz]'")
 
 Agents = Callable[..., pd.DataFrame]
 
