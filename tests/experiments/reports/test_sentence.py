@@ -25,6 +25,10 @@ PERPLEXITY: dict[str, Any] = {"name": "perplexity", "dense": 20.0, "higher_is_be
         (summary(0.5, 19, **PERPLEXITY), "Half of the MACs and 5.0 % less perplexity."),
         (summary(0.514, 0.4), "51.4 % of the MACs, more than the budget of half, for a loss of 50.0 % of Spearman."),
         (summary(0.5 + 1e-12, 0.8), "Half of the MACs at the same Spearman."),
+        (
+            {**summary(0.5, 0.84), "protocol": {"rows": 8}},
+            "Half of the MACs and 5.0 % more Spearman. Measured on 8 rows: a difference may well be chance.",
+        ),
         (summary(0.75, 3, 0.75, higher_is_better=None), "Three quarters of the MACs with spearman at 3, 0.8 before."),
     ],
 )

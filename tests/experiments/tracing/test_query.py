@@ -37,6 +37,7 @@ COLUMNS = list(TRACE.columns)
         ("0 < layer <= 2", lambda t: (t["layer"] > 0) & (t["layer"] <= 2)),
         ("value / cost > 2 * price + 1", lambda t: t["value"] / t["cost"] > 2 * t["price"] + 1),
         ("index % 2 == 1 and -value < -0.5", lambda t: (t["index"] % 2 == 1) & (t["value"] > 0.5)),
+        ("round == last and quantity == 0", lambda t: (t["round"] == 2) & (t["quantity"] == 0)),
         ("kind != 'nothing'", lambda t: t["value"] >= 0),
         ("  layer == 1  ", lambda t: t["layer"] == 1),
         ("value in [-1, 2.5]", lambda t: t["value"].isin([-1, 2.5])),

@@ -102,13 +102,20 @@ def test_a_grid_of_something_else_has_no_line() -> None:
     assert sweep_command_of(grid).startswith("walras compare --recipe none --vary mechanism=ShadowPrice")
 
 
-def test_the_command_of_a_design_has_its_ranges() -> None:
-    axes: dict[str, list[Any]] = {"budget": ["0.4..0.9"], "mechanism": ["ShadowPrice", "UniformPriceAuction"]}
+def test_the_command_of_a_design_has_its_ranges_and_what_is_the_same_in_all_points() -> None:
+    axes: dict[str, list[Any]] = {
+        "recipe": ["none"], "budget": ["0.4..0.9"], "mechanism": ["ShadowPrice", "UniformPriceAuction"],
+        "block": ["16"],
+    }  # fmt: skip
     grid = designed_runs("halton:n=3", axes, 1, {"rounds": 2}, None, 100)
     walras, command, *words = shlex.split(sweep_command_of(grid))
     assert (walras, command) == ("walras", "compare")
     assert words[words.index("--design") + 1] == "halton:n=3"
+    at = words.index("--design")
+    given = read_back(words[:at], RunSpec)
+    recipe = given.pop("recipe")
+    assert recipe == "none"
     varied = [words[i + 1] for i, word in enumerate(words) if word == "--vary"]
     assert "budget=0.4..0.9" in varied
-    again = designed_runs("halton:n=3", axes_of({}, read_vary(varied)), 1, {"rounds": 2}, None, 100)
-    assert [cell.settings for cell in again.cells] == [cell.settings for cell in grid.cells]
+    again = designed_runs("halton:n=3", axes_of({"recipe": [recipe]}, read_vary(varied)), 1, given, None, 100)
+    assert [cell.key for cell in again.cells] == [cell.key for cell in grid.cells]

@@ -50,7 +50,8 @@ def test_texts_are_shown_as_they_are(tmp_path: Path) -> None:
         ("default-src 'none'", "default-src *"), ('scope="col"', 'scope=""'), ('role="img"', 'role="none"'),
         ("<h2>Verdict</h2>", "<h4>Verdict</h4>"), ("<h2>Verdict</h2>", "<h2>Result</h2>"),
         ('<section class="verdict">', "<section>"), ("</main>", "<script></script></main>"), ("</main>", "</p></main>"),
-        ("</main>", f"<p>{'x' * 1_000_000}</p></main>"), ('<p class="caption">', '<p class="c">'), ('aria-label="a" style', 'style'),
+        ("</main>", f"<p>{'x' * 1_000_000}</p></main>"), ('<p class="caption">', '<p class="c">'),
+        ('aria-label="a" style', 'style'),
         ('<div class="wide" tabindex="0" role="region" aria-label="a"><table>', "<section><table>"),
     ],
 )  # fmt: skip
