@@ -97,8 +97,9 @@ def _about(summary: Mapping[str, Any]) -> str:
     """What was run, in two sentences."""
     by = f", by recipe {summary['recipe']}" if summary.get("recipe") else ""
     valued = f", valued by {summary['valuation']}" if "valuation" in summary else ""
+    rounds = summary.get("rounds", 1)
     return (
-        f"{summary['model']}: {summary.get('units', 0):,} units traded compute in {summary.get('rounds', 1)} rounds"
+        f"{summary['model']}: {summary.get('units', 0):,} units traded compute in {rounds} round{'s' * (rounds != 1)}"
         f"{valued}{by}. Compute is counted in multiply-accumulates (MACs) of the layers, for "
         f"{summary['length']} tokens."
     )
