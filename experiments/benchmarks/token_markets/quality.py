@@ -6,7 +6,7 @@
 A cell is a design at a budget, calibrated on a draw of 16 samples of the task's calibration split (of text: windows of
 256 tokens of the validation text), and measured on its other split (the first 16,384 tokens of the raw test text, in
 windows side by side; perplexity). Nothing is chosen on that. Budgets that a design cannot meet have no cell. Cells that
-are finished are not run again: `token_markets_cells.jsonl` holds them, `token_markets.csv` means and intervals of draws.
+are finished are not run again: `token_markets_cells.jsonl` holds them; `token_markets.csv` has means and intervals.
 """
 
 import math
