@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 _SHOWING = {"typer", "rich", "jinja2", "matplotlib"}  # belong to the command line and its reports
 _FILES = {"io", "json", "os", "pathlib", "pickle", "safetensors", "shutil", "tempfile", "tomllib", "yaml"}
-_FACE = {"entries", "errors", "escaping", "registry", "parameters", "spelling", "user_code"}
+_FACE = {"entries", "errors", "escaping", "extras", "registry", "parameters", "spelling", "user_code"}
 _FILELESS = {"mechanisms", "agents"}
 BANNED: dict[str, set[str]] = {
     "walras": {"torch", "transformers", "mesa", "numpy", "pandas", "pyarrow", *_SHOWING},

@@ -1,6 +1,7 @@
 """`walras trace` with pictures, and of two runs."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,30 @@ from matplotlib.image import imread
 Walras = Callable[..., Any]
 
 
+@pytest.fixture(scope="module")
+def made() -> list[Path]:
+    """Where two runs are that were made for an earlier test of this file; nothing at first."""
+    return []
+
+
 @pytest.fixture
-def two(walras: Walras, models: Path) -> list[str]:
-    """Two runs, whose own pictures nobody looks at."""
+def two(walras: Walras, models: Path, made: list[Path]) -> list[str]:
+    """Two runs, whose own pictures nobody looks at; made once, and copied."""
+    if made:
+        for name in ("a", "b"):
+            shutil.copytree(made[0] / name, name)
+        return ["a", "b"]
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("walras.experiments.reports.plots.png", lambda figure: b"picture")
-        return two_runs(walras, models)
+        patched.setattr(
+            "walras.experiments.reports.plots.svg",
+            lambda figure, name, alt: '<svg role="img" aria-label="x" viewBox="0 0 1 1"></svg>',
+        )
+        names, kept = two_runs(walras, models), Path.cwd().parent / "kept"
+    for name in names:
+        shutil.copytree(name, kept / name)
+    made.append(kept)
+    return names
 
 
 def two_runs(walras: Walras, models: Path) -> list[str]:

@@ -50,6 +50,7 @@ def test_on_the_processes_of_mpiexec(mpi: Mpi, here: Path) -> None:
     assert len({pid for item in items for pid in pids(item)}) == 2
 
 
+@pytest.mark.nightly
 def test_a_process_that_dies_ends_them_all(mpi: Mpi, here: Path) -> None:
     """As MPI has it; what had been told of is done."""
     (here / "sweep.py").write_text(SWEEP)

@@ -119,7 +119,7 @@ def test_sizes_are_powers_of_two_and_the_best_one_wins() -> None:
     assert best_size(bids, 1.0).tolist() == [0, 0]
 
 
-@pytest.mark.parametrize("rate", [2.0, 20.0])
+@pytest.mark.parametrize("rate", [2.0, pytest.param(20.0, marks=pytest.mark.nightly)])
 def test_clear_in_windows_of_time_is_close_to_the_optimum_of_all_windows(rate: float) -> None:
     """Poisson arrivals: at least 85 % of what the batch rule makes of all queries at once, with the same tokens."""
     random = np.random.default_rng(int(rate))
