@@ -9,6 +9,8 @@ from walras.experiments.reports.axes import from_zero, legend_outside, plain_tic
 from walras.experiments.reports.picture_text import in_legend
 from walras.experiments.reports.plots import GREY, LOOKS
 
+_LOOKS = (*LOOKS, ("P", "--", "#E69F00"), ("X", ":", "#56B4E9"), ("*", "-.", "#666666"))  # as many as policies of ours
+
 
 def over_time(compared: Comparison) -> Figure:
     """Above, what every window spent, and its budget; below, the mean price that requests met in it.
@@ -19,7 +21,7 @@ def over_time(compared: Comparison) -> Figure:
     figure = Figure(figsize=(7, 5.6 if priced else 3.2), layout="constrained")
     panels = figure.subplots(2 if priced else 1, 1, sharex=True, squeeze=False)[:, 0]
     spending, budget = panels[0], compared.opening.budget
-    looks = dict(zip((run.policy for run in compared.runs), cycle(LOOKS), strict=False))
+    looks = dict(zip((run.policy for run in compared.runs), cycle(_LOOKS), strict=False))
     for run in compared.runs:
         marker, line, colour = looks[run.policy]
         spending.plot(run.windows["window"], run.windows["spent"], marker + line, color=colour, markersize=3,
