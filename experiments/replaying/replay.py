@@ -7,6 +7,7 @@ from math import inf, nan
 from typing import final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from walras.errors import InputError
@@ -75,11 +76,12 @@ def replay(
         InputError: no such speed, or requests that wait for windows that are counted in queries.
     """
     loop = _Loop(requests, market, unfunded or Unfunded(), amount(speed, "--tokens-a-second", 1e-6, 1e12))
-    for place in range(len(requests)):
-        loop.arrive(place)
-        if place % 1000 == 999:
-            tell(place + 1)
-    loop.run_until(inf)
+    with torch.inference_mode():  # takes a third of the time off: a market computes with very small tensors
+        for place in range(len(requests)):
+            loop.arrive(place)
+            if place % 1000 == 999:
+                tell(place + 1)
+        loop.run_until(inf)
     return loop.found
 
 

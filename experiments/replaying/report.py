@@ -9,11 +9,16 @@ from walras.experiments.replaying.comparison import Comparison
 from walras.experiments.replaying.pictures import over_time
 from walras.experiments.reports.numbers import count, percent, short
 from walras.experiments.reports.pages.page import Made, Note, Page, Picture, Section, Table, cells
-from walras.experiments.reports.pages.writing import write_page
+from walras.experiments.reports.pages.writing import REPORT, write_page
+from walras.experiments.store.place import check_own_place, check_place
 from walras.experiments.store.versions import versions
+from walras.files.folders import movable, remove, whole_folder
+from walras.files.locks import one_writer
 from walras.files.plain_data import write_json
 from walras.files.writing import write_whole
 
+FILES = ("requests.csv", "windows.csv", "over-time.png", REPORT, "replay.json")
+"""Of a replay's folder, in the order in which they are written."""
 SHOWN = 200
 """Windows of a policy that the report lists; all are in `windows.csv`."""
 _READ = (
@@ -25,21 +30,47 @@ _READ = (
 )
 
 
+def check_replay_place(folder: Path) -> None:
+    """Find out, before a trace is played, whether a replay can be written to a place.
+
+    Raises:
+        InputError: a place that cannot be written, or a folder with anything else in it.
+    """
+    check_place(folder)
+    check_own_place(folder, FILES, "a replay")
+
+
 def write_replay(folder: Path, compared: Comparison, command: str = "") -> None:
-    """Write requests.csv, windows.csv, over-time.png, report.html and, last of all, replay.json.
+    """Write `FILES`; a replay that is there is replaced, in one step where the folder can be moved.
+
+    Where it cannot, `replay.json` goes first and comes last.
 
     Args:
-        folder: where they go; files of an earlier replay are replaced, each in one step.
+        folder: where they go.
         compared: the policies.
         command: by which it was made.
+
+    Raises:
+        InputError: as `check_replay_place`.
     """
+    check_replay_place(folder)
+    with one_writer(folder):
+        if movable(folder):
+            with whole_folder(folder) as draft:
+                _write(draft, compared, command)
+            return
+        remove(folder / FILES[-1])
+        _write(folder, compared, command)
+
+
+def _write(folder: Path, compared: Comparison, command: str) -> None:
     for name in ("requests", "windows"):
         tables = [getattr(run, name).assign(policy=run.policy) for run in compared.runs]
         table = pd.concat(tables, ignore_index=True)
         table = table[["policy", *table.columns.drop("policy")]]
         write_whole(folder / f"{name}.csv", str(table.to_csv(index=False, float_format="%.6g", lineterminator="\n")))
     write_page(folder, replay_page(compared, command))
-    write_whole(folder / "replay.json", write_json(compared.summary()))
+    write_whole(folder / FILES[-1], write_json(compared.summary()))
 
 
 def replay_page(compared: Comparison, command: str) -> Page:

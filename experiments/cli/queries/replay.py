@@ -53,14 +53,15 @@ def replay(
     from walras.experiments.replaying.comparison import compare_policies
     from walras.experiments.replaying.requests import read_requests
     from walras.experiments.replaying.unfunded import Unfunded
-    from walras.experiments.store.place import check_place
     from walras.market.queries import ONLINE_POLICIES
 
     opening, rule = _opening(budget, per, window, headroom), Unfunded.read(unfunded)
     for name in policies:
         ONLINE_POLICIES.make(name)
     if out is not None:
-        check_place(out)
+        from walras.experiments.replaying.report import check_replay_place
+
+        check_replay_place(out)
     predict = None
     if predictor is not None:
         from walras.experiments.queries.predictors import load_predictor
@@ -84,7 +85,7 @@ def replay(
             }  # fmt: skip
             write_replay(out, compared, _command(trace, given))
     except KeyboardInterrupt:
-        interrupted("" if out is None else f"{out} may hold a part of the files; the same command writes all")
+        interrupted("nothing was written")
     if as_json:
         print(json.dumps(compared.summary(), indent=2))
         return
