@@ -13,6 +13,7 @@ HEADINGS = (
     "policy", "accuracy", "of funded", "of optimum", "minus first", "spent, mean", "spent, most", "waits, mean",
     "waits, 95 %", "never",
 )  # fmt: skip
+_TOGETHER = ((0,), (1,), (2,), (3,), (4,), (5, 6), (7, 8), (9,))
 
 
 def rows_of(compared: Comparison) -> list[list[str]]:
@@ -21,13 +22,13 @@ def rows_of(compared: Comparison) -> list[list[str]]:
 
 
 def comparison_card(compared: Comparison) -> Table:
-    """The table of all policies; intervals stand below their figures, so that eight columns fit a terminal."""
+    """The table of all policies; figures that belong together stand below each other, so that all fit a terminal."""
     table = Table(box=box.SIMPLE_HEAD)
-    for i, name in enumerate(HEADINGS):
-        told = name.replace(" ", "\n", 1)
+    for i, columns in enumerate(_TOGETHER):
+        told = "\n".join(HEADINGS[c] for c in columns) if len(columns) > 1 else HEADINGS[columns[0]].replace(" ", "\n")
         table.add_column(told, justify="right" if i else "left", overflow="fold", no_wrap=i > 0)
     for row in rows_of(compared):
-        table.add_row(*(text.replace(" [", "\n[") for text in row))
+        table.add_row(*("\n".join(row[c] for c in columns).replace(" [", "\n[") for columns in _TOGETHER))
     return table
 
 

@@ -11,6 +11,8 @@ from walras.experiments.replaying.replay import replay
 from walras.experiments.replaying.requests import Requests
 from walras.experiments.replaying.unfunded import Unfunded
 
+_APART = ("minus_first", "minus_first_low", "minus_first_high")
+
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -45,8 +47,7 @@ class Comparison:
             "tokens_a_second": self.speed, "requests": len(trace), "judged": trace.judged, "sorted": trace.sorted,
             "bad_rows": [str(row) for row in trace.bad],
             "policies": [
-                {"policy": run.policy, **run.figures,
-                 **dict(zip(("minus_first", "minus_first_low", "minus_first_high"), self.minus_first(run), strict=True))}
+                {"policy": run.policy, **run.figures, **dict(zip(_APART, self.minus_first(run), strict=True))}
                 for run in self.runs
             ],
         }  # fmt: skip

@@ -6,7 +6,7 @@ Queries, answers and predictor are those of `reasoning` (balanced mix). 50 of th
 average: as a Poisson process, or as one whose rate changes between a burst (4 times the mean for 15 seconds on average)
 and a calm (a quarter for 60 seconds), which has the same mean. Answers are written at 50 tokens a second, and settled
 when they end; queries that are not funded are turned away. The tokens of `fixed-cap` are those that answer most on
-other streams of the same kind. Headroom is adaptive, or fixed: chosen on GSM8K's held-out fifth.
+other streams of the same kind.
 
 Written: reasoning_streams_cells.jsonl (a line per stream and budget, which is not played again) and
 reasoning_streams.csv: a row per kind of arrivals, budget and policy, with means over streams, bootstrap 95 % intervals,
@@ -43,16 +43,12 @@ BURST, CALM = (4.0, 15.0), (0.25, 60.0)  # rate as a multiple of the mean, and s
 CAPS = (50, 75, 100, 150, 200, 300, 400, 600, 900, 1400)
 OTHER = (10_000, 10_001)  # seeds of streams on which the fixed cap is chosen
 FIGURES = ("accuracy", "accuracy_of_funded", "share_of_optimum", "spent_mean", "spent_max", "expired", "never")
-RULES: dict[str, tuple[str, bool, bool]] = {
-    "clear": ("clear", False, True), "clear, no chances": ("clear", False, False),
-    "uniform": ("uniform", False, True), "fixed-cap": ("fixed-cap", False, True),
-    "proportional": ("proportional", False, True),
-    "shortest-first": ("shortest-first", False, True),
-    "shortest-first, fixed headroom": ("shortest-first", True, True),
-    "multiplier-search": ("multiplier-search", False, True),
-    "multiplier-search, fixed headroom": ("multiplier-search", True, True), "unlimited": ("unlimited", False, True),
+RULES: dict[str, tuple[str, bool]] = {
+    "clear": ("clear", True), "clear, no chances": ("clear", False),
+    **{name: (name, True) for name in ("shortest-first", "multiplier-search", "proportional", "uniform", "fixed-cap",
+                                       "unlimited")},
 }  # fmt: skip
-"""Rows of the table: the policy, whether headroom is fixed, and whether chances weigh bids."""
+"""Rows of the table: the policy, and whether predicted chances weigh bids."""
 
 
 @final
@@ -102,7 +98,7 @@ def _cells(
     problems: Mapping[str, list[Problem]], wanted: Sequence[tuple[str, int, int]], queries: int
 ) -> Iterator[dict[str, Any]]:
     """Every policy on every stream that is wanted."""
-    predictor, headroom, _ = train(problems["gsm8k"])
+    predictor, _, _ = train(problems["gsm8k"])
     pools = [_pool([p for name in sets for p in problems[name]], predictor) for sets in LEVELS.values()]
     caps: dict[tuple[str, int], int] = {}
     for kind, budget, seed in wanted:
@@ -111,21 +107,19 @@ def _cells(
         requests = stream(pools, kind, queries, seed)
         rules = {
             name: figures(requests, f"fixed-cap:tokens={caps[kind, budget]}" if policy == "fixed-cap" else policy,
-                          budget, headroom if fixed else None, chances)
-            for name, (policy, fixed, chances) in RULES.items()
+                          budget, chances)
+            for name, (policy, chances) in RULES.items()
         }  # fmt: skip
         yield {"arrivals": kind, "budget": budget, "seed": seed, "queries": queries, "cap": caps[kind, budget],
                "rules": rules}  # fmt: skip
 
 
-def figures(
-    requests: Requests, policy: str, budget: int, headroom: float | None = None, chances: bool = True
-) -> dict[str, float | None]:
+def figures(requests: Requests, policy: str, budget: int, chances: bool = True) -> dict[str, float | None]:
     """What a policy makes of a stream; tokens per window as shares of its budget."""
     if not chances:
         requests = Requests(requests.id, requests.arrival, requests.threshold, np.ones(len(requests)), requests.cap,
                             requests.tokens, requests.correct)  # fmt: skip
-    opening = Opening(float(budget * A_WINDOW), SECONDS, headroom=headroom)
+    opening = Opening(float(budget * A_WINDOW), SECONDS)
     found = replay(requests, opening.market(policy, requests))
     told = PolicyRun.from_replay(policy, requests, found, opening, Unfunded()).figures
     shares = {name: told[name] / opening.budget for name in ("spent_mean", "spent_max")}

@@ -153,8 +153,8 @@ def traces(draw: st.DrawFn) -> Requests:
     rows = draw(
         st.lists(
             st.tuples(
-                st.floats(0, 12), st.floats(0, 100) | st.just(inf), st.floats(0.01, 10), st.floats(0, 120) | st.just(inf),
-                st.integers(0, 120), st.booleans(),
+                st.floats(0, 12), st.floats(0, 100) | st.just(inf), st.floats(0.01, 10),
+                st.floats(0, 120) | st.just(inf), st.integers(0, 120), st.booleans(),
             ),
             min_size=1, max_size=14,
         )
