@@ -23,6 +23,7 @@ _HOMES: dict[str, tuple[str, str]] = {
     "price policy": ("walras.models.tokens.policies", "PRICE_POLICIES"),
     "pricing": ("walras.market.pricing", "PRICINGS"),
     "allocator": ("walras.market.queries", "ALLOCATORS"),
+    "online policy": ("walras.market.queries", "ONLINE_POLICIES"),
     "predictor": ("walras.experiments.queries.predictors", "PREDICTORS"),
     "design": ("walras.experiments.designs", "DESIGNS"),
     "executor": ("walras.experiments.executors", "EXECUTORS"),

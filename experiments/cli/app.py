@@ -5,17 +5,18 @@ from typing import Annotated
 
 import typer
 
-from walras.experiments.cli.allocate import allocate
 from walras.experiments.cli.check import check
 from walras.experiments.cli.dashboard import dashboard
 from walras.experiments.cli.export import export
 from walras.experiments.cli.grids.calibrate import calibrate
 from walras.experiments.cli.grids.compare import compare
 from walras.experiments.cli.interactions import interactions
-from walras.experiments.cli.learn import learn
 from walras.experiments.cli.list import list_
 from walras.experiments.cli.observe import observe
 from walras.experiments.cli.process.ending import SHOW, VARIABLE
+from walras.experiments.cli.queries.allocate import allocate
+from walras.experiments.cli.queries.learn import learn
+from walras.experiments.cli.queries.replay import replay
 from walras.experiments.cli.run import run
 from walras.experiments.cli.sparsify import sparsify
 from walras.experiments.cli.trace import trace
@@ -29,7 +30,8 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 _COMMANDS = (
-    run, compare, calibrate, trace, dashboard, export, sparsify, train, observe, interactions, allocate, learn, check,
+    run, compare, calibrate, trace, dashboard, export, sparsify, train, observe, interactions, allocate, learn, replay,
+    check,
 )  # fmt: skip
 for _command in _COMMANDS:
     app.command()(_command)

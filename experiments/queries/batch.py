@@ -94,7 +94,7 @@ def _allocate(
     columns = {name: array("d") for name in ("least", "weight", "headroom", "cap")}
     add = [(operator.attrgetter(name), column.append) for name, column in columns.items()]
     marks, bad = array("Q"), list[BadRow]()
-    for row in _predicted(read_rows(source, predict is not None, reserve), predict):
+    for row in predicted_rows(read_rows(source, predict is not None, reserve), predict):
         for get, append in add:
             append(get(row))
         marks.append(_mark("" if row.problem else row.id, row.number))
@@ -108,13 +108,16 @@ def _allocate(
         threshold[again.number - 1] = np.nan
     bad.sort(key=lambda row: row.number)
     if bad and not skip_bad:
-        more = f"; and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
-        raise InputError(
-            f"{'; '.join(map(str, bad[:_NAMED]))}{more}. --on-bad skip gives such rows nothing and goes on"
-        )
+        raise InputError(f"{named(bad)}. --on-bad skip gives such rows nothing and goes on")
     allocation = allocator(_queries(threshold, columns), budget)
     write_grants(out, _grants(source, allocation, version))
     return allocation, bad
+
+
+def named(bad: list[BadRow]) -> str:
+    """The first bad rows in words, and how many more there are."""
+    more = f"; and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
+    return f"{'; '.join(map(str, bad[:_NAMED]))}{more}"
 
 
 def _queries(threshold: NDArray[np.float64], columns: "dict[str, array[float]]") -> Queries:
@@ -159,7 +162,7 @@ def _version(source: Path) -> object:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _predicted(rows: Iterator[Row], predict: Predict | None) -> Iterator[Row]:
+def predicted_rows(rows: Iterator[Row], predict: Predict | None) -> Iterator[Row]:
     """The rows, with thresholds from their texts where there is a predictor."""
     if predict is None:
         yield from rows

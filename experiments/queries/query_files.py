@@ -1,7 +1,7 @@
 """Files of queries, one row per query, read in order and never whole: jsonl, csv and parquet."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,21 +37,36 @@ def read_rows(path: Path, texts: bool = False, reserve: float = 0.0) -> Iterator
     Raises:
         InputError: no such file, another format, columns that no row can do with, or a file that cannot be read.
     """
-    kind = format_of(path)
-    if not path.exists():
-        raise InputError(f"there is no file {str(path)!r}")
-    records = {"jsonl": _json_lines, "csv": _csv, "parquet": _parquet}[kind](path)
-    for number, record in enumerate(records, 1):
+    for number, record in enumerate(read_records(path), 1):
         yield row_of(number, record, texts, reserve)
 
 
-def _json_lines(path: Path) -> Iterator[Any]:
+def read_records(path: Path, fields: Sequence[str] = FIELDS, needed: Sequence[str] = ("id",)) -> Iterator[Any]:
+    """What the rows of a file say by name, or `Unreadable`.
+
+    Args:
+        path: of the file.
+        fields: names that count; others may be left out.
+        needed: columns without which a table is of no use.
+
+    Raises:
+        InputError: as `read_rows`.
+    """
+    kind = format_of(path)
+    if not path.exists():
+        raise InputError(f"there is no file {str(path)!r}")
+    read = {"jsonl": _json_lines, "csv": _csv, "parquet": _parquet}[kind]
+    yield from read(path, fields, needed)
+
+
+def _json_lines(path: Path, fields: Sequence[str], needed: Sequence[str]) -> Iterator[Any]:
+    del fields, needed  # each row is looked at for itself
     for line in read_lines(path, _WHAT):
         if line.strip():
             yield json_record(line)
 
 
-def _csv(path: Path) -> Iterator[Any]:
+def _csv(path: Path, fields: Sequence[str], needed: Sequence[str]) -> Iterator[Any]:
     check_file(path, _WHAT)
     with reading(_WHAT, path, csv.Error), path.open("rb") as file:
         lines = (line if len(line) <= LONGEST else f"{line}\0" for line in lines_of(file, newline=""))
@@ -59,8 +74,8 @@ def _csv(path: Path) -> Iterator[Any]:
         header = next(reader, None)
         if header is None:
             return
-        _check_columns(path, header)
-        places = [(name, header.index(name)) for name in FIELDS if name in header]
+        _check_columns(path, header, fields, needed)
+        places = [(name, header.index(name)) for name in fields if name in header]
         while True:
             try:
                 row = next(reader)
@@ -85,32 +100,33 @@ def _csv_record(row: list[str], columns: int, places: list[tuple[str, int]]) -> 
     return {name: row[place] for name, place in places if place < len(row)}
 
 
-def _check_columns(path: Path, names: list[str]) -> None:
+def _check_columns(path: Path, names: list[str], fields: Sequence[str], needed: Sequence[str]) -> None:
     """Refuse columns with which no row could be worked with.
 
     Raises:
-        InputError: no `id`, one of ours twice, or a name that is almost one of ours.
+        InputError: no column that is needed, one of ours twice, or a name that is almost one of ours.
     """
     listed = ", ".join(names)
     listed = ascii(listed if len(listed) <= 200 else f"{listed[:200]}...")
-    if "id" not in names:
-        raise InputError(f"{str(path)!r} has no column id; it has: {listed}{slip(names, 'id')}")
-    twice = next((name for name in FIELDS if names.count(name) > 1), None)
+    missing = next((name for name in needed if name not in names), None)
+    if missing is not None:
+        raise InputError(f"{str(path)!r} has no column {missing}; it has: {listed}{slip(names, missing)}")
+    twice = next((name for name in fields if names.count(name) > 1), None)
     if twice is not None:
         raise InputError(f"{str(path)!r} has the column {twice} twice; it has: {listed}")
     if problem := misspelt(names):
         raise InputError(f"{str(path)!r} {problem.replace('field', 'column')}")
 
 
-def _parquet(path: Path) -> Iterator[Any]:
+def _parquet(path: Path, fields: Sequence[str], needed: Sequence[str]) -> Iterator[Any]:
     import pyarrow as pa
 
     from walras.files.tables import PIECE, open_table
 
     with open_table(path, _WHAT) as file:
         names = [str(name) for name in file.schema_arrow.names]
-        _check_columns(path, names)
-        for batch in file.iter_batches(PIECE, columns=[name for name in FIELDS if name in names]):
+        _check_columns(path, names, fields, needed)
+        for batch in file.iter_batches(PIECE, columns=[name for name in fields if name in names]):
             with reading(_WHAT, path, pa.ArrowException):
                 records = _records(batch)
             yield from records

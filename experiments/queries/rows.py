@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
 from functools import lru_cache
-from math import inf, isinf, nan
+from math import inf, isinf, isnan, nan
 from typing import Any, final
 
 from walras.escaping import shown
@@ -91,7 +91,7 @@ def row_of(number: int, record: Any, texts: bool = False, reserve: float = 0.0) 
                 return Row(number, id, problem=f"has no threshold{slip(record, name)}")
             numbers.append(default)
             continue
-        found = _number(given)
+        found = number_of(given)
         least, most, unlimited = _LIMITS[name]
         if not (least <= found <= most or (unlimited and found == inf)):
             ends = f"from {least:g} to {most:g}{', or inf' if unlimited else ''}"
@@ -99,6 +99,13 @@ def row_of(number: int, record: Any, texts: bool = False, reserve: float = 0.0) 
         numbers.append(found)
     threshold, weight, headroom, cap, kept = numbers
     return Row(number, id, threshold, weight, headroom, cap, text if isinstance(text, str) else "", "", kept)
+
+
+def online(row: Row) -> Row:
+    """The row, bad where it asks for what a stream has not."""
+    if row.problem or isnan(row.headroom):
+        return row
+    return Row(row.number, row.id, problem=f"has headroom {row.headroom:g}; a stream has one for all, --headroom")
 
 
 def json_record(line: str) -> Any:
@@ -136,7 +143,7 @@ def slip(names: Iterable[Any], missing: str) -> str:
     return f". Is {shown(near[0])} the {missing}?" if near and near[0] != missing else ""
 
 
-def _number(given: Any) -> float:
+def number_of(given: Any) -> float:
     """A float; NaN for what is no number."""
     kind = type(given)
     if kind is float:

@@ -2,12 +2,11 @@
 
 import json
 from collections.abc import Iterable
-from math import isnan
 from typing import Any, TextIO
 
 from walras.errors import InputError
 from walras.experiments.queries.batch import Predict, predicted
-from walras.experiments.queries.rows import Row, json_record, row_of
+from walras.experiments.queries.rows import Row, json_record, online, row_of
 from walras.market.queries import Grant, OnlineMarket
 
 MOST_TOGETHER = 2**16
@@ -28,7 +27,7 @@ def answer(
     together = record if isinstance(record, list) else [record]
     if len(together) > MOST_TOGETHER:
         return [_bad(Row(number, "", problem=f"holds {len(together):,} queries; valid: {MOST_TOGETHER:,}"))]
-    rows = [_online(row_of(number, one, predict is not None, reserve)) for one in together]
+    rows = [online(row_of(number, one, predict is not None, reserve)) for one in together]
     if predict is not None:
         rows = predicted(rows, predict)
     offers = [(str(row.id), row.least, row.weight, row.cap) for row in rows if not row.problem]
@@ -59,13 +58,6 @@ def filter_stream(
         **counts, "granted": market.granted, "returned": market.returned, "expired": market.expired,
         "over": market.over, "price": market.price, "live": len(market), "output_closed": closed,
     }  # fmt: skip
-
-
-def _online(row: Row) -> Row:
-    """The row, bad where it asks for what a stream has not."""
-    if row.problem or isnan(row.headroom):
-        return row
-    return Row(row.number, row.id, problem=f"has headroom {row.headroom:g}; a stream has one for all, --headroom")
 
 
 def _granted(row: Row, grant: Grant) -> dict[str, Any]:

@@ -2,11 +2,14 @@
 
 import errno
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 from walras.errors import InputError
+from walras.files.contents import reading
 from walras.files.folders import remove
-from walras.files.writing import draft_of
+from walras.files.locks import refuse_second
+from walras.files.writing import draft_of, is_hidden_work
 
 _BELOW = 256  # bytes of a path that are left for what lies in a folder
 
@@ -34,6 +37,32 @@ def check_place(path: str | Path) -> None:
             raise
         why = getattr(error, "strerror", None) or error
         raise InputError(f"--out {_short(path)} cannot be written: {why}; choose another folder") from error
+
+
+def check_own_place(folder: Path, names: Collection[str], what: str) -> None:
+    """Find out, before anything is computed, whether a folder of a few files may take a place.
+
+    Args:
+        folder: the place.
+        names: of the files that may be there already, and are replaced.
+        what: such a folder is called in errors: "a predictor".
+
+    Raises:
+        InputError: a file, a folder with anything else in it, or a place to which another process writes.
+    """
+    refuse_second(folder)
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise InputError(f"{str(folder)!r} is a file; valid: a new or empty folder, or one of {what}")
+    with reading("folder", folder):
+        inside = sorted(path.name for path in folder.iterdir())
+    foreign = [name for name in inside if name not in names and name != ".lock" and not is_hidden_work(name)]
+    if foreign:
+        raise InputError(
+            f"folder {str(folder)!r} holds {foreign[0]!r}, which is no part of {what}; valid: a new or empty "
+            f"folder, or one of {what}, which is replaced"
+        )
 
 
 def _short(path: str | Path) -> str:

@@ -12,6 +12,11 @@ from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel
 
 import walras
 from walras.experiments.outcome import Outcome
+from walras.experiments.progress import Silent
+from walras.experiments.replaying.comparison import compare_policies
+from walras.experiments.replaying.opening import Opening
+from walras.experiments.replaying.requests import read_requests
+from walras.experiments.replaying.unfunded import Unfunded
 from walras.experiments.spec import RunSpec
 from walras.market import ComputeMarket
 from walras.mechanisms import MECHANISMS, traits
@@ -125,6 +130,17 @@ def test_grants_of_the_guide(capsys: pytest.CaptureFixture[str]) -> None:
     assert scope["found"].tokens.sum() <= 700
     assert np.isfinite(scope["found"].price)
     assert capsys.readouterr().out
+
+
+def test_the_trace_of_the_guide(tmp_path: Path) -> None:
+    """Five requests, by the first command beside them: one answer is wrong, and the others fit."""
+    file = tmp_path / "trace.jsonl"
+    file.write_text(block("guides/replay.md", '"arrival"', "text"), encoding="utf-8")
+    requests, opening = read_requests(file), Opening(500.0, 10.0)
+    policies = ("clear", "uniform", "fixed-cap:tokens=200")
+    found = compare_policies(policies, requests, opening, Unfunded(), 50.0, Silent())
+    assert [run.figures["most_right"] for run in found.runs] == [4] * 3
+    assert found.runs[2].figures["right"] == 2
 
 
 def test_the_page_of_the_one_idea() -> None:

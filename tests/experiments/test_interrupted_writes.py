@@ -70,6 +70,10 @@ def commands(models: Path, lines: Path, glue: Path, tmp_path: Path) -> dict[str,
     queries.write_text("".join(json.dumps({"id": str(i), "threshold": 10 + i}) + "\n" for i in range(5)))
     learn = ("learn", traces, "--out", "p")
     allocate = ("allocate", queries, "--out", "a.jsonl")
+    trace = tmp_path / "trace.jsonl"
+    asked = [{"id": i, "arrival": i, "threshold": 10 + i, "tokens": 12 + i, "correct": i % 2 == 0} for i in range(5)]
+    trace.write_text("".join(json.dumps(one) + "\n" for one in asked))
+    replay = ("replay", trace, "--out", "o")
     export = ("export", "r", "--out", "x")
     document = tmp_path / "document.txt"
     document.write_text(lines.read_text(encoding="utf-8") * 4, encoding="utf-8")
@@ -94,11 +98,13 @@ def commands(models: Path, lines: Path, glue: Path, tmp_path: Path) -> dict[str,
         "learn": Command("p", learn),
         "learn over": Command("p", (*learn, "--seed", 1), (learn,)),
         "allocate": Command("a.jsonl", (*allocate, "--budget", 50)),
+        "replay": Command("o", (*replay, "--budget", 50)),
+        "replay over": Command("o", (*replay, "--budget", 50), ((*replay, "--budget", 20),)),
         "allocate over": Command("a.jsonl", (*allocate, "--budget", 50), ((*allocate, "--budget", 20),)),
     }
 
 
-NAMES = ("run", "compare", "train", "observe", "export", "sparsify", "learn", "allocate")
+NAMES = ("run", "compare", "train", "observe", "export", "sparsify", "learn", "allocate", "replay")
 ALL = [f"{name}{over}" for name in NAMES for over in ("", " over")]
 QUICK = {"run over", "sparsify over", "learn over", "allocate over"}
 CASES = [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.nightly]) for name in ALL]

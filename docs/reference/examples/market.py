@@ -242,6 +242,60 @@ grant = online.offer("first", threshold=150)
 print(grant.max_tokens, grant.status)
 print(online.refund("first", used=120))
 
+# %% TimeWindows, CountWindows, Windows
+from walras import OnlineMarket
+from walras.market.queries import CountWindows, TimeWindows
+
+for windows in (TimeWindows(60, expected=4), CountWindows(4)):  # a budget a minute, or for every four queries
+    online = OnlineMarket(1000, windows)
+    for second in (0, 10, 70):
+        online.offer(f"at {second}", threshold=150, now=second)
+    print(windows.kind, windows.number, online.left)
+
+# %% ONLINE_POLICIES, OnlinePolicy, Seen
+from walras import OnlineMarket
+from walras.market.queries import ONLINE_POLICIES, OnlinePolicy
+
+
+class Half(OnlinePolicy):
+    """Half of what is left, to whoever comes."""
+
+    name = "half"
+    informed = False  # thresholds are not looked at
+
+    def wanted(self, bids, seen):  # `Seen` is what the market has seen so far: shares, price, recent queries
+        return [seen.left / 2] * len(bids.threshold)
+
+
+for policy in (Half(), *map(ONLINE_POLICIES.make, ("clear", "uniform", "fixed-cap:tokens=300"))):
+    online = OnlineMarket(1000, 4, policy)
+    print(f"{policy.name:10}", [online.offer(str(i), threshold=150).max_tokens for i in range(4)])
+
+# %% UniformPolicy, FixedCapPolicy, UnlimitedPolicy
+from walras import OnlineMarket
+from walras.market.queries.online import FixedCapPolicy, UniformPolicy, UnlimitedPolicy
+
+for policy in (UniformPolicy(), FixedCapPolicy(tokens=300), UnlimitedPolicy()):  # do not look at thresholds
+    online = OnlineMarket(1000, 4, policy)
+    print(
+        f"{policy.name:10}", [online.offer(str(i), threshold).max_tokens for i, threshold in enumerate((150, 400, 50))]
+    )
+
+# %% ClearPolicy, ProportionalPolicy, ShortestFirstPolicy, MultiplierSearchPolicy
+from walras import OnlineMarket
+from walras.market.queries.online import (
+    ClearPolicy,
+    MultiplierSearchPolicy,
+    ProportionalPolicy,
+    ShortestFirstPolicy,
+)
+
+for policy in (ClearPolicy(), ProportionalPolicy(), ShortestFirstPolicy(), MultiplierSearchPolicy()):
+    online = OnlineMarket(1000, 4, policy, headroom=100)
+    print(
+        f"{policy.name:18}", [online.offer(str(i), threshold).max_tokens for i, threshold in enumerate((150, 400, 50))]
+    )
+
 # %% SHAPES
 from walras.market.queries import SHAPES
 

@@ -12,13 +12,14 @@ from walras.errors import InputError
 from walras.experiments.queries.predictors.evaluation import Fit
 from walras.experiments.queries.predictors.predictor import FittedPredictor
 from walras.experiments.queries.predictors.registered import PREDICTORS
-from walras.files.contents import brief, hash_of, reading
+from walras.experiments.store.place import check_own_place
+from walras.files.contents import brief, hash_of
 from walras.files.folders import movable, remove, whole_folder
-from walras.files.locks import one_writer, refuse_second
+from walras.files.locks import one_writer
 from walras.files.plain_data import read_json, write_json
 from walras.files.record import Record
 from walras.files.tensors import check_finite, read_arrays
-from walras.files.writing import is_hidden_work, write_whole
+from walras.files.writing import write_whole
 
 FORMAT = 1
 SETTINGS, TENSORS = "predictor.json", "predictor.safetensors"
@@ -30,19 +31,7 @@ def check_place(folder: Path) -> None:
     Raises:
         InputError: a file, a folder with anything else in it, or a place to which another process writes.
     """
-    refuse_second(folder)
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise InputError(f"{str(folder)!r} is a file; valid: a new or empty folder, or one of a predictor")
-    with reading("folder", folder):
-        inside = sorted(path.name for path in folder.iterdir())
-    foreign = [name for name in inside if name not in (SETTINGS, TENSORS, ".lock") and not is_hidden_work(name)]
-    if foreign:
-        raise InputError(
-            f"folder {str(folder)!r} holds {foreign[0]!r}, which is no part of a predictor; valid: a new or empty "
-            "folder, or one of a predictor, which is replaced"
-        )
+    check_own_place(folder, (SETTINGS, TENSORS), "a predictor")
 
 
 def save_predictor(predictor: FittedPredictor, folder: Path, fit: Fit | None = None) -> None:

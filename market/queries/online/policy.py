@@ -41,10 +41,13 @@ class Seen:
     priced: int | None = None
     recent: "deque[tuple[float, float, float]]" = field(default_factory=lambda: deque(maxlen=REMEMBERED))
 
+    def recent_helped(self) -> list[tuple[float, float, float]]:
+        """Threshold, weight and cap of the recent queries that tokens help."""
+        return [row for row in self.recent if row[0] < row[2] and row[0] <= MOST_TOKENS]
+
     def recent_bids(self) -> SurgeBids:
-        """What the recent queries that tokens help would bid now [n]."""
-        helped = [row for row in self.recent if row[0] < row[2] and row[0] <= MOST_TOKENS]
-        return surge_bids(helped, self.headroom)
+        """What they would bid now [n]."""
+        return surge_bids(self.recent_helped(), self.headroom)
 
 
 def surge_bids(queries: Sequence[tuple[float, float, float]], headroom: float) -> SurgeBids:

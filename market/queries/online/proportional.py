@@ -20,8 +20,7 @@ class ProportionalPolicy(OnlinePolicy):
     def wanted(self, bids: SurgeBids, seen: Seen) -> list[float]:
         """Shares; of the first queries, over the mean of themselves. Queries that nothing helps get nothing."""
         need = bids.threshold.clamp(min=1.0).where(bids.solvent, bids.threshold.new_zeros(()))
-        recent = seen.recent_bids().threshold
-        known = recent if len(recent) else need[need > 0]
-        mean = float(known.clamp(min=1.0).mean()) if len(known) else 1.0
+        recent = [max(threshold, 1.0) for threshold, _, _ in seen.recent_helped()] or need[need > 0].tolist()
+        mean = sum(recent) / len(recent) if recent else 1.0
         found: list[float] = (seen.share * need / mean).minimum(torch.as_tensor(bids.cap)).tolist()
         return found

@@ -1,6 +1,8 @@
 """Shortest job first, for queries that come one at a time."""
 
+from bisect import bisect_right
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import ClassVar, final
 
 import torch
@@ -26,11 +28,10 @@ class ShortestFirstPolicy(OnlinePolicy):
     def wanted(self, bids: SurgeBids, seen: Seen) -> list[float]:
         """The whole need, or nothing."""
         need = bids.demand(torch.zeros(1, dtype=torch.float64))
-        before = seen.recent_bids()
-        if before.solvent.any():
-            recent = before.demand(torch.zeros(1, dtype=torch.float64)).sort().values
-            fits = recent.cumsum(0) <= seen.share * len(recent)
-            longest = float(recent[fits][-1]) if fits.any() else float(recent[0])
+        recent = sorted(min(threshold + seen.headroom, cap) for threshold, _, cap in seen.recent_helped())
+        if recent:  # plain numbers: a thousand queries as a tensor take longer than all the rest
+            fits = bisect_right(list(accumulate(recent)), seen.share * len(recent))
+            longest = recent[max(fits, 1) - 1] * (1 + 1e-12)  # its like are not longer by rounding
             need = need.where(need <= longest, need.new_zeros(()))
         found: list[float] = need.tolist()
         return found

@@ -57,8 +57,8 @@ def test_errors_and_progress(capsys: pytest.CaptureFixture[str]) -> None:
 
 PRINTS = {  # files that print by themselves: JSON, whose texts are escaped, or figures and names of their own
     *(f"cli/{name}.py" for name in (
-        "allocate", "app", "check", "export", "grids/calibrate", "grids/compare", "interactions", "learn", "list",
-        "observe", "run", "sparsify", "trace", "train",
+        "app", "check", "export", "grids/calibrate", "grids/compare", "interactions", "list", "observe",
+        "queries/allocate", "queries/learn", "queries/replay", "run", "sparsify", "trace", "train",
     )),
     "benchmarks/dashboard_frames.py",
     *(f"benchmarks/speed/{name}.py" for name in ("clearing", "gate_overhead", "market_work")),

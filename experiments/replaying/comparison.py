@@ -1,0 +1,88 @@
+"""Several policies on one trace."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+from walras.experiments.progress import Progress
+from walras.experiments.replaying.figures import PolicyRun, difference
+from walras.experiments.replaying.opening import Opening
+from walras.experiments.replaying.replay import replay
+from walras.experiments.replaying.requests import Requests
+from walras.experiments.replaying.unfunded import Unfunded
+
+_APART = ("minus_first", "minus_first_low", "minus_first_high")
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """The same trace by several policies, the first of which the others are compared to.
+
+    Attributes:
+        runs: one per policy, in the order asked for.
+        requests: the trace.
+        opening: budget and windows of all markets.
+        unfunded: what became of requests that were not funded.
+        speed: tokens per second of an answer.
+    """
+
+    runs: Sequence[PolicyRun]
+    requests: Requests
+    opening: Opening
+    unfunded: Unfunded
+    speed: float
+
+    def minus_first(self, run: PolicyRun) -> tuple[float, float, float]:
+        """Accuracy less that of the first policy, and its interval; paired by request."""
+        right, first = (one.requests["right"].to_numpy() for one in (run, self.runs[0]))
+        return difference(right, first)
+
+    def summary(self) -> dict[str, Any]:
+        """All figures as plain data."""
+        opening, trace = self.opening, self.requests
+        return {
+            "budget": opening.budget, "seconds": opening.seconds if opening.queries is None else None,
+            "queries": opening.queries, "headroom": opening.headroom, "unfunded": str(self.unfunded),
+            "tokens_a_second": self.speed, "requests": len(trace), "judged": trace.judged, "sorted": trace.sorted,
+            "bad_rows": [str(row) for row in trace.bad],
+            "policies": [
+                {"policy": run.policy, **run.figures, **dict(zip(_APART, self.minus_first(run), strict=True))}
+                for run in self.runs
+            ],
+        }  # fmt: skip
+
+    def notes(self) -> list[str]:
+        """What a reader of the figures has to know about the trace."""
+        trace, notes = self.requests, []
+        if trace.sorted:
+            rows = "row stood" if trace.sorted == 1 else "rows stood"
+            notes.append(f"{trace.sorted:,} {rows} behind one that came later; they were sorted by arrival.")
+        if not trace.judged:
+            notes.append("The trace does not say which answers are correct: one that ends within its grant is right.")
+        if trace.bad:
+            notes.append(f"{len(trace.bad):,} bad rows were left out.")
+        return notes
+
+
+def compare_policies(
+    policies: Sequence[str], requests: Requests, opening: Opening, unfunded: Unfunded, speed: float, progress: Progress
+) -> Comparison:
+    """Play the trace once for every policy, each with a market of its own.
+
+    Raises:
+        InputError: a policy, budget or window that there is not; found before the first is played.
+    """
+    markets = {policy: opening.market(policy, requests) for policy in policies}
+    runs = []
+    for policy, market in markets.items():
+        bar = progress.add_task(f"Replaying {policy}", total=len(requests))
+        found = replay(
+            requests, market, unfunded, speed,
+            lambda done, bar=bar, policy=policy: progress.update(
+                bar, completed=done, description=f"Replaying {policy}"
+            ),
+        )  # fmt: skip
+        progress.update(bar, completed=len(requests))
+        runs.append(PolicyRun.from_replay(policy, requests, found, opening, unfunded))
+    return Comparison(runs, requests, opening, unfunded, speed)
