@@ -9,6 +9,7 @@ from walras.experiments.cli.allocate import allocate
 from walras.experiments.cli.check import check
 from walras.experiments.cli.dashboard import dashboard
 from walras.experiments.cli.export import export
+from walras.experiments.cli.gateway import gateway
 from walras.experiments.cli.grids.calibrate import calibrate
 from walras.experiments.cli.grids.compare import compare
 from walras.experiments.cli.interactions import interactions
@@ -29,7 +30,8 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 _COMMANDS = (
-    run, compare, calibrate, trace, dashboard, export, sparsify, train, observe, interactions, allocate, learn, check,
+    run, compare, calibrate, trace, dashboard, export, sparsify, train, observe, interactions, allocate, gateway, learn,
+    check,
 )  # fmt: skip
 for _command in _COMMANDS:
     app.command()(_command)

@@ -143,7 +143,7 @@ class Desk:
         )
         return self._promised(ask, tokens, now)
 
-    def settle(self, id: str, used: int, now: float, cut: bool = False) -> Settlement:
+    def settle(self, id: str, used: int, now: float, cut: bool = False, learn: bool = True) -> Settlement:
         """Give back what a request did not use, or charge what it used beyond; learn what its class needs.
 
         Args:
@@ -151,19 +151,20 @@ class Desk:
             used: tokens.
             now: seconds.
             cut: the answer ended because its tokens did.
+            learn: the tokens tell what its class needs; they do not where they are a guess, or nobody waited for more.
 
         Raises:
             InputError: no grant of this id is live.
         """
         if id not in self._live:
             raise InputError(f"no grant of request {id!r} is live")
-        self._record({"settle": id, "used": used, "cut": cut, "now": now})
-        return self._settled(id, used, now, cut)
+        self._record({"settle": id, "used": used, "cut": cut, "learn": learn, "now": now})
+        return self._settled(id, used, now, cut, learn)
 
     def repeat(self, change: Mapping[str, Any]) -> None:
         """Make a recorded call again; it is not recorded."""
         if "settle" in change:
-            self._settled(change["settle"], change["used"], change["now"], change["cut"])
+            self._settled(change["settle"], change["used"], change["now"], change["cut"], change["learn"])
             return
         fields = dict(change.get("ask") or change["promise"])
         ask = Ask(**{**fields, "cap": inf if fields["cap"] is None else fields["cap"]})
@@ -212,7 +213,7 @@ class Desk:
         """Charge all live grants in full, as those of a process that died; how many tokens that was."""
         tokens = sum(live.tokens for live in self._live.values())
         for id, live in [*self._live.items()]:
-            self.settle(id, live.tokens, now)
+            self.settle(id, live.tokens, now, learn=False)
         return tokens
 
     def _check(self, ask: Ask) -> None:
@@ -243,10 +244,10 @@ class Desk:
         self._live[ask.id] = _Live(ask.tenant, ask.kind, ask.guess, ask.exact, tokens)
         return Decision(ask.id, tokens, grant.price, self.threshold(ask))
 
-    def _settled(self, id: str, used: int, now: float, cut: bool) -> Settlement:
+    def _settled(self, id: str, used: int, now: float, cut: bool, learn: bool) -> Settlement:
         self._turn(now)
         live = self._live.pop(id)
-        if live.kind and not live.exact:
+        if live.kind and learn and not live.exact:
             before = self.needs.get(live.kind, Needs())
             self.needs[live.kind] = before.seen(used, live.guess, cut).forgetting(MEMORY)
         return self.markets[live.tenant].refund(id, used, now)
