@@ -62,7 +62,10 @@ class Gateway:
         keys = read_tenants(settings.tenants)
         classes, predict = read_classes(settings.classes, settings.guess), load_predict(settings.predictor)
         policy, sharing = ONLINE_POLICIES.make(settings.policy), MECHANISMS.make(settings.sharing)
-        terms = Terms(settings.budget, settings.per, policy, keys.tenants, sharing, settings.headroom)
+        # As long as nothing is known of how many come, tokens are not taken to be scarce: each gets its threshold, and
+        # as much above it. At an equal share of just the threshold, the second request of two at once would find none.
+        typical = 2 * (settings.guess + settings.reserve)
+        terms = Terms(settings.budget, settings.per, policy, keys.tenants, sharing, settings.headroom, typical)
         rule = UNFUNDED_RULES.make(settings.unfunded)
         upstream = Upstream(settings, transport)
         log = RequestLog(settings.log)
@@ -75,7 +78,7 @@ class Gateway:
         metrics = Metrics(line, lambda: log.lost)
         thresholds = Thresholds(classes, settings.reserve, predict, settings.client_weights)
         self.office = Office(settings, keys, thresholds, rule, line, upstream, metrics, log)
-        self.figures = Figures(line, metrics)
+        self.figures = Figures(line)
         self.app = _application(self, local)
 
     @asynccontextmanager
@@ -158,12 +161,14 @@ def _application(gateway: Gateway, local: bool) -> Starlette:
         Route("/v1/models", gateway.models), Route("/metrics", gateway.scrape), Route("/", gateway.show_page),
         Route("/walras/figures.json", gateway.tell_figures),
     ]  # fmt: skip
-    return Starlette(
+    app = Starlette(
         routes=[*proxied, *own],
         lifespan=lifespan,
         middleware=[Middleware(OwnPages, local=local)],
         exception_handlers={HTTPException: _told, RefusalError: _told},
     )
+    app.router.redirect_slashes = False
+    return app
 
 
 async def _told(request: Request, error: Any) -> Response:

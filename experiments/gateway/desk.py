@@ -31,6 +31,7 @@ class Terms:
         tenants: who shares the budget.
         sharing: the mechanism by which they do.
         headroom: tokens above its threshold at which more no longer helps a query; half of an equal share if None.
+        typical: tokens of a query, as long as nothing is known of how many come.
     """
 
     budget: float
@@ -39,6 +40,7 @@ class Terms:
     tenants: Sequence[Tenant]
     sharing: Mechanism
     headroom: float | None = None
+    typical: float = TYPICAL
 
 
 @final
@@ -107,7 +109,7 @@ class Desk:
 
     def __init__(self, terms: Terms, now: float, record: Record = lambda change: None) -> None:
         self.terms, self._record = terms, record
-        self._windows = TimeWindows(terms.seconds, max(terms.budget / TYPICAL, 1.0))
+        self._windows = TimeWindows(terms.seconds, max(terms.budget / terms.typical, 1.0))
         self._windows.begin(now)
         self._asked: dict[str, float] = {t.name: inf for t in terms.tenants}
         self.markets = {name: self._market(budget, now) for name, budget in self._split().items()}
@@ -264,6 +266,6 @@ class Desk:
         return shares(self.terms.tenants, self._asked, self.terms.budget, self.terms.sharing)
 
     def _market(self, budget: float, now: float) -> OnlineMarket:
-        windows = TimeWindows(self.terms.seconds, max(budget / TYPICAL, 1.0))
+        windows = TimeWindows(self.terms.seconds, max(budget / self.terms.typical, 1.0))
         windows.begin(now)
         return OnlineMarket(budget, windows, self.terms.policy, headroom=self.terms.headroom)

@@ -205,9 +205,7 @@ class Exchange:
         if plain:
             await self._pass_on(self._reader.end())
             if not (self._reader.finished or self._reader.failed):
-                raise RefusalError(
-                    502, "the upstream ended its stream before the answer was complete", "upstream_broken"
-                )
+                raise RefusalError(502, "the upstream's stream ended before its answer did", "upstream_broken")
         await self._pass_on(b"", more=False)
 
     async def _whole_reply(self, reply: httpx.Response, failed: bool) -> _Reply:

@@ -45,10 +45,14 @@ class Line:
     Args:
         desk: that decides.
         clock: seconds, of the desk's calls.
+
+    Attributes:
+        decisions: that the desk was asked for.
     """
 
     def __init__(self, desk: Desk, clock: Callable[[], float]) -> None:
         self.desk, self.clock = desk, clock
+        self.decisions = 0
         self._waiting: list[_Waiting] = []
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
@@ -60,7 +64,7 @@ class Line:
         """Decide for a request that has just come."""
         if self._waiting and self.clock() >= self._due:
             self._serve()
-        return self.desk.ask(ask, self.clock())
+        return self._decide(ask)
 
     async def wait(self, ask: Ask, unfunded: Decision, seconds: float) -> Decision:
         """Wait until a window funds a request, or its time is over: then it is unfunded still."""
@@ -85,6 +89,10 @@ class Line:
             self._timer.cancel()
             self._timer = None
 
+    def _decide(self, ask: Ask) -> Decision:
+        self.decisions += 1
+        return self.desk.ask(ask, self.clock())
+
     def _set_timer(self) -> None:
         if self._timer is None:
             left = self.desk.next_window(self.clock())
@@ -96,7 +104,7 @@ class Line:
         self.close()
         for one in [*self._waiting]:
             try:
-                decision = self.desk.ask(one.ask, self.clock())
+                decision = self._decide(one.ask)
             except Exception as error:  # a journal that cannot be written: whoever waits is told
                 self._waiting.remove(one)
                 one.decided.set_exception(error)

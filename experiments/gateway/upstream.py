@@ -32,10 +32,12 @@ class Upstream:
         self._base, self._key = settings.upstream, settings.upstream_key
         self._dialect = DIALECTS.make(settings.dialect) if settings.dialect else None
         self._finding = asyncio.Lock()
+        silent = settings.upstream_timeout
         self._client = httpx.AsyncClient(
             transport=transport, trust_env=False, follow_redirects=False,
+            verify=self._base.startswith("https"),  # else no certificate is met, and none need be loaded
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # one client's are not another's
-            timeout=httpx.Timeout(settings.upstream_timeout, connect=min(_CONNECT, settings.upstream_timeout), pool=None),
+            timeout=httpx.Timeout(silent, connect=min(_CONNECT, silent), pool=None),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=256),
         )  # fmt: skip
         self._client.headers.clear()  # what the client of ours sends is the client's
@@ -82,9 +84,7 @@ class Upstream:
         except httpx.TimeoutException as error:
             raise RefusalError(504, "the upstream was silent for too long", "upstream_timeout") from error
         except httpx.HTTPError as error:
-            raise RefusalError(
-                502, "the upstream broke off before its answer was complete", "upstream_broken"
-            ) from error
+            raise RefusalError(502, "the upstream broke off before its answer ended", "upstream_broken") from error
         finally:
             if reply is not None:
                 await reply.aclose()

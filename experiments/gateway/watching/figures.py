@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, final
 
 from walras.experiments.gateway.unfunded import Line
-from walras.experiments.gateway.watching.metrics import Metrics
 from walras.files.contents import read_text
 
 EVERY = 1.0
@@ -20,11 +19,10 @@ class Figures:
 
     Args:
         line: the queue, and its desk.
-        metrics: which count decisions.
     """
 
-    def __init__(self, line: Line, metrics: Metrics) -> None:
-        self._line, self._metrics = line, metrics
+    def __init__(self, line: Line) -> None:
+        self._line = line
         self._history: deque[list[float]] = deque(maxlen=SAMPLES)
 
     async def keep_sampling(self) -> None:
@@ -42,11 +40,11 @@ class Figures:
                 self._line.clock(),
                 sum(m.granted + m.over for m in markets),
                 sum(m.used for m in markets),
-                self._metrics.decisions,
+                self._line.decisions,
                 desk.unfunded,
                 len(self._line),
                 *(m.price or 0.0 for m in markets),
-            ]  # fmt: skip
+            ]
         )
 
     def now(self) -> dict[str, Any]:

@@ -33,7 +33,6 @@ class Metrics:
     """
 
     def __init__(self, line: Line, lost: Callable[[], int]) -> None:
-        self.decisions = 0  # that the desk was asked for
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(_Ledger(line, lost))
         self._decision = Histogram(
@@ -49,7 +48,6 @@ class Metrics:
 
     def decided(self, seconds: float) -> None:
         """A decision took so long."""
-        self.decisions += 1
         self._decision.observe(seconds)
 
     def upstream_error(self, kind: str) -> None:
