@@ -4,6 +4,7 @@ import importlib.util
 import os
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -58,14 +59,15 @@ def gateway(
         seconds_of(upstream_timeout, "--upstream-timeout"), _key(upstream_key_env),
     )  # fmt: skip
     local = is_local(host or HOST)
-    listening = bound(host or HOST, PORT if port is None else port)
-    made = Gateway(settings, local)
-    name, number = listening.getsockname()[:2]
-    address = f"http://{'[' + name + ']' if ':' in name else name}:{number}"
-    output().print(f"The gateway is at {address}/v1, its page at {address}/   Ctrl-C ends it.", soft_wrap=True)
-    if not local:
-        show_error(f"Warning: {name} lets other machines in; the page and /metrics need no key")
-    serve(made, listening)
+    with bound(host or HOST, PORT if port is None else port) as listening:
+        name, number = listening.getsockname()[:2]
+        check_other(settings.upstream, number)
+        made = Gateway(settings, local)
+        address = f"http://{'[' + name + ']' if ':' in name else name}:{number}"
+        output().print(f"The gateway is at {address}/v1, its page at {address}/   Ctrl-C ends it.", soft_wrap=True)
+        if not local:
+            show_error(f"Warning: {name} lets other machines in; the page and /metrics need no key")
+        serve(made, listening)
 
 
 def check_installed() -> None:
@@ -79,6 +81,19 @@ def check_installed() -> None:
         raise InputError(
             f"the gateway needs {', '.join(missing)}: pip install 'walras[serve]' (or pip install {' '.join(missing)})"
         )
+
+
+def check_other(upstream: str, port: int) -> None:
+    """Refuse a gateway before itself.
+
+    Raises:
+        InputError: the upstream's address is that of the gateway.
+    """
+    from walras.experiments.listening import is_local
+
+    parts = urlsplit(upstream)
+    if parts.port == port and is_local(parts.hostname or ""):
+        raise InputError(f"--upstream {upstream} is the gateway itself; choose another --port")
 
 
 def _key(variable: str) -> str:

@@ -71,8 +71,10 @@ class Gateway:
         log = RequestLog(settings.log)
         self.journal: Journal | None = None
         if settings.state is not None:
-            self._stack.enter_context(one_writer(settings.state))
-            self.journal = Journal(settings.state, terms, clock)
+            with ExitStack() as stack:  # let go of the folder if its state cannot be read
+                stack.enter_context(one_writer(settings.state))
+                self.journal = Journal(settings.state, terms, clock)
+                self._stack = stack.pop_all()
         self.desk = Desk(terms, clock()) if self.journal is None else self.journal.desk
         line = Line(self.desk, clock)
         metrics = Metrics(line, lambda: log.lost)

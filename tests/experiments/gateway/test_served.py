@@ -41,7 +41,7 @@ def test_bytes_are_those_of_the_upstream(upstream: StubUpstream) -> None:
             headers = {k: v for k, v in through.headers.items() if not k.startswith("x-walras") and k not in own}
             assert headers == {k: v for k, v in alone.headers.items() if k not in own}
         for path, content in STREAMS:
-            plain = {**content, "stream": False}
+            plain = {**content, "stream": False, "model": "40"}
             assert client.post(root + path, json=plain).content == client.post(gateway.url + path, json=plain).content
         assert client.get(root + "/v1/models").content == client.get(gateway.url + "/v1/models").content
         assert gateway.settled()["used"] == 40 * 12
@@ -170,7 +170,7 @@ def test_tokens_are_conserved_among_many_at_once(upstream: StubUpstream) -> None
     async def one(client: httpx.AsyncClient, url: str, number: int) -> int:
         content = chat(MIXED[number % len(MIXED)], stream=number % 3 == 0, n=1 + number % 2)
         if number % 11 == 10:
-            with pytest.raises(httpx.ReadTimeout):
+            with pytest.raises(httpx.TimeoutException):
                 await client.post(url + CHAT, json=chat("hang"), timeout=0.3)
             return 0
         return (await client.post(url + CHAT, json=content)).status_code
@@ -196,7 +196,8 @@ def test_the_ledger_outlives_a_kill(tmp_path: Path) -> None:
     """To the token: what was granted, used and returned before; what the process took with it counts as used."""
     code = (
         "import sys\nfrom pathlib import Path\nfrom walras.experiments.gateway.app import Gateway\n"
-        "from walras.experiments.gateway.serving import serve\nfrom walras.experiments.gateway.settings import Settings\n"
+        "from walras.experiments.gateway.serving import serve\n"
+        "from walras.experiments.gateway.settings import Settings\n"
         "from walras.experiments.listening import bound\n"
         "place = bound('127.0.0.1', 0)\nprint(place.getsockname()[1], flush=True)\n"
         "serve(Gateway(Settings(sys.argv[1], 1e6, state=Path(sys.argv[2]))), place)\n"
@@ -225,7 +226,7 @@ def test_the_ledger_outlives_a_kill(tmp_path: Path) -> None:
             return seen
 
     with StubUpstream(Stub(keep=False)) as upstream:
-        command = [sys.executable, "-c", code, upstream.url, str(tmp_path / "state")]
+        command = [sys.executable, "-P", "-c", code, upstream.url, str(tmp_path / "state")]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(os.environ))
         assert process.stdout is not None
         seen = asyncio.run(load(f"http://127.0.0.1:{int(process.stdout.readline())}", process))
