@@ -7,9 +7,7 @@ import typer
 
 from walras.experiments.cli.allocate import allocate
 from walras.experiments.cli.check import check
-from walras.experiments.cli.dashboard import dashboard
 from walras.experiments.cli.export import export
-from walras.experiments.cli.gateway import gateway
 from walras.experiments.cli.grids.calibrate import calibrate
 from walras.experiments.cli.grids.compare import compare
 from walras.experiments.cli.interactions import interactions
@@ -18,6 +16,8 @@ from walras.experiments.cli.list import list_
 from walras.experiments.cli.observe import observe
 from walras.experiments.cli.process.ending import SHOW, VARIABLE
 from walras.experiments.cli.run import run
+from walras.experiments.cli.serving.dashboard import dashboard
+from walras.experiments.cli.serving.gateway import gateway
 from walras.experiments.cli.sparsify import sparsify
 from walras.experiments.cli.trace import trace
 from walras.experiments.cli.train import train

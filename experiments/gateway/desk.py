@@ -186,8 +186,14 @@ class Desk:
             return ask.guess
         return self.needs[ask.kind].threshold(ask.guess)
 
+    def pass_time(self, now: float) -> None:
+        """Bring all markets to one time: each looks at the clock when it is asked, and a state has one age."""
+        self._windows.passed(now)
+        for market in self.markets.values():
+            market.pass_time(now)
+
     def state(self) -> dict[str, Any]:
-        """All of it, as plain data."""
+        """All of it, as plain data; `pass_time` comes before, where it is to be restored at another time."""
         return {
             "windows": self._windows.state(), "asked": self._asked, "unfunded": self.unfunded,
             "markets": {name: {**m.state(), "budget": m.budget} for name, m in self.markets.items()},

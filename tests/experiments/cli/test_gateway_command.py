@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from walras.errors import InputError
-from walras.experiments.cli.gateway import check_installed, check_other
+from walras.experiments.cli.serving.gateway import check_installed, check_other
 
 Walras = Callable[..., Any]
 
