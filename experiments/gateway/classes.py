@@ -75,7 +75,7 @@ def read_classes(path: Path | None, guess: float) -> RequestClasses:
     """
     if path is None:
         return RequestClasses({}, guess)
-    found = {}
+    found: dict[str, RequestClass] = {}
     for name, fields in entries(path, "file of classes", _FIELDS):
         if "threshold" not in fields:
             raise InputError(f"class {name!r} of {str(path)!r} has no threshold")
