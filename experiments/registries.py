@@ -24,6 +24,8 @@ _HOMES: dict[str, tuple[str, str]] = {
     "pricing": ("walras.market.pricing", "PRICINGS"),
     "allocator": ("walras.market.queries", "ALLOCATORS"),
     "online policy": ("walras.market.queries", "ONLINE_POLICIES"),
+    "unfunded rule": ("walras.experiments.gateway.unfunded", "UNFUNDED_RULES"),
+    "dialect": ("walras.experiments.gateway.dialects", "DIALECTS"),
     "predictor": ("walras.experiments.queries.predictors", "PREDICTORS"),
     "design": ("walras.experiments.designs", "DESIGNS"),
     "executor": ("walras.experiments.executors", "EXECUTORS"),

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from walras.experiments.cli.check import check
-from walras.experiments.cli.dashboard import dashboard
 from walras.experiments.cli.export import export
 from walras.experiments.cli.grids.calibrate import calibrate
 from walras.experiments.cli.grids.compare import compare
@@ -18,6 +17,8 @@ from walras.experiments.cli.queries.allocate import allocate
 from walras.experiments.cli.queries.learn import learn
 from walras.experiments.cli.queries.replay import replay
 from walras.experiments.cli.run import run
+from walras.experiments.cli.serving.dashboard import dashboard
+from walras.experiments.cli.serving.gateway import gateway
 from walras.experiments.cli.sparsify import sparsify
 from walras.experiments.cli.trace import trace
 from walras.experiments.cli.train import train
@@ -30,7 +31,8 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 _COMMANDS = (
-    run, compare, calibrate, trace, dashboard, export, sparsify, train, observe, interactions, allocate, learn, replay,
+    run, compare, calibrate, trace, dashboard, export, sparsify, train, observe, interactions, allocate, gateway, learn,
+    replay,
     check,
 )  # fmt: skip
 for _command in _COMMANDS:

@@ -5,7 +5,6 @@ they come from the package solara-assets, by an address of our own, and nobody i
 """
 
 import importlib.util
-import ipaddress
 import os
 import socket
 import sys
@@ -16,10 +15,10 @@ import webbrowser
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, final
-from urllib.parse import urlsplit
 
 from walras.errors import InputError
 from walras.experiments.dashboard.launch import Launch
+from walras.experiments.listening import OwnPages
 from walras.extras import installing
 
 HOST, PORT = "127.0.0.1", 8765
@@ -59,42 +58,6 @@ def check_installed() -> None:
 def assets_folder() -> Path:
     """Where solara-assets puts styles and scripts."""
     return Path(sys.prefix) / "share" / "solara" / "cdn"
-
-
-def bound(host: str, port: int) -> socket.socket:
-    """A socket on which nobody else listens; port 0 is any that is free.
-
-    Raises:
-        InputError: a port that is taken or may not be used, or a host that this machine is not.
-    """
-    if not 0 <= port <= 65535:
-        raise InputError(f"--port is {port}; it must be a number from 0 to 65535")
-    try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        found = socket.socket(family, socket.SOCK_STREAM)
-        if os.name == "posix":  # elsewhere it would let two servers have one port
-            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            found.bind(address)
-            found.listen(128)
-        except OSError:
-            found.close()
-            raise
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise InputError(
-            f"cannot listen on port {port} of {host}: {why}. Another one: --port {port + 1 if port < 65535 else 0}, or "
-            "--port 0 for any that is free"
-        ) from error
-    return found
-
-
-def is_local(host: str) -> bool:
-    """Whether only this machine reaches a host."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 @final
@@ -172,33 +135,3 @@ def _application(local: bool) -> Any:
     return Starlette(
         routes=routes, middleware=[Middleware(OwnPages, local=local)], lifespan=inner.router.lifespan_context
     )
-
-
-@final
-class OwnPages:
-    """Refuses what a page of another site asks of this server: by its `Origin`, and by the `Host` it calls us.
-
-    Args:
-        app: the application behind it.
-        local: whether it may be called by the names of this machine alone.
-    """
-
-    def __init__(self, app: Any, local: bool) -> None:
-        self.app, self.local = app, local
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Let through, or refuse with 403."""
-        if scope["type"] not in ("http", "websocket") or self._fits(dict(scope["headers"])):
-            await self.app(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await receive()
-            await send({"type": "websocket.close", "code": 1008})
-        else:
-            await send({"type": "http.response.start", "status": 403, "headers": []})
-            await send({"type": "http.response.body", "body": b"refused: this page belongs to another site\n"})
-
-    def _fits(self, headers: dict[bytes, bytes]) -> bool:
-        host = headers.get(b"host", b"").decode("latin-1")
-        origin = headers.get(b"origin", b"").decode("latin-1")
-        name = urlsplit(f"//{host}").hostname or ""
-        return (not self.local or is_local(name)) and (not origin or urlsplit(origin).netloc == host)

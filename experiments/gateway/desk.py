@@ -31,6 +31,7 @@ class Terms:
         tenants: who shares the budget.
         sharing: the mechanism by which they do.
         headroom: tokens above its threshold at which more no longer helps a query; half of an equal share if None.
+        typical: tokens of a query, as long as nothing is known of how many come.
     """
 
     budget: float
@@ -39,6 +40,7 @@ class Terms:
     tenants: Sequence[Tenant]
     sharing: Mechanism
     headroom: float | None = None
+    typical: float = TYPICAL
 
 
 @final
@@ -107,7 +109,7 @@ class Desk:
 
     def __init__(self, terms: Terms, now: float, record: Record = lambda change: None) -> None:
         self.terms, self._record = terms, record
-        self._windows = TimeWindows(terms.seconds, max(terms.budget / TYPICAL, 1.0))
+        self._windows = TimeWindows(terms.seconds, max(terms.budget / terms.typical, 1.0))
         self._windows.begin(now)
         self._asked: dict[str, float] = {t.name: inf for t in terms.tenants}
         self.markets = {name: self._market(budget, now) for name, budget in self._split().items()}
@@ -143,7 +145,7 @@ class Desk:
         )
         return self._promised(ask, tokens, now)
 
-    def settle(self, id: str, used: int, now: float, cut: bool = False) -> Settlement:
+    def settle(self, id: str, used: int, now: float, cut: bool = False, learn: bool = True) -> Settlement:
         """Give back what a request did not use, or charge what it used beyond; learn what its class needs.
 
         Args:
@@ -151,19 +153,20 @@ class Desk:
             used: tokens.
             now: seconds.
             cut: the answer ended because its tokens did.
+            learn: the tokens tell what its class needs; they do not where they are a guess, or nobody waited for more.
 
         Raises:
             InputError: no grant of this id is live.
         """
         if id not in self._live:
             raise InputError(f"no grant of request {id!r} is live")
-        self._record({"settle": id, "used": used, "cut": cut, "now": now})
-        return self._settled(id, used, now, cut)
+        self._record({"settle": id, "used": used, "cut": cut, "learn": learn, "now": now})
+        return self._settled(id, used, now, cut, learn)
 
     def repeat(self, change: Mapping[str, Any]) -> None:
         """Make a recorded call again; it is not recorded."""
         if "settle" in change:
-            self._settled(change["settle"], change["used"], change["now"], change["cut"])
+            self._settled(change["settle"], change["used"], change["now"], change["cut"], change["learn"])
             return
         fields = dict(change.get("ask") or change["promise"])
         ask = Ask(**{**fields, "cap": inf if fields["cap"] is None else fields["cap"]})
@@ -183,8 +186,14 @@ class Desk:
             return ask.guess
         return self.needs[ask.kind].threshold(ask.guess)
 
+    def pass_time(self, now: float) -> None:
+        """Bring all markets to one time: each looks at the clock when it is asked, and a state has one age."""
+        self._windows.passed(now)
+        for market in self.markets.values():
+            market.pass_time(now)
+
     def state(self) -> dict[str, Any]:
-        """All of it, as plain data."""
+        """All of it, as plain data; `pass_time` comes before, where it is to be restored at another time."""
         return {
             "windows": self._windows.state(), "asked": self._asked, "unfunded": self.unfunded,
             "markets": {name: {**m.state(), "budget": m.budget} for name, m in self.markets.items()},
@@ -212,7 +221,7 @@ class Desk:
         """Charge all live grants in full, as those of a process that died; how many tokens that was."""
         tokens = sum(live.tokens for live in self._live.values())
         for id, live in [*self._live.items()]:
-            self.settle(id, live.tokens, now)
+            self.settle(id, live.tokens, now, learn=False)
         return tokens
 
     def _check(self, ask: Ask) -> None:
@@ -243,10 +252,10 @@ class Desk:
         self._live[ask.id] = _Live(ask.tenant, ask.kind, ask.guess, ask.exact, tokens)
         return Decision(ask.id, tokens, grant.price, self.threshold(ask))
 
-    def _settled(self, id: str, used: int, now: float, cut: bool) -> Settlement:
+    def _settled(self, id: str, used: int, now: float, cut: bool, learn: bool) -> Settlement:
         self._turn(now)
         live = self._live.pop(id)
-        if live.kind and not live.exact:
+        if live.kind and learn and not live.exact:
             before = self.needs.get(live.kind, Needs())
             self.needs[live.kind] = before.seen(used, live.guess, cut).forgetting(MEMORY)
         return self.markets[live.tenant].refund(id, used, now)
@@ -263,6 +272,6 @@ class Desk:
         return shares(self.terms.tenants, self._asked, self.terms.budget, self.terms.sharing)
 
     def _market(self, budget: float, now: float) -> OnlineMarket:
-        windows = TimeWindows(self.terms.seconds, max(budget / TYPICAL, 1.0))
+        windows = TimeWindows(self.terms.seconds, max(budget / self.terms.typical, 1.0))
         windows.begin(now)
         return OnlineMarket(budget, windows, self.terms.policy, headroom=self.terms.headroom)

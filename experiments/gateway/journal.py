@@ -56,7 +56,9 @@ class Journal:
         before, self._number = self._number, self._number + 1
         self.close()
         self._file = AppendedLines(self.folder / CHANGES.format(self._number))
-        told = {"changes": self._number, "now": self._clock(), "wall": self._wall(), "desk": self.desk.state()}
+        now = self._clock()
+        self.desk.pass_time(now)
+        told = {"changes": self._number, "now": now, "wall": self._wall(), "desk": self.desk.state()}
         write_whole(self.folder / STATE, write_json(told, None))
         self._changes = 0
         remove(self.folder / CHANGES.format(before))
@@ -80,12 +82,13 @@ class Journal:
         with reading("state of a gateway", self.folder / STATE, KeyError, TypeError, AttributeError):
             told = read_json(self.folder / STATE, "state of a gateway")
             self._number = int(told["changes"])
-            then = Desk(terms, float(told["now"]))
-            then.restore(told["desk"], float(told["now"]), 0.0)
-            wall = float(told["wall"])
+            now, wall = float(told["now"]), float(told["wall"])
+            then = Desk(terms, now)
+            then.restore(told["desk"], now, 0.0)
             for change in self._recorded():
                 then.repeat(change)
-                wall = float(change["wall"])
+                now, wall = max(float(change["now"]), now), float(change["wall"])
+            then.pass_time(now)
         self.desk.restore(then.state(), self._clock(), self._wall() - wall)
 
     def _recorded(self) -> list[dict[str, Any]]:

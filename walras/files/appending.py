@@ -7,13 +7,17 @@ from typing import final
 
 @final
 class AppendedLines:
-    """Appends lines to a file that is made anew, for its owner's eyes only.
+    """Appends lines to a file that is made anew, or goes on, for its owner's eyes only.
 
     Each line is handed to the system in one call, and so survives the death of the process; not that of the machine.
+
+    Args:
+        path: of the file.
+        anew: what is in it is dropped; else lines come after it.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+    def __init__(self, path: Path, anew: bool = True) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | (os.O_TRUNC if anew else 0), 0o600)
 
     def write(self, line: str) -> None:
         """Append a line, its end included.

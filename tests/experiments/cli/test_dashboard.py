@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from walras.errors import InputError
-from walras.experiments.cli.dashboard import _launch
+from walras.experiments.cli.serving.dashboard import _launch
 from walras.experiments.dashboard.launch import LIVELY
 
 

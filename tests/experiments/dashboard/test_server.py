@@ -10,7 +10,8 @@ import pytest
 from walras.errors import InputError
 from walras.experiments.dashboard import server
 from walras.experiments.dashboard.launch import Launch, check_folder
-from walras.experiments.dashboard.server import OwnPages, bound, check_installed, is_local, open_browser
+from walras.experiments.dashboard.server import check_installed, open_browser
+from walras.experiments.listening import OwnPages, bound, is_local
 
 
 def test_a_port_that_is_taken_is_told_with_another_one() -> None:

@@ -147,6 +147,27 @@ def test_a_journal_outlives_its_process(
     second.close()
 
 
+@given(CHANGES, st.integers(0, 100), st.integers(0, 100))
+def test_what_a_journal_repeats_is_what_was_decided(
+    tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[int, str, float, str, float]], idle: int, more: int
+) -> None:
+    """Also where headroom and price follow the clock, and a state was written when nobody had asked for a while."""
+    folder, clock = tmp_path_factory.mktemp("state"), [0.0]
+    terms_ = Terms(10_000.0, 60.0, ONLINE_POLICIES.make("clear"), TWO, CompetitiveEquilibrium())
+    first = Journal(folder, terms_, clock=lambda: clock[0], wall=lambda: 5000.0)
+    for begin in (float(idle), float(idle + more + 1000)):
+        clock[0] = begin
+        first.save()
+        play(first.desk, changes, begin + more)
+    then = Journal(folder, terms_, clock=lambda: clock[0], wall=lambda: 5000.0)
+    for name, market in first.desk.markets.items():
+        own = then.desk.markets[name]
+        assert (own.granted, own.over) == (market.granted, market.over)
+        assert own.used + own.returned + own.expired == market.granted + market.over
+    assert conserved(then.desk)
+    then.close()
+
+
 def test_a_window_goes_on_after_a_restart_and_a_clock_that_was_set_back_opens_none(tmp_path: Path) -> None:
     first = Journal(tmp_path, terms(), clock=lambda: 100.0, wall=lambda: 5000.0)
     tokens = first.desk.ask(Ask("x", 200.0), 110.0).tokens

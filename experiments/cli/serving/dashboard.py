@@ -34,7 +34,8 @@ def dashboard(
 
     walras dashboard runs/pairs-walras-0.5-seed0
     """
-    from walras.experiments.dashboard.server import HOST, PORT, Server, bound, check_installed, is_local, open_browser
+    from walras.experiments.dashboard.server import HOST, PORT, Server, check_installed, open_browser
+    from walras.experiments.listening import bound, is_local
 
     check_installed()
     launch = _launch(given, tuple(folders or ()), config, code or (), agents if toy else 0, is_local(host or HOST))

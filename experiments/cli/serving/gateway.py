@@ -1,0 +1,108 @@
+"""`walras gateway`: one budget for everybody's reasoning tokens, before a server of models."""
+
+import importlib.util
+import os
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from walras.errors import InputError
+from walras.experiments.cli.screen import output, show_error
+from walras.extras import installing
+
+PACKAGES = ("starlette", "uvicorn", "httpx", "prometheus_client")
+
+
+def gateway(
+    upstream: Annotated[str, typer.Option(help="Address of the server of models, such as http://127.0.0.1:8000/v1.")],
+    budget: Annotated[float, typer.Option(help="Tokens per window, of all requests.")],
+    per: Annotated[str, typer.Option(help="Length of a window: 500, 60s, 2m, 1h.")] = "60s",
+    policy: Annotated[str, typer.Option(help="How tokens are granted; `walras list online-policies`.")] = "clear",
+    headroom: Annotated[float | None, typer.Option(help="Tokens above the threshold. [default: adaptive]")] = None,
+    reserve: Annotated[int, typer.Option(help="Tokens of each grant kept for the answer, beside the thinking.")] = 0,
+    unfunded: Annotated[
+        str, typer.Option(help="reject, queue, queue:SECONDS, floor=TOKENS or downgrade=MODEL.")
+    ] = "reject",
+    dialect: Annotated[
+        str, typer.Option(help="openai, vllm, sglang or llama-server. [default: found out]", show_default=False)
+    ] = "",
+    guess: Annotated[float, typer.Option(help="Threshold of a request of which nothing is known.")] = 1024.0,
+    classes: Annotated[Path | None, typer.Option(help="YAML file with classes of requests.")] = None,
+    tenants: Annotated[Path | None, typer.Option(help="YAML file with tenants and digests of their keys.")] = None,
+    sharing: Annotated[str, typer.Option(help="Mechanism by which tenants share.")] = "CompetitiveEquilibrium",
+    predictor: Annotated[Path | None, typer.Option(help="Folder of a predictor, from `walras learn`.")] = None,
+    client_weights: Annotated[bool, typer.Option("--client-weights", help="Requests may set their weight.")] = False,
+    state: Annotated[Path | None, typer.Option(help="Folder to remember in. [default: memory alone]")] = None,
+    log: Annotated[str, typer.Option(help="File of a JSON line per request; - for standard error.")] = "",
+    host: Annotated[str, typer.Option(help="Address to listen on; others than this machine's let others in.")] = "",
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0: any that is free. [default: 8600]")] = None,
+    largest_body: Annotated[int, typer.Option(help="Bytes of a request's body at most.")] = 2**24,
+    upstream_timeout: Annotated[str, typer.Option(help="How long the upstream may be silent.")] = "10m",
+    upstream_key_env: Annotated[
+        str, typer.Option(help="Environment variable with the key for the upstream.", show_default=False)
+    ] = "",
+) -> None:
+    """Grant each request of a model's server its tokens by the price of the moment: an OpenAI-compatible proxy.
+
+    walras gateway --upstream http://127.0.0.1:8000/v1 --budget 200000 --per 60s
+    """
+    check_installed()
+    from walras.experiments.gateway.app import Gateway
+    from walras.experiments.gateway.serving import serve
+    from walras.experiments.gateway.settings import HOST, PORT, Settings, seconds_of
+    from walras.experiments.listening import bound, is_local
+
+    settings = Settings(
+        upstream, budget, seconds_of(per), policy, sharing, headroom, reserve, unfunded, dialect, guess, classes,
+        tenants, predictor, client_weights, state, log, largest_body,
+        seconds_of(upstream_timeout, "--upstream-timeout"), _key(upstream_key_env),
+    )  # fmt: skip
+    local = is_local(host or HOST)
+    with bound(host or HOST, PORT if port is None else port) as listening:
+        name, number = listening.getsockname()[:2]
+        check_other(settings.upstream, number)
+        made = Gateway(settings, local)
+        address = f"http://{'[' + name + ']' if ':' in name else name}:{number}"
+        output().print(f"The gateway is at {address}/v1, its page at {address}/   Ctrl-C ends it.", soft_wrap=True)
+        if not local:
+            show_error(f"Warning: {name} lets other machines in; the page and /metrics need no key")
+        serve(made, listening)
+
+
+def check_installed() -> None:
+    """Refuse to begin without the packages.
+
+    Raises:
+        InputError: what is missing, and the line that installs it.
+    """
+    missing = [name.replace("_", "-") for name in PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise InputError(f"the gateway needs {', '.join(missing)}: {installing('serve', *missing)}")
+
+
+def check_other(upstream: str, port: int) -> None:
+    """Refuse a gateway before itself.
+
+    Raises:
+        InputError: the upstream's address is that of the gateway.
+    """
+    from walras.experiments.listening import is_local
+
+    parts = urlsplit(upstream)
+    if parts.port == port and is_local(parts.hostname or ""):
+        raise InputError(f"--upstream {upstream} is the gateway itself; choose another --port")
+
+
+def _key(variable: str) -> str:
+    """The upstream's key.
+
+    Raises:
+        InputError: a variable that is not set.
+    """
+    if not variable:
+        return ""
+    if not os.environ.get(variable):
+        raise InputError(f"--upstream-key-env names {variable!r}, which is not set")
+    return os.environ[variable]

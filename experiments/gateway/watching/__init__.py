@@ -1,0 +1,1 @@
+"""How a gateway is seen from outside: metrics, a line per request, and a page."""
