@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import final
 
+from walras.errors import InputError
 from walras.files.appending import AppendedLines
-from walras.files.contents import reading
 from walras.files.plain_data import write_json
 
 
@@ -79,8 +79,10 @@ class RequestLog:
         self._file: AppendedLines | None = None
         self.lost = 0  # lines
         if place and not self._stderr:
-            with reading("log", place):
+            try:
                 self._file = AppendedLines(Path(place), anew=False)
+            except OSError as error:
+                raise InputError(f"cannot write log {place!r}: {error.strerror}") from error
 
     def write(self, record: RequestRecord) -> None:
         """Write one."""

@@ -46,7 +46,7 @@ def test_the_log_goes_on_and_a_full_disk_stops_nobody(tmp_path: Path) -> None:
     full.write(RequestRecord("2", "/x"))
     assert full.lost == 1
     full.close()
-    with pytest.raises(InputError, match="cannot read log"):
+    with pytest.raises(InputError, match="cannot write log"):
         RequestLog(str(tmp_path / "no" / "such"))
 
 
