@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, final
 
 from walras.experiments.progress import Progress
@@ -77,12 +78,13 @@ def compare_policies(
     runs = []
     for policy, market in markets.items():
         bar = progress.add_task(f"Replaying {policy}", total=len(requests))
-        found = replay(
-            requests, market, unfunded, speed,
-            lambda done, bar=bar, policy=policy: progress.update(
-                bar, completed=done, description=f"Replaying {policy}"
-            ),
-        )  # fmt: skip
+        tell = partial(_told, progress, bar, policy)
+        found = replay(requests, market, unfunded, speed, tell)
         progress.update(bar, completed=len(requests))
         runs.append(PolicyRun.from_replay(policy, requests, found, opening, unfunded))
     return Comparison(runs, requests, opening, unfunded, speed)
+
+
+def _told(progress: Progress, bar: Any, policy: str, done: int) -> None:
+    """So many requests have been played."""
+    progress.update(bar, completed=done, description=f"Replaying {policy}")
