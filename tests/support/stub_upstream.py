@@ -211,7 +211,9 @@ def _events(path: str, tokens: int, reason: str, usage: dict[str, Any] | None, i
     pieces = [piece("w ", None) for _ in range(tokens)]
     if usage is not None and in_last:
         last_piece["usage"] = usage
-    after = [{**base, "choices": [], "usage": usage}] if usage is not None and not in_last else []
+    after: list[dict[str, Any]] = []
+    if usage is not None and not in_last:
+        after = [{**base, "choices": [], "usage": usage}]
     return [f"data: {json.dumps(event)}" for event in (*pieces, last_piece, *after)] + ["data: [DONE]"]
 
 

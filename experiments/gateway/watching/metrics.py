@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 
 from walras.experiments.gateway.unfunded import Line
 from walras.experiments.gateway.watching.log import RequestRecord
+from walras.market.queries import OnlineMarket
 
 _DECISION = (1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 0.1, 1.0)
 _LATENCY = (0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
@@ -80,7 +81,7 @@ class _Ledger(Collector):
             for name, market in markets.items():
                 counter.add_metric([name], getattr(market, total))
             yield counter
-        gauges = {
+        gauges: dict[str, tuple[str, Callable[[OnlineMarket], float]]] = {
             "outstanding_tokens": ("Tokens of grants that are not settled.", lambda m: m.outstanding),
             "window_left_tokens": ("Tokens left of the present window.", lambda m: m.left),
             "window_budget_tokens": ("Tokens of a window.", lambda m: m.budget),

@@ -1,6 +1,7 @@
 """Decisions, what came of them, and that both outlive the process."""
 
 import json
+from collections.abc import Callable
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,8 @@ def test_unsound_requests_are_refused_and_change_nothing(ask: Ask, told: str) ->
     desk, heard = Desk(terms(), 0.0), list[Any]()
     desk = Desk(terms(), 0.0, heard.append)
     before = desk.state()
-    for way in (lambda: desk.ask(ask, 1.0), lambda: desk.promise(ask, 5, 1.0)):
+    ways: tuple[Callable[[], Any], ...] = (lambda: desk.ask(ask, 1.0), lambda: desk.promise(ask, 5, 1.0))
+    for way in ways:
         with pytest.raises(InputError, match=told):
             way()
     assert heard == []

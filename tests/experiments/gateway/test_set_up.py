@@ -149,7 +149,11 @@ def test_a_reserve_is_kept_from_the_thinking(name: str) -> None:
     body, dialect = read_body(json.dumps(chat("m", max_tokens=999)).encode(), CHAT_API), DIALECTS.make(name)
     assert json.loads(body.granted(400, 100, dialect)) == {**chat("m", max_tokens=400), **DIALECT_FIELDS[name]}
     assert json.loads(body.granted(400, 0, dialect)) == chat("m", max_tokens=400)
-    own = {"thinking_token_budget": 7, "thinking_budget_tokens": 7, "custom_params": {"thinking_budget": 7, "x": 1}}
+    own: dict[str, Any] = {
+        "thinking_token_budget": 7,
+        "thinking_budget_tokens": 7,
+        "custom_params": {"thinking_budget": 7, "x": 1},
+    }
     body = read_body(json.dumps(chat("m", reasoning_budget_tokens=7, **own)).encode(), CHAT_API)
     sent = json.loads(body.granted(400, 100, dialect))
     assert {key: sent[key] for key in own} == own  # its own, which are lower
@@ -175,7 +179,8 @@ def test_dialects_are_found_out(owner: str, places: Any, name: str) -> None:
 
 
 def test_answers_that_mean_nothing_are_openai() -> None:
-    for models in (None, [], {"data": []}, {"data": [5]}, {"data": [{"owned_by": 5}]}):
+    nothing: list[Any] = [None, [], {"data": []}, {"data": [5]}, {"data": [{"owned_by": 5}]}]
+    for models in nothing:
         assert recognised([models, None, None, None]).name == "openai"
 
 
