@@ -170,6 +170,9 @@ class Exchange:
             else:
                 content = body.for_model(outcome.model)
             reply = await self._forward(body, content)
+        except RefusalError as error:
+            self._whole &= error.code not in ("upstream_unreachable", "redirect")  # then nothing was generated
+            raise
         finally:
             self._settle(outcome)
         if reply is not None:
