@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, final
 
 from walras.experiments.progress import Progress
@@ -76,13 +77,14 @@ def compare_policies(
     markets = {policy: opening.market(policy, requests) for policy in policies}
     runs = []
     for policy, market in markets.items():
-        bar = progress.add_task(f"Replaying {policy}", total=len(requests))
-        found = replay(
-            requests, market, unfunded, speed,
-            lambda done, bar=bar, policy=policy: progress.update(
-                bar, completed=done, description=f"Replaying {policy}"
-            ),
-        )  # fmt: skip
-        progress.update(bar, completed=len(requests))
+        told = f"Replaying {policy}"
+        bar = progress.add_task(told, total=len(requests))
+        tell = partial(_tell, progress, bar, told)
+        found = replay(requests, market, unfunded, speed, tell)
+        tell(len(requests))
         runs.append(PolicyRun.from_replay(policy, requests, found, opening, unfunded))
     return Comparison(runs, requests, opening, unfunded, speed)
+
+
+def _tell(progress: Progress, bar: Any, told: str, done: int) -> None:
+    progress.update(bar, completed=done, description=told)

@@ -99,9 +99,10 @@ class _Loop:
             )
         self._seconds = windows.seconds if isinstance(windows, TimeWindows) else inf
         n = len(requests)
+        status, granted, used, returned, expired = (np.zeros(n, dtype=np.int64) for _ in range(5))
         self.found = Replayed(
-            *(np.zeros(n, dtype=np.int64) for _ in range(5)), np.full(n, nan), np.full(n, -1), np.full(n, -1),
-            np.full(n, nan), np.zeros(n, dtype=bool),
+            status, granted, used, returned, expired, waited=np.full(n, nan), arrived_in=np.full(n, -1),
+            window=np.full(n, -1), price=np.full(n, nan), right=np.zeros(n, dtype=np.bool_),
         )  # fmt: skip
         self._events: list[tuple[float, int, int]] = []  # when, what, and of which request
         self._waiting: list[int] = []  # in order of arrival
