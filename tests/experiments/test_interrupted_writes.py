@@ -106,7 +106,7 @@ def commands(models: Path, lines: Path, glue: Path, tmp_path: Path) -> dict[str,
 
 NAMES = ("run", "compare", "train", "observe", "export", "sparsify", "learn", "allocate", "replay")
 ALL = [f"{name}{over}" for name in NAMES for over in ("", " over")]
-QUICK = {"run over", "sparsify over", "learn over", "allocate over"}
+QUICK = {"run over", "sparsify over", "learn over", "allocate over", "replay over"}
 CASES = [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.nightly]) for name in ALL]
 
 
