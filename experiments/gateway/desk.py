@@ -7,6 +7,7 @@ from typing import Any, final
 
 from walras.errors import InputError
 from walras.experiments.gateway.tenants import Tenant, shares
+from walras.market.queries.limits import as_plain, from_plain
 from walras.market.queries.online import OnlineMarket, OnlinePolicy, Settlement, TimeWindows
 from walras.market.queries.online.needs import Needs
 from walras.mechanisms import Mechanism
@@ -130,7 +131,7 @@ class Desk:
                 guess, weight or cap is no sound number.
         """
         self._check(ask)
-        self._record({"ask": {**asdict(ask), "cap": None if ask.cap == inf else ask.cap}, "now": now})
+        self._record({"ask": _plain(ask), "now": now})
         return self._decided(ask, now)
 
     def promise(self, ask: Ask, tokens: int, now: float) -> Decision:
@@ -140,9 +141,7 @@ class Desk:
             InputError: as `ask`.
         """
         self._check(ask)
-        self._record(
-            {"promise": {**asdict(ask), "cap": None if ask.cap == inf else ask.cap}, "tokens": tokens, "now": now}
-        )
+        self._record({"promise": _plain(ask), "tokens": tokens, "now": now})
         return self._promised(ask, tokens, now)
 
     def settle(self, id: str, used: int, now: float, cut: bool = False, learn: bool = True) -> Settlement:
@@ -169,7 +168,7 @@ class Desk:
             self._settled(change["settle"], change["used"], change["now"], change["cut"], change["learn"])
             return
         fields = dict(change.get("ask") or change["promise"])
-        ask = Ask(**{**fields, "cap": inf if fields["cap"] is None else fields["cap"]})
+        ask = Ask(**{**fields, "cap": from_plain(fields["cap"])})
         if "promise" in change:
             self._promised(ask, change["tokens"], change["now"])
         else:
@@ -275,3 +274,8 @@ class Desk:
         windows = TimeWindows(self.terms.seconds, max(budget / self.terms.typical, 1.0))
         windows.begin(now)
         return OnlineMarket(budget, windows, self.terms.policy, headroom=self.terms.headroom)
+
+
+def _plain(ask: Ask) -> dict[str, Any]:
+    """A request as plain data."""
+    return {**asdict(ask), "cap": as_plain(ask.cap)}

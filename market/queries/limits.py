@@ -33,3 +33,13 @@ def real(value: Any) -> float:
         return float(value)
     except (TypeError, ValueError, OverflowError, RuntimeError):  # a tensor of several numbers raises the last
         return nan
+
+
+def as_plain(number: float) -> float | None:
+    """A number as plain data, which know no infinity: None."""
+    return None if number == inf else number
+
+
+def from_plain(value: float | None) -> float:
+    """The number that `as_plain` wrote."""
+    return inf if value is None else float(value)

@@ -9,7 +9,16 @@ import torch
 from walras.errors import InputError
 from walras.escaping import shown
 from walras.market.naming import naming
-from walras.market.queries.limits import LEAST_HEADROOM, LEAST_WEIGHT, MOST_TOKENS, MOST_WEIGHT, amount, real
+from walras.market.queries.limits import (
+    LEAST_HEADROOM,
+    LEAST_WEIGHT,
+    MOST_TOKENS,
+    MOST_WEIGHT,
+    amount,
+    as_plain,
+    from_plain,
+    real,
+)
 from walras.market.queries.online.clear import ClearPolicy
 from walras.market.queries.online.grants import Grant, Settlement
 from walras.market.queries.online.policy import OnlinePolicy, Seen, surge_bids
@@ -187,7 +196,7 @@ class OnlineMarket:
         """All that a market of the same settings needs to go on, as plain data."""
         return {
             "windows": self.windows.state(), "left": self._seen.left, "price": self._seen.price,
-            "priced": self._seen.priced, "recent": [_finite(row) for row in self._seen.recent],
+            "priced": self._seen.priced, "recent": [[*map(as_plain, row)] for row in self._seen.recent],
             "totals": [self.granted, self.used, self.returned, self.expired, self.over],
             "live": {id: [tokens, window] for id, (tokens, window) in self._live.items()},
         }  # fmt: skip
@@ -206,7 +215,9 @@ class OnlineMarket:
         self._seen.window, self._seen.left, self._seen.price = self.windows.number, state["left"], state["price"]
         self._seen.priced = state["priced"]
         self._seen.recent.clear()
-        self._seen.recent.extend((_number(row[0]), float(row[1]), _number(row[2])) for row in state["recent"])
+        self._seen.recent.extend(
+            (from_plain(tau), from_plain(weight), from_plain(cap)) for tau, weight, cap in state["recent"]
+        )
         self.pass_time(now)
 
     def _look(self) -> None:
@@ -243,12 +254,3 @@ class OnlineMarket:
         self._seen.left -= whole
         self.granted += whole
         return whole, self._seen.window
-
-
-def _finite(row: tuple[float, float, float]) -> list[float | None]:
-    """Plain data know no infinity."""
-    return [None if value == inf else value for value in row]
-
-
-def _number(value: float | None) -> float:
-    return inf if value is None else float(value)

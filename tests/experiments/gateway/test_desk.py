@@ -1,6 +1,7 @@
 """Decisions, what came of them, and that both outlive the process."""
 
 import json
+from functools import partial
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -173,7 +174,7 @@ def test_a_window_goes_on_after_a_restart_and_a_clock_that_was_set_back_opens_no
     first = Journal(tmp_path, terms(), clock=lambda: 100.0, wall=lambda: 5000.0)
     tokens = first.desk.ask(Ask("x", 200.0), 110.0).tokens
     for wall, left in ((5020.0, 10_000 - tokens), (1000.0, 10_000 - tokens), (9000.0, 10_000)):
-        again = Journal(tmp_path, terms(), clock=lambda: 7.0, wall=lambda wall=wall: wall)  # type: ignore[misc]
+        again = Journal(tmp_path, terms(), clock=lambda: 7.0, wall=partial(float, wall))
         again.desk.ask(Ask("hopeless", 1e9), 7.0)
         assert again.desk.markets[ALONE.name].left == left
         again.close()

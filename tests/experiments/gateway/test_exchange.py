@@ -35,7 +35,8 @@ def post(settings: Settings, content: Any, path: str = CHAT, headers: Any = None
         reply = await client.post(path, headers=headers, **given)
         return reply, ledger((await client.get("/metrics")).text)
 
-    return use(settings, body, **how)  # type: ignore[no-any-return]
+    reply, after = use(settings, body, **how)
+    return reply, after
 
 
 def test_a_request_is_granted_tokens_and_gives_back_the_rest(upstream: StubUpstream) -> None:

@@ -1,6 +1,7 @@
 """Queries that come one at a time."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -189,5 +190,6 @@ def test_nothing_is_granted_beyond_the_window() -> None:
     ],
 )
 def test_bad_input(bad: dict[str, float]) -> None:
+    given: dict[str, Any] = {"budget": 100, "window": 3, **bad}
     with pytest.raises(InputError):
-        OnlineMarket(**{"budget": 100, "window": 3, **bad})  # type: ignore[arg-type]
+        OnlineMarket(**given)
