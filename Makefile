@@ -107,11 +107,12 @@ endif
 	@$(PIP) --no-build-isolation -e '.[demo]'
 	@rm .venv/unfinished && echo "$(CURDIR)" > .venv/installed
 
-# Whatever tests and checks need besides, so that nothing is skipped for a missing package.
+# Whatever tests and checks need besides, so that nothing is skipped for a missing package. Each package is built with
+# tools of its own: one of solara's comes as source where there is no wheel.
 .venv/tested: .venv/installed
 	@echo "Installing what the tests need (0.4 GB)"
 	@echo $$PPID > .venv/unfinished && rm -f .venv/tested
-	@$(PIP) --no-build-isolation -e '.[$(TESTED)]'
+	@$(PIP) -e '.[$(TESTED)]'
 	@rm .venv/unfinished && touch .venv/tested
 
 .venv/documented: .venv/installed
@@ -125,7 +126,7 @@ constraints:  ## rewrite constraints.txt: the newest versions that pyproject.tom
 	the oldest that walras runs on: make constraints PYTHON=python3.11')"
 	@rm -rf build/constraints && "$(PYTHON)" -m venv build/constraints
 	@build/constraints/bin/python -m pip install -qq --upgrade setuptools
-	@build/constraints/bin/python -m pip install -qq --no-build-isolation -e '.[$(TESTED)]' "$$(grep '^torch==' constraints.txt)"
+	@build/constraints/bin/python -m pip install -qq -e '.[$(TESTED)]' "$$(grep '^torch==' constraints.txt)"
 	@grep '^#' constraints.txt > build/constraints.txt
 	@build/constraints/bin/python -m pip freeze --all --exclude-editable --exclude pip \
 	  | sed -E '/^(nvidia-|cuda-|triton==)/d; s/^(torch==[^+]*)\+.*/\1/' >> build/constraints.txt

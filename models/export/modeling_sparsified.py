@@ -8,7 +8,7 @@ buys.
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -186,12 +186,12 @@ class SparsifiedNetwork(SlicedNetwork):
         """As in transformers.
 
         Raises:
-            ValueError: weights other than those that the prices were found for.
+            ValueError: weights other than those that the prices were found for; or a worth, price or weight is missing.
         """
         stock: Any = super()
-        loaded: Any = stock.from_pretrained(source, *args, **kwargs)
-        check_weights(loaded[0] if isinstance(loaded, tuple) else loaded, source)
-        return loaded
+        model, told = stock.from_pretrained(source, *args, **(kwargs | {"output_loading_info": True}))
+        check_weights(model, source, told["missing_keys"])
+        return (model, told) if kwargs.get("output_loading_info") else model
 
     def save_pretrained(self, *args: Any, **kwargs: Any) -> Any:
         """As in transformers; whoever trained the network further keeps its prices knowingly."""
@@ -219,14 +219,22 @@ def hash_of_weights(model: Any) -> str:
     return found.hexdigest()
 
 
-def check_weights(model: Any, source: Any) -> None:
+def check_weights(model: Any, source: Any, missing: Iterable[str]) -> None:
     """Refuse a network whose worths and prices were found for other weights, or were changed by hand.
 
+    What is missing is told by name, since its memory is whatever lay there: by chance even the right values.
+
+    Args:
+        model: loaded.
+        source: where from, for messages.
+        missing: names of tensors that the file had not.
+
     Raises:
-        ValueError: its hash is not the one that its configuration tells.
+        ValueError: its hash is not the one that its configuration tells, or a market's tensor is missing.
     """
     told, found = model.config.walras["tokens"].get("weights"), hash_of_weights(model)
-    if told and found and told != found:
+    markets = {path for path, module in model.named_modules() if isinstance(module, Buyer)}
+    if (told and found and told != found) or not markets.isdisjoint(name.rpartition(".")[0] for name in missing):
         raise ValueError(
             f"{str(source)!r} has prices of other weights, or worths or prices were changed: what was found for "
             "one network says nothing of another; sparsify this one anew, or save it with `save_pretrained`"

@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM
 import walras
 from walras.errors import InputError
 from walras.models import compact, inventory
+from walras.models.export.modeling_sparsified import check_weights
 from walras.models.tokens.runtime import sparse
 from walras.models.tokens.saving import code, save_sparsified
 from walras.models.tokens.token_map import token_maps
@@ -141,6 +142,16 @@ def test_worths_and_prices_changed_by_hand(name: str, value: float | None, tiny:
         loaded(tmp_path / "e", trust_remote_code=True)
     with pytest.raises(InputError, match=f"prices were changed|{name} is missing"):
         walras.load_model(tmp_path / "e")
+
+
+@pytest.mark.parametrize("name", ["worth", "price", "weight"])
+def test_what_is_missing_is_refused_whatever_its_memory_holds(name: str, tiny: Any, tmp_path: Path) -> None:
+    """The memory of a missing tensor is not set by anything: here it happens to hold the right values."""
+    saved(tiny("llama").model, tmp_path / "e")
+    model = walras.load_model(tmp_path / "e")
+    check_weights(model, "e", ["lm_head.weight"])
+    with pytest.raises(ValueError, match="prices were changed"):
+        check_weights(model, "e", [f"{token_maps(tiny('llama').model)[0].path}.{name}"])
 
 
 @pytest.mark.parametrize(
