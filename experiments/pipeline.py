@@ -89,7 +89,7 @@ def _run(plan: Plan, subject: Subject, folder: ResultFolder | None, progress: Pr
         timed = time_pair(subject, outcome, progress) if extras.measure_latency else {}
     outcome = replace(outcome, summary=replace(outcome.summary, seconds=seconds, latency_ms=timed))
     exact = not (extras.agents or extras.shocks or extras.hooks)
-    return outcome if folder is None else write(outcome, folder, plan.spec.market.block, exact)
+    return outcome if folder is None else write(outcome, folder, plan.spec.market.block, exact, extras.report)
 
 
 def open_market_of(plan: Plan, subject: Subject, extras: Extras) -> ComputeMarket:
@@ -167,14 +167,17 @@ def time_pair(subject: Subject, outcome: Outcome, progress: Progress) -> dict[st
     return forward_times(subject.model, outcome.compact(), subject.length, TIMED)
 
 
-def write(outcome: Outcome, folder: ResultFolder, block: int, exact: bool = True) -> Outcome:
+def write(
+    outcome: Outcome, folder: ResultFolder, block: int, exact: bool = True, report: bool = True
+) -> Outcome:  # fmt: skip
     """Write allocation, repaired weights, report and, last of all, the result; the outcome with where they went.
 
     `exact` is a run of which the settings say all.
     """
     write_allocation(folder.path, allocation_columns(outcome.units, outcome.gates), block, outcome.units.kinds)
     write_weights(folder.path, outcome.repaired())
-    write_report(folder, outcome, exact)
+    if report:
+        write_report(folder, outcome, exact)
     folder.finish({**outcome.summary.as_dict(), NETWORK: fingerprint(outcome.dense)})
     return replace(outcome, folder=folder.given)
 

@@ -39,12 +39,13 @@ UNIT = IndivisibleBids(torch.ones(1))
 @final
 @dataclass(frozen=True)
 class Extras:
-    """What belongs to no settings: agent classes by kind of unit, shocks, hooks by event, whether to time."""
+    """What belongs to no settings: agents' classes by kind, shocks, hooks by event, whether to time and to report."""
 
     agents: Mapping[str, type[UnitAgent]] | None = None
     shocks: Sequence[Shock] = ()
     hooks: Mapping[str, Callable[[ComputeMarket, Turn], object]] | None = None
     measure_latency: bool = False
+    report: bool = True
 
     def __post_init__(self) -> None:
         if self.hooks is not None and not isinstance(self.hooks, Mapping):

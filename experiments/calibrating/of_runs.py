@@ -64,5 +64,6 @@ def calibrate_runs(
     found, grid = search_cells(
         cells, over, aim, folder, tolerance=tolerance, runs=runs, executor=executor, progress=progress
     )
-    write_frontier_report(grid)
+    if folder.kept:
+        write_frontier_report(grid)
     return found

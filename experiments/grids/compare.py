@@ -38,6 +38,8 @@ def compare(
 
 def _write_report(found: GridResult[Any]) -> None:
     """A grid's picture and differences; of the sample of a design, what the settings do to its outputs."""
+    if not found.folder.kept:
+        return
     if found.grid.sample is None:
         write_frontier_report(found)
     else:

@@ -2,10 +2,10 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Generic
 
 from walras.experiments.grids.cell import Cell, S
+from walras.experiments.store.grid_folder import GridFolder
 
 
 class Experiment(ABC, Generic[S]):
@@ -50,8 +50,11 @@ class Experiment(ABC, Generic[S]):
         """The settings on which the network depends: cells that share them run one after the other."""
 
     @abstractmethod
-    def job(self, out: Path) -> Callable[[Cell[S]], object]:
-        """What a worker does with a cell; it leaves a run folder below `out`. It travels to other processes."""
+    def job(self, folder: GridFolder) -> Callable[[Cell[S]], object]:
+        """What a worker does with a cell; it leaves a run folder at `folder.place(cell)`.
+
+        It travels to other processes.
+        """
 
     @abstractmethod
     def row(self, cell: Cell[S], result: Mapping[str, Any], timing: Mapping[str, Any]) -> dict[str, Any]:

@@ -143,7 +143,7 @@ def grid_of(
 def folder_or_none(out: str | Path | None) -> Iterator[GridFolder]:
     """The folder of all runs, or one that is removed in the end."""
     with TemporaryDirectory() if out is None else nullcontext(str(out)) as place:
-        yield GridFolder(place)
+        yield GridFolder(place, kept=out is not None)
 
 
 def finished_or_error(found: GridResult[RunSpec]) -> GridResult[RunSpec]:

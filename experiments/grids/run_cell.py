@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import final
 
 from walras.experiments.grids.cell import Cell
 from walras.experiments.grids.sources import content_key
 from walras.experiments.pipeline import run_plan
-from walras.experiments.plan import Plan
+from walras.experiments.plan import Extras, Plan
 from walras.experiments.spec import RunSpec, SubjectSpec
 from walras.experiments.store.grid_folder import GridFolder
 from walras.experiments.store.result_folder import ResultFolder
@@ -21,13 +20,14 @@ from walras.experiments.subject import Subject
 class RunCell:
     """The job of a worker: one cell from its settings to its run folder."""
 
-    out: Path
+    folder: GridFolder
 
     def __call__(self, cell: Cell[RunSpec]) -> None:
         """Run the cell anew, on the network of the last cell where that is the same."""
         cell.check_sources()
-        folder = ResultFolder(GridFolder(self.out).place(cell), RUN, cell.settings, overwrite=True)
-        run_plan(Plan.from_spec(cell.settings), subject_of(cell.settings.subject), folder)
+        place = ResultFolder(self.folder.place(cell), RUN, cell.settings, overwrite=True)
+        extras = Extras(report=self.folder.kept)
+        run_plan(Plan.from_spec(cell.settings), subject_of(cell.settings.subject), place, extras=extras)
 
 
 def subject_of(spec: SubjectSpec) -> Subject:

@@ -6,7 +6,6 @@ from concurrent.futures import Executor
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from itertools import dropwhile
-from pathlib import Path
 from typing import Any, Generic, final
 
 import pandas as pd
@@ -78,7 +77,7 @@ def run_cells(
     before = len(grid.cells) - len(waiting)
     bar = progress.add_task(f"Cells, {before} finished before" if before else "Cells", total=len(grid.cells))
     progress.update(bar, completed=before)
-    failed, job = 0, SharedJob(grid.experiment, folder.path.absolute())
+    failed, job = 0, SharedJob(grid.experiment, folder.absolute())
     while waiting:
         elsewhere = []
         with closing(outcomes(executor, job, waiting)) as ended:
@@ -108,14 +107,13 @@ class SharedJob(Generic[S]):
     """
 
     experiment: Experiment[S]
-    out: Path
+    folder: GridFolder
 
     def __call__(self, cell: Cell[S]) -> None:
         """Do what is left to do of a cell."""
-        folder = GridFolder(self.out)
-        if not folder.busy(cell) and finished_cell(self.experiment, folder, cell) is None:
+        if not self.folder.busy(cell) and finished_cell(self.experiment, self.folder, cell) is None:
             with suppress(BusyError):  # it was faster by a moment
-                self.experiment.job(self.out)(cell)
+                self.experiment.job(self.folder)(cell)
 
 
 def unfinished(grid: Grid[S], folder: GridFolder) -> list[Cell[S]]:

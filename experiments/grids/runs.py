@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, final
 
 from walras.errors import InputError
@@ -16,6 +15,7 @@ from walras.experiments.plan import Plan
 from walras.experiments.settings.earlier import converted
 from walras.experiments.settings.fields import flat, leaves
 from walras.experiments.spec import MACS, RunSpec, read_budget
+from walras.experiments.store.grid_folder import GridFolder
 from walras.experiments.subject import find_task
 from walras.models.loading import find, torch_device
 
@@ -58,9 +58,9 @@ class RunExperiment(Experiment[RunSpec]):
         """Network, task and how both are looked at."""
         return repr(settings.subject)
 
-    def job(self, out: Path) -> Callable[[Cell[RunSpec]], object]:
+    def job(self, folder: GridFolder) -> Callable[[Cell[RunSpec]], object]:
         """A run."""
-        return RunCell(out)
+        return RunCell(folder)
 
     def row(self, cell: Cell[RunSpec], result: Mapping[str, Any], timing: Mapping[str, Any]) -> dict[str, Any]:
         """In the columns of `RESULT`, and behind them what the market came to."""

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any, final
 
 from walras.experiments.grids.cell import Cell
@@ -93,9 +92,9 @@ class ObserveExperiment(Experiment[Evaluation]):
         """Whether the network has its own weights."""
         return settings.random_weights
 
-    def job(self, out: Path) -> Callable[[Cell[Evaluation]], object]:
+    def job(self, folder: GridFolder) -> Callable[[Cell[Evaluation]], object]:
         """An evaluation."""
-        return EvaluationJob(out)
+        return EvaluationJob(folder)
 
     def row(self, cell: Cell[Evaluation], result: Mapping[str, Any], timing: Mapping[str, Any]) -> dict[str, Any]:
         """The metric, what attention did, and whether the budget was as much as there is."""
@@ -107,12 +106,12 @@ class ObserveExperiment(Experiment[Evaluation]):
 class EvaluationJob:
     """The job of a worker: one evaluation to its folder."""
 
-    out: Path
+    folder: GridFolder
 
     def __call__(self, cell: Cell[Evaluation]) -> None:
         """Evaluate; the network is that of the last evaluation where it is the same."""
         cell.check_sources()
-        begun, settings, place = time.monotonic(), cell.settings, GridFolder(self.out).place(cell)
+        begun, settings, place = time.monotonic(), cell.settings, self.folder.place(cell)
         with one_writer(place):
             network = load_observed(settings.config, settings.random_weights)
             (value, tally), slack = settings.measure(network)

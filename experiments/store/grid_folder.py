@@ -61,13 +61,21 @@ class Planned(Protocol):
 class GridFolder:
     """Where a grid is kept. In a folder of an earlier one, cells that are finished are not run again.
 
+    Args:
+        path: of the folder.
+        kept: whether anybody will look at it; else no reports are written, of cells neither.
+
     Raises:
         InputError: a place that cannot be written, or that holds something else.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | Path, kept: bool = True) -> None:
+        self.path, self.kept = Path(path), kept
         names_in(path, PARTS, "which is no part of a comparison; choose another folder")
+
+    def absolute(self) -> "GridFolder":
+        """The same place, for a worker whose working folder is another."""
+        return GridFolder(self.path.absolute(), self.kept)
 
     def begin(self, grid: Planned) -> None:
         """Write which cells there are."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, final
 
 from walras.experiments.grids.axes import RECIPE, Axis, Reference, find_reference
@@ -60,9 +59,9 @@ class TrainExperiment(Experiment[TrainConfig]):
         """The network before training, which may get a new head by its seed."""
         return repr(settings.subject), settings.seed
 
-    def job(self, out: Path) -> Callable[[TrainCell], object]:
+    def job(self, folder: GridFolder) -> Callable[[TrainCell], object]:
         """A training run."""
-        return TrainJob(out)
+        return TrainJob(folder)
 
     def row(self, cell: TrainCell, result: Mapping[str, Any], timing: Mapping[str, Any]) -> dict[str, Any]:
         """Price, compute, parameters, milliseconds, scores and steps."""
@@ -88,12 +87,12 @@ class TrainExperiment(Experiment[TrainConfig]):
 class TrainJob:
     """The job of a worker: one cell to its run folder, from its last checkpoint on where there is one."""
 
-    out: Path
+    folder: GridFolder
 
     def __call__(self, cell: TrainCell) -> None:
         """Train; an unfinished folder of the same settings is gone on with."""
         cell.check_sources()
-        place = GridFolder(self.out).place(cell)
+        place = self.folder.place(cell)
         done = (place / "result.json").is_file()  # one that cannot be read, or it would not be run
         begun = (place / CONFIG).is_file() and same_settings(place, cell.settings)
         train(cell.settings, place, overwrite=done or not begun)

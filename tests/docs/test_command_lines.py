@@ -15,7 +15,7 @@ from walras.experiments.settings.fields import leaves
 from walras.experiments.spec import RunSpec
 
 USAGE: type[Exception] = typer.BadParameter.__mro__[1]
-"""What typer raises of words that a command does not take; it has no name of its own outside of typer's copy of click."""
+"""What typer raises of words that a command does not take; outside of its own copy of click it has no name."""
 COMMANDS: Any = typer.main.get_command(app)
 PAGES = [ROOT / "README.md", *sorted(p for p in DOCS.rglob("*.md") if "doc_tools" not in p.parts)]
 ENDS = {"|", ">", ">>", "<", "&&", "&", ";", "#"}  # what follows belongs to the shell

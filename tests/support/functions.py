@@ -74,8 +74,8 @@ class FunctionExperiment(Experiment[Point]):
     def subject(self, settings: Point) -> Hashable:
         return settings.rule
 
-    def job(self, out: Path) -> Callable[[Cell[Point]], object]:
-        return FunctionJob(out)
+    def job(self, folder: GridFolder) -> Callable[[Cell[Point]], object]:
+        return FunctionJob(folder)
 
     def row(self, cell: Cell[Point], result: Mapping[str, Any], timing: Mapping[str, Any]) -> dict[str, Any]:
         value = result["metric"]["value"]
@@ -87,14 +87,14 @@ class FunctionExperiment(Experiment[Point]):
 class FunctionJob:
     """Writes what a run would, and notes in the file `ran` that it did."""
 
-    out: Path
+    folder: GridFolder
 
     def __call__(self, cell: Cell[Point]) -> None:
         with Path("ran").open("a", encoding="utf-8") as log:
             print(cell, file=log)
         if Path("fail").exists() and cell.settings.x > 0.5:
             raise OSError("an accident")
-        place = GridFolder(self.out).place(cell)
+        place = self.folder.place(cell)
         place.mkdir(parents=True, exist_ok=True)
         (place / "config.yaml").write_text(cell.settings.as_yaml(), encoding="utf-8")
         value = FUNCTIONS[cell.settings.rule](cell.settings)

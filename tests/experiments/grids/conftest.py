@@ -56,8 +56,8 @@ class ToyExperiment(Experiment[Toy]):
     def subject(self, settings: Toy) -> Hashable:
         return str(settings.rule)
 
-    def job(self, out: Path) -> Callable[[Cell[Toy]], object]:
-        return ToyJob(out)
+    def job(self, folder: GridFolder) -> Callable[[Cell[Toy]], object]:
+        return ToyJob(folder)
 
     def row(self, cell: Cell[Toy], result: Mapping[str, Any], timing: Mapping[str, Any]) -> dict[str, Any]:
         return {"macs": 1e6 * cell.settings.budget, "parameters": 7, "latency_ms": timing.get("latency_ms"),
@@ -68,7 +68,7 @@ class ToyExperiment(Experiment[Toy]):
 class ToyJob:
     """Writes what a run would."""
 
-    out: Path
+    folder: GridFolder
 
     def __call__(self, cell: Cell[Toy]) -> None:
         cell.check_sources()
@@ -78,7 +78,7 @@ class ToyJob:
             raise OSError(f"seed {cell.seed} met an accident")
         if Path(f"stop-{cell.seed}").exists():
             raise KeyboardInterrupt
-        toy, place = cell.settings, GridFolder(self.out).place(cell)
+        toy, place = cell.settings, self.folder.place(cell)
         place.mkdir(parents=True, exist_ok=True)
         (place / "config.yaml").write_text(toy.as_yaml(), encoding="utf-8")
         value = toy.gain + toy.budget + 0.1 * toy.seed

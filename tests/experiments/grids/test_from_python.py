@@ -54,6 +54,20 @@ def test_names_and_objects_in_a_frame(settings: dict[str, Any], tmp_path: Path) 
     pd.testing.assert_frame_equal(again, table)
 
 
+def test_reports_are_written_where_somebody_can_look_at_them(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the comparison and of each of its runs; without a folder that stays, drawing would be in vain."""
+    written: list[Path] = []
+    write = "walras.experiments.reports.pages.writing.write_whole"
+    monkeypatch.setattr(write, lambda place, content: written.append(place))
+    given: dict[str, Any] = {"vary": {"mechanism": ["ShadowPrice", "PostedPrice"]}, "seeds": 1, **settings}
+    walras.compare(**given)
+    assert not written
+    walras.compare(**given, out=tmp_path / "o")
+    assert [place.name for place in written].count("report.html") == 3
+
+
 def test_runs_that_fail(settings: dict[str, Any]) -> None:
     with pytest.warns(UserWarning, match=r"1 of 2 runs failed; the first, Mine:fails=True at 0\.5, seed 0: .*out of"):
         table = walras.compare({"mechanism": ["ShadowPrice", Mine(fails=True)]}, seeds=1, budget=0.5, **settings)

@@ -23,7 +23,7 @@ def test_a_cell_that_another_sweep_works_on_is_left_to_it(
 ) -> None:
     made, folder = Grid.from_axes(toys, {"gain": 1}, {"rule": ["a", "b"], "budget": [0.5]}, 2), GridFolder("o")
     first = made.cells[0]
-    job = made.experiment.job(folder.path.absolute())
+    job = made.experiment.job(folder.absolute())
 
     def other_is_done(seconds: float) -> None:
         waited.append(seconds)
