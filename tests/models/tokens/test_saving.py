@@ -65,7 +65,7 @@ def test_every_decoder_reloads(decoder: str, tiny: Any, tmp_path: Path) -> None:
         walras.load_model(tmp_path / "e"),
         loaded(tmp_path / "e", trust_remote_code=True),
     ):
-        assert torch.equal(decoded(again, ids), expected)
+        torch.testing.assert_close(decoded(again, ids), expected, rtol=1e-5, atol=1e-5)  # alignment changes last bits
         assert type(again).__name__ == f"Sparsified{type(stock).__name__}"
     assert {p.name for p in (tmp_path / "e").iterdir()} >= {
         "config.json", "model.safetensors", "modeling_sparsified.py", "README.md"
