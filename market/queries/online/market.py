@@ -63,7 +63,8 @@ class OnlineMarket:
             window: queries in one, or `TimeWindows`.
             policy: CLEAR's if none is given.
             headroom: 1 / beta; half of an equal share if not given.
-            step: of the price; 1 / sqrt(queries in a window) if not given.
+            step: of the price; 1 / sqrt(queries in a window, or as many as were met, up to 1,000) if not given: the
+                longer a price has been learned, the less one query moves it.
         """
         self.budget = amount(budget, "budget", 1.0)
         self.windows = window if isinstance(window, Windows) else CountWindows(window)
@@ -225,7 +226,8 @@ class OnlineMarket:
         self._seen.share = self.budget / self.windows.expected
         own = max(KAPPA * self._seen.share, LEAST_HEADROOM)
         self._seen.headroom = own if self._headroom is None else self._headroom
-        self._seen.step = self.windows.expected**-0.5 if self._step is None else self._step
+        horizon = max(self.windows.expected, len(self._seen.recent))
+        self._seen.step = horizon**-0.5 if self._step is None else self._step
 
     def _sound(self, queries: list[Query]) -> list[bool]:
         """Which queries can be dealt with; an id counts once."""

@@ -24,7 +24,8 @@ class Seen:
     Attributes:
         share: tokens that a query gets where all get the same: budget / queries expected in a window.
         headroom: tokens above its threshold at which more no longer helps a query.
-        step: by which prices move: 1 / sqrt(queries expected in a window), unless the market was given another.
+        step: by which prices move: 1 / sqrt(queries expected in a window, or of `recent`, if those are more), unless
+            the market was given another.
         window: number of the present window.
         left: tokens that are left in it.
         price: per token; None as long as there is none.

@@ -67,6 +67,15 @@ def test_the_price_moves_by_mirror_descent() -> None:
     assert market.price == pytest.approx(second.price * np.exp(-step), rel=1e-12)
 
 
+def test_what_was_learned_longer_moves_less() -> None:
+    """By hand: a query that asks for nothing moves the price by exp(-step), 1 / sqrt(queries met, up to 1,000)."""
+    market = OnlineMarket(1000, 4, headroom=100.0)
+    for met in range(1200):
+        market.price = 1.0  # far above what so long a query pays
+        market.offer(str(met), 1e6)
+        assert market.price == pytest.approx(np.exp(-(max(4, min(met, 1000)) ** -0.5)), rel=1e-9)
+
+
 def test_refunds_come_back_and_lower_the_price() -> None:
     market = OnlineMarket(1000, 10, headroom=50.0)
     first = market.offer("a", 80.0)
