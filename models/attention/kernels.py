@@ -40,7 +40,7 @@ def best(values: Tensor, k: int) -> Tensor:
     """Bool [..., keys]: the k greatest values above -inf of each row, or all there are; ties by position."""
     if k >= values.shape[-1]:
         return values > -torch.inf
-    last = values.topk(k, -1).values[..., -1:]
+    last = values.kthvalue(values.shape[-1] - k + 1, -1, keepdim=True).values  # no sorting, as topk of many is
     above, tied = values > last, values == last
     chosen = above | (tied & (tied.cumsum(-1) <= k - above.sum(-1, keepdim=True)))
     return chosen & (values > -torch.inf)
