@@ -11,11 +11,15 @@ from doc_pages import DOCS, cells
 from walras.models.loading import DEFAULT_MODEL
 
 TUTORIALS = sorted(path.name for path in (DOCS / "tutorials").glob("[0-9]*.md"))
+QUICK = ("1-first-market.md", "2-your-rule.md", "5-faster-decoder.md")
+"""Those that run by day as well."""
 NAMED = f'find("{DEFAULT_MODEL}")'
 
 
 @pytest.mark.parametrize("model", ["tiny", pytest.param(DEFAULT_MODEL, marks=pytest.mark.nightly)])
-@pytest.mark.parametrize("name", TUTORIALS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.nightly]) for name in TUTORIALS]
+)
 def test_runs(name: str, model: str, tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))

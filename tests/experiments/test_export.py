@@ -87,7 +87,7 @@ def logits(model: Any) -> torch.Tensor:
     ("name", "auto"),
     [
         ("bert", transformers.AutoModel),
-        ("gpt2", transformers.AutoModelForCausalLM),
+        pytest.param("gpt2", transformers.AutoModelForCausalLM, marks=pytest.mark.nightly),
         ("classifier", transformers.AutoModelForSequenceClassification),
     ],
 )

@@ -58,6 +58,7 @@ def test_no_table(tmp_path: Path) -> None:
         read_rounds(written(tmp_path, ROUNDS.drop(columns="price")))
 
 
+@pytest.mark.nightly
 @fuzzed
 @given(data=st.data())
 def test_damaged_tables(tmp_path: Path, data: st.DataObject) -> None:

@@ -140,6 +140,7 @@ def test_names_that_are_unknown(settings: dict[str, Any]) -> None:
     assert MOST_CELLS == 2000  # as the help of the command says
 
 
+@pytest.mark.nightly
 def test_a_budget_that_is_sought(walras: Walras, settings: dict[str, Any]) -> None:
     line = ("calibrate", *options(settings), "--vary", "budget=0.3..0.9", "--tolerance", 0.3, "--out", "o")
     found = walras(*line, "--target", "used<=0.6", "--json")

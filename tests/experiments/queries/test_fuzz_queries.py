@@ -105,6 +105,7 @@ def damaged_csv(draw: st.DrawFn) -> bytes:
     return draw(damaged_bytes(csv_of(records))) if draw(st.booleans()) else csv_of(records)
 
 
+@pytest.mark.nightly
 @fuzzed
 @given(content=damaged_csv())
 def test_csv(tmp_path: Path, content: bytes) -> None:
@@ -161,6 +162,7 @@ STREAM: list[Any] = [
 ]  # fmt: skip
 
 
+@pytest.mark.nightly
 @fuzzed
 @given(content=damaged_lines(STREAM))
 def test_stream(content: bytes) -> None:
@@ -189,6 +191,7 @@ def predicted(folder: Path) -> list[float]:
     return [*told.threshold.tolist(), *told.chance.tolist()]
 
 
+@pytest.mark.nightly
 @fuzzed
 @given(data=st.data())
 def test_predictors(predictor: Path, tmp_path: Path, data: st.DataObject) -> None:

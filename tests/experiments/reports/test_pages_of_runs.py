@@ -38,6 +38,7 @@ def headings(page: Parsed) -> list[str]:
     return [heading.text for heading in page.all("h2")]
 
 
+@pytest.mark.nightly
 def test_a_run(walras: Walras, models: Path, glue: Path) -> None:
     line = ("--model", models / "bert", "--data", glue, *SMALL, "--recipe", "none", "--rounds", 2)
     assert walras("run", *line, "--budget", 0.6, "--out", "r").code == 0
@@ -107,6 +108,7 @@ def test_an_observation(walras: Walras, models: Path, glue: Path) -> None:
     assert all("details" in table.above for table in page.all("table"))
 
 
+@pytest.mark.nightly
 def test_an_earlier_run_has_a_report(walras: Walras) -> None:
     """Its folder names no versions, and its result lacks what is recorded now."""
     shutil.copytree(EARLIER / "run", "run")

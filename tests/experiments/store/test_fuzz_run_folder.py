@@ -72,6 +72,7 @@ def without_hashes(place: Path) -> None:
     (place / "result.json").write_text(json.dumps({k: v for k, v in told.items() if k != "files"}))
 
 
+@pytest.mark.nightly
 @fuzzed
 @given(data=st.data())
 def test_allocations_and_weights(run: Run, place: Path, data: st.DataObject) -> None:

@@ -99,6 +99,7 @@ WORDS = st.sampled_from(
 )  # fmt: skip
 
 
+@pytest.mark.nightly
 @given(st.lists(WORDS, max_size=14).map(" ".join) | st.text(max_size=30))
 def test_any_text_is_a_condition_or_refused(text: str) -> None:
     with suppress(InputError):

@@ -124,6 +124,7 @@ def test_no_rows_another_order_many_kinds_and_rounds_that_do_not_rise(tmp_path: 
         read_trace(tmp_path)
 
 
+@pytest.mark.nightly
 @fuzzed
 @given(data=st.data())
 def test_damaged_files(data: st.DataObject, tmp_path: Path) -> None:
@@ -132,6 +133,7 @@ def test_damaged_files(data: st.DataObject, tmp_path: Path) -> None:
     read_or_refused(read_trace, tmp_path)
 
 
+@pytest.mark.nightly
 @fuzzed
 @given(data=st.data())
 def test_damaged_columns(data: st.DataObject, tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ def answer(model: Any) -> torch.Tensor:
     return found
 
 
+@pytest.mark.nightly
 @fuzzed
 @given(data=st.data())
 def test_damaged_exports(export: tuple[Path, torch.Tensor], tmp_path: Path, data: st.DataObject) -> None:

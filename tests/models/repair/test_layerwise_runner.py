@@ -109,6 +109,7 @@ def test_a_climb_that_fails_begins_anew(tiny: Any) -> None:
                 assert torch.equal(tested.model(**half).logits, whole[place])
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("end", ["close", "network", "runner"])
 def test_files_are_gone_with_whoever_needs_them(
     end: str, tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -57,6 +57,7 @@ def test_json_lines(pairs: bytes, classes: bytes, tmp_path: Path) -> None:
         assert found is None or all(0 <= example.label <= 5 for example in found)
 
 
+@pytest.mark.nightly
 @fuzzed
 @given(content=damaged_bytes(TEXT.encode()))
 def test_texts(content: bytes, tmp_path: Path) -> None:

@@ -51,6 +51,7 @@ def trainer(models: Path, glue: Path, tmp_path_factory: pytest.TempPathFactory) 
     return seen[0], written[0], written[-1]
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("settled", [False, True])
 @fuzzed
 @given(data=st.data())
