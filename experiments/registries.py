@@ -24,7 +24,7 @@ _HOMES: dict[str, tuple[str, str]] = {
     "pricing": ("walras.market.pricing", "PRICINGS"),
     "allocator": ("walras.market.queries", "ALLOCATORS"),
     "online policy": ("walras.market.queries", "ONLINE_POLICIES"),
-    "unfunded rule": ("walras.experiments.gateway.unfunded", "UNFUNDED_RULES"),
+    "unfunded rule": ("walras.experiments.queries.unfunded", "UNFUNDED_RULES"),
     "dialect": ("walras.experiments.gateway.dialects", "DIALECTS"),
     "predictor": ("walras.experiments.queries.predictors", "PREDICTORS"),
     "design": ("walras.experiments.designs", "DESIGNS"),

@@ -21,15 +21,17 @@ from walras.experiments.gateway.desk import Desk, Terms
 from walras.experiments.gateway.exchange import Exchange, Message, Office, Receive, Send
 from walras.experiments.gateway.journal import Journal
 from walras.experiments.gateway.keys import read_tenants
+from walras.experiments.gateway.line import Line
 from walras.experiments.gateway.refusals import RefusalError, to_client, to_upstream
 from walras.experiments.gateway.settings import Settings
 from walras.experiments.gateway.thresholds import Thresholds, load_predict
-from walras.experiments.gateway.unfunded import UNFUNDED_RULES, Line
 from walras.experiments.gateway.upstream import Upstream
 from walras.experiments.gateway.watching.figures import Figures, page
 from walras.experiments.gateway.watching.log import RequestLog
 from walras.experiments.gateway.watching.metrics import Metrics
 from walras.experiments.listening import OwnPages
+from walras.experiments.queries.typical import typical_tokens
+from walras.experiments.queries.unfunded import UNFUNDED_RULES
 from walras.files.locks import one_writer
 from walras.market.queries import ONLINE_POLICIES
 from walras.mechanisms import MECHANISMS
@@ -62,9 +64,7 @@ class Gateway:
         keys = read_tenants(settings.tenants)
         classes, predict = read_classes(settings.classes, settings.guess), load_predict(settings.predictor)
         policy, sharing = ONLINE_POLICIES.make(settings.policy), MECHANISMS.make(settings.sharing)
-        # As long as nothing is known of how many come, tokens are not taken to be scarce: each gets its threshold, and
-        # as much above it. At an equal share of just the threshold, the second request of two at once would find none.
-        typical = 2 * (settings.guess + settings.reserve)
+        typical = settings.typical or typical_tokens(settings.guess + settings.reserve)
         terms = Terms(settings.budget, settings.per, policy, keys.tenants, sharing, settings.headroom, typical)
         rule = UNFUNDED_RULES.make(settings.unfunded)
         upstream = Upstream(settings, transport)
@@ -76,10 +76,10 @@ class Gateway:
                 self.journal = Journal(settings.state, terms, clock)
                 self._stack = stack.pop_all()
         self.desk = Desk(terms, clock()) if self.journal is None else self.journal.desk
-        line = Line(self.desk, clock)
+        line = Line(self.desk, clock, rule)
         metrics = Metrics(line, lambda: log.lost)
         thresholds = Thresholds(classes, settings.reserve, predict, settings.client_weights)
-        self.office = Office(settings, keys, thresholds, rule, line, upstream, metrics, log)
+        self.office = Office(settings, keys, thresholds, line, upstream, metrics, log)
         self.figures = Figures(line)
         self.app = _application(self, local)
 

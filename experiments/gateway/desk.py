@@ -7,15 +7,14 @@ from typing import Any, final
 
 from walras.errors import InputError
 from walras.experiments.gateway.tenants import Tenant, shares
+from walras.experiments.queries.typical import GUESS, expecting_windows, typical_tokens
 from walras.market.queries.limits import as_plain, from_plain
-from walras.market.queries.online import OnlineMarket, OnlinePolicy, Settlement, TimeWindows
+from walras.market.queries.online import OnlineMarket, OnlinePolicy, Settlement
 from walras.market.queries.online.needs import Needs
 from walras.mechanisms import Mechanism
 
 ALONE = Tenant("all")
 """The only tenant, where nobody named any."""
-TYPICAL = 1024.0
-"""Tokens of a query, as long as nothing is known of how many come."""
 MEMORY = 500.0
 """Observations that what is known of a class of requests is worth at most."""
 
@@ -32,7 +31,7 @@ class Terms:
         tenants: who shares the budget.
         sharing: the mechanism by which they do.
         headroom: tokens above its threshold at which more no longer helps a query; half of an equal share if None.
-        typical: tokens of a query, as long as nothing is known of how many come.
+        typical: tokens that a request is taken to get, as long as nothing is known of how many come.
     """
 
     budget: float
@@ -41,7 +40,7 @@ class Terms:
     tenants: Sequence[Tenant]
     sharing: Mechanism
     headroom: float | None = None
-    typical: float = TYPICAL
+    typical: float = typical_tokens(GUESS)
 
 
 @final
@@ -110,29 +109,29 @@ class Desk:
 
     def __init__(self, terms: Terms, now: float, record: Record = lambda change: None) -> None:
         self.terms, self._record = terms, record
-        self._windows = TimeWindows(terms.seconds, max(terms.budget / terms.typical, 1.0))
+        self._windows = expecting_windows(terms.seconds, terms.budget, terms.typical)
         self._windows.begin(now)
         self._asked: dict[str, float] = {t.name: inf for t in terms.tenants}
         self.markets = {name: self._market(budget, now) for name, budget in self._split().items()}
         self._asked = dict.fromkeys(self._asked, 0.0)
         self.needs: dict[str, Needs] = {}
         self._live: dict[str, _Live] = {}
-        self.unfunded = 0  # requests that were turned away
+        self.unfunded = 0  # requests that were granted nothing when they came
 
     def __len__(self) -> int:
         """Grants that have not been settled."""
         return len(self._live)
 
-    def ask(self, ask: Ask, now: float) -> Decision:
-        """Grant tokens to a request, or none.
+    def ask(self, ask: Ask, now: float, again: bool = False) -> Decision:
+        """Grant tokens to a request, or none; `again` if it has asked before, and waited since.
 
         Raises:
             InputError: a tenant that is not known, or a request that no market deals with: its id is live, or its
                 guess, weight or cap is no sound number.
         """
         self._check(ask)
-        self._record({"ask": _plain(ask), "now": now})
-        return self._decided(ask, now)
+        self._record({"ask": _plain(ask), "now": now, "again": again})
+        return self._decided(ask, now, again)
 
     def promise(self, ask: Ask, tokens: int, now: float) -> Decision:
         """Charge a request with tokens that it gets whatever the price: a floor.
@@ -172,12 +171,17 @@ class Desk:
         if "promise" in change:
             self._promised(ask, change["tokens"], change["now"])
         else:
-            self._decided(ask, change["now"])
+            self._decided(ask, change["now"], change.get("again", False))
 
     def next_window(self, now: float) -> float:
         """Seconds until the next window begins."""
         self._windows.passed(now)
         return self._windows.left
+
+    def next_asking(self, now: float) -> float:
+        """The time at which whoever waits asks again: just after the next window has begun."""
+        self._windows.passed(now)
+        return self._windows.again
 
     def threshold(self, ask: Ask) -> float:
         """Tokens that a request is reckoned to need, with what its class has used so far."""
@@ -234,7 +238,7 @@ class Desk:
                 "numbers above 0, and a cap of at least 1"
             )
 
-    def _decided(self, ask: Ask, now: float) -> Decision:
+    def _decided(self, ask: Ask, now: float, again: bool) -> Decision:
         self._turn(now)
         threshold = self.threshold(ask)
         grant = self.markets[ask.tenant].offer(ask.id, threshold, ask.weight, ask.cap, now)
@@ -242,7 +246,7 @@ class Desk:
         if grant.max_tokens:
             self._live[ask.id] = _Live(ask.tenant, ask.kind, ask.guess, ask.exact, grant.max_tokens)
         else:
-            self.unfunded += 1
+            self.unfunded += not again
         return Decision(ask.id, grant.max_tokens, grant.price, threshold)
 
     def _promised(self, ask: Ask, tokens: int, now: float) -> Decision:
@@ -262,7 +266,7 @@ class Desk:
     def _turn(self, now: float) -> None:
         """Where a window has begun, divide the budget anew."""
         self._windows.passed(now)
-        if self._windows.arrive():
+        if self._windows.turn():
             for name, budget in self._split().items():
                 self.markets[name].renew(budget)
             self._asked = dict.fromkeys(self._asked, 0.0)
@@ -271,7 +275,7 @@ class Desk:
         return shares(self.terms.tenants, self._asked, self.terms.budget, self.terms.sharing)
 
     def _market(self, budget: float, now: float) -> OnlineMarket:
-        windows = TimeWindows(self.terms.seconds, max(budget / self.terms.typical, 1.0))
+        windows = expecting_windows(self.terms.seconds, budget, self.terms.typical)
         windows.begin(now)
         return OnlineMarket(budget, windows, self.terms.policy, headroom=self.terms.headroom)
 

@@ -13,14 +13,15 @@ from starlette.datastructures import Headers
 from walras.errors import InputError
 from walras.experiments.gateway.bodies import Body, Endpoint, read_body
 from walras.experiments.gateway.keys import Keys
+from walras.experiments.gateway.line import Line, Outcome
 from walras.experiments.gateway.refusals import Header, RefusalError, refused, to_client, to_upstream
 from walras.experiments.gateway.settings import Settings
 from walras.experiments.gateway.thresholds import Thresholds
-from walras.experiments.gateway.unfunded import Line, Outcome, UnfundedRule
 from walras.experiments.gateway.upstream import Upstream
 from walras.experiments.gateway.usage import AnswerReader, Charge
 from walras.experiments.gateway.watching.log import RequestLog, RequestRecord
 from walras.experiments.gateway.watching.metrics import Metrics
+from walras.experiments.queries.unfunded import UNFUNDED
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -38,7 +39,6 @@ class Office:
     settings: Settings
     keys: Keys
     thresholds: Thresholds
-    rule: UnfundedRule
     line: Line
     upstream: Upstream
     metrics: Metrics
@@ -155,13 +155,12 @@ class Exchange:
         began = time.perf_counter()
         decision = office.line.ask(ask)
         office.metrics.decided(time.perf_counter() - began)
-        outcome = Outcome("funded", decision)
+        outcome = await office.line.outcome(ask, decision, body.choices)
         if not decision.funded:
-            outcome = await office.rule.outcome(ask, decision, body.choices, office.line)
             record.waited = round(time.perf_counter() - began, 6)
         try:  # nothing is awaited between the grant and here
             self._note(outcome)
-            if outcome.status == "unfunded":
+            if outcome.status == UNFUNDED:
                 raise self._not_funded(outcome)
             if outcome.decision.funded:
                 each = max(outcome.decision.tokens // body.choices, 1)

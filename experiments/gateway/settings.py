@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from walras.errors import InputError
 from walras.escaping import shown
+from walras.experiments.queries.typical import GUESS
 from walras.market.queries.limits import amount
 
 HOST, PORT = "127.0.0.1", 8600
@@ -34,6 +35,8 @@ class Settings:
         unfunded: `UNFUNDED_RULES` entry: what a request gets that is granted nothing.
         dialect: `DIALECTS` entry; found out from the upstream if "".
         guess: threshold of a request of which nothing is known.
+        typical: tokens that a request is taken to get, as long as nothing is known of how many come; twice guess and
+            reserve if None.
         classes: file of the classes of requests.
         tenants: file of the tenants and the digests of their keys; without one, everybody is one tenant.
         predictor: folder of a predictor of thresholds.
@@ -57,7 +60,8 @@ class Settings:
     reserve: int = 0
     unfunded: str = "reject"
     dialect: str = ""
-    guess: float = 1024.0
+    guess: float = GUESS
+    typical: float | None = None
     classes: Path | None = None
     tenants: Path | None = None
     predictor: Path | None = None
@@ -74,6 +78,7 @@ class Settings:
         amount(self.per, "--per", 1e-3, 1e9)
         amount(self.reserve, "--reserve", 0, self.budget)
         amount(self.guess, "--guess", 1.0)
+        amount(1.0 if self.typical is None else self.typical, "--typical", 1.0)
         amount(self.largest_body, "--largest-body", 1024, 2**30)
         amount(self.upstream_timeout, "--upstream-timeout", 1e-3, 1e6)
         if not (self.upstream_key.isascii() and (self.upstream_key or "x").isprintable()):

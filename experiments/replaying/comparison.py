@@ -6,11 +6,11 @@ from functools import partial
 from typing import Any, final
 
 from walras.experiments.progress import Progress
+from walras.experiments.queries.unfunded import UNFUNDED_RULES, UnfundedRule
 from walras.experiments.replaying.figures import PolicyRun, difference
 from walras.experiments.replaying.opening import Opening
 from walras.experiments.replaying.replay import replay
 from walras.experiments.replaying.requests import Requests
-from walras.experiments.replaying.unfunded import Unfunded
 
 _APART = ("minus_first", "minus_first_low", "minus_first_high")
 
@@ -24,15 +24,20 @@ class Comparison:
         runs: one per policy, in the order asked for.
         requests: the trace.
         opening: budget and windows of all markets.
-        unfunded: what became of requests that were not funded.
+        rule: what was done about requests that were not funded.
         speed: tokens per second of an answer.
     """
 
     runs: Sequence[PolicyRun]
     requests: Requests
     opening: Opening
-    unfunded: Unfunded
+    rule: UnfundedRule
     speed: float
+
+    @property
+    def told_rule(self) -> str:
+        """The rule, as it is named."""
+        return str(UNFUNDED_RULES.spelled(self.rule))
 
     def minus_first(self, run: PolicyRun) -> tuple[float, float, float]:
         """Accuracy less that of the first policy, and its interval; paired by request."""
@@ -44,9 +49,9 @@ class Comparison:
         opening, trace = self.opening, self.requests
         return {
             "budget": opening.budget, "seconds": opening.seconds if opening.queries is None else None,
-            "queries": opening.queries, "headroom": opening.headroom, "unfunded": str(self.unfunded),
-            "tokens_a_second": self.speed, "requests": len(trace), "judged": trace.judged, "sorted": trace.sorted,
-            "bad_rows": [str(row) for row in trace.bad],
+            "queries": opening.queries, "headroom": opening.headroom, "typical": opening.typical_of(trace),
+            "unfunded": self.told_rule, "tokens_a_second": self.speed, "requests": len(trace), "judged": trace.judged,
+            "sorted": trace.sorted, "bad_rows": [str(row) for row in trace.bad],
             "policies": [
                 {"policy": run.policy, **run.figures, **dict(zip(_APART, self.minus_first(run), strict=True))}
                 for run in self.runs
@@ -67,7 +72,7 @@ class Comparison:
 
 
 def compare_policies(
-    policies: Sequence[str], requests: Requests, opening: Opening, unfunded: Unfunded, speed: float, progress: Progress
+    policies: Sequence[str], requests: Requests, opening: Opening, rule: UnfundedRule, speed: float, progress: Progress
 ) -> Comparison:
     """Play the trace once for every policy, each with a market of its own.
 
@@ -79,10 +84,10 @@ def compare_policies(
     for policy, market in markets.items():
         bar = progress.add_task(f"Replaying {policy}", total=len(requests))
         tell = partial(_told, progress, bar, policy)
-        found = replay(requests, market, unfunded, speed, tell)
+        found = replay(requests, market, rule, speed, tell)
         progress.update(bar, completed=len(requests))
-        runs.append(PolicyRun.from_replay(policy, requests, found, opening, unfunded))
-    return Comparison(runs, requests, opening, unfunded, speed)
+        runs.append(PolicyRun.from_replay(policy, requests, found, opening, rule))
+    return Comparison(runs, requests, opening, rule, speed)
 
 
 def _told(progress: Progress, bar: Any, policy: str, done: int) -> None:

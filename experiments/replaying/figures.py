@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from walras.experiments.queries.unfunded import UnfundedRule
 from walras.experiments.replaying.opening import Opening
 from walras.experiments.replaying.optimum import most_right
-from walras.experiments.replaying.replay import FLOOR, FUNDED, STATUS, UNFUNDED, Replayed
+from walras.experiments.replaying.replay import FLOOR, QUEUED, STATUS, UNFUNDED, Replayed
 from walras.experiments.replaying.requests import Requests
-from walras.experiments.replaying.unfunded import Unfunded
 
 _RESAMPLES = 2000
 
@@ -26,7 +26,9 @@ class PolicyRun:
         policy: as it was named.
         requests: a row per request: id, arrival, status, granted, used, returned, expired, waited, window, price and
             right.
-        windows: a row per window: when it began, requests that came and were funded in it, tokens, and the mean price.
+        windows: a row per window: when it began, requests that came, were funded (those that had waited for it among
+            them), had waited, and were charged a floor in it; tokens, those of floors among them; tokens that floors
+            used alone; what was spent, and the mean price.
         figures: of the whole trace, by name.
     """
 
@@ -37,7 +39,7 @@ class PolicyRun:
 
     @staticmethod
     def from_replay(
-        policy: str, requests: Requests, found: Replayed, opening: Opening, unfunded: Unfunded
+        policy: str, requests: Requests, found: Replayed, opening: Opening, rule: UnfundedRule
     ) -> "PolicyRun":
         """The tables and figures of what came of a trace."""
         table = pd.DataFrame({
@@ -46,47 +48,49 @@ class PolicyRun:
             "waited": found.waited, "window": found.window, "price": found.price, "right": found.right,
         })  # fmt: skip
         windows = _windows(requests, found, opening)
-        best = most_right(requests, found.arrived_in, opening.budget, unfunded, opening.seconds)
+        best = most_right(requests, found.arrived_in, opening.budget, rule, opening.seconds)
         return PolicyRun(policy, table, windows, _figures(requests, found, windows, best))
 
 
 def _windows(requests: Requests, found: Replayed, opening: Opening) -> pd.DataFrame:
     """A row per window, those in which nobody came among them."""
     last = int(max(found.window.max(), found.arrived_in.max())) + 1
-    funded, floored = found.status == FUNDED, found.status == FLOOR
 
-    def total(values: NDArray[Any], which: NDArray[np.bool_]) -> NDArray[Any]:
-        return np.bincount(found.window[which], values[which], last).astype(np.int64)
+    def number(which: NDArray[np.bool_]) -> NDArray[Any]:
+        return np.bincount(found.window[which], minlength=last)
+
+    def total(values: NDArray[Any]) -> NDArray[Any]:
+        return np.bincount(found.window, values, last).astype(np.int64)
 
     begun = np.full(last, np.nan)
     np.fmin.at(begun, found.arrived_in, requests.arrival)
     if opening.queries is None and opening.seconds is not None:
         begun = np.arange(last) * opening.seconds
-    granted, returned = total(found.granted, funded), total(found.returned, funded)
+    granted, returned, floored = total(found.granted), total(found.returned), found.status == FLOOR
     priced = np.isfinite(found.price)
-    count = np.bincount(found.window[priced], minlength=last)
     with np.errstate(invalid="ignore"):
-        price = np.bincount(found.window[priced], found.price[priced], last) / count
+        price = np.bincount(found.window[priced], found.price[priced], last) / number(priced)
     return pd.DataFrame({
         "window": np.arange(last), "begins": begun, "came": np.bincount(found.arrived_in, minlength=last),
-        "funded": np.bincount(found.window[funded], minlength=last), "granted": granted, "returned": returned,
-        "expired": total(found.expired, funded), "used": total(found.used, funded),
-        "floor": total(found.used, floored), "spent": granted - returned + total(found.used, floored), "price": price,
+        "funded": number(found.funded), "queued": number(found.status == QUEUED), "floored": number(floored),
+        "granted": granted, "returned": returned, "expired": total(found.expired), "used": total(found.used),
+        "floor": total(found.used * floored), "spent": granted - returned, "price": price,
     })  # fmt: skip
 
 
 def _figures(requests: Requests, found: Replayed, windows: pd.DataFrame, best: int) -> dict[str, Any]:
     n, right = len(requests), int(found.right.sum())
-    funded = found.status == FUNDED
+    funded = found.funded
     low, high = share_interval(right, n)
     waited = found.waited[np.isfinite(found.waited)]
     price = found.price[np.isfinite(found.price)]
     return {
-        "requests": n, "funded": int(funded.sum()), "floored": int((found.status == FLOOR).sum()),
+        "requests": n, "funded": int(funded.sum()), "queued": int((found.status == QUEUED).sum()),
+        "floored": int((found.status == FLOOR).sum()),
         "unfunded": int((found.status == UNFUNDED).sum()), "right": right, "accuracy": right / n,
         "accuracy_low": low, "accuracy_high": high, "accuracy_of_funded": _share(found.right, funded),
         "most_right": best, "share_of_optimum": right / best if best else None,
-        "granted": int(found.granted[funded].sum()), "used": int(found.used[funded].sum()),
+        "granted": int(found.granted.sum()), "used": int(found.used.sum()),
         "returned": int(found.returned.sum()), "expired": int(found.expired.sum()),
         "floor_used": int(windows["floor"].sum()), "windows": len(windows),
         "spent_mean": float(windows["spent"].mean()), "spent_max": int(windows["spent"].max()),

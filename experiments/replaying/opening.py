@@ -4,10 +4,13 @@ import re
 from dataclasses import dataclass
 from typing import final
 
+import numpy as np
+
 from walras.errors import InputError
 from walras.escaping import shown
+from walras.experiments.queries.typical import GUESS, expecting_windows, typical_tokens
 from walras.experiments.replaying.requests import Requests
-from walras.market.queries import ONLINE_POLICIES, CountWindows, OnlineMarket, TimeWindows, Windows
+from walras.market.queries import ONLINE_POLICIES, CountWindows, OnlineMarket, Windows
 from walras.market.queries.limits import amount
 
 _UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
@@ -37,26 +40,37 @@ class Opening:
         seconds: of a window; None where windows count queries.
         queries: of a window; None where windows are of time.
         headroom: of the market; None lets it adapt.
+        typical: tokens that a request is taken to get, as long as nothing is known of how many come in a window of
+            time; None is twice the mean threshold of the trace, as a gateway takes twice what it guesses.
     """
 
     budget: float
     seconds: float | None = 60.0
     queries: int | None = None
     headroom: float | None = None
+    typical: float | None = None
+
+    def __post_init__(self) -> None:
+        amount(1.0 if self.typical is None else self.typical, "--typical", 1.0)
+        if self.typical is not None and self.queries is not None:
+            raise InputError("--typical tells how many requests a window of time may have; --window counts them")
 
     def market(self, policy: str, requests: Requests) -> OnlineMarket:
         """A market of a policy, `NAME:key=value` or `FILE.py:Class`, that has seen nothing yet.
-
-        Where windows are of time it is told how many requests a window of the trace has on average, as somebody knows
-        who has served before; from there on it counts for itself.
 
         Raises:
             InputError: no such policy, budget or window.
         """
         return OnlineMarket(self.budget, self._windows(requests), ONLINE_POLICIES.make(policy), headroom=self.headroom)
 
+    def typical_of(self, requests: Requests) -> float | None:
+        """Tokens that a request of a trace is taken to get at first; None where windows are not of time."""
+        if self.queries is not None or self.typical is not None:
+            return self.typical
+        finite = requests.threshold[np.isfinite(requests.threshold)]
+        return max(typical_tokens(float(finite.mean()) if len(finite) else GUESS), 1.0)
+
     def _windows(self, requests: Requests) -> Windows:
         if self.queries is not None:
             return CountWindows(self.queries)
-        seconds = amount(self.seconds, "seconds of a window", 1e-3, 1e9)
-        return TimeWindows(seconds, len(requests) / max(float(requests.arrival[-1]) / seconds, 1.0))
+        return expecting_windows(self.seconds or 0.0, self.budget, self.typical_of(requests) or 0.0)

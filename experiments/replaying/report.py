@@ -23,7 +23,7 @@ SHOWN = 200
 """Windows of a policy that the report lists; all are in `windows.csv`."""
 _READ = (
     "Accuracy is the share of all requests whose right answer ended within its grant; “of funded” leaves out those "
-    "that got nothing of the budget. Intervals resample requests (95 %); those of differences pair them. “Of optimum” "
+    "that got a floor, or nothing. Intervals resample requests (95 %); those of differences pair them. “Of optimum” "
     "is the share of the most right answers that anybody could have bought with the same budget per window who knew "
     "all answers beforehand. Spending is what a window granted and did not get back, as a share of its budget; what "
     "a floor takes is in it. Waiting is from arrival to grant, of those who got tokens; “never” are those who did not."
@@ -79,7 +79,7 @@ def replay_page(compared: Comparison, command: str) -> Page:
     length = f"{opening.queries} requests" if opening.queries else f"{short(opening.seconds)} seconds"
     about = (
         f"{count(len(compared.requests))} requests, played as they came against markets of {short(opening.budget)} "
-        f"tokens per {length}; unfunded: {compared.unfunded}; answers of {short(compared.speed)} tokens a second."
+        f"tokens per {length}; unfunded: {compared.told_rule}; answers of {short(compared.speed)} tokens a second."
     )
     picture = Picture(
         "over-time", over_time(compared), "Spending and price per window, a line per policy.",
@@ -111,7 +111,7 @@ def sentence(compared: Comparison) -> str:
 
 
 def _tokens(compared: Comparison) -> Table:
-    names = ("funded", "floored", "unfunded", "right", "most_right", "granted", "used", "returned", "expired",
+    names = ("funded", "queued", "floored", "unfunded", "right", "most_right", "granted", "used", "returned", "expired",
              "floor_used", "price_median")  # fmt: skip
     columns = [cells(run.figures[name] for run in compared.runs) for name in names]
     rows = [[run.policy, *row] for run, row in zip(compared.runs, zip(*columns, strict=True), strict=True)]

@@ -13,10 +13,10 @@ from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel
 import walras
 from walras.experiments.outcome import Outcome
 from walras.experiments.progress import Silent
+from walras.experiments.queries.unfunded import Reject
 from walras.experiments.replaying.comparison import compare_policies
 from walras.experiments.replaying.opening import Opening
 from walras.experiments.replaying.requests import read_requests
-from walras.experiments.replaying.unfunded import Unfunded
 from walras.experiments.spec import RunSpec
 from walras.market import ComputeMarket
 from walras.mechanisms import MECHANISMS, traits
@@ -138,7 +138,7 @@ def test_the_trace_of_the_guide(tmp_path: Path) -> None:
     file.write_text(block("guides/replay.md", '"arrival"', "text"), encoding="utf-8")
     requests, opening = read_requests(file), Opening(500.0, 10.0)
     policies = ("clear", "uniform", "fixed-cap:tokens=200")
-    found = compare_policies(policies, requests, opening, Unfunded(), 50.0, Silent())
+    found = compare_policies(policies, requests, opening, Reject(), 50.0, Silent())
     assert [run.figures["most_right"] for run in found.runs] == [4] * 3
     assert found.runs[2].figures["right"] == 2
 

@@ -27,14 +27,15 @@ from walras.experiments.benchmarks.reasoning.reasoning import LEVELS, MIXES, boo
 from walras.experiments.benchmarks.reasoning.traces import SETS, greedy, tokenizer
 from walras.experiments.cli.screen import ended_in_words, output, progress_bar
 from walras.experiments.queries.predictors import FittedRidge, Problem
+from walras.experiments.queries.unfunded import Reject
 from walras.experiments.replaying.figures import PolicyRun
 from walras.experiments.replaying.opening import Opening
 from walras.experiments.replaying.replay import replay
 from walras.experiments.replaying.requests import Column, Requests
-from walras.experiments.replaying.unfunded import Unfunded
 from walras.files.lines import read_lines
 from walras.files.plain_data import parse_json, write_json
 from walras.files.writing import write_whole
+from walras.market.queries import ONLINE_POLICIES, OnlineMarket, TimeWindows
 
 SECONDS, A_WINDOW = 60.0, 50  # of a window, and queries that come in one on average
 BUDGETS = (100, 200, 400)  # tokens a query, on average
@@ -120,8 +121,9 @@ def figures(requests: Requests, policy: str, budget: int, chances: bool = True) 
         requests = Requests(requests.id, requests.arrival, requests.threshold, np.ones(len(requests)), requests.cap,
                             requests.tokens, requests.correct)  # fmt: skip
     opening = Opening(float(budget * A_WINDOW), SECONDS)
-    found = replay(requests, opening.market(policy, requests))
-    told = PolicyRun.from_replay(policy, requests, found, opening, Unfunded()).figures
+    mean = len(requests) / max(float(requests.arrival[-1]) / SECONDS, 1.0)  # known to whoever has served before
+    market = OnlineMarket(opening.budget, TimeWindows(SECONDS, mean), ONLINE_POLICIES.make(policy))
+    told = PolicyRun.from_replay(policy, requests, replay(requests, market), opening, Reject()).figures
     shares = {name: told[name] / opening.budget for name in ("spent_mean", "spent_max")}
     return {**{name: told[name] for name in FIGURES}, **shares, "expired": told["expired"] / max(told["granted"], 1)}
 

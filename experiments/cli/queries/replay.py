@@ -26,6 +26,9 @@ def replay(
     per: Annotated[str | None, typer.Option(help="Time of a window, such as 60s, 500ms or 5m. [default: 60s]")] = None,
     window: Annotated[int | None, typer.Option(help="Requests of a window, instead of a time.")] = None,
     headroom: Annotated[float | None, typer.Option(help="Tokens above the threshold. [default: adaptive]")] = None,
+    typical: Annotated[
+        float | None, typer.Option(help="Tokens that a request is taken to get at first. [default: twice its need]")
+    ] = None,
     reserve: Annotated[
         float,
         typer.Option(help="Tokens of each grant kept for the answer, beside the thinking; also a field."),
@@ -33,7 +36,7 @@ def replay(
     predictor: Annotated[Path | None, typer.Option(help="Folder of a predictor; requests need text then.")] = None,
     unfunded: Annotated[
         str,
-        typer.Option(help="reject; queue:SECONDS, to ask again at every window; floor=TOKENS, beside the budget."),
+        typer.Option(help="reject; queue, queue:SECONDS: ask again at every window; floor=TOKENS; FILE.py:Class."),
     ] = "reject",
     tokens_a_second: Annotated[float, typer.Option(help="Tokens of one answer per second.")] = 50.0,
     on_bad: Annotated[str, typer.Option(help="fail: bad rows are an error; skip: they are left out.")] = "fail",
@@ -50,12 +53,14 @@ def replay(
         raise UnknownNameError("--on-bad", on_bad, ("fail", "skip"))
     policies = list(dict.fromkeys(policy or ["clear"]))
 
+    from walras.experiments.queries.unfunded import UNFUNDED_RULES
     from walras.experiments.replaying.comparison import compare_policies
+    from walras.experiments.replaying.replay import check_rule
     from walras.experiments.replaying.requests import read_requests
-    from walras.experiments.replaying.unfunded import Unfunded
     from walras.market.queries import ONLINE_POLICIES
 
-    opening, rule = _opening(budget, per, window, headroom), Unfunded.read(unfunded)
+    opening, rule = _opening(budget, per, window, headroom, typical), UNFUNDED_RULES.make(unfunded)
+    check_rule(rule, timed=window is None)
     for name in policies:
         ONLINE_POLICIES.make(name)
     if out is not None:
@@ -80,7 +85,8 @@ def replay(
 
             given = {
                 "budget": budget, "policy": policies, "per": per, "window": window, "headroom": headroom,
-                "reserve": reserve or None, "predictor": predictor, "unfunded": None if unfunded == "reject" else rule,
+                "typical": typical, "reserve": reserve or None, "predictor": predictor,
+                "unfunded": None if unfunded == "reject" else unfunded,
                 "tokens-a-second": tokens_a_second, "on-bad": None if on_bad == "fail" else on_bad,
             }  # fmt: skip
             write_replay(out, compared, _command(trace, given))
@@ -100,12 +106,14 @@ def replay(
         console.print(f"Report: {out / 'report.html'}   Table: {out / 'requests.csv'}", soft_wrap=True)
 
 
-def _opening(budget: float, per: str | None, window: int | None, headroom: float | None) -> "Opening":
+def _opening(
+    budget: float, per: str | None, window: int | None, headroom: float | None, typical: float | None
+) -> "Opening":
     from walras.experiments.replaying.opening import Opening, seconds_of
 
     if per is not None and window is not None:
         raise InputError("--per and --window both say how long a window is; give one of them")
-    return Opening(budget, None if window is not None else seconds_of(per or "60s"), window, headroom)
+    return Opening(budget, None if window is not None else seconds_of(per or "60s"), window, headroom, typical)
 
 
 def _command(trace: Path, given: dict[str, Any]) -> str:

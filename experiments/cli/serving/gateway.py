@@ -23,12 +23,15 @@ def gateway(
     headroom: Annotated[float | None, typer.Option(help="Tokens above the threshold. [default: adaptive]")] = None,
     reserve: Annotated[int, typer.Option(help="Tokens of each grant kept for the answer, beside the thinking.")] = 0,
     unfunded: Annotated[
-        str, typer.Option(help="reject, queue, queue:SECONDS, floor=TOKENS or downgrade=MODEL.")
+        str, typer.Option(help="reject, queue, queue:SECONDS, floor=TOKENS, downgrade=MODEL or FILE.py:Class.")
     ] = "reject",
     dialect: Annotated[
         str, typer.Option(help="openai, vllm, sglang or llama-server. [default: found out]", show_default=False)
     ] = "",
     guess: Annotated[float, typer.Option(help="Threshold of a request of which nothing is known.")] = 1024.0,
+    typical: Annotated[
+        float | None, typer.Option(help="Tokens that a request is taken to get at first. [default: twice its need]")
+    ] = None,
     classes: Annotated[Path | None, typer.Option(help="YAML file with classes of requests.")] = None,
     tenants: Annotated[Path | None, typer.Option(help="YAML file with tenants and digests of their keys.")] = None,
     sharing: Annotated[str, typer.Option(help="Mechanism by which tenants share.")] = "CompetitiveEquilibrium",
@@ -55,8 +58,8 @@ def gateway(
     from walras.experiments.listening import bound, is_local
 
     settings = Settings(
-        upstream, budget, seconds_of(per), policy, sharing, headroom, reserve, unfunded, dialect, guess, classes,
-        tenants, predictor, client_weights, state, log, largest_body,
+        upstream, budget, seconds_of(per), policy, sharing, headroom, reserve, unfunded, dialect, guess, typical,
+        classes, tenants, predictor, client_weights, state, log, largest_body,
         seconds_of(upstream_timeout, "--upstream-timeout"), _key(upstream_key_env),
     )  # fmt: skip
     local = is_local(host or HOST)

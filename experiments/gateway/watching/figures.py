@@ -5,7 +5,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any, final
 
-from walras.experiments.gateway.unfunded import Line
+from walras.experiments.gateway.line import Line
 from walras.files.contents import read_text
 
 EVERY = 1.0
@@ -32,7 +32,7 @@ class Figures:
             await asyncio.sleep(EVERY)
 
     def sample(self) -> None:
-        """Take one: seconds, tokens granted and used, decisions and those that granted nothing, queue, prices."""
+        """Take one: seconds, tokens granted and used, requests and those that were granted nothing, queue, prices."""
         desk = self._line.desk
         markets = desk.markets.values()
         self._history.append(

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from walras.experiments.gateway.unfunded import Line
+from walras.experiments.gateway.line import Line
 from walras.experiments.gateway.watching.log import RequestRecord
 from walras.market.queries import OnlineMarket
 
@@ -92,7 +92,7 @@ class _Ledger(Collector):
             for name, market in markets.items():
                 family.add_metric([name], value(market))
             yield family
-        unfunded = CounterMetricFamily("walras_unfunded_decisions", "Decisions that granted nothing.")
+        unfunded = CounterMetricFamily("walras_unfunded_decisions", "Requests granted nothing when they came.")
         unfunded.add_metric([], self._line.desk.unfunded)
         yield unfunded
         lost = CounterMetricFamily("walras_lost_log_lines", "Lines of the log that could not be written.")

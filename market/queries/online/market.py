@@ -169,6 +169,8 @@ class OnlineMarket:
     def charge(self, id: str, tokens: int, now: float = 0.0) -> Grant:
         """Grant so many tokens, whatever the policy says and the window has left: a promise that was made before.
 
+        It moves the price, and does not count as a query that comes: whoever is promised something has asked before.
+
         Raises:
             InputError: the id is live, or no whole number of tokens from 1 to 2^53.
         """
@@ -177,12 +179,13 @@ class OnlineMarket:
         if isinstance(tokens, bool) or not isinstance(tokens, int) or not 1 <= tokens <= MOST_TOKENS:
             raise InputError(f"query {shown(id)} is charged {shown(tokens)} tokens; valid: a whole number, 1 or more")
         self.pass_time(now)
-        self._enter()
+        self._enter(self.windows.turn())
         self._seen.left -= tokens
         self.granted += tokens
         self._live[id] = tokens, self._seen.window
+        price = self._seen.price or 0.0
         self.policy.moved(self._seen, float(tokens))
-        return Grant(id, tokens, "funded", 0.0, self._seen.price or 0.0)
+        return Grant(id, tokens, "funded", 0.0, price)
 
     def pass_time(self, now: float) -> None:
         """Let the price fall by what flowed in since the last call; after an idle window it is found anew."""
@@ -242,15 +245,15 @@ class OnlineMarket:
             seen.add(id)
         return sound
 
-    def _enter(self) -> None:
-        """A query comes, which may begin a window."""
-        if self.windows.arrive():
+    def _enter(self, begins: bool) -> None:
+        """Go on in the present window, which may have begun just now."""
+        if begins:
             self._seen.left = self.budget
         self._seen.window = self.windows.number
 
     def _take(self, wanted: float, threshold: float) -> tuple[int, int]:
         """Tokens for one query, of those left in its window; 0 where they would not be worth anything. The window."""
-        self._enter()
+        self._enter(self.windows.arrive())
         whole = max(int(min(wanted, self._seen.left)), 0)  # what was used beyond grants may leave less than nothing
         whole = whole if whole > threshold or not self.policy.informed else 0
         self._seen.left -= whole

@@ -1,7 +1,7 @@
 """When a budget begins anew: after so many queries, or after so many seconds."""
 
 from abc import ABC, abstractmethod
-from math import exp, inf
+from math import exp, inf, ulp
 from typing import Any, ClassVar, final
 
 from walras.errors import InputError
@@ -33,6 +33,10 @@ class Windows(ABC):
     @abstractmethod
     def counted(self, queries: int) -> float:
         """The share of a window that so many queries stand for."""
+
+    @abstractmethod
+    def turn(self) -> bool:
+        """Begin the window in which the time of the last `passed` lies, if it is a later one; whether it is."""
 
     @abstractmethod
     def arrive(self) -> bool:
@@ -72,6 +76,10 @@ class CountWindows(Windows):
     def counted(self, queries: int) -> float:
         """Each query is one part of its window."""
         return queries / self.queries
+
+    def turn(self) -> bool:
+        """Only queries begin windows."""
+        return False
 
     def arrive(self) -> bool:
         """The first query after a full window begins one."""
@@ -136,9 +144,18 @@ class TimeWindows(Windows):
         del queries
         return 0.0
 
+    @property
+    def again(self) -> float:
+        """When whoever waits for the next window asks again: so long after it begins that rounding does not matter."""
+        return self._now + self.left + max(self.seconds * 2.0**-20, 4 * ulp(self._now))
+
     def arrive(self) -> bool:
-        """Windows follow each other without a gap, whether queries come or not."""
+        """One more of those that come."""
         self._sum += 1.0
+        return self.turn()
+
+    def turn(self) -> bool:
+        """Windows follow each other without a gap, whether queries come or not."""
         if self._begun is None:
             self._begun = self._now
         over = int((self._now - self._begun) // self.seconds)

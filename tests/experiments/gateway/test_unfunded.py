@@ -6,14 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 from gateways import CHAT, chat, in_process, ledger
 from stub_upstream import StubUpstream
 
-from walras.errors import InputError
 from walras.experiments.gateway.app import Gateway
 from walras.experiments.gateway.settings import Settings
-from walras.experiments.gateway.unfunded import UNFUNDED_RULES, Downgrade, Floor, Queue, Reject
 
 DEAR = {"x-walras-threshold": "900"}  # of a budget of 1000: one per window
 
@@ -133,23 +130,3 @@ def test_who_leaves_the_queue_takes_nothing_with_it(upstream: StubUpstream) -> N
         assert ledger((await client.get("/metrics")).text)["outstanding"] == 0
 
     run(settings(upstream, "queue:20", per=0.4), body)
-
-
-@pytest.mark.parametrize(
-    ("text", "rule"),
-    [
-        ("reject", Reject()), ("queue", Queue()), ("queue:30", Queue(30.0)), ("queue:30s", Queue(30.0)),
-        ("queue:seconds=5,length=7", Queue(5.0, 7)), ("floor=64", Floor(64)), ("floor:tokens=64", Floor(64)),
-        ("downgrade=org/small", Downgrade("org/small")), ("downgrade:model=small", Downgrade("small")),
-    ],
-)  # fmt: skip
-def test_rules_are_read(text: str, rule: Any) -> None:
-    assert UNFUNDED_RULES.make(text) == rule
-
-
-@pytest.mark.parametrize(
-    "text", ["floor", "floor=", "floor=0", "floor=many", "queue:-1", "downgrade=", "downgrade", "x"]
-)
-def test_rules_that_are_none_are_told(text: str) -> None:
-    with pytest.raises(InputError):
-        UNFUNDED_RULES.make(text)

@@ -13,7 +13,6 @@ from walras.errors import InputError
 from walras.experiments.queries.predictors import Prediction
 from walras.experiments.replaying.opening import Opening, seconds_of
 from walras.experiments.replaying.requests import read_requests
-from walras.experiments.replaying.unfunded import Unfunded
 from walras.market.queries import CountWindows, TimeWindows
 
 Write = Callable[[list[dict[str, Any]]], Path]
@@ -124,16 +123,6 @@ def test_thresholds_from_texts(write: Write) -> None:
         read_requests(write([asked]), predict=predict)
 
 
-def test_rules_for_the_unfunded() -> None:
-    for text, seconds, floor in (("reject", 0, 0), ("queue:1.5", 1.5, 0), ("floor=20", 0, 20)):
-        assert Unfunded.read(text) == Unfunded(seconds, floor)
-        assert str(Unfunded.read(text)) == text
-    wrong = ("", "wait", "queue", "queue:0", "queue:-1", "queue:inf", "queue:nan", "floor=0", "floor=1.5", "floor=x")
-    for text in wrong:
-        with pytest.raises(InputError, match=r"--unfunded is .*valid: reject, queue:SECONDS or floor=TOKENS"):
-            Unfunded.read(text)
-
-
 def test_windows(write: Write) -> None:
     for text, seconds in (
         ("60s", 60.0),
@@ -150,6 +139,8 @@ def test_windows(write: Write) -> None:
     requests = read_requests(write([{**GOOD, "id": str(i), "arrival": i} for i in range(41)]))
     windows = Opening(100.0, 10.0).market("clear", requests).windows
     assert isinstance(windows, TimeWindows)
-    assert windows.expected == pytest.approx(41 / 4)
-    assert Opening(100.0, 60.0).market("clear", requests).windows.expected == 41
+    assert windows.expected == 100 / (2 * requests.threshold.mean())
+    assert Opening(100.0, 60.0, typical=10.0).market("clear", requests).windows.expected == 10
+    with pytest.raises(InputError, match="--typical tells how many requests a window of time may have"):
+        Opening(100.0, None, 5, typical=10.0)
     assert isinstance(Opening(100.0, None, 5).market("clear", requests).windows, CountWindows)
