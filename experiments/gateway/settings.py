@@ -1,8 +1,6 @@
 """What an operator sets up: where the model is served, what is to be shared, and by which rules."""
 
-import re
 from dataclasses import dataclass, field
-from math import inf
 from pathlib import Path
 from typing import final
 from urllib.parse import urlsplit
@@ -15,8 +13,6 @@ from walras.market.queries.limits import amount
 HOST, PORT = "127.0.0.1", 8600
 LARGEST_BODY = 2**24
 """Bytes of a request's body, unless the operator says otherwise."""
-_SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
-_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", re.ASCII)
 
 
 @final
@@ -83,19 +79,6 @@ class Settings:
         amount(self.upstream_timeout, "--upstream-timeout", 1e-3, 1e6)
         if not (self.upstream_key.isascii() and (self.upstream_key or "x").isprintable()):
             raise InputError("the upstream's key has characters that no header can carry")
-
-
-def seconds_of(text: str, option: str = "--per") -> float:
-    """Seconds that a text such as `60s`, `2m`, `1h` or `90` tells.
-
-    Raises:
-        InputError: another text.
-    """
-    found = _DURATION.fullmatch(text)
-    seconds = float(found[1]) * _SECONDS[found[2]] if found else inf
-    if not 1e-3 <= seconds <= 1e9:
-        raise InputError(f"{option} is {shown(text)}; valid: a time such as 500, 60s, 2m or 1h")
-    return seconds
 
 
 def upstream_address(text: str) -> str:

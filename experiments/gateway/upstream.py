@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from itertools import cycle
 from typing import Any, final
 from urllib.parse import quote
 
@@ -17,6 +18,31 @@ from walras.files.plain_data import parse_json
 _CONNECT = 10.0  # seconds
 _PROBE = 5.0
 _LARGEST_PROBE = 2**22
+_POOLS, _KEPT = 32, 256  # of connections; those that stay open while nobody asks
+
+
+@final
+class Pools(httpx.AsyncBaseTransport):
+    """Small pools of connections, in turn: one pool looks at all its connections, and all that wait, at every request.
+
+    Args:
+        secure: the server shows a certificate; else none need be loaded.
+    """
+
+    def __init__(self, secure: bool) -> None:
+        verify = httpx.create_ssl_context() if secure else False
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=_KEPT // _POOLS)
+        self._pools = [httpx.AsyncHTTPTransport(verify, trust_env=False, limits=limits) for _ in range(_POOLS)]
+        self._turns = cycle(self._pools)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """By the pool whose turn it is."""
+        return await next(self._turns).handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """Let all connections go."""
+        for pool in self._pools:
+            await pool.aclose()
 
 
 @final
@@ -34,11 +60,10 @@ class Upstream:
         self._finding = asyncio.Lock()
         silent = settings.upstream_timeout
         self._client = httpx.AsyncClient(
-            transport=transport, trust_env=False, follow_redirects=False,
-            verify=self._base.startswith("https"),  # else no certificate is met, and none need be loaded
+            transport=transport or Pools(secure=self._base.startswith("https")),
+            trust_env=False, follow_redirects=False,
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # one client's are not another's
             timeout=httpx.Timeout(silent, connect=min(_CONNECT, silent), pool=None),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=256),
         )  # fmt: skip
         self._client.headers.clear()  # what the client of ours sends is the client's
 

@@ -1,33 +1,15 @@
 """How long a window is, and markets that begin anew for every policy."""
 
-import re
 from dataclasses import dataclass
 from typing import final
 
 import numpy as np
 
 from walras.errors import InputError
-from walras.escaping import shown
 from walras.experiments.queries.typical import GUESS, expecting_windows, typical_tokens
 from walras.experiments.replaying.requests import Requests
 from walras.market.queries import ONLINE_POLICIES, CountWindows, OnlineMarket, Windows
 from walras.market.queries.limits import amount
-
-_UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
-_DURATION = re.compile(r"\s*([0-9]*\.?[0-9]+(?:e[0-9]+)?)\s*([a-z]*)\s*")
-
-
-def seconds_of(text: str) -> float:
-    """Seconds of a text such as `60s`, `500ms`, `5m`, `1h`, or `60`.
-
-    Raises:
-        InputError: no such text, or not from 0.001 to 10^9 seconds.
-    """
-    found = _DURATION.fullmatch(text.lower())
-    unit = _UNITS.get(found[2] or "s") if found else None
-    if found is None or unit is None:
-        raise InputError(f"--per is {shown(text)}; valid: a time like 60s, 500ms, 5m or 1h")
-    return amount(float(found[1]) * unit, "--per in seconds", 1e-3, 1e9)
 
 
 @final

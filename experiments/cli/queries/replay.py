@@ -109,7 +109,8 @@ def replay(
 def _opening(
     budget: float, per: str | None, window: int | None, headroom: float | None, typical: float | None
 ) -> "Opening":
-    from walras.experiments.replaying.opening import Opening, seconds_of
+    from walras.experiments.queries.durations import seconds_of
+    from walras.experiments.replaying.opening import Opening
 
     if per is not None and window is not None:
         raise InputError("--per and --window both say how long a window is; give one of them")

@@ -54,8 +54,9 @@ def gateway(
     check_installed()
     from walras.experiments.gateway.app import Gateway
     from walras.experiments.gateway.serving import serve
-    from walras.experiments.gateway.settings import HOST, PORT, Settings, seconds_of
+    from walras.experiments.gateway.settings import HOST, PORT, Settings
     from walras.experiments.listening import bound, is_local
+    from walras.experiments.queries.durations import seconds_of
 
     settings = Settings(
         upstream, budget, seconds_of(per), policy, sharing, headroom, reserve, unfunded, dialect, guess, typical,

@@ -19,7 +19,7 @@ from walras.experiments.gateway.bodies import COMPLETIONS, RESPONSES, read_body
 from walras.experiments.gateway.classes import read_classes
 from walras.experiments.gateway.dialects import DIALECTS, recognised
 from walras.experiments.gateway.keys import read_tenants
-from walras.experiments.gateway.settings import Settings, seconds_of
+from walras.experiments.gateway.settings import Settings
 from walras.experiments.queries.predictors import Prediction
 
 KEYS = ("sk-secret-of-research", "sk-secret-of-shop")
@@ -27,19 +27,6 @@ TENANTS = "\n".join(
     f"{name}:\n  {field}\n  keys: [{sha256(key.encode()).hexdigest()}]"
     for name, field, key in zip(("research", "shop"), ("weight: 3", "budget: 5000"), KEYS, strict=True)
 )
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("60s", 60), ("2m", 120), ("1h", 3600), ("90", 90), (" 0.5 s", 0.5), ("1.5h", 5400)]
-)
-def test_times_are_read(text: str, seconds: float) -> None:
-    assert seconds_of(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["", "s", "-5s", "5d", "1e3", "nan", "0", "5s 5s", "٣s", "9" * 400])
-def test_times_that_are_none_are_told(text: str) -> None:
-    with pytest.raises(InputError, match="--per is"):
-        seconds_of(text)
 
 
 def test_addresses() -> None:

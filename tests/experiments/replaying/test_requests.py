@@ -11,7 +11,7 @@ import pytest
 
 from walras.errors import InputError
 from walras.experiments.queries.predictors import Prediction
-from walras.experiments.replaying.opening import Opening, seconds_of
+from walras.experiments.replaying.opening import Opening
 from walras.experiments.replaying.requests import read_requests
 from walras.market.queries import CountWindows, TimeWindows
 
@@ -124,18 +124,6 @@ def test_thresholds_from_texts(write: Write) -> None:
 
 
 def test_windows(write: Write) -> None:
-    for text, seconds in (
-        ("60s", 60.0),
-        ("500ms", 0.5),
-        ("1.5m", 90.0),
-        (" 2 h ", 7200.0),
-        ("30", 30.0),
-        ("1D", 86400.0),
-    ):
-        assert seconds_of(text) == seconds
-    for text in ("", "s", "-5s", "5 weeks", "nan", "0s", "1e99d"):
-        with pytest.raises(InputError, match="--per"):
-            seconds_of(text)
     requests = read_requests(write([{**GOOD, "id": str(i), "arrival": i} for i in range(41)]))
     windows = Opening(100.0, 10.0).market("clear", requests).windows
     assert isinstance(windows, TimeWindows)
