@@ -31,7 +31,7 @@ from walras.experiments.gateway.watching.log import RequestLog
 from walras.experiments.gateway.watching.metrics import Metrics
 from walras.experiments.listening import OwnPages
 from walras.experiments.queries.typical import typical_tokens
-from walras.experiments.queries.unfunded import UNFUNDED_RULES
+from walras.experiments.queries.unfunded import UNFUNDED_RULES, check_waiting
 from walras.files.locks import one_writer
 from walras.market.queries import ONLINE_POLICIES
 from walras.mechanisms import MECHANISMS
@@ -65,8 +65,11 @@ class Gateway:
         classes, predict = read_classes(settings.classes, settings.guess), load_predict(settings.predictor)
         policy, sharing = ONLINE_POLICIES.make(settings.policy), MECHANISMS.make(settings.sharing)
         typical = settings.typical or typical_tokens(settings.guess + settings.reserve)
-        terms = Terms(settings.budget, settings.per, policy, keys.tenants, sharing, settings.headroom, typical)
+        terms = Terms(
+            settings.budget, settings.per, policy, keys.tenants, sharing, settings.headroom, typical, settings.window
+        )
         rule = UNFUNDED_RULES.make(settings.unfunded)
+        check_waiting(rule, timed=settings.window is None)
         upstream = Upstream(settings, transport)
         log = RequestLog(settings.log)
         self.journal: Journal | None = None

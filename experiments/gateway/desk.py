@@ -9,7 +9,7 @@ from walras.errors import InputError
 from walras.experiments.gateway.tenants import Tenant, shares
 from walras.experiments.queries.typical import GUESS, expecting_windows, typical_tokens
 from walras.market.queries.limits import as_plain, from_plain
-from walras.market.queries.online import OnlineMarket, OnlinePolicy, Settlement
+from walras.market.queries.online import CountWindows, OnlineMarket, OnlinePolicy, Settlement, TimeWindows, Windows
 from walras.market.queries.online.needs import Needs
 from walras.mechanisms import Mechanism
 
@@ -32,6 +32,10 @@ class Terms:
         sharing: the mechanism by which they do.
         headroom: tokens above its threshold at which more no longer helps a query; half of an equal share if None.
         typical: tokens that a request is taken to get, as long as nothing is known of how many come.
+        requests: of a window, funded or not, in place of seconds; there is one tenant then.
+
+    Raises:
+        InputError: windows of requests that several tenants would have to share.
     """
 
     budget: float
@@ -41,6 +45,11 @@ class Terms:
     sharing: Mechanism
     headroom: float | None = None
     typical: float = typical_tokens(GUESS)
+    requests: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.requests is not None and len(self.tenants) != 1:
+            raise InputError("--window is for one tenant: the windows of several would end at different requests")
 
 
 @final
@@ -109,8 +118,7 @@ class Desk:
 
     def __init__(self, terms: Terms, now: float, record: Record = lambda change: None) -> None:
         self.terms, self._record = terms, record
-        self._windows = expecting_windows(terms.seconds, terms.budget, terms.typical)
-        self._windows.begin(now)
+        self._windows = _windows(terms, terms.budget, now)
         self._asked: dict[str, float] = {t.name: inf for t in terms.tenants}
         self.markets = {name: self._market(budget, now) for name, budget in self._split().items()}
         self._asked = dict.fromkeys(self._asked, 0.0)
@@ -173,13 +181,14 @@ class Desk:
         else:
             self._decided(ask, change["now"], change.get("again", False))
 
-    def next_window(self, now: float) -> float:
-        """Seconds until the next window begins."""
+    def next_window(self, now: float) -> float | None:
+        """Seconds until the next window begins; None where requests begin it, and nobody knows when they come."""
         self._windows.passed(now)
-        return self._windows.left
+        return self._windows.left if isinstance(self._windows, TimeWindows) else None
 
     def next_asking(self, now: float) -> float:
         """The time at which whoever waits asks again: just after the next window has begun."""
+        assert isinstance(self._windows, TimeWindows)  # elsewhere nobody waits
         self._windows.passed(now)
         return self._windows.again
 
@@ -265,6 +274,8 @@ class Desk:
 
     def _turn(self, now: float) -> None:
         """Where a window has begun, divide the budget anew."""
+        if self.terms.requests is not None:  # the market of the only tenant counts them
+            return
         self._windows.passed(now)
         if self._windows.turn():
             for name, budget in self._split().items():
@@ -275,9 +286,16 @@ class Desk:
         return shares(self.terms.tenants, self._asked, self.terms.budget, self.terms.sharing)
 
     def _market(self, budget: float, now: float) -> OnlineMarket:
-        windows = expecting_windows(self.terms.seconds, budget, self.terms.typical)
-        windows.begin(now)
-        return OnlineMarket(budget, windows, self.terms.policy, headroom=self.terms.headroom)
+        return OnlineMarket(budget, _windows(self.terms, budget, now), self.terms.policy, headroom=self.terms.headroom)
+
+
+def _windows(terms: Terms, budget: float, now: float) -> Windows:
+    """Windows of requests, or of time, of which the first begins now."""
+    if terms.requests is not None:
+        return CountWindows(terms.requests)
+    windows = expecting_windows(terms.seconds, budget, terms.typical)
+    windows.begin(now)
+    return windows
 
 
 def _plain(ask: Ask) -> dict[str, Any]:

@@ -231,10 +231,11 @@ class Exchange:
     def _not_funded(self, outcome: Outcome) -> RefusalError:
         line = self._office.line
         left = line.desk.next_window(line.clock())
+        begins = "after more requests" if left is None else f"in {left:.0f} s"
         return RefusalError(
             429,
             f"the budget funds no request with a threshold of {outcome.decision.threshold:.0f} tokens at the present "
-            f"price; the next window begins in {left:.0f} s",
+            f"price; the next window begins {begins}",
             "not_funded",
             left,
         )

@@ -126,7 +126,9 @@ class Line:
     def _set_timer(self) -> None:
         if self._timer is None:
             now = self.clock()
-            self._due = now + self.desk.next_window(now)
+            left = self.desk.next_window(now)
+            assert left is not None  # windows are of time, where somebody waits
+            self._due = now + left
             self._timer = asyncio.get_running_loop().call_later(self.desk.next_asking(now) - now, self._serve)
 
     def _serve(self) -> None:

@@ -24,6 +24,7 @@ class Settings:
         upstream: address of the model's server, with `/v1`; a path that is left out is that.
         budget: tokens per window.
         per: seconds of a window.
+        window: requests of a window, which then has no length in time; None: windows are of time.
         policy: `ONLINE_POLICIES` entry by which tokens are granted.
         sharing: `MECHANISMS` entry by which tenants share the budget.
         headroom: tokens above its threshold at which more no longer helps a request; adaptive if None.
@@ -67,11 +68,14 @@ class Settings:
     largest_body: int = LARGEST_BODY
     upstream_timeout: float = 600.0
     upstream_key: str = field(default="", repr=False)
+    window: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "upstream", upstream_address(self.upstream))
         amount(self.budget, "--budget", 1.0)
         amount(self.per, "--per", 1e-3, 1e9)
+        if self.window is not None:
+            amount(self.window, "--window", 1)
         amount(self.reserve, "--reserve", 0, self.budget)
         amount(self.guess, "--guess", 1.0)
         amount(1.0 if self.typical is None else self.typical, "--typical", 1.0)

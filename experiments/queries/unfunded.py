@@ -216,6 +216,19 @@ def decide(rule: UnfundedRule, case: Case) -> Action:
     )
 
 
+def check_waiting(rule: UnfundedRule, timed: bool) -> None:
+    """Refuse a rule that lets requests wait for windows that are not of time.
+
+    Raises:
+        InputError: such a rule.
+    """
+    if rule.most().seconds and not timed:
+        raise InputError(
+            f"--unfunded {rule.name} needs windows of time, --per: where requests are counted, one that asks again "
+            "would count as another one"
+        )
+
+
 _SECONDS = re.compile(r"queue:(\d+(?:\.\d+)?)s?", re.ASCII)
 _TOKENS = re.compile(r"floor=(\d+)", re.ASCII)
 

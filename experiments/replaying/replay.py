@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from walras.errors import InputError
 from walras.experiments.queries import unfunded as statuses
-from walras.experiments.queries.unfunded import Case, Charge, GoTo, Reject, UnfundedRule, Wait, decide
+from walras.experiments.queries.unfunded import Case, Charge, GoTo, Reject, UnfundedRule, Wait, check_waiting, decide
 from walras.experiments.replaying.requests import Column, Requests
 from walras.market.queries import OnlineMarket, TimeWindows
 from walras.market.queries.limits import amount
@@ -68,11 +68,7 @@ def check_rule(rule: UnfundedRule, timed: bool) -> None:
     Raises:
         InputError: what the rule asks for, and why that cannot be.
     """
-    if rule.most().seconds and not timed:
-        raise InputError(
-            f"--unfunded {rule.name} needs windows of time, --per: where queries are counted, one that asks again "
-            "would count as another one"
-        )
+    check_waiting(rule, timed)
     if isinstance(decide(rule, Case()), GoTo):
         raise _other_model(rule)
 

@@ -4,6 +4,7 @@ It needs the standard library alone. `python stub_upstream.py PORT` serves until
 `StubUpstream` runs it in a thread. A request's `model` says how it is answered, in words joined by `+`:
 
 - a number: tokens that the answer would have; it has no more than the request allows, and ends with `length` then;
+- `echo`: an answer that is no stream repeats the last message, a token a word;
 - `no-usage`: no usage is told; `always-usage`: streams tell it unasked, as `transformers serve` does;
 - `error`: status 500; `hang`: no answer; `die`: the connection breaks in the middle; `torn`: JSON that breaks off;
 - `short`: the stream ends without an error before the answer does; `slow`: 50 ms between tokens;
@@ -96,14 +97,15 @@ class Stub:
             return True
         if "hang" in words:
             await asyncio.sleep(3600)
-        wanted = next((int(word) for word in words if word.isdigit()), 10)
+        said = request.body["messages"][-1]["content"].split() if "echo" in words else None
+        wanted = len(said) if said else next((int(word) for word in words if word.isdigit()), 10)
         limit = min([request.body[name] for name in LIMITS if request.body.get(name)], default=10**9)
         tokens, reason = min(wanted, limit), "length" if wanted > limit else "stop"
         if request.body.get("stream"):
             return await self._stream(request, path, words, tokens, reason, writer)
         n = request.body.get("n") or 1
         usage = None if "no-usage" in words else _usage(path, tokens * n)
-        content = json.dumps(_whole(path, tokens, reason, usage, n)).encode()
+        content = json.dumps(_whole(path, tokens, reason, usage, n, said)).encode()
         if "slow" in words:
             await asyncio.sleep(0.05 * tokens)
         extra = b""
@@ -162,8 +164,10 @@ def _usage(path: str, tokens: int) -> dict[str, Any]:
     return {"prompt_tokens": 5, "completion_tokens": tokens, "total_tokens": 5 + tokens}
 
 
-def _whole(path: str, tokens: int, reason: str, usage: dict[str, Any] | None, n: int = 1) -> dict[str, Any]:
-    text = "w " * tokens
+def _whole(
+    path: str, tokens: int, reason: str, usage: dict[str, Any] | None, n: int = 1, words: list[str] | None = None
+) -> dict[str, Any]:
+    text = "w " * tokens if words is None else " ".join(words[:tokens])
     told = {} if usage is None else {"usage": usage}
     if path.endswith("/responses"):
         part = {"type": "output_text", "text": text, "annotations": []}

@@ -19,6 +19,9 @@ def gateway(
     upstream: Annotated[str, typer.Option(help="Address of the server of models, such as http://127.0.0.1:8000/v1.")],
     budget: Annotated[float, typer.Option(help="Tokens per window, of all requests.")],
     per: Annotated[str, typer.Option(help="Length of a window: 500, 60s, 2m, 1h.")] = "60s",
+    window: Annotated[
+        int | None, typer.Option(help="Requests of a window, in place of --per.", show_default=False)
+    ] = None,
     policy: Annotated[str, typer.Option(help="How tokens are granted; `walras list online-policies`.")] = "clear",
     headroom: Annotated[float | None, typer.Option(help="Tokens above the threshold. [default: adaptive]")] = None,
     reserve: Annotated[int, typer.Option(help="Tokens of each grant kept for the answer, beside the thinking.")] = 0,
@@ -61,7 +64,7 @@ def gateway(
     settings = Settings(
         upstream, budget, seconds_of(per), policy, sharing, headroom, reserve, unfunded, dialect, guess, typical,
         classes, tenants, predictor, client_weights, state, log, largest_body,
-        seconds_of(upstream_timeout, "--upstream-timeout"), _key(upstream_key_env),
+        seconds_of(upstream_timeout, "--upstream-timeout"), _key(upstream_key_env), window,
     )  # fmt: skip
     local = is_local(host or HOST)
     with bound(host or HOST, PORT if port is None else port) as listening:

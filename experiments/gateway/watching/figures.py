@@ -51,7 +51,8 @@ class Figures:
         """All of it, as plain data."""
         desk = self._line.desk
         return {
-            "seconds": desk.terms.seconds, "budget": desk.terms.budget, "policy": desk.terms.policy.name,
+            "seconds": desk.terms.seconds, "requests": desk.terms.requests, "budget": desk.terms.budget,
+            "policy": desk.terms.policy.name,
             "live": len(desk), "queue": len(self._line), "unfunded": desk.unfunded,
             "next": desk.next_window(self._line.clock()),
             "tenants": {

@@ -19,6 +19,7 @@ Walras = Callable[..., Any]
         (("--upstream", "nowhere", "--budget", 10), "--upstream is 'nowhere'"),
         (("--upstream", "http://a", "--budget", 0), "--budget is 0"),
         (("--upstream", "http://a", "--budget", 10, "--per", "5 days"), "--per is '5 days'"),
+        (("--upstream", "http://a", "--budget", 10, "--window", 0), "--window is 0"),
         (("--upstream", "http://a", "--budget", 10, "--upstream-timeout", "x"), "--upstream-timeout is 'x'"),
         (("--upstream", "http://a", "--budget", 10, "--port", 0, "--unfunded", "rejekt"), "Did you mean 'reject'"),
         (("--upstream", "http://a", "--budget", 10, "--port", 0, "--policy", "clare"), "Did you mean 'clear'"),
