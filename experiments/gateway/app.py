@@ -31,7 +31,8 @@ from walras.experiments.gateway.watching.log import RequestLog
 from walras.experiments.gateway.watching.metrics import Metrics
 from walras.experiments.listening import OwnPages
 from walras.experiments.queries.typical import typical_tokens
-from walras.experiments.queries.unfunded import UNFUNDED_RULES, check_waiting
+from walras.experiments.queries.unfunded import UNFUNDED_RULES, Case, check_waiting, decide
+from walras.files.contents import reading
 from walras.files.locks import one_writer
 from walras.market.queries import ONLINE_POLICIES
 from walras.mechanisms import MECHANISMS
@@ -51,6 +52,7 @@ class Gateway:
 
     Raises:
         InputError: settings or files that cannot be worked with, or a state that another process uses.
+        ConformanceError, UserCodeError: a rule of the operator's own that fails.
     """
 
     def __init__(
@@ -70,11 +72,15 @@ class Gateway:
         )
         rule = UNFUNDED_RULES.make(settings.unfunded)
         check_waiting(rule, timed=settings.window is None)
+        decide(rule, Case())  # one that fails is told before anybody asks
         upstream = Upstream(settings, transport)
         log = RequestLog(settings.log)
         self.journal: Journal | None = None
         if settings.state is not None:
-            with ExitStack() as stack:  # let go of the folder if its state cannot be read
+            with (
+                reading("state of a gateway", settings.state),
+                ExitStack() as stack,
+            ):  # let go of the folder if its state cannot be read
                 stack.enter_context(one_writer(settings.state))
                 self.journal = Journal(settings.state, terms, clock)
                 self._stack = stack.pop_all()

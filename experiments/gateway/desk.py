@@ -138,8 +138,9 @@ class Desk:
                 guess, weight or cap is no sound number.
         """
         self._check(ask)
-        self._record({"ask": _plain(ask), "now": now, "again": again})
-        return self._decided(ask, now, again)
+        decision = self._decided(ask, now, again)
+        self._tell(ask, {"ask": _plain(ask), "tokens": decision.tokens, "now": now, "again": again})
+        return decision
 
     def promise(self, ask: Ask, tokens: int, now: float) -> Decision:
         """Charge a request with tokens that it gets whatever the price: a floor.
@@ -148,8 +149,9 @@ class Desk:
             InputError: as `ask`.
         """
         self._check(ask)
-        self._record({"promise": _plain(ask), "tokens": tokens, "now": now})
-        return self._promised(ask, tokens, now)
+        decision = self._promised(ask, tokens, now)
+        self._tell(ask, {"promise": _plain(ask), "tokens": tokens, "now": now})
+        return decision
 
     def settle(self, id: str, used: int, now: float, cut: bool = False, learn: bool = True) -> Settlement:
         """Give back what a request did not use, or charge what it used beyond; learn what its class needs.
@@ -166,11 +168,12 @@ class Desk:
         """
         if id not in self._live:
             raise InputError(f"no grant of request {id!r} is live")
+        settled = self._settled(id, used, now, cut, learn)
         self._record({"settle": id, "used": used, "cut": cut, "learn": learn, "now": now})
-        return self._settled(id, used, now, cut, learn)
+        return settled
 
     def repeat(self, change: Mapping[str, Any]) -> None:
-        """Make a recorded call again; it is not recorded."""
+        """Make a recorded call again; it is not recorded. What was granted stays so, should terms be others now."""
         if "settle" in change:
             self._settled(change["settle"], change["used"], change["now"], change["cut"], change["learn"])
             return
@@ -179,7 +182,7 @@ class Desk:
         if "promise" in change:
             self._promised(ask, change["tokens"], change["now"])
         else:
-            self._decided(ask, change["now"], change.get("again", False))
+            self._decided(ask, change["now"], change.get("again", False), change.get("tokens"))
 
     def next_window(self, now: float) -> float | None:
         """Seconds until the next window begins; None where requests begin it, and nobody knows when they come."""
@@ -247,16 +250,30 @@ class Desk:
                 "numbers above 0, and a cap of at least 1"
             )
 
-    def _decided(self, ask: Ask, now: float, again: bool) -> Decision:
+    def _tell(self, ask: Ask, change: dict[str, Any]) -> None:
+        """Record a decision; one that cannot be recorded is none."""
+        try:
+            self._record(change)
+        except OSError:
+            if self._live.pop(ask.id, None):
+                self.markets[ask.tenant].amend(ask.id, 0)
+            raise
+
+    def _decided(self, ask: Ask, now: float, again: bool, told: int | None = None) -> Decision:
+        """What a market grants, or, as it was `told`, granted."""
         self._turn(now)
         threshold = self.threshold(ask)
-        grant = self.markets[ask.tenant].offer(ask.id, threshold, ask.weight, ask.cap, now)
+        market = self.markets[ask.tenant]
+        grant = market.offer(ask.id, threshold, ask.weight, ask.cap, now)
+        tokens = grant.max_tokens if told is None else told
+        if tokens != grant.max_tokens:
+            market.amend(ask.id, tokens)
         self._asked[ask.tenant] += threshold
-        if grant.max_tokens:
-            self._live[ask.id] = _Live(ask.tenant, ask.kind, ask.guess, ask.exact, grant.max_tokens)
+        if tokens:
+            self._live[ask.id] = _Live(ask.tenant, ask.kind, ask.guess, ask.exact, tokens)
         else:
             self.unfunded += not again
-        return Decision(ask.id, grant.max_tokens, grant.price, threshold)
+        return Decision(ask.id, tokens, grant.price, threshold)
 
     def _promised(self, ask: Ask, tokens: int, now: float) -> Decision:
         self._turn(now)

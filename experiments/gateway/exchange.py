@@ -1,6 +1,7 @@
 """One request, from its first byte to the settlement of its grant."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from uuid import uuid4
 import httpx
 from starlette.datastructures import Headers
 
-from walras.errors import InputError
+from walras.errors import ConformanceError, InputError, UserCodeError
 from walras.experiments.gateway.bodies import Body, Endpoint, read_body
 from walras.experiments.gateway.keys import Keys
 from walras.experiments.gateway.line import Line, Outcome
@@ -28,6 +29,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 LARGEST_REPLY = 2**26
 """Bytes of a reply that is no stream."""
+_TOLD = logging.getLogger("walras.gateway")  # the operator, on standard error
 _IN_THREAD = 2**19  # bytes of a body that is read beside the loop
 
 
@@ -112,6 +114,10 @@ class Exchange:
         except OSError as error:
             self.record.error = type(error).__name__
             await self._refuse(RefusalError(503, "the gateway cannot write its state", "state_unwritable"))
+        except (ConformanceError, UserCodeError) as error:  # a rule sees numbers alone: its words hold no text
+            self.record.error = type(error).__name__
+            _TOLD.error("%s", error)
+            await self._refuse(RefusalError(500, "a rule of the gateway's operator failed", "rule_failed"))
         except Exception as error:  # its words may hold the request's text
             self.record.error = type(error).__name__
             await self._refuse(RefusalError(500, "the gateway failed; this is an error of its own", "internal_error"))

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, final
 
@@ -53,14 +54,18 @@ class Journal:
 
     def save(self) -> None:
         """Write the state, and begin a new file of changes."""
-        before, self._number = self._number, self._number + 1
-        self.close()
-        self._file = AppendedLines(self.folder / CHANGES.format(self._number))
+        before, number = self._number, self._number + 1
+        file = AppendedLines(self.folder / CHANGES.format(number))
         now = self._clock()
         self.desk.pass_time(now)
-        told = {"changes": self._number, "now": now, "wall": self._wall(), "desk": self.desk.state()}
-        write_whole(self.folder / STATE, write_json(told, None))
-        self._changes = 0
+        told = {"changes": number, "now": now, "wall": self._wall(), "desk": self.desk.state()}
+        try:
+            write_whole(self.folder / STATE, write_json(told, None))
+        except OSError:  # the old state and its changes go on
+            file.close()
+            raise
+        self.close()
+        self._file, self._number, self._changes = file, number, 0
         remove(self.folder / CHANGES.format(before))
 
     def close(self) -> None:
@@ -72,10 +77,11 @@ class Journal:
     def _write(self, change: dict[str, Any]) -> None:
         if self._file is None:
             return
-        if self._changes >= ROUND:
-            self.save()
         self._file.write(write_json({**change, "wall": self._wall()}, None))
         self._changes += 1
+        if self._changes % ROUND == 0:
+            with suppress(OSError):  # the change is written; a new state can wait
+                self.save()
 
     def _recover(self, terms: Terms) -> None:
         """The state, and every change after it, then as old as they are by the calendar."""

@@ -86,7 +86,7 @@ class Line:
             answers: that it asks for.
 
         Raises:
-            InputError: a rule of the user's own that says what cannot be done.
+            ConformanceError, UserCodeError: a rule of the user's own that fails, or says what cannot be done.
         """
         if decision.funded:
             return Outcome(FUNDED, decision)

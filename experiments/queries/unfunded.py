@@ -7,10 +7,11 @@ import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from math import inf
-from typing import ClassVar, final
+from typing import Any, ClassVar, final
 
-from walras.errors import InputError
+from walras.errors import ConformanceError, InputError
 from walras.escaping import shown
+from walras.experiments.queries.durations import seconds_of
 from walras.market.naming import naming
 from walras.market.queries.limits import MOST_TOKENS, amount, real
 from walras.registry import Registry
@@ -200,17 +201,23 @@ def decide(rule: UnfundedRule, case: Case) -> Action:
     """The action of a rule, which is sound: nobody is charged more than its cap, nor less than one token.
 
     Raises:
-        InputError: no such action, or one beyond what the rule says that it does at most.
+        ConformanceError: no such action, or one beyond what the rule says that it does at most.
         UserCodeError: a rule of the user's own fails.
     """
     with naming(f"unfunded rule {type(rule).__name__}", rule):
-        action, most = rule.action(case), rule.most()
-    if isinstance(action, (Refuse, GoTo)) or (isinstance(action, Wait) and 0 < real(action.seconds) <= most.seconds):
+        action = rule.action(case)
+    most = most_of(rule)
+    elsewhere = isinstance(action, GoTo) and isinstance(action.model, str) and bool(action.model)
+    if (
+        isinstance(action, Refuse)
+        or elsewhere
+        or (isinstance(action, Wait) and 0 < real(action.seconds) <= most.seconds)
+    ):
         return action
     if isinstance(action, Charge) and type(action.tokens) is int and 1 <= action.tokens <= most.tokens * case.answers:
         tokens = int(min(action.tokens, case.cap, MOST_TOKENS))
         return Charge(tokens) if tokens >= 1 else Refuse()
-    raise InputError(
+    raise ConformanceError(
         f"unfunded rule {type(rule).__name__} says {shown(action)}; valid: an action of at most {most.seconds:g} "
         f"seconds, or {most.tokens:g} whole tokens an answer, as it says itself"
     )
@@ -222,15 +229,29 @@ def check_waiting(rule: UnfundedRule, timed: bool) -> None:
     Raises:
         InputError: such a rule.
     """
-    if rule.most().seconds and not timed:
+    if most_of(rule).seconds and not timed:
         raise InputError(
             f"--unfunded {rule.name} needs windows of time, --per: where requests are counted, one that asks again "
             "would count as another one"
         )
 
 
-_SECONDS = re.compile(r"queue:(\d+(?:\.\d+)?)s?", re.ASCII)
-_TOKENS = re.compile(r"floor=(\d+)", re.ASCII)
+def most_of(rule: UnfundedRule) -> Most:
+    """The most that a rule says that it ever does, which is sound.
+
+    Raises:
+        ConformanceError: no such thing.
+        UserCodeError: a rule of the user's own fails.
+    """
+    with naming(f"unfunded rule {type(rule).__name__}", rule):
+        most: Any = rule.most()
+        if not (isinstance(most, Most) and real(most.seconds) >= 0 and real(most.tokens) >= 0):
+            raise ConformanceError(f"it does {shown(most)} at most; valid: Most, of numbers of at least 0")
+    return most
+
+
+_SECONDS = re.compile(r"queue:([^=]+)")
+_TOKENS = re.compile(r"floor=(\d{1,400})", re.ASCII)
 
 
 def _read(text: str) -> UnfundedRule | None:
@@ -240,7 +261,7 @@ def _read(text: str) -> UnfundedRule | None:
     if found := _TOKENS.fullmatch(text):
         return Floor(int(found[1]))
     if found := _SECONDS.fullmatch(text):
-        return Queue(float(found[1]))
+        return Queue(seconds_of(found[1], "seconds of a queue"))
     return None
 
 

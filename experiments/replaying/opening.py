@@ -11,6 +11,9 @@ from walras.experiments.replaying.requests import Requests
 from walras.market.queries import ONLINE_POLICIES, CountWindows, OnlineMarket, Windows
 from walras.market.queries.limits import amount
 
+MOST_WINDOWS = 5_000_000
+"""Windows of time of a trace; every one is a row of a table, also where nobody came."""
+
 
 @final
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Opening:
         """A market of a policy, `NAME:key=value` or `FILE.py:Class`, that has seen nothing yet.
 
         Raises:
-            InputError: no such policy, budget or window.
+            InputError: no such policy, budget or window; windows without number.
         """
         return OnlineMarket(self.budget, self._windows(requests), ONLINE_POLICIES.make(policy), headroom=self.headroom)
 
@@ -55,4 +58,11 @@ class Opening:
     def _windows(self, requests: Requests) -> Windows:
         if self.queries is not None:
             return CountWindows(self.queries)
-        return expecting_windows(self.seconds or 0.0, self.budget, self.typical_of(requests) or 0.0)
+        windows = expecting_windows(self.seconds or 0.0, self.budget, self.typical_of(requests) or 0.0)
+        number, last = float(requests.arrival[-1]) / windows.seconds, float(requests.arrival[-1])
+        if number > MOST_WINDOWS:
+            raise InputError(
+                f"the last request comes {last:g} s after the first, which are {number:g} windows of "
+                f"{windows.seconds:g} s; valid: up to {MOST_WINDOWS:,}. Are all arrivals seconds by one clock?"
+            )
+        return windows

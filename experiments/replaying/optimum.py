@@ -6,7 +6,7 @@ from math import floor
 import numpy as np
 from numpy.typing import NDArray
 
-from walras.experiments.queries.unfunded import Case, Charge, UnfundedRule, decide
+from walras.experiments.queries.unfunded import Case, Charge, UnfundedRule, decide, most_of
 from walras.experiments.replaying.requests import Column, Requests
 
 Whole = NDArray[np.int64]
@@ -29,7 +29,7 @@ def most_right(requests: Requests, arrived_in: Whole, budget: float, rule: Unfun
         rule: what is done about requests that are granted nothing.
         seconds: of a window, where it is of time.
     """
-    most = rule.most()
+    most = most_of(rule)
     if most.seconds and seconds:
         windows = int(arrived_in.max()) + 1
         reach = floor(min(most.seconds / seconds, windows)) + 1

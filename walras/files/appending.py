@@ -23,10 +23,12 @@ class AppendedLines:
         """Append a line, its end included.
 
         Raises:
-            OSError: it could not be written whole.
+            OSError: it could not be written whole; then nothing of it is there.
         """
         data = line.encode()
-        if os.write(self._file, data) != len(data):
+        written = os.write(self._file, data)
+        if written != len(data):
+            os.ftruncate(self._file, os.fstat(self._file).st_size - written)  # the next line would end it
             raise OSError("a line could be written in part only")
 
     def close(self) -> None:

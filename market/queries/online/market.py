@@ -8,7 +8,6 @@ import torch
 
 from walras.errors import InputError
 from walras.escaping import shown
-from walras.market.naming import naming
 from walras.market.queries.limits import (
     LEAST_HEADROOM,
     LEAST_WEIGHT,
@@ -19,6 +18,8 @@ from walras.market.queries.limits import (
     from_plain,
     real,
 )
+from walras.market.queries.online.asking import move
+from walras.market.queries.online.asking import wanted as wanted_by
 from walras.market.queries.online.clear import ClearPolicy
 from walras.market.queries.online.grants import Grant, Settlement
 from walras.market.queries.online.policy import OnlinePolicy, Seen, surge_bids
@@ -36,7 +37,8 @@ class OnlineMarket:
     1. Queries ask for tokens as the policy says; by default that is CLEAR's: what is best for each at the price.
     2. None gets more than is left of the window's budget, nor a grant that would be worth nothing to it.
     3. The policy is told how much was asked for beyond an equal share, and moves its price, if it has one. Queries
-       offered together meet one price, and move it once, by their sum.
+       offered together meet one price, and move it once, by their sum. One that needs more than any window has is
+       never funded, and asks for nothing: else it alone would make tokens too dear for all others.
     4. `refund` settles a funded query. Tokens that it did not use come back to the window that they were taken from,
        and off the price; where that window is over they have expired, so that no later one grants more than its budget.
        What was used beyond the grant is taken from the present window, and moves the price up.
@@ -124,8 +126,7 @@ class OnlineMarket:
         rows = [row[1:] for row, fine in zip(given, sound, strict=True) if fine]
         self.pass_time(now)
         bids = surge_bids(rows, self.headroom)
-        with naming(f"policy {type(self.policy).__name__}", self.policy):
-            wanted = self.policy.wanted(bids, self._seen)
+        wanted = wanted_by(self.policy, bids, self._seen, len(rows))
         price = self._seen.price or 0.0
         taken = [self._take(tokens, row[0]) for tokens, row in zip(wanted, rows, strict=True)]
         worth = bids.utility(torch.tensor([got for got, _ in taken], dtype=torch.float64)).tolist()
@@ -138,7 +139,14 @@ class OnlineMarket:
             if got:
                 self._live[id] = got, window
         self._seen.recent.extend(rows)
-        self.policy.moved(self._seen, sum(wanted) - self.windows.counted(len(rows)) * self.budget)
+        try:
+            asked = sum(tokens for tokens, row in zip(wanted, rows, strict=True) if self._possible(row[0]))
+            move(self.policy, self._seen, asked - self.windows.counted(len(rows)) * self.budget)
+        except Exception:  # nobody will be told of them
+            for grant in grants:
+                if grant.max_tokens:
+                    self._regrant(grant.id, 0)
+            raise
         return grants
 
     def refund(self, id: str, used: int, now: float = 0.0) -> Settlement:
@@ -158,7 +166,7 @@ class OnlineMarket:
         self.used, self.returned, self.expired = self.used + used, self.returned + back, self.expired + unused - back
         self.over += over
         self._seen.left += back - over
-        self.policy.moved(self._seen, float(over - back))
+        move(self.policy, self._seen, float(over - back))
         return Settlement(id, back, unused - back, over)
 
     def renew(self, budget: float) -> None:
@@ -184,8 +192,20 @@ class OnlineMarket:
         self.granted += tokens
         self._live[id] = tokens, self._seen.window
         price = self._seen.price or 0.0
-        self.policy.moved(self._seen, float(tokens))
+        try:
+            move(self.policy, self._seen, float(tokens))
+        except Exception:
+            self._regrant(id, 0)
+            raise
         return Grant(id, tokens, "funded", 0.0, price)
+
+    def amend(self, id: str, tokens: int) -> None:
+        """Make the last call's grant of a query, or its refusal, one of so many tokens; 0 for none.
+
+        For whoever repeats what a market decided that had other rules, or whose grant cannot be told.
+        """
+        more = self._regrant(id, tokens)
+        move(self.policy, self._seen, float(more))
 
     def pass_time(self, now: float) -> None:
         """Let the price fall by what flowed in since the last call; after an idle window it is found anew."""
@@ -194,7 +214,7 @@ class OnlineMarket:
         if gone >= 1:
             self._seen.price = None
         elif gone:
-            self.policy.moved(self._seen, -gone * self.budget)
+            move(self.policy, self._seen, -gone * self.budget)
 
     def state(self) -> dict[str, Any]:
         """All that a market of the same settings needs to go on, as plain data."""
@@ -244,6 +264,19 @@ class OnlineMarket:
             )  # fmt: skip
             seen.add(id)
         return sound
+
+    def _regrant(self, id: str, tokens: int) -> int:
+        """Make the grant of a query another, in the books alone; how many tokens more that is."""
+        before, window = self._live.pop(id, (0, self._seen.window))
+        if tokens:
+            self._live[id] = tokens, window
+        self.granted += tokens - before
+        self._seen.left -= tokens - before
+        return tokens - before
+
+    def _possible(self, threshold: float) -> bool:
+        """Whether a window could fund a query."""
+        return threshold < self.budget or not self.policy.informed
 
     def _enter(self, begins: bool) -> None:
         """Go on in the present window, which may have begun just now."""

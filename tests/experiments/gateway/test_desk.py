@@ -1,6 +1,7 @@
 """Decisions, what came of them, and that both outlive the process."""
 
 import json
+from dataclasses import replace
 from functools import partial
 from math import inf
 from pathlib import Path
@@ -23,6 +24,11 @@ TWO = (Tenant("a"), Tenant("b", weight=3.0))
 def terms(*tenants: Tenant, budget: float = 10_000.0, sharing: Mechanism | None = None) -> Terms:
     policy = ONLINE_POLICIES.make("clear")
     return Terms(budget, 60.0, policy, tenants or (ALONE,), sharing or CompetitiveEquilibrium(), headroom=100.0)
+
+
+def totals(desk: Desk) -> list[int]:
+    market = desk.markets[ALONE.name]
+    return [market.granted, market.over, market.used, market.returned, market.expired, market.outstanding]
 
 
 def conserved(desk: Desk) -> bool:
@@ -168,6 +174,63 @@ def test_what_a_journal_repeats_is_what_was_decided(
         assert own.used + own.returned + own.expired == market.granted + market.over
     assert conserved(then.desk)
     then.close()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"budget": 150.0}, {"seconds": 1.0}, {"headroom": 5000.0}, {"policy": ONLINE_POLICIES.make("uniform")},
+        {"policy": ONLINE_POLICIES.make("fixed-cap:tokens=50")},
+    ],
+)  # fmt: skip
+def test_what_was_decided_stays_so_under_other_terms(tmp_path: Path, other: Any) -> None:
+    """A process dies, and its operator sets up another budget or policy: its grants were told to clients."""
+    first = Journal(tmp_path, terms(), clock=lambda: 0.0, wall=lambda: 5000.0)
+    for i in range(20):
+        grant = first.desk.ask(Ask(str(i), 400.0, kind="sums"), 7.0 * i)
+        if not grant.funded:
+            first.desk.promise(Ask(str(i), 400.0), 64, 7.0 * i)
+        if i % 4:
+            first.desk.settle(str(i), 300, 7.0 * i + 1)
+    granted, over, used, returned, expired, outstanding = totals(first.desk)
+    assert outstanding
+    second = Journal(tmp_path, replace(terms(), **other), clock=lambda: 200.0, wall=lambda: 5001.0)
+    assert totals(second.desk) == [granted, over, used + outstanding, returned, expired, 0]
+    assert second.lost == outstanding
+    second.close()
+
+
+def test_a_decision_that_cannot_be_recorded_is_none() -> None:
+    def full(change: Any) -> None:
+        raise OSError("no space left on device")
+
+    desk = Desk(terms(), 0.0, full)
+    with pytest.raises(OSError, match="no space"):
+        desk.ask(Ask("x", 200.0), 1.0)
+    with pytest.raises(OSError, match="no space"):
+        desk.promise(Ask("x", 200.0), 64, 1.0)
+    assert totals(desk) == [0] * 6
+    assert desk.markets[ALONE.name].left == 10_000
+    assert len(desk) == 0
+
+
+@pytest.mark.parametrize("broken", ["AppendedLines", "write_whole"])
+def test_a_new_state_that_cannot_be_written_leaves_the_old_one_and_its_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    def full(*given: Any) -> None:
+        raise OSError("too many open files")
+
+    monkeypatch.setattr("walras.experiments.gateway.journal.ROUND", 5)
+    first = Journal(tmp_path, terms(), clock=lambda: 0.0, wall=lambda: 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(f"walras.experiments.gateway.journal.{broken}", full)
+        for i in range(8):
+            first.desk.ask(Ask(str(i), 50.0), 1.0)
+    first.desk.ask(Ask("later", 50.0), 1.0)
+    again = Journal(tmp_path, terms(), clock=lambda: 0.0, wall=lambda: 0.0)
+    assert again.lost == first.desk.markets[ALONE.name].granted > 0
+    again.close()
 
 
 def test_a_window_goes_on_after_a_restart_and_a_clock_that_was_set_back_opens_none(tmp_path: Path) -> None:

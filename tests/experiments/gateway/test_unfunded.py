@@ -2,13 +2,16 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from gateways import CHAT, chat, in_process, ledger
 from stub_upstream import StubUpstream
 
+from walras.errors import InputError, UserCodeError
 from walras.experiments.gateway.app import Gateway
 from walras.experiments.gateway.settings import Settings
 
@@ -130,3 +133,62 @@ def test_who_leaves_the_queue_takes_nothing_with_it(upstream: StubUpstream) -> N
         assert ledger((await client.get("/metrics")).text)["outstanding"] == 0
 
     run(settings(upstream, "queue:20", per=0.4), body)
+
+
+RULE = """from dataclasses import dataclass
+from walras.experiments.queries.unfunded import Refuse, UnfundedRule
+from walras.market.queries import OnlinePolicy
+
+@dataclass(frozen=True)
+class Odd(OnlinePolicy):
+    name = "odd"
+    def wanted(self, bids, seen):
+        return [float("nan")]
+
+@dataclass(frozen=True)
+class Late(UnfundedRule):
+    name = "late"
+    def action(self, case):
+        return Refuse() if case.cap > 1e9 else None
+
+@dataclass(frozen=True)
+class Never(UnfundedRule):
+    name = "never"
+    def action(self, case):
+        raise KeyError("never")
+"""
+
+
+@pytest.mark.parametrize("own", [{"policy": "Odd"}, {"unfunded": "Late"}])
+def test_a_rule_of_the_operators_that_fails_is_no_fault_of_the_clients(
+    upstream: StubUpstream, tmp_path: Path, caplog: pytest.LogCaptureFixture, own: dict[str, str]
+) -> None:
+    (tmp_path / "own.py").write_text(RULE)
+    log = str(tmp_path / "log")
+    given = replace(
+        settings(upstream, "reject", log=log), **{k: f"{tmp_path / 'own.py'}:{name}" for k, name in own.items()}
+    )
+
+    async def body(gateway: Gateway, client: httpx.AsyncClient) -> Any:
+        if given.policy == "unlimited":
+            await used_up(client)
+        return await client.post(CHAT, json=chat("30", max_tokens=900))
+
+    answer = run(given, body)
+    assert answer.status_code == 500
+    assert answer.json()["error"]["code"] == "rule_failed"
+    assert str(tmp_path) not in answer.text
+    assert "ConformanceError" in (tmp_path / "log").read_text()
+    assert "valid: " in caplog.text
+
+
+def test_a_rule_that_never_works_is_told_before_anybody_asks(upstream: StubUpstream, tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(RULE)
+    with pytest.raises(UserCodeError, match=r"Never failed .*KeyError"):
+        Gateway(settings(upstream, f"{tmp_path / 'own.py'}:Never"))
+
+
+def test_a_state_that_is_no_folder_is_told(upstream: StubUpstream, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"state of a gateway .*file': File exists"):
+        Gateway(replace(settings(upstream, "reject"), state=tmp_path / "file"))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from walras.errors import InputError, UserCodeError
+from walras.errors import ConformanceError, InputError, UserCodeError
 from walras.experiments.queries.typical import expecting_windows, typical_tokens
 from walras.experiments.queries.unfunded import (
     UNFUNDED_RULES,
@@ -70,12 +70,18 @@ class Says(UnfundedRule):
     [
         *(Says(action, Most()) for action in (None, "reject", Wait(0.0), Wait(-1.0), Wait(nan), Charge(0))),
         Says(Charge(2.5), Most()), Says(Charge(True), Most()),  # type: ignore[arg-type]
-        Says(Wait(9.0), Most(8.0, 0)), Says(Charge(9), Most(0, 8)),
+        Says(Wait(9.0), Most(8.0, 0)), Says(Charge(9), Most(0, 8)), Says(GoTo(""), Most()),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_told(rule: UnfundedRule) -> None:
-    with pytest.raises(InputError, match=r"unfunded rule Says says .*; valid: an action of at most"):
+    with pytest.raises(ConformanceError, match=r"unfunded rule Says says .*; valid: an action of at most"):
         decide(rule, Case())
+
+
+@pytest.mark.parametrize("most", [None, (1, 2), Most(nan), Most(-1.0), Most(1.0, "8")])  # type: ignore[arg-type]
+def test_the_most_that_a_rule_does_is_a_number(most: Any) -> None:
+    with pytest.raises(ConformanceError, match=r"unfunded rule Says .*at most; valid: Most"):
+        decide(Says(Refuse(), most), Case())
 
 
 def test_a_rule_of_ones_own_may_say_anything_within_what_it_says_at_most() -> None:
@@ -90,7 +96,8 @@ def test_a_rule_of_ones_own_may_say_anything_within_what_it_says_at_most() -> No
     ("text", "rule"),
     [
         ("reject", Reject()), ("queue", Queue()), ("queue:30", Queue(30.0)), ("queue:30s", Queue(30.0)),
-        ("queue:2.5", Queue(2.5)), ("queue:seconds=5,length=7", Queue(5.0, 7)), ("floor=64", Floor(64)),
+        ("queue:2.5", Queue(2.5)), ("queue:2m", Queue(120.0)), ("queue:seconds=5,length=7", Queue(5.0, 7)),
+        ("floor=64", Floor(64)),
         ("floor:tokens=64", Floor(64)), ("downgrade=org/small", Downgrade("org/small")),
         ("downgrade:model=small", Downgrade("small")),
     ],
@@ -101,7 +108,22 @@ def test_rules_are_read(text: str, rule: UnfundedRule) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["floor", "floor=", "floor=0", "floor=2.5", "floor=many", "queue:-1", "queue:0", "downgrade=", "downgrade", "x"],
+    [
+        "queue:2w",
+        "queue:inf",
+        f"queue:{'9' * 400}",
+        f"floor={'9' * 5000}",
+        "floor",
+        "floor=",
+        "floor=0",
+        "floor=2.5",
+        "floor=many",
+        "queue:-1",
+        "queue:0",
+        "downgrade=",
+        "downgrade",
+        "x",
+    ],
 )
 def test_rules_that_are_none_are_told(text: str) -> None:
     with pytest.raises(InputError):

@@ -323,3 +323,12 @@ def check_windows(run: PolicyRun, found: Replayed) -> None:
     for name, codes in (("funded", (FUNDED, QUEUED)), ("queued", (QUEUED,)), ("floored", (FLOOR,))):
         assert windows[name].sum() == run.figures[name] == np.isin(found.status, codes).sum()
     assert run.figures["unfunded"] + run.figures["funded"] + run.figures["floored"] == len(found.status)
+
+
+def test_windows_without_number_are_told(trace: Trace) -> None:
+    """Seconds of a clock among seconds from the start: a table of every window between would fill the memory."""
+    requests = trace([(0.0, 20, True), (1.7e9, 20, True)])
+    with pytest.raises(InputError, match=r"1.7e\+09 s after the first, which are 1.7e\+08 windows of 10 s"):
+        Opening(100.0, seconds=10.0).market("clear", requests)
+    Opening(100.0, seconds=3600.0).market("clear", requests)
+    Opening(100.0, queries=5).market("clear", requests)

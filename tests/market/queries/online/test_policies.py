@@ -1,6 +1,8 @@
 """What holds of every policy, and what each grants, by hand."""
 
 import math
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,10 +10,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from walras.errors import InputError
+from walras.errors import ConformanceError, InputError
 from walras.market.queries import ONLINE_POLICIES, Clear, OnlineMarket, OnlinePolicy, Queries, TimeWindows
 from walras.market.queries.online.multiplier_search import best_size, multiplier
-from walras.market.queries.online.policy import surge_bids
+from walras.market.queries.online.policy import Seen, surge_bids
 
 NAMES = sorted(ONLINE_POLICIES)
 HEADROOM = 100.0
@@ -157,3 +159,49 @@ def test_a_policy_of_ones_own_is_named_where_it_fails() -> None:
 
     with pytest.raises(Exception, match="policy Broken"):
         OnlineMarket(1000, 4, Broken()).offer("a", 5.0)
+
+
+@pytest.mark.parametrize("told", [None, [], [5.0, 5.0], [math.nan], [-1.0], ["5"], [True], 5.0])
+def test_a_policy_that_talks_nonsense_is_told_and_grants_nothing(told: Any) -> None:
+    @dataclass(frozen=True)
+    class Odd(OnlinePolicy):
+        name = "odd"
+
+        def wanted(self, bids: object, seen: object) -> Any:
+            return told
+
+    found = OnlineMarket(1000, 4, Odd())
+    with pytest.raises(ConformanceError, match=r"policy Odd.* it wants "):
+        found.offer("a", 5.0)
+    assert (found.granted, found.outstanding, found.left) == (0, 0, 1000)
+
+
+@pytest.mark.parametrize("price", [math.nan, -1.0, math.inf, "dear"])
+def test_a_price_that_is_none_is_told_and_grants_nothing(price: Any) -> None:
+    @dataclass(frozen=True)
+    class Dear(OnlinePolicy):
+        name = "dear"
+
+        def wanted(self, bids: object, seen: Seen) -> list[float]:
+            return [50.0]
+
+        def moved(self, seen: Seen, tokens: float) -> None:
+            if tokens:
+                seen.price = price
+
+    found = OnlineMarket(1000, TimeWindows(10, expected=5), Dear())
+    for call in (lambda: found.offer("a", 5.0), lambda: found.charge("b", 64)):
+        with pytest.raises(ConformanceError, match=r"policy Dear.* its price is "):
+            call()
+        assert (found.granted, found.outstanding, found.left, found.price) == (0, 0, 1000, None)
+
+
+def test_a_query_that_no_window_can_fund_moves_no_price() -> None:
+    found = OnlineMarket(1000, TimeWindows(10, expected=5), headroom=HEADROOM)
+    before = found.offer("a", 50.0).price
+    found.refund("a", 0)
+    kept = found.price
+    assert not found.offer("hopeless", 1000.0, weight=1e9).max_tokens
+    assert found.price == kept
+    assert found.offer("b", 50.0).max_tokens
+    assert before > 0
