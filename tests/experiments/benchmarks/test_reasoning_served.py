@@ -168,6 +168,7 @@ def test_training_answers_that_are_there_are_kept(upstream: StubUpstream, data: 
     assert len(file.read_text().splitlines()) == 12
 
 
+@pytest.mark.nightly
 def test_a_folder_of_another_measurement_is_refused(upstream: StubUpstream, data: Path, tmp_path: Path) -> None:
     served.main("echo", data, tmp_path / "out", upstream.url, **NUMBERS)
     with pytest.raises(InputError, match="is of another measurement"):

@@ -165,9 +165,8 @@ def test_a_rule_of_the_operators_that_fails_is_no_fault_of_the_clients(
 ) -> None:
     (tmp_path / "own.py").write_text(RULE)
     log = str(tmp_path / "log")
-    given = replace(
-        settings(upstream, "reject", log=log), **{k: f"{tmp_path / 'own.py'}:{name}" for k, name in own.items()}
-    )
+    named: dict[str, Any] = {what: f"{tmp_path / 'own.py'}:{name}" for what, name in own.items()}
+    given = replace(settings(upstream, "reject", log=log), **named)
 
     async def body(gateway: Gateway, client: httpx.AsyncClient) -> Any:
         if given.policy == "unlimited":

@@ -241,7 +241,11 @@ class Scripted(OnlinePolicy):
         return [float(tokens) if self.asked[place] == ask else 0.0]
 
 
-BRUTE_RULES = (Reject(), Floor(3), Floor(20), Queue(11.0, 2), Queue(25.0), Crowded())
+BRUTE_RULES = (
+    Floor(3),
+    Queue(11.0, 2),
+    *(pytest.param(rule, marks=pytest.mark.nightly) for rule in (Reject(), Floor(20), Queue(25.0), Crowded())),
+)
 
 
 @pytest.mark.parametrize("rule", BRUTE_RULES, ids=str)

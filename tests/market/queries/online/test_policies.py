@@ -1,6 +1,7 @@
 """What holds of every policy, and what each grants, by hand."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -190,7 +191,8 @@ def test_a_price_that_is_none_is_told_and_grants_nothing(price: Any) -> None:
                 seen.price = price
 
     found = OnlineMarket(1000, TimeWindows(10, expected=5), Dear())
-    for call in (lambda: found.offer("a", 5.0), lambda: found.charge("b", 64)):
+    calls: list[Callable[[], object]] = [lambda: found.offer("a", 5.0), lambda: found.charge("b", 64)]
+    for call in calls:
         with pytest.raises(ConformanceError, match=r"policy Dear.* its price is "):
             call()
         assert (found.granted, found.outstanding, found.left, found.price) == (0, 0, 1000, None)
