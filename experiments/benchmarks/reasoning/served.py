@@ -118,14 +118,17 @@ class Measurement:
         wanted = [cell for cell in self.plan.cells() if cell not in measured]
         waiting = iter(wanted)
 
-        async def one_after_another() -> None:
-            for policy, budget in waiting:
-                done.append(await self._cell(policy, budget, step))
-                write_whole(file, "".join(write_json(row, None) for row in done))
-
         with progress_bar() as progress:
             bar = progress.add_task("Requests", total=len(wanted) * len(self.questions))
-            step: Step = lambda told: progress.update(bar, advance=1, description=told)  # noqa: E731
+
+            def step(told: str) -> None:
+                progress.update(bar, advance=1, description=told)
+
+            async def one_after_another() -> None:
+                for policy, budget in waiting:
+                    done.append(await self._cell(policy, budget, step))
+                    write_whole(file, "".join(write_json(row, None) for row in done))
+
             await asyncio.gather(*(one_after_another() for _ in range(at_once)))
         return done
 

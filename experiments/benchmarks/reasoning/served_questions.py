@@ -1,7 +1,7 @@
 """Questions with numbers for answers: problems of GSM8K, and trivial ones that are made up; and how they are asked."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from math import isclose
@@ -99,11 +99,6 @@ def mixed(data: Path, split: str, problems: int, trivial: int, seed: int) -> lis
     for i, (text, answer) in enumerate(islice(easy, trivial)):
         found.append(Question(f"{TRIVIAL}-{split}-{i}", TRIVIAL, text, answer))
     return [found[i] for i in np.random.default_rng(seed).permutation(len(found))]
-
-
-def kinds(questions: Sequence[Question]) -> dict[str, int]:
-    """How many there are of each kind."""
-    return {kind: sum(q.kind == kind for q in questions) for kind in (GSM8K, TRIVIAL)}
 
 
 def _gsm8k(path: Path, split: str) -> Iterator[Question]:

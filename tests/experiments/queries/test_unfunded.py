@@ -27,6 +27,9 @@ from walras.experiments.queries.unfunded import (
 )
 from walras.market.queries.limits import MOST_TOKENS
 
+NO_TOKENS: tuple[Any, ...] = (2.5, True)
+NO_NUMBERS: tuple[Any, ...] = ("8", None)
+
 
 @pytest.mark.parametrize(
     ("rule", "case", "action"),
@@ -69,7 +72,7 @@ class Says(UnfundedRule):
     "rule",
     [
         *(Says(action, Most()) for action in (None, "reject", Wait(0.0), Wait(-1.0), Wait(nan), Charge(0))),
-        Says(Charge(2.5), Most()), Says(Charge(True), Most()),  # type: ignore[arg-type]
+        *(Says(Charge(tokens), Most()) for tokens in NO_TOKENS),
         Says(Wait(9.0), Most(8.0, 0)), Says(Charge(9), Most(0, 8)), Says(GoTo(""), Most()),
     ],
 )  # fmt: skip
@@ -78,7 +81,7 @@ def test_what_cannot_be_done_is_told(rule: UnfundedRule) -> None:
         decide(rule, Case())
 
 
-@pytest.mark.parametrize("most", [None, (1, 2), Most(nan), Most(-1.0), Most(1.0, "8")])  # type: ignore[arg-type]
+@pytest.mark.parametrize("most", [None, (1, 2), Most(nan), Most(-1.0), *(Most(1.0, tokens) for tokens in NO_NUMBERS)])
 def test_the_most_that_a_rule_does_is_a_number(most: Any) -> None:
     with pytest.raises(ConformanceError, match=r"unfunded rule Says .*at most; valid: Most"):
         decide(Says(Refuse(), most), Case())
