@@ -30,14 +30,13 @@ import numpy as np
 import pandas as pd
 import typer
 
+from walras.experiments.benchmarks.kept_rows import read_rows, write_rows
 from walras.experiments.benchmarks.reasoning.reasoning import bootstrap
 from walras.experiments.benchmarks.reasoning.served_asking import Answer, Asker, gateway
 from walras.experiments.benchmarks.reasoning.served_plan import Plan, lay_down, predictor_of, read_plan
 from walras.experiments.benchmarks.reasoning.served_questions import GSM8K, TRIVIAL, Question, mixed
 from walras.experiments.cli.screen import ended_in_words, output, progress_bar
-from walras.files.lines import read_lines
 from walras.files.locks import one_writer
-from walras.files.plain_data import parse_json, write_json
 from walras.files.writing import write_whole
 
 Step = Callable[[str], object]
@@ -76,7 +75,7 @@ def main(
 
 async def train(server: Asker, questions: Sequence[Question], at_once: int, file: Path) -> list[Answer]:
     """Answers to training questions; those that the file holds are not asked for again."""
-    known = {row["id"]: Answer(**row) for row in _lines(file)}
+    known = {row["id"]: Answer(**row) for row in read_rows(file)}
     wanted = [q for q in questions if q.id not in known]
 
     with progress_bar() as progress:
@@ -84,7 +83,7 @@ async def train(server: Asker, questions: Sequence[Question], at_once: int, file
 
         def keep(answer: Answer) -> None:
             known[answer.id] = answer
-            write_whole(file, "".join(write_json(one.plain(), None) for one in known.values()))
+            write_rows(file, [one.plain() for one in known.values()])
             progress.update(bar, advance=1, description=f"Training answers: {answer.id}, {answer.used} tokens")
 
         await server.ask(wanted, at_once, keep)
@@ -113,7 +112,7 @@ class Measurement:
     async def cells(self, at_once: int) -> list[dict[str, Any]]:
         """Every cell, so many at once; those that are written are not measured again."""
         file = self.folder / "served_cells.jsonl"
-        done = _lines(file)
+        done = read_rows(file)
         measured = {(row["policy"], row["budget"]) for row in done}
         wanted = [cell for cell in self.plan.cells() if cell not in measured]
         waiting = iter(wanted)
@@ -127,7 +126,7 @@ class Measurement:
             async def one_after_another() -> None:
                 for policy, budget in waiting:
                     done.append(await self._cell(policy, budget, step))
-                    write_whole(file, "".join(write_json(row, None) for row in done))
+                    write_rows(file, done)
 
             await asyncio.gather(*(one_after_another() for _ in range(at_once)))
         return done
@@ -170,11 +169,6 @@ def summarised(done: Sequence[Mapping[str, Any]], plan: Plan) -> pd.DataFrame:
         }  # fmt: skip
         found.append(row)
     return pd.DataFrame(found)
-
-
-def _lines(file: Path) -> list[dict[str, Any]]:
-    """Rows of a file, none where there is no file."""
-    return [parse_json(line) for line in read_lines(file, "answers")] if file.exists() else []
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Questions with numbers for answers: problems of GSM8K, and trivial ones that are made up; and how they are asked."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -10,9 +9,7 @@ from typing import Any, final
 
 import numpy as np
 
-from walras.errors import InputError
-from walras.experiments.tasks.data.rows import json_rows
-from walras.files.record import Record
+from walras.experiments.benchmarks.gsm8k import first_problems, last_number
 
 _INSTRUCTION = "Solve the problem in short steps. End with '#### ' and the number."
 _EXAMPLES = (
@@ -33,7 +30,6 @@ PREAMBLE = (
 )
 """Messages before every question: what is wanted, and examples made up for it."""
 GSM8K, TRIVIAL = "gsm8k", "trivial"
-_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?", re.ASCII)
 _FORMS = (
     ("What is {a} plus {b}?", lambda a, b: a + b), ("What is {a} minus {b}?", lambda a, b: a - b),
     ("Repeat this number: {a}{b}", lambda a, b: int(f"{a}{b}")), ("Which number comes right after {a}{b}?",
@@ -70,12 +66,6 @@ class Question:
         return found is not None and isclose(found, self.answer, rel_tol=1e-9, abs_tol=1e-9)
 
 
-def last_number(text: str) -> float | None:
-    """The last number of a text, in which commas may part thousands; None if there is none."""
-    found = _NUMBER.findall(text)
-    return float(found[-1].replace(",", "")) if found else None
-
-
 def mixed(data: Path, split: str, problems: int, trivial: int, seed: int) -> list[Question]:
     """The first problems of a split of GSM8K and trivial questions, shuffled.
 
@@ -92,22 +82,12 @@ def mixed(data: Path, split: str, problems: int, trivial: int, seed: int) -> lis
     Raises:
         InputError: no such file, or fewer problems.
     """
-    found = [*islice(_gsm8k(data / f"{split}.jsonl", split), problems)]
-    if len(found) < problems:
-        raise InputError(f"{data / split!s}.jsonl has {len(found)} problems; {problems} are wanted")
+    told = enumerate(first_problems(data / f"{split}.jsonl", problems), 1)
+    found = [Question(f"{GSM8K}-{split}-{i}", GSM8K, text, answer) for i, (text, answer) in told]
     easy = islice(_trivial(seed), ("train", "test").index(split), None, 2)
     for i, (text, answer) in enumerate(islice(easy, trivial)):
         found.append(Question(f"{TRIVIAL}-{split}-{i}", TRIVIAL, text, answer))
     return [found[i] for i in np.random.default_rng(seed).permutation(len(found))]
-
-
-def _gsm8k(path: Path, split: str) -> Iterator[Question]:
-    for number, row in json_rows(path):
-        record = Record(row, f"{path}, line {number}")
-        answer = last_number(record.text("answer").rpartition("####")[2])
-        if answer is None:
-            raise InputError(f"{path}, line {number}: the answer has no number after ####")
-        yield Question(f"{GSM8K}-{split}-{number}", GSM8K, record.text("question"), answer)
 
 
 def _trivial(seed: int) -> Iterator[tuple[str, float]]:

@@ -23,6 +23,7 @@ import pandas as pd
 import typer
 from numpy.typing import NDArray
 
+from walras.experiments.benchmarks.kept_rows import read_rows, write_rows
 from walras.experiments.benchmarks.reasoning.reasoning import LEVELS, MIXES, bootstrap, train
 from walras.experiments.benchmarks.reasoning.traces import SETS, greedy, tokenizer
 from walras.experiments.cli.screen import ended_in_words, output, progress_bar
@@ -32,8 +33,6 @@ from walras.experiments.replaying.figures import PolicyRun
 from walras.experiments.replaying.opening import Opening
 from walras.experiments.replaying.replay import replay
 from walras.experiments.replaying.requests import Column, Requests
-from walras.files.lines import read_lines
-from walras.files.plain_data import parse_json, write_json
 from walras.files.writing import write_whole
 from walras.market.queries import ONLINE_POLICIES, OnlineMarket, TimeWindows
 
@@ -72,8 +71,7 @@ def main(
     """Play all streams that are not played yet; write the table."""
     file = out / "reasoning_streams_cells.jsonl"
     with ended_in_words():
-        lines = read_lines(file, "cells") if file.exists() else ()
-        done: list[dict[str, Any]] = [parse_json(line) for line in lines]
+        done = read_rows(file)
         played = {(row["arrivals"], row["budget"], row["seed"], row["queries"]) for row in done}
         wanted = [
             (kind, budget, seed)
@@ -86,7 +84,7 @@ def main(
             bar = progress.add_task("Streams", total=len(wanted))
             for row in _cells(problems, wanted, queries) if wanted else ():
                 done.append(row)
-                write_whole(file, "".join(write_json(one, None) for one in done))
+                write_rows(file, done)
                 told = f"{row['arrivals']}, {row['budget']} tokens a query, stream {row['seed']}"
                 progress.update(bar, advance=1, description=told)
     table = summarised([row for row in done if row["queries"] == queries and row["seed"] < streams])

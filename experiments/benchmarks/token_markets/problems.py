@@ -9,7 +9,6 @@ market. Answers are kept in `problems.jsonl`: what is there is not generated aga
 right with Wilson's 95 % interval, and the difference from the dense network on the same problems with a bootstrap's.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,20 +19,18 @@ import torch
 import typer
 from scipy.stats import binomtest
 
-from walras.errors import InputError
+from walras.experiments.benchmarks.gsm8k import first_problems, last_number
+from walras.experiments.benchmarks.kept_rows import read_rows, write_rows
 from walras.experiments.benchmarks.reasoning.reasoning import bootstrap
 from walras.experiments.cli.screen import ended_in_words, output, progress_bar
 from walras.experiments.progress import Progress
 from walras.experiments.store.place import check_place
-from walras.files.lines import read_lines
-from walras.files.plain_data import parse_json, write_json
 from walras.files.writing import write_whole
 from walras.models.export.reloading import load_model
 from walras.models.loading import load
 
 DENSE = "dense"
 ASK = "{}\nPlease reason step by step, and put your final answer within \\boxed{{}}."
-_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 Row = Mapping[str, Any]
 
 
@@ -50,31 +47,15 @@ def main(
     file = out / "problems.jsonl"
     with ended_in_words():
         check_place(out)
-        asked = _problems(data, problems)
-        done = [parse_json(line) for line in read_lines(file, "answers")] if file.is_file() else []
+        asked = first_problems(data / "test.jsonl", problems)
+        done = read_rows(file)
         with progress_bar() as progress:
             for rows in _answers(model, sparse, asked, done, tokens, batch, progress):
                 done += rows
-                out.mkdir(parents=True, exist_ok=True)
-                write_whole(file, "".join(write_json(row, None) for row in done))
+                write_rows(file, done)
     table = summary(done)
     write_whole(out / "problems.csv", table.to_csv(index=False, float_format="%.4g"))
     output().print(table.to_string(index=False))
-
-
-def _problems(data: Path, count: int) -> list[tuple[str, float]]:
-    """Questions and solutions."""
-    rows = [parse_json(line) for line in read_lines(data / "test.jsonl", "problems")][:count]
-    solutions = [last_number(str(row["answer"])) for row in rows]
-    if len(rows) < count or None in solutions:
-        raise InputError(f"{data} has {len(rows)} problems with a number as solution; {count} are asked for")
-    return [(row["question"], solution) for row, solution in zip(rows, solutions, strict=True) if solution is not None]
-
-
-def last_number(text: str) -> float | None:
-    """The last number of a text, without the commas between thousands; None where there is none."""
-    found = _NUMBER.findall(text)
-    return float(found[-1].replace(",", "")) if found else None
 
 
 def _answers(

@@ -21,14 +21,13 @@ import typer
 from scipy.stats import t as student
 
 from walras.errors import InputError
+from walras.experiments.benchmarks.kept_rows import read_rows, write_rows
 from walras.experiments.benchmarks.token_markets.designs import DESIGNS, Design
 from walras.experiments.cli.screen import ended_in_words, output, progress_bar
 from walras.experiments.progress import Progress
 from walras.experiments.spec import SubjectSpec
 from walras.experiments.subject import Subject
 from walras.experiments.tasks.base import on_device
-from walras.files.lines import read_lines
-from walras.files.plain_data import parse_json, write_json
 from walras.files.writing import write_whole
 from walras.models.tokens.account import TokenMacs
 from walras.models.tokens.calibrate import Calibration, find_prices
@@ -67,12 +66,11 @@ def main(
         chosen = {name: _design(name) for name in design or DESIGNS}
         spec = SubjectSpec(model=model, task=task, data=data, length=length, batch_size=4, device="cpu")
         file = out / "token_markets_cells.jsonl"
-        done = _finished(file)
+        done = read_rows(file)
         with progress_bar() as progress:
             for row in cells(spec, Grid(chosen, budget or BUDGETS, draws, samples), done, progress):
                 done.append(row)
-                out.mkdir(parents=True, exist_ok=True)
-                write_whole(file, "".join(write_json(one, None) for one in done))
+                write_rows(file, done)
     table = summary(done)
     write_whole(out / "token_markets.csv", table.to_csv(index=False, float_format="%.6g"))
     output().print(table.to_string(index=False))
@@ -173,10 +171,6 @@ def _design(name: str) -> Design:
     if name not in DESIGNS:
         raise InputError(f"design is {name!r}; it must be one of: {', '.join(DESIGNS)}")
     return DESIGNS[name]
-
-
-def _finished(file: Path) -> list[dict[str, Any]]:
-    return [parse_json(line) for line in read_lines(file, "cells")] if file.is_file() else []
 
 
 if __name__ == "__main__":
