@@ -1,8 +1,6 @@
 """Gateways of tests: in process, or under a server of their own in a thread."""
 
-import asyncio
 import re
-import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -12,9 +10,8 @@ from typing import Any, final
 import httpx
 
 from walras.experiments.gateway.app import Gateway
-from walras.experiments.gateway.serving import server_of
+from walras.experiments.gateway.serving import serving
 from walras.experiments.gateway.settings import Settings
-from walras.experiments.listening import bound
 
 ROW = re.compile(r'^walras_(\w+?)(?:_total)?\{tenant="([^"]*)"\} (\S+)$', re.MULTILINE)
 CHAT = "/v1/chat/completions"
@@ -49,21 +46,9 @@ class Served:
 @contextmanager
 def served(settings: Settings, **how: Any) -> Iterator[Served]:
     """A gateway on a port of this machine."""
-    listening = bound("127.0.0.1", 0)
     gateway = Gateway(settings, **how)
-    server = server_of(gateway)
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])), daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-        assert thread.is_alive()
-    try:
-        yield Served(gateway, f"http://127.0.0.1:{listening.getsockname()[1]}")
-    finally:
-        server.should_exit = True
-        thread.join(20)
-        listening.close()
-    assert not thread.is_alive()
+    with serving(gateway) as address:
+        yield Served(gateway, address)
 
 
 def ledger(text: str, tenant: str | None = None) -> dict[str, float]:

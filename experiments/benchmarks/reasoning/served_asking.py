@@ -1,8 +1,6 @@
 """Questions put to a server of OpenAI's API, to it alone or through a gateway of ours."""
 
 import asyncio
-import threading
-import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
@@ -15,9 +13,8 @@ import httpx
 from walras.errors import InputError
 from walras.experiments.benchmarks.reasoning.served_questions import Question
 from walras.experiments.gateway.app import Gateway
-from walras.experiments.gateway.serving import server_of
+from walras.experiments.gateway.serving import serving
 from walras.experiments.gateway.settings import Settings
-from walras.experiments.listening import bound
 
 LIMIT = 120
 """Tokens that a request allows itself, also where nothing else limits it."""
@@ -127,24 +124,11 @@ async def _client() -> AsyncIterator[httpx.AsyncClient]:
 
 @contextmanager
 def gateway(upstream: str, budget: float, requests: int, policy: str, predictor: Path) -> Iterator[str]:
-    """The address of a gateway that remembers nothing, as `walras gateway` serves it: one budget for so many requests.
-
-    It serves from a thread of its own, on a port that was free.
-    """
-    with TemporaryDirectory() as state, bound("127.0.0.1", 0) as listening:
+    """The address of a gateway that remembers nothing and has one budget for so many requests."""
+    with TemporaryDirectory() as state:
         settings = Settings(
             upstream, budget, policy=policy, window=requests, predictor=predictor, state=Path(state) / "state",
             dialect="openai", upstream_timeout=1e5,
         )  # fmt: skip
-        server = server_of(Gateway(settings))
-        thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])), daemon=True)
-        thread.start()
-        try:
-            while not server.started:
-                if not thread.is_alive():
-                    raise InputError("a gateway ended before it began to serve")
-                time.sleep(0.01)
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
-        finally:
-            server.should_exit = True
-            thread.join()
+        with serving(Gateway(settings)) as address:
+            yield f"{address}/v1"

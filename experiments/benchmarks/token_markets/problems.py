@@ -48,7 +48,7 @@ def main(
     with ended_in_words():
         check_place(out)
         asked = first_problems(data / "test.jsonl", problems)
-        done = read_rows(file)
+        done: list[Row] = [*read_rows(file)]
         with progress_bar() as progress:
             for rows in _answers(model, sparse, asked, done, tokens, batch, progress):
                 done += rows
