@@ -195,6 +195,10 @@ class Desk:
         self._windows.passed(now)
         return self._windows.again
 
+    def could_fund(self, ask: Ask) -> bool:
+        """Whether any window could fund a request, if its tenant had all of it."""
+        return self.markets[ask.tenant].could_fund(self.threshold(ask), self.terms.budget)
+
     def threshold(self, ask: Ask) -> float:
         """Tokens that a request is reckoned to need, with what its class has used so far."""
         if ask.exact or ask.kind not in self.needs:

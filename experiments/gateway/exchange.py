@@ -13,6 +13,7 @@ from starlette.datastructures import Headers
 
 from walras.errors import ConformanceError, InputError, UserCodeError
 from walras.experiments.gateway.bodies import Body, Endpoint, read_body
+from walras.experiments.gateway.desk import Ask, Decision
 from walras.experiments.gateway.keys import Keys
 from walras.experiments.gateway.line import Line, Outcome
 from walras.experiments.gateway.refusals import Header, RefusalError, refused, to_client, to_upstream
@@ -167,7 +168,7 @@ class Exchange:
         try:  # nothing is awaited between the grant and here
             self._note(outcome)
             if outcome.status == UNFUNDED:
-                raise self._not_funded(outcome)
+                raise self._not_funded(ask, outcome.decision)
             if outcome.decision.funded:
                 each = max(outcome.decision.tokens // body.choices, 1)
                 content = body.granted(each, office.settings.reserve, dialect)
@@ -234,13 +235,16 @@ class Exchange:
         record.outcome, record.granted = outcome.status, decision.tokens
         record.price, record.threshold = decision.price, round(decision.threshold, 3)
 
-    def _not_funded(self, outcome: Outcome) -> RefusalError:
+    def _not_funded(self, ask: Ask, decision: Decision) -> RefusalError:
         line = self._office.line
+        if not line.desk.could_fund(ask):  # 400: clients try again what is answered with 429
+            told = f"the request has a threshold of {decision.threshold:.0f} tokens, and no window has as many"
+            return RefusalError(400, told, "never_funded")
         left = line.desk.next_window(line.clock())
         begins = "after more requests" if left is None else f"in {left:.0f} s"
         return RefusalError(
             429,
-            f"the budget funds no request with a threshold of {outcome.decision.threshold:.0f} tokens at the present "
+            f"the budget funds no request with a threshold of {decision.threshold:.0f} tokens at the present "
             f"price; the next window begins {begins}",
             "not_funded",
             left,

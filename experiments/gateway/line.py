@@ -96,7 +96,7 @@ class Line:
         if isinstance(action, Charge):
             promised = self.desk.promise(ask, action.tokens, self.clock())
             return Outcome(FLOOR, replace(promised, price=decision.price))  # that at which it was granted nothing
-        if isinstance(action, Wait):
+        if isinstance(action, Wait) and self.desk.could_fund(ask):
             decision = await self._wait(ask, decision, action.seconds)
         return Outcome(QUEUED if decision.funded else UNFUNDED, decision)
 

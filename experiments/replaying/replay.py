@@ -163,10 +163,13 @@ class _Loop:
         if isinstance(action, Charge):
             self._market.charge(self._requests.id[place], action.tokens, now)
             self._answer(place, now, FLOOR, action.tokens)
-        elif isinstance(action, Wait):
+        elif isinstance(action, Wait) and self._could_fund(place):
             self._waiting[place] = None
             heapq.heappush(self._events, (now + action.seconds, _LEAVES, place))
             self._set_timer(now)
+
+    def _could_fund(self, place: int) -> bool:
+        return self._market.could_fund(float(self._requests.threshold[place]), self._market.budget)
 
     def _serve(self, now: float) -> None:
         """A window has begun: all that wait ask again."""

@@ -135,11 +135,14 @@ class ThresholdBids(ABC):
 
     def marginal_utility(self, quantity: Tensor) -> Tensor:
         """Slope of utility [..., n] from the right: 0 below the threshold and from satiation or the cap on."""
-        with torch.enable_grad():
-            at = quantity.detach().clone().requires_grad_()
-            x = torch.as_tensor(self.beta) * (at - self._start)
+        with (
+            torch.inference_mode(False),
+            torch.enable_grad(),
+        ):  # what was made in inference mode is not kept for a slope
+            at, beta, peak = (torch.as_tensor(part).detach().clone() for part in (quantity, self.beta, self.peak))
+            x = beta * (at.requires_grad_() - self._start)
             inside = self.solvent & (x >= 0) & (x < self.satiation) & (at < torch.as_tensor(self.cap))
-            value = self.peak * self.level(torch.where(inside, x, 0.0))
+            value = peak * self.level(torch.where(inside, x, 0.0))
             (slope,) = torch.autograd.grad((value * inside).sum(), at)
         return torch.where(inside, slope, 0.0)
 

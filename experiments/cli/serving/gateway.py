@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import typer
 
 from walras.errors import InputError
-from walras.experiments.cli.screen import output, show_error
+from walras.experiments.cli.screen import output, progress_bar, show_error
 from walras.extras import installing
 
 PACKAGES = ("starlette", "uvicorn", "httpx", "prometheus_client")
@@ -55,11 +55,15 @@ def gateway(
     walras gateway --upstream http://127.0.0.1:8000/v1 --budget 200000 --per 60s
     """
     check_installed()
-    from walras.experiments.gateway.app import Gateway
-    from walras.experiments.gateway.serving import serve
-    from walras.experiments.gateway.settings import HOST, PORT, Settings
-    from walras.experiments.listening import bound, is_local
-    from walras.experiments.queries.durations import seconds_of
+    with progress_bar() as progress:
+        loading = progress.add_task("Loading the market", total=1)
+        from walras.experiments.gateway.app import Gateway
+        from walras.experiments.gateway.serving import serve
+        from walras.experiments.gateway.settings import HOST, PORT, Settings
+        from walras.experiments.listening import bound, is_local
+        from walras.experiments.queries.durations import seconds_of
+
+        progress.update(loading, advance=1)
 
     settings = Settings(
         upstream, budget, seconds_of(per), policy, sharing, headroom, reserve, unfunded, dialect, guess, typical,

@@ -45,7 +45,11 @@ def move(policy: OnlinePolicy, seen: Seen, tokens: float) -> None:
 def _sound(policy: OnlinePolicy, seen: Seen) -> Iterator[None]:
     """Errors are told with the policy's name; a price that is none stays nowhere: the next query finds it anew."""
     with naming(f"policy {type(policy).__name__}", policy):
+        window, left = seen.window, seen.left
         yield
+        if (seen.window, seen.left) != (window, left):
+            seen.window, seen.left = window, left
+            raise ConformanceError("it changes what is left of a window; only grants and what comes back do")
         price = seen.price
         if price is not None and not 0 <= real(price) < inf:
             seen.price = None

@@ -140,7 +140,9 @@ class OnlineMarket:
                 self._live[id] = got, window
         self._seen.recent.extend(rows)
         try:
-            asked = sum(tokens for tokens, row in zip(wanted, rows, strict=True) if self._possible(row[0]))
+            asked = sum(
+                tokens for tokens, row in zip(wanted, rows, strict=True) if self.could_fund(row[0], self.budget)
+            )
             move(self.policy, self._seen, asked - self.windows.counted(len(rows)) * self.budget)
         except Exception:  # nobody will be told of them
             for grant in grants:
@@ -206,6 +208,10 @@ class OnlineMarket:
         """
         more = self._regrant(id, tokens)
         move(self.policy, self._seen, float(more))
+
+    def could_fund(self, threshold: float, budget: float) -> bool:
+        """Whether any window of such a budget, however dear its tokens, could fund a query."""
+        return threshold < budget or not self.policy.informed
 
     def pass_time(self, now: float) -> None:
         """Let the price fall by what flowed in since the last call; after an idle window it is found anew."""
@@ -273,10 +279,6 @@ class OnlineMarket:
         self.granted += tokens - before
         self._seen.left -= tokens - before
         return tokens - before
-
-    def _possible(self, threshold: float) -> bool:
-        """Whether a window could fund a query."""
-        return threshold < self.budget or not self.policy.informed
 
     def _enter(self, begins: bool) -> None:
         """Go on in the present window, which may have begun just now."""

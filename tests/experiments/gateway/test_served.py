@@ -109,9 +109,11 @@ def test_who_is_not_funded_is_told_in_the_clients_own_error(upstream: StubUpstre
     with (
         served(Settings(upstream.url, 1000)) as gateway,
         openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="k", max_retries=0) as client,
-        pytest.raises(openai.RateLimitError) as told,
     ):
-        client.chat.completions.create(model="5", messages=messages, extra_headers={"x-walras-threshold": "5000"})
+        need = {"x-walras-threshold": "900"}
+        client.chat.completions.create(model="950", messages=messages, extra_headers=need)
+        with pytest.raises(openai.RateLimitError) as told:
+            client.chat.completions.create(model="5", messages=messages, extra_headers=need)
     assert told.value.code == "not_funded"
     assert told.value.response.headers["x-walras-status"] == "unfunded"
 

@@ -54,6 +54,17 @@ def test_reject(upstream: StubUpstream) -> None:
     run(settings(upstream, "reject"), body)
 
 
+@pytest.mark.parametrize("rule", ["reject", "queue:20"])
+def test_who_can_never_be_funded_is_not_told_to_try_again(upstream: StubUpstream, rule: str) -> None:
+    async def body(gateway: Gateway, client: httpx.AsyncClient) -> None:
+        reply = await client.post(CHAT, json=chat("5"), headers={"x-walras-threshold": "1000"})
+        assert (reply.status_code, reply.json()["error"]["code"]) == (400, "never_funded")
+        assert "retry-after" not in reply.headers
+        assert ledger((await client.get("/metrics")).text)["granted"] == 0
+
+    run(Settings(upstream.url, 1000, 60.0, unfunded=rule), body)
+
+
 def test_floor(upstream: StubUpstream) -> None:
     async def body(gateway: Gateway, client: httpx.AsyncClient) -> None:
         await used_up(client)

@@ -81,6 +81,13 @@ def test_who_waits_asks_again_when_a_window_begins(trace: Trace) -> None:
     assert isnan(impatient.waited[3])
 
 
+def test_who_can_never_be_funded_takes_no_place_in_the_queue(trace: Trace) -> None:
+    rows = [(0.0, 100, True), (1.0, 9, True), (2.0, 9, True), (14.0, 1, True)]
+    requests = trace(rows, threshold=[99.0, 100.0, 99.0, 1.0])
+    found = replay(requests, market(policy="shortest-first"), Queue(60.0, length=1), speed=10.0)
+    assert [STATUS[code] for code in found.status] == ["funded", "unfunded", "queued", "funded"]
+
+
 def test_who_waits_asks_before_those_who_come_later(trace: Trace) -> None:
     rows = [(0.0, 100, True), (1.0, 60, True), (2.0, 60, True), (10.5, 60, True), (25.0, 1, True)]
     found = replay(trace(rows), market(policy="fixed-cap:tokens=100"), Queue(60.0), speed=10.0)

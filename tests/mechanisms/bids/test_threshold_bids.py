@@ -108,6 +108,9 @@ def test_marginal_utility_is_the_slope(shape: Any) -> None:
     at = tensor(400.0, 550, 700, 790, 600, 650)
     numeric = (bids.utility(at + 1e-4) - bids.utility(at - 1e-4)) / 2e-4
     torch.testing.assert_close(bids.marginal_utility(at), numeric, rtol=1e-6, atol=1e-8)
+    with torch.inference_mode():  # that of a replay, say
+        own = shape(tensor(500.0, 500), 2.0, 1 / 300, tensor(1e9, 1e9))
+        torch.testing.assert_close(own.marginal_utility(tensor(550.0, 700)), numeric[1:3], rtol=1e-6, atol=1e-8)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -198,6 +198,21 @@ def test_a_price_that_is_none_is_told_and_grants_nothing(price: Any) -> None:
         assert (found.granted, found.outstanding, found.left, found.price) == (0, 0, 1000, None)
 
 
+def test_a_policy_cannot_fill_a_window() -> None:
+    @dataclass(frozen=True)
+    class Generous(OnlinePolicy):
+        name = "generous"
+
+        def wanted(self, bids: object, seen: Seen) -> list[float]:
+            seen.left += 1e6
+            return [5000.0]
+
+    found = OnlineMarket(1000, 4, Generous())
+    with pytest.raises(ConformanceError, match=r"policy Generous.* it changes what is left of a window"):
+        found.offer("a", 5.0)
+    assert (found.granted, found.left) == (0, 1000)
+
+
 def test_a_query_that_no_window_can_fund_moves_no_price() -> None:
     found = OnlineMarket(1000, TimeWindows(10, expected=5), headroom=HEADROOM)
     before = found.offer("a", 50.0).price
