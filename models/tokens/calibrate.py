@@ -11,7 +11,7 @@ import torch
 from walras.errors import InputError
 from walras.models.objective import inputs_of
 from walras.models.tokens.account import TokenMacs
-from walras.models.tokens.offers import Collector, Offers
+from walras.models.tokens.offers import LARGEST, Collector, Offers
 from walras.models.tokens.relative_prices import Calibrated, PricePolicy, Prices, RelativePrices
 from walras.models.tokens.rules import PriceRule
 from walras.models.tokens.trading import Clear, everybody, token_markets
@@ -19,7 +19,6 @@ from walras.user_code import user_code
 
 ROUNDS = 9
 NEAR = 0.001
-_LARGEST = float(torch.finfo(torch.float32).max)  # of a price in a network's markets
 
 
 @final
@@ -85,7 +84,7 @@ def _prices(relative: RelativePrices, network: Calibrated, offers: Mapping[str, 
     checked: Prices = {}
     for traded in network.maps:
         price = told.get(traded.path)
-        if not isinstance(price, Real) or not 0 <= float(price) <= _LARGEST:
+        if not isinstance(price, Real) or not 0 <= float(price) <= LARGEST:
             name = f"price policy {type(relative).__name__}"
             raise InputError(f"{name}: the price of {traded.path} is {price!r}; it must be a number from 0 to 3.4e38")
         checked[traded.path] = float(price)

@@ -14,6 +14,8 @@ _PER_OCTAVE = 64
 _MANTISSA = 23 - (_PER_OCTAVE.bit_length() - 1)  # bits of a float32 that tell values of one bin apart
 _BINS = 255 * _PER_OCTAVE  # all finite float32 from 0 on
 _LOWEST = -126  # exponent of the least normal one
+LARGEST = float(torch.finfo(torch.float32).max)
+"""Of a price in a network's markets."""
 
 
 @final
@@ -53,10 +55,13 @@ class Offers:
         return (above + float(self.counts[edge]) * (1.0 - (place - edge))) / max(self.offered, 1)
 
     def price_for(self, share: float) -> float:
-        """The price at which so large a share of the bidders buys; 0 where all do."""
+        """The price at which so large a share of the bidders buys; 0 where all do, above all values where none does."""
         if share >= 1:
             return 0.0
         wanted = share * self.offered
+        if wanted <= 0:
+            taken = self.counts.nonzero()
+            return min(_value(int(taken.max()) + 1 if len(taken) else 1), LARGEST)
         above = self.counts.flip(0).cumsum(0).double()
         found = int(torch.searchsorted(above, torch.tensor(wanted, dtype=above.dtype)))
         if found >= _BINS:

@@ -252,6 +252,15 @@ def test_nothing_is_wider_than_the_page(
 
 
 @pytest.mark.nightly
+def test_how_long_a_click_takes_is_measured_to_the_page() -> None:
+    line = [sys.executable, "-P", "-m", "walras.experiments.benchmarks.dashboard_click", "--toy", "30", "--clicks", "3"]
+    said = subprocess.run(line, capture_output=True, text=True, check=True).stdout
+    own, click, end = (float(seconds) for seconds in re.findall(r"median (\d+\.\d+) s", said))
+    assert 0 < end < click
+    assert own < click
+
+
+@pytest.mark.nightly
 def test_ctrl_c_ends_it_cleanly(folders: tuple[Path, Path]) -> None:
     line = [sys.executable, "-P", "-m", "walras", "dashboard", "--toy", "--no-open", "--port", "0"]
     started = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

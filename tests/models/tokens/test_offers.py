@@ -63,6 +63,16 @@ def test_bins_are_the_first_bits(value: float) -> None:
     assert _value(_place(value)) == pytest.approx(value, rel=1e-12)
 
 
+@pytest.mark.parametrize("value", [0.0, 2.0**-149, 1e-6, 1.0, torch.finfo(torch.float32).max])
+def test_nobody_buys_at_the_price_of_none(value: float) -> None:
+    found = Offers()
+    found.add(torch.tensor([value, value / 2, 0.0]), torch.tensor([True, True, True]))
+    price = found.price_for(0.0)
+    assert 0 < price <= torch.finfo(torch.float32).max
+    assert found.share_at(price) == pytest.approx(0.0, abs=1e-5)
+    assert price <= max(value * 1.02, 1e-37) or value > 1e38
+
+
 def test_features_that_are_zero_do_not_buy() -> None:
     found = Offers()
     value = torch.tensor([0.0, 0.0, 0.0, 1.0])
