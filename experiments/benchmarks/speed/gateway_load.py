@@ -92,11 +92,14 @@ def gateway(upstream: str, state: Path, rate: float) -> Iterator[tuple[str, int]
     command = [sys.executable, "-P", "-m", "walras", *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
-        first = process.stdout.readline()
-        found = _ADDRESS.search(first)
+        said, found = "", None
         try:
-            if found is None:
-                raise InputError(f"the gateway did not begin: {first.strip()}")
+            for line in process.stdout:
+                said += line
+                if (found := _ADDRESS.search(line)) is not None:
+                    break
+            else:
+                raise InputError(f"the gateway did not begin: {said.strip()}")
             yield found[1], process.pid
         finally:
             process.terminate()
