@@ -17,11 +17,12 @@ from starlette.routing import Route
 
 from walras.experiments.gateway.bodies import ENDPOINTS, Endpoint
 from walras.experiments.gateway.classes import read_classes
-from walras.experiments.gateway.desk import Desk, Terms
+from walras.experiments.gateway.deciding.desk import Desk
+from walras.experiments.gateway.deciding.journal import Journal
+from walras.experiments.gateway.deciding.line import Line
+from walras.experiments.gateway.deciding.terms import Terms
 from walras.experiments.gateway.exchange import Exchange, Message, Office, Receive, Send
-from walras.experiments.gateway.journal import Journal
 from walras.experiments.gateway.keys import read_tenants
-from walras.experiments.gateway.line import Line
 from walras.experiments.gateway.refusals import RefusalError, to_client, to_upstream
 from walras.experiments.gateway.settings import Settings
 from walras.experiments.gateway.thresholds import Thresholds, load_predict

@@ -13,9 +13,9 @@ from starlette.datastructures import Headers
 
 from walras.errors import ConformanceError, InputError, UserCodeError
 from walras.experiments.gateway.bodies import Body, Endpoint, read_body
-from walras.experiments.gateway.desk import Ask, Decision
+from walras.experiments.gateway.deciding.line import Line, Outcome
+from walras.experiments.gateway.deciding.terms import Ask, Decision
 from walras.experiments.gateway.keys import Keys
-from walras.experiments.gateway.line import Line, Outcome
 from walras.experiments.gateway.refusals import Header, RefusalError, refused, to_client, to_upstream
 from walras.experiments.gateway.settings import Settings
 from walras.experiments.gateway.thresholds import Thresholds

@@ -8,8 +8,8 @@ from typing import final
 
 from walras.errors import InputError
 from walras.experiments.gateway.classes import entries
-from walras.experiments.gateway.desk import ALONE
-from walras.experiments.gateway.tenants import Tenant
+from walras.experiments.gateway.deciding.tenants import Tenant
+from walras.experiments.gateway.deciding.terms import ALONE
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 

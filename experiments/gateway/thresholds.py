@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, final
 from walras.errors import InputError
 from walras.experiments.gateway.bodies import Body
 from walras.experiments.gateway.classes import RequestClasses
-from walras.experiments.gateway.desk import Ask, Desk
+from walras.experiments.gateway.deciding.desk import Desk
+from walras.experiments.gateway.deciding.terms import Ask
 from walras.experiments.gateway.refusals import CLASS, bad, refused, told_threshold, told_weight
 from walras.market.queries.limits import LEAST_WEIGHT, MOST_WEIGHT
 

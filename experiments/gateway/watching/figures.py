@@ -5,7 +5,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any, final
 
-from walras.experiments.gateway.line import Line
+from walras.experiments.gateway.deciding.line import Line
 from walras.files.contents import read_text
 
 EVERY = 1.0

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from walras.experiments.gateway.line import Line
+from walras.experiments.gateway.deciding.line import Line
 from walras.experiments.gateway.watching.log import RequestRecord
 from walras.market.queries import OnlineMarket
 

@@ -17,7 +17,7 @@ import pytest
 from gateways import CHAT, Served, chat, ledger, served
 from stub_upstream import Stub, StubUpstream
 
-from walras.experiments.gateway.journal import Journal
+from walras.experiments.gateway.deciding.journal import Journal
 from walras.experiments.gateway.settings import Settings
 
 BIG = 1e6

@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from walras.experiments.gateway.desk import ALONE, Ask, Desk, Terms
-from walras.experiments.gateway.line import Line, Outcome
-from walras.experiments.gateway.tenants import Tenant
+from walras.experiments.gateway.deciding.desk import Desk
+from walras.experiments.gateway.deciding.line import Line, Outcome
+from walras.experiments.gateway.deciding.tenants import Tenant
+from walras.experiments.gateway.deciding.terms import ALONE, Ask, Terms
 from walras.experiments.queries.unfunded import UNFUNDED_RULES
 from walras.experiments.replaying.opening import Opening
 from walras.experiments.replaying.replay import FLOOR, FUNDED, QUEUED, STATUS, UNFUNDED, replay

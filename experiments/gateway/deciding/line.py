@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import final
 
-from walras.experiments.gateway.desk import Ask, Decision, Desk
+from walras.experiments.gateway.deciding.desk import Desk
+from walras.experiments.gateway.deciding.terms import Ask, Decision
 from walras.experiments.queries.unfunded import (
     DOWNGRADED,
     FLOOR,

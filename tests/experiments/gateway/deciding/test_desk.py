@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from walras.errors import InputError
-from walras.experiments.gateway.desk import ALONE, Ask, Desk, Terms
-from walras.experiments.gateway.journal import Journal
-from walras.experiments.gateway.tenants import Tenant, shares
+from walras.experiments.gateway.deciding.desk import Desk
+from walras.experiments.gateway.deciding.journal import Journal
+from walras.experiments.gateway.deciding.tenants import Tenant, shares
+from walras.experiments.gateway.deciding.terms import ALONE, Ask, Terms
 from walras.market.queries import ONLINE_POLICIES
 from walras.mechanisms import CompetitiveEquilibrium, Mechanism, ProportionalShare
 
@@ -221,10 +222,10 @@ def test_a_new_state_that_cannot_be_written_leaves_the_old_one_and_its_changes(
     def full(*given: Any) -> None:
         raise OSError("too many open files")
 
-    monkeypatch.setattr("walras.experiments.gateway.journal.ROUND", 5)
+    monkeypatch.setattr("walras.experiments.gateway.deciding.journal.ROUND", 5)
     first = Journal(tmp_path, terms(), clock=lambda: 0.0, wall=lambda: 0.0)
     with monkeypatch.context() as patch:
-        patch.setattr(f"walras.experiments.gateway.journal.{broken}", full)
+        patch.setattr(f"walras.experiments.gateway.deciding.journal.{broken}", full)
         for i in range(8):
             first.desk.ask(Ask(str(i), 50.0), 1.0)
     first.desk.ask(Ask("later", 50.0), 1.0)
@@ -244,7 +245,7 @@ def test_a_window_goes_on_after_a_restart_and_a_clock_that_was_set_back_opens_no
 
 
 def test_a_state_is_written_anew_after_many_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("walras.experiments.gateway.journal.ROUND", 10)
+    monkeypatch.setattr("walras.experiments.gateway.deciding.journal.ROUND", 10)
     journal = Journal(tmp_path, terms(), clock=lambda: 0.0, wall=lambda: 0.0)
     for i in range(57):
         journal.desk.ask(Ask(str(i), 50.0), 1.0)

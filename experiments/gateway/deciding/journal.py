@@ -6,7 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, final
 
-from walras.experiments.gateway.desk import Desk, Terms
+from walras.experiments.gateway.deciding.desk import Desk
+from walras.experiments.gateway.deciding.terms import Terms
 from walras.files.appending import AppendedLines
 from walras.files.contents import reading
 from walras.files.folders import remove

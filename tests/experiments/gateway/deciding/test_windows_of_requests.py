@@ -11,10 +11,11 @@ from stub_upstream import StubUpstream
 
 from walras.errors import InputError
 from walras.experiments.gateway.app import Gateway
-from walras.experiments.gateway.desk import ALONE, Ask, Desk, Terms
-from walras.experiments.gateway.journal import Journal
+from walras.experiments.gateway.deciding.desk import Desk
+from walras.experiments.gateway.deciding.journal import Journal
+from walras.experiments.gateway.deciding.tenants import Tenant
+from walras.experiments.gateway.deciding.terms import ALONE, Ask, Terms
 from walras.experiments.gateway.settings import Settings
-from walras.experiments.gateway.tenants import Tenant
 from walras.market.queries import ONLINE_POLICIES
 from walras.mechanisms import CompetitiveEquilibrium
 
