@@ -17,7 +17,7 @@ from walras.experiments.settings.names import NONE
 from walras.experiments.spec import RunSpec
 from walras.experiments.store.result_file import check_result
 from walras.experiments.store.run_folder import NETWORK, WEIGHTS, check_hashes, read_allocation, read_result, read_units
-from walras.experiments.subject import OWN, find_task
+from walras.experiments.subjects.subject import OWN, find_task
 from walras.files.tensors import check_finite, read_arrays
 from walras.models import Inventory, compact, inventory
 from walras.models.export.checkpoints import auto_class, check_class, check_target, per_layer, save

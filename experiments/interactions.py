@@ -10,7 +10,7 @@ from walras.agents import Calibration, pairwise
 from walras.errors import InputError
 from walras.experiments.progress import Progress
 from walras.experiments.spec import RunSpec
-from walras.experiments.subject import Subject
+from walras.experiments.subjects.subject import Subject
 from walras.market.graph import interaction_graph
 from walras.models import inventory, macs
 

@@ -22,7 +22,7 @@ from walras.experiments.reports.run_report import write_report
 from walras.experiments.spec import RunSpec
 from walras.experiments.store.result_folder import ResultFolder
 from walras.experiments.store.run_folder import NETWORK, ROUNDS, RUN, write_allocation, write_table, write_weights
-from walras.experiments.subject import Subject, evaluating, find_task
+from walras.experiments.subjects.subject import Subject, evaluating, find_task
 from walras.experiments.tasks import TASKS
 from walras.experiments.unit_costs import UnitCosts
 from walras.market import ComputeMarket, TraceWriter, Turn

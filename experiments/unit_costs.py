@@ -10,7 +10,7 @@ from walras.errors import InputError
 from walras.experiments.outcome import BudgetUse
 from walras.experiments.plan import Plan
 from walras.experiments.spec import MACS
-from walras.experiments.subject import Subject
+from walras.experiments.subjects.subject import Subject
 from walras.market import ComputeMarket
 from walras.models import Inventory, inventory
 from walras.models.resources import RESOURCES, Workload

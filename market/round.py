@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, final
 
 from walras.market.supply import Supply
-from walras.models.units.table import UNIT_KINDS
+from walras.models.units.kinds.table import UNIT_KINDS
 
 if TYPE_CHECKING:
     from walras.market.compute_market import ComputeMarket

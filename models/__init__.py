@@ -17,7 +17,7 @@ from walras.models.units.gates import attach as attach
 from walras.models.units.gates import gated as gated
 from walras.models.units.inventory import Inventory as Inventory
 from walras.models.units.inventory import inventory as inventory
-from walras.models.units.kind import UnitKind as UnitKind
+from walras.models.units.kinds.kind import UnitKind as UnitKind
+from walras.models.units.kinds.table import UNIT_KINDS as UNIT_KINDS
 from walras.models.units.site import Site as Site
-from walras.models.units.table import UNIT_KINDS as UNIT_KINDS
 from walras.models.units.weights import output_weights as output_weights

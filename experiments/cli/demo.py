@@ -19,7 +19,7 @@ from walras.experiments.reports.tables import result_card, result_table
 from walras.experiments.spec import RunSpec
 from walras.experiments.store.result_folder import ResultFolder
 from walras.experiments.store.run_folder import RUN
-from walras.experiments.subject import Subject
+from walras.experiments.subjects.subject import Subject
 
 BUDGETS = (0.75, 0.5)
 WHY = (

@@ -12,7 +12,7 @@ from walras.experiments.spec import RunSpec, SubjectSpec
 from walras.experiments.store.grid_folder import GridFolder
 from walras.experiments.store.result_folder import ResultFolder
 from walras.experiments.store.run_folder import RUN
-from walras.experiments.subject import Subject
+from walras.experiments.subjects.subject import Subject
 
 
 @final

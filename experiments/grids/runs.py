@@ -16,7 +16,7 @@ from walras.experiments.settings.earlier import converted
 from walras.experiments.settings.fields import flat, leaves
 from walras.experiments.spec import MACS, RunSpec, read_budget
 from walras.experiments.store.grid_folder import GridFolder
-from walras.experiments.subject import find_task
+from walras.experiments.subjects.subject import find_task
 from walras.models.loading import find, torch_device
 
 ECONOMICS = ("used", "price", "welfare", "revenue", "status")  # of the last round, in the valuation's unit

@@ -12,7 +12,7 @@ from walras.experiments.progress import Progress
 from walras.experiments.spec import RunSpec, SubjectSpec
 from walras.experiments.store.grid_folder import GridFolder
 from walras.experiments.store.run_folder import read_allocation
-from walras.experiments.subject import find_task
+from walras.experiments.subjects.subject import find_task
 from walras.models import compact, inventory
 from walras.models.loading import load
 from walras.models.resources.latency_setting import sample_batch

@@ -17,7 +17,7 @@ from walras.market.collecting import Reporter, collector
 from walras.market.compute_market import seed_from
 
 if TYPE_CHECKING:
-    from walras.experiments.subject import Subject
+    from walras.experiments.subjects.subject import Subject
 
 Hook = Callable[[ComputeMarket, Turn], object]
 

@@ -12,7 +12,7 @@ from walras.errors import InputError
 from walras.experiments.pipeline import market_keywords
 from walras.experiments.plan import Extras, Plan
 from walras.experiments.spec import RunSpec, SubjectSpec
-from walras.experiments.subject import OWN, Subject, find_task
+from walras.experiments.subjects.subject import OWN, Subject, find_task
 from walras.experiments.unit_costs import UnitCosts
 
 MOST_SUBJECTS = 2

@@ -15,8 +15,8 @@ from walras.experiments.observing.config import ObserveConfig
 from walras.experiments.observing.rules import Rules
 from walras.experiments.observing.tally import Tally
 from walras.experiments.spec import SubjectSpec
-from walras.experiments.subject import Subject, find_task
-from walras.experiments.subject_data import TaskData
+from walras.experiments.subjects.data import TaskData
+from walras.experiments.subjects.subject import Subject, find_task
 from walras.models import inventory
 from walras.models.architectures import layer_paths, transformer
 from walras.models.attention import attention_market

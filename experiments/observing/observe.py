@@ -26,7 +26,7 @@ from walras.experiments.progress import Progress, Silent
 from walras.experiments.store.grid_folder import GridFolder
 from walras.experiments.store.result_folder import ResultFolder
 from walras.experiments.store.run_folder import write_table
-from walras.experiments.subject_data import TaskData
+from walras.experiments.subjects.data import TaskData
 from walras.models.attention.token_elimination import can_eliminate
 
 

@@ -9,7 +9,7 @@ from walras.errors import InputError
 from walras.experiments.progress import Progress, Silent
 from walras.experiments.sparsifying.config import SparsifyConfig
 from walras.experiments.sparsifying.sparsify import Sparsified, sparsified
-from walras.experiments.subject import OWN, Subject, find_task
+from walras.experiments.subjects.subject import OWN, Subject, find_task
 from walras.experiments.tasks import Task
 from walras.experiments.tasks.document import split_document
 from walras.models.loading import is_causal

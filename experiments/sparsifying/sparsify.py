@@ -17,8 +17,8 @@ from walras.experiments.registries import registry
 from walras.experiments.sparsifying.config import SparsifyConfig
 from walras.experiments.sparsifying.saving import save
 from walras.experiments.sparsifying.token_trace import token_traces
-from walras.experiments.subject import Subject
-from walras.experiments.subject_data import SubjectData
+from walras.experiments.subjects.data import SubjectData
+from walras.experiments.subjects.subject import Subject
 from walras.experiments.tasks.base import on_device
 from walras.models.tokens.account import TokenMacs
 from walras.models.tokens.calibrate import Calibration, find_prices

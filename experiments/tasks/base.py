@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from walras.errors import InputError
-from walras.experiments.subject_checks import check_ids, check_tokenizer
+from walras.experiments.subjects.checks import check_ids, check_tokenizer
 from walras.experiments.tasks.data.rows import Example
 from walras.models.loading import Head
 from walras.models.objective import Batch, Objective

@@ -8,7 +8,7 @@ from torch import nn
 
 from walras.experiments.executors.worker import one_thread
 from walras.experiments.settings.names import NONE
-from walras.experiments.subject import find_task
+from walras.experiments.subjects.subject import find_task
 from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.loop.rows import Batches, held_out, split
 from walras.experiments.training.stage import load_trainable

@@ -13,8 +13,8 @@ from walras.errors import InputError, UnknownNameError
 from walras.experiments.plan import Plan
 from walras.experiments.settings.names import NONE
 from walras.experiments.spec import SubjectSpec
-from walras.experiments.subject import Subject, check_length, find_task
-from walras.experiments.subject_data import TaskData
+from walras.experiments.subjects.data import TaskData
+from walras.experiments.subjects.subject import Subject, check_length, find_task
 from walras.experiments.tasks import Task
 from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.loop.processes import check_processes

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from walras.experiments.pipeline import run_plan
-from walras.experiments.subject import Subject
+from walras.experiments.subjects.subject import Subject
 from walras.experiments.training.stage import TrainPlan, TrainStage
 from walras.experiments.unit_costs import UnitCosts
 

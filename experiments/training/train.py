@@ -15,7 +15,7 @@ from walras.experiments.forward_times import forward_times
 from walras.experiments.progress import Progress, Silent
 from walras.experiments.settings.names import NONE
 from walras.experiments.store.result_folder import ResultFolder
-from walras.experiments.subject import Subject
+from walras.experiments.subjects.subject import Subject
 from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.folder import TRAINING
 from walras.experiments.training.loop.economy import Economy

@@ -30,7 +30,7 @@ from walras.models.export.reloading import AUTO, KEY, home_of, read_export
 from walras.models.export.sentence_files import sentence_files
 from walras.models.export.stock import as_stock
 from walras.models.families import Architecture
-from walras.models.units.table import finest_kinds
+from walras.models.units.kinds.table import finest_kinds
 
 CODE = Path(str(modeling_walras.__file__))
 

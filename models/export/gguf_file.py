@@ -21,7 +21,7 @@ from walras.extras import installing
 from walras.files.plain_data import read_json
 from walras.models.architectures import Layer, layers_of
 from walras.models.export.modeling_walras import PREFIX
-from walras.models.units.heads import head_size
+from walras.models.units.kinds.heads import head_size
 from walras.models.units.projections import features
 
 _CLASSES = ("LlamaForCausalLM", "MistralForCausalLM")

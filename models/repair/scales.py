@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from walras.errors import InputError
 from walras.models.architectures import layers_of
 from walras.models.repair.repair import PrunedSublayer, Repair
-from walras.models.units.heads import head_size
+from walras.models.units.kinds.heads import head_size
 from walras.models.units.projections import outputs_first
 from walras.models.units.site import Site
 

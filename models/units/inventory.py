@@ -13,9 +13,9 @@ from torch import nn
 
 from walras.errors import InputError
 from walras.models.architectures import Layer, layers_of
-from walras.models.units.kind import UnitKind
+from walras.models.units.kinds.kind import UnitKind
+from walras.models.units.kinds.table import UNIT_KINDS, finest_kinds
 from walras.models.units.site import Site
-from walras.models.units.table import UNIT_KINDS, finest_kinds
 from walras.models.units.tradable import check_tradable
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from walras.models.units.kind import UnitKind
+    from walras.models.units.kinds.kind import UnitKind
 
 
 @final

@@ -18,7 +18,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, Robe
 import walras
 from walras.errors import InputError, UnknownNameError, UserCodeError
 from walras.experiments.store.run_folder import RUN
-from walras.experiments.subject_checks import positions
+from walras.experiments.subjects.checks import positions
 from walras.market import read_trace
 from walras.mechanisms.testing.conformance import Check
 from walras.models.loading import load

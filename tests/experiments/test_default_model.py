@@ -5,7 +5,7 @@ import pytest
 from walras.experiments.pipeline import run_plan
 from walras.experiments.plan import Plan
 from walras.experiments.spec import RunSpec
-from walras.experiments.subject import Subject
+from walras.experiments.subjects.subject import Subject
 from walras.models import inventory
 from walras.models.loading import DEFAULT_MODEL
 

@@ -31,8 +31,8 @@ from walras.market.queries import Allocator
 from walras.mechanisms import charge
 from walras.models.repair import Repair
 from walras.models.resources import RESOURCES, Resource, Usage
-from walras.models.units.coarser_kind import CoarserKind
-from walras.models.units.heads import Heads
+from walras.models.units.kinds.coarser_kind import CoarserKind
+from walras.models.units.kinds.heads import Heads
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from walras.experiments.benchmarks.peers.peer_textpruner import TextPruner
 from walras.experiments.benchmarks.peers.peer_torch_pruning import Global, Local
 from walras.experiments.cli.screen import ended_in_words, output
 from walras.experiments.spec import RunSpec
-from walras.experiments.subject import find_task
+from walras.experiments.subjects.subject import find_task
 from walras.experiments.tasks import Task
 from walras.files.writing import write_whole
 from walras.models.loading import find, load

@@ -24,7 +24,7 @@ from walras.experiments.plan import Plan
 from walras.experiments.spec import RunSpec
 from walras.experiments.store.result_folder import ResultFolder
 from walras.experiments.store.run_folder import RUN
-from walras.experiments.subject import Subject
+from walras.experiments.subjects.subject import Subject
 from walras.experiments.unit_costs import UnitCosts
 
 COLUMNS = ["recipe", "budget", "threads", "whole_s", "run_s", "pass_s", "passes", "value", "dense"]

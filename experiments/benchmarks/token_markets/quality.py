@@ -26,7 +26,7 @@ from walras.experiments.benchmarks.token_markets.designs import DESIGNS, Design
 from walras.experiments.cli.screen import ended_in_words, output, progress_bar
 from walras.experiments.progress import Progress
 from walras.experiments.spec import SubjectSpec
-from walras.experiments.subject import Subject
+from walras.experiments.subjects.subject import Subject
 from walras.experiments.tasks.base import on_device
 from walras.files.writing import write_whole
 from walras.models.tokens.account import TokenMacs

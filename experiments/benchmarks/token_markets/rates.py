@@ -23,7 +23,7 @@ from walras.experiments.progress import Progress
 from walras.experiments.registries import registry
 from walras.experiments.spec import SubjectSpec
 from walras.experiments.store.place import check_place
-from walras.experiments.subject import Subject
+from walras.experiments.subjects.subject import Subject
 from walras.experiments.tasks.base import on_device
 from walras.files.writing import write_whole
 from walras.models.objective import Batch, inputs_of

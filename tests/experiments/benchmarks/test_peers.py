@@ -15,7 +15,7 @@ from walras.experiments.benchmarks.peers.peer import Case, Peer, counted_macs, r
 from walras.experiments.benchmarks.peers.peer_textpruner import TextPruner
 from walras.experiments.benchmarks.peers.peer_torch_pruning import Global, Local, TorchPruning, accumulated, pruned
 from walras.experiments.spec import RunSpec, SubjectSpec
-from walras.experiments.subject import find_task
+from walras.experiments.subjects.subject import find_task
 from walras.models import compact, inventory, macs
 from walras.models.loading import load
 

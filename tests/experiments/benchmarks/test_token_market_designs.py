@@ -13,7 +13,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from walras.errors import InputError
 from walras.experiments.benchmarks.token_markets import quality
 from walras.experiments.benchmarks.token_markets.designs import DESIGNS
-from walras.experiments.subject import Subject
+from walras.experiments.subjects.subject import Subject
 from walras.experiments.tasks.losses import NextTokens
 from walras.models.tokens.account import TokenMacs
 from walras.models.tokens.calibrate import Calibration, find_prices

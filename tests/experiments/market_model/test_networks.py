@@ -15,7 +15,7 @@ from walras.errors import InputError
 from walras.experiments.market_model import subjects
 from walras.experiments.market_model.subjects import MOST_SUBJECTS, SUBJECTS
 from walras.experiments.spec import SubjectSpec
-from walras.experiments.subject import Subject
+from walras.experiments.subjects.subject import Subject
 from walras.models.loading import load
 
 TEXTS = ["the cat sat on the mat", "a dog ran", "the man played", "an apple", "a woman ate", "not in the house"]

@@ -17,7 +17,7 @@ from walras.experiments.observing.config import ObserveConfig
 from walras.experiments.observing.network import ObservedNetwork, untrained
 from walras.experiments.observing.observe import ObserveResult, observe
 from walras.experiments.spec import SubjectSpec
-from walras.experiments.subject import Subject, find_task
+from walras.experiments.subjects.subject import Subject, find_task
 from walras.models import inventory, macs
 from walras.models.attention import TopKeys, attention_market
 from walras.models.attention.token_elimination import token_elimination

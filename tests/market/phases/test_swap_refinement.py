@@ -13,7 +13,7 @@ from transformers import BertConfig, BertModel
 from walras.errors import InputError
 from walras.market.phases.swap_refinement import joint_cost, refine_by_swaps
 from walras.models import Inventory, inventory
-from walras.models.units.ffn import FFN
+from walras.models.units.kinds.ffn import FFN
 from walras.models.units.site import Site
 
 

@@ -13,8 +13,8 @@ from torch.utils.hooks import RemovableHandle
 
 from walras.errors import InputError
 from walras.models.architectures import Layer
-from walras.models.units.feature_kind import FeatureKind, by_row
-from walras.models.units.kind import Amounts, Column, UnitKind, WeightShare
+from walras.models.units.kinds.feature_kind import FeatureKind, by_row
+from walras.models.units.kinds.kind import Amounts, Column, UnitKind, WeightShare
 from walras.models.units.site import Site
 
 

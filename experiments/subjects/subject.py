@@ -11,8 +11,8 @@ from torch import nn
 from walras.errors import InputError
 from walras.experiments.progress import Progress, Silent
 from walras.experiments.spec import SubjectSpec
-from walras.experiments.subject_checks import first_run, positions
-from walras.experiments.subject_data import JudgedData, SubjectData, TaskData, data_from
+from walras.experiments.subjects.checks import first_run, positions
+from walras.experiments.subjects.data import JudgedData, SubjectData, TaskData, data_from
 from walras.experiments.tasks import TASKS, Task
 from walras.models.loading import load
 from walras.models.units.tradable import check_loaded, check_tradable

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from walras.errors import InputError
-from walras.experiments.subject_checks import check_batches, check_texts, check_tokenizer
+from walras.experiments.subjects.checks import check_batches, check_texts, check_tokenizer
 from walras.experiments.tasks import Task
 from walras.experiments.tasks.base import Reference, on_device
 from walras.experiments.tasks.losses import Embeddings, OwnPredictions

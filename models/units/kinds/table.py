@@ -1,10 +1,10 @@
 """All kinds of unit by name. A new one is one file with one class, and one entry here."""
 
-from walras.models.units.block import Block
-from walras.models.units.expert import Experts
-from walras.models.units.ffn import FFN
-from walras.models.units.heads import Heads
-from walras.models.units.kind import UnitKind
+from walras.models.units.kinds.block import Block
+from walras.models.units.kinds.expert import Experts
+from walras.models.units.kinds.ffn import FFN
+from walras.models.units.kinds.heads import Heads
+from walras.models.units.kinds.kind import UnitKind
 from walras.registry import Registry
 
 UNIT_KINDS: Registry[UnitKind] = Registry("unit kind", UnitKind, texts=("name",))

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from walras.errors import InputError
 from walras.models import Inventory, attach, compact, gated, inventory
-from walras.models.units.expert import Experts
 from walras.models.units.gates import hooked
 from walras.models.units.inventory import sites_and_layers
+from walras.models.units.kinds.expert import Experts
 from walras.models.units.weights import fold, output_weights
 
 Keep = NDArray[np.bool_]

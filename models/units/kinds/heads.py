@@ -11,8 +11,8 @@ from walras.errors import InputError
 from walras.models.architectures import Layer
 from walras.models.export.modeling_walras import tell_attention
 from walras.models.families import Architecture, SubLayer
-from walras.models.units.feature_kind import FeatureKind, single_site
-from walras.models.units.kind import Amounts, WeightShare
+from walras.models.units.kinds.feature_kind import FeatureKind, single_site
+from walras.models.units.kinds.kind import Amounts, WeightShare
 from walras.models.units.layouts import sublayer_layout
 from walras.models.units.projections import features
 from walras.models.units.site import Site

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import ClassVar, final
 
 from walras.models.architectures import Layer
-from walras.models.units.coarser_kind import CoarserKind
-from walras.models.units.expert import Experts
-from walras.models.units.ffn import FFN
-from walras.models.units.heads import Heads
-from walras.models.units.kind import UnitKind
+from walras.models.units.kinds.coarser_kind import CoarserKind
+from walras.models.units.kinds.expert import Experts
+from walras.models.units.kinds.ffn import FFN
+from walras.models.units.kinds.heads import Heads
+from walras.models.units.kinds.kind import UnitKind
 from walras.models.units.site import Site
 
 _FINER: dict[str, tuple[UnitKind, str]] = {

@@ -13,7 +13,7 @@ from walras.errors import InputError
 from walras.models.architectures import Layer
 from walras.models.export.modeling_walras import tell_experts
 from walras.models.families import Architecture, Mixture
-from walras.models.units.kind import Amounts, UnitKind, WeightShare
+from walras.models.units.kinds.kind import Amounts, UnitKind, WeightShare
 from walras.models.units.layouts import sublayer_layout
 from walras.models.units.routing import Routing, routed
 from walras.models.units.site import Site

@@ -14,7 +14,7 @@ from walras.errors import InputError
 from walras.models.architectures import Layer
 from walras.models.export.modeling_walras import empty
 from walras.models.families import Projection, SubLayer
-from walras.models.units.kind import UnitKind, WeightShare
+from walras.models.units.kinds.kind import UnitKind, WeightShare
 from walras.models.units.projections import cut, features, written
 from walras.models.units.site import Site
 

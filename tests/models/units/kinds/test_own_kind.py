@@ -19,8 +19,8 @@ PAIRS = '''
 from dataclasses import dataclass
 from typing import ClassVar
 
-from walras.models.units.coarser_kind import CoarserKind
-from walras.models.units.heads import Heads
+from walras.models.units.kinds.coarser_kind import CoarserKind
+from walras.models.units.kinds.heads import Heads
 
 
 @dataclass(frozen=True)
