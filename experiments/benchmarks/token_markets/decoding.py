@@ -6,7 +6,7 @@
 Forms are timed in turn, round after round, so that what else the machine does meets all of them alike; `again` is
 transformers a second time, whose ratio says how far two equal forms are apart. `everything` is the first network's own
 kernel with all prices 0. Of the linear maps alone, and of the head alone, a row has the time for one token, on inputs
-of a real one: attention, norms and Python take what is left of a token's time.
+of a real one: attention, norms and Python take what is left of a token's time. A prompt is read by one forward pass.
 """
 
 import statistics
@@ -26,12 +26,13 @@ from torch.nn import functional
 from walras.experiments.cli.screen import ended_in_words, output, progress_bar
 from walras.experiments.store.place import check_place
 from walras.files.writing import write_whole
-from walras.models.export.modeling_sparsified import Buyer, FeatureBuyer
+from walras.models.export.modeling_sparsified import DENSE, MARKET, Buyer, FeatureBuyer
 from walras.models.export.reloading import load_model
 from walras.models.loading import load
 
 PROMPT = "The market opened early that morning, and everybody who had something to sell"
 STOCK, AGAIN, EVERYTHING = "transformers", "again", "everything"
+_PROMPT = 256  # tokens of the prompt that is read
 _NEVER = 2**30  # no token: all forms generate as many, and look for the end as users' runs do
 Forms = Mapping[str, Any]
 
@@ -70,7 +71,9 @@ def main(
                     with _threads(count):
                         for size in batch or (1,):
                             setting = Setting(tokens, rounds, size)
-                            found = [*generating(forms, tokenizer, setting), *_maps(forms, tokenizer, setting)]
+                            found = [
+                                row for part in (generating, prefill, _maps) for row in part(forms, tokenizer, setting)
+                            ]
                             told = {"dtype": str(kind).removeprefix("torch."), "threads": count, "batch": size}
                             rows += [{**told, **row} for row in found]
                             progress.update(step, advance=1, description=", ".join(f"{k} {v}" for k, v in told.items()))
@@ -114,6 +117,36 @@ def generating(forms: Forms, tokenizer: Any, setting: Setting) -> Iterator[dict[
     for form, (seconds, ratio) in _timed({name: _call(run, network) for name, network in forms.items()}, setting):
         rate = setting.tokens * setting.batch / seconds
         yield {"what": "generate", "form": form, "tokens_a_second": rate, "times_transformers": ratio}
+
+
+@torch.no_grad()
+def prefill(forms: Forms, tokenizer: Any, setting: Setting) -> Iterator[dict[str, Any]]:
+    """The same of reading a prompt: as folders do by default, and with every token of the prompt a market."""
+    if setting.batch > 1:
+        return
+    ids = torch.tensor([(tokenizer(PROMPT)["input_ids"] * _PROMPT)[:_PROMPT]]).to(
+        next(forms[STOCK].parameters()).device
+    )
+    for way in (DENSE, MARKET):
+        runs = {name: _reading(network, ids, way) for name, network in forms.items()}
+        for form, (seconds, ratio) in _timed(runs, setting):
+            if way == DENSE or form not in (STOCK, AGAIN):
+                told = {"what": f"prompt, {way}", "form": form}
+                yield {**told, "tokens_a_second": _PROMPT / seconds, "times_transformers": ratio}
+
+
+def _reading(network: nn.Module, ids: Tensor, way: str) -> Callable[[], object]:
+    markets = [module for module in network.modules() if isinstance(module, Buyer)]
+
+    def read() -> None:
+        before = [market.prefill for market in markets]
+        for market in markets:
+            market.prefill = way
+        network(input_ids=ids, use_cache=True, logits_to_keep=1)
+        for market, own in zip(markets, before, strict=True):
+            market.prefill = own
+
+    return read
 
 
 @torch.no_grad()

@@ -28,7 +28,8 @@ def test_the_table(llama: Path, half: Path, tmp_path: Path) -> None:
     every = ["transformers", "again", "everything", "half"]
     assert rows == {
         ("generate", 1): every, ("generate", 2): every, ("head", 1): ["transformers"],
-        ("maps", 1): ["transformers", "everything", "half"],
+        ("maps", 1): ["transformers", "everything", "half"], ("prompt, dense", 1): every,
+        ("prompt, market", 1): ["everything", "half"],
     }  # fmt: skip
     assert (table["tokens_a_second"] > 0).all()
     assert (table[table["form"] == "transformers"]["times_transformers"] == 1).all()
