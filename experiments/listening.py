@@ -1,5 +1,6 @@
 """Where a server of ours listens, and what pages of other sites may not ask of it."""
 
+import errno
 import ipaddress
 import os
 import socket
@@ -30,6 +31,9 @@ def bound(host: str, port: int) -> socket.socket:
             raise
     except OSError as error:
         why = error.strerror or str(error)
+        if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
+            valid = "an address of this machine, or 0.0.0.0 for all of them"
+            raise InputError(f"--host is {host}: {why}; valid: {valid}") from error
         raise InputError(
             f"cannot listen on port {port} of {host}: {why}. Another one: --port {port + 1 if port < 65535 else 0}, or "
             "--port 0 for any that is free"
@@ -65,8 +69,9 @@ class OwnPages:
             await receive()
             await send({"type": "websocket.close", "code": 1008})
         else:
+            said = b"refused: asked under another host's name, or by a page of another site\n"
             await send({"type": "http.response.start", "status": 403, "headers": []})
-            await send({"type": "http.response.body", "body": b"refused: this page belongs to another site\n"})
+            await send({"type": "http.response.body", "body": said})
 
     def _fits(self, headers: dict[bytes, bytes]) -> bool:
         host = headers.get(b"host", b"").decode("latin-1")

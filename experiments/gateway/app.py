@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager, suppress
@@ -15,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from walras.errors import WalrasError
 from walras.experiments.gateway.bodies import ENDPOINTS, Endpoint
 from walras.experiments.gateway.classes import read_classes
 from walras.experiments.gateway.deciding.desk import Desk
@@ -35,9 +37,10 @@ from walras.experiments.queries.typical import typical_tokens
 from walras.experiments.queries.unfunded import UNFUNDED_RULES, Case, check_waiting, decide
 from walras.files.contents import reading
 from walras.files.locks import one_writer
-from walras.market.queries import ONLINE_POLICIES
+from walras.market.queries import ONLINE_POLICIES, OnlineMarket, OnlinePolicy, TimeWindows
 from walras.mechanisms import MECHANISMS
 
+_TOLD = logging.getLogger("walras.gateway")
 _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; img-src data:"
 
 
@@ -73,7 +76,8 @@ class Gateway:
         )
         rule = UNFUNDED_RULES.make(settings.unfunded)
         check_waiting(rule, timed=settings.window is None)
-        decide(rule, Case())  # one that fails is told before anybody asks
+        decide(rule, Case())  # rules that fail are told before anybody asks
+        _try(policy)
         upstream = Upstream(settings, transport)
         log = RequestLog(settings.log)
         self.journal: Journal | None = None
@@ -110,7 +114,10 @@ class Gateway:
     def close(self) -> None:
         """Write the state, and let files go."""
         if self.journal is not None:
-            self.journal.save()
+            try:
+                self.journal.save()
+            except (OSError, WalrasError) as error:
+                _TOLD.error("The state was not written anew: %s. Its journal holds every decision.", error)
             self.journal.close()
         self.office.log.close()
         self._stack.close()
@@ -155,6 +162,17 @@ class _Proxied:
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer."""
         await Exchange(self._office, self._endpoint, scope, receive, send).run()
+
+
+def _try(policy: OnlinePolicy) -> None:
+    """Let a policy grant once, and settle it.
+
+    Raises:
+        ConformanceError, UserCodeError: a policy that fails.
+    """
+    market = OnlineMarket(1000.0, TimeWindows(60.0, 10.0), policy)
+    if market.offer("one", 50.0).max_tokens:
+        market.refund("one", 25, now=1.0)
 
 
 def _application(gateway: Gateway, local: bool) -> Starlette:

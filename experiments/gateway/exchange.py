@@ -112,15 +112,13 @@ class Exchange:
             await self._refuse(error)
         except InputError as error:
             await self._refuse(refused(error))
-        except OSError as error:
-            self.record.error = type(error).__name__
+        except OSError:
             await self._refuse(RefusalError(503, "the gateway cannot write its state", "state_unwritable"))
         except (ConformanceError, UserCodeError) as error:  # a rule sees numbers alone: its words hold no text
-            self.record.error = type(error).__name__
             _TOLD.error("%s", error)
             await self._refuse(RefusalError(500, "a rule of the gateway's operator failed", "rule_failed"))
         except Exception as error:  # its words may hold the request's text
-            self.record.error = type(error).__name__
+            self.record.error = f"internal_error: {type(error).__name__}"
             await self._refuse(RefusalError(500, "the gateway failed; this is an error of its own", "internal_error"))
 
     async def _read(self) -> bytes | None:
@@ -157,7 +155,7 @@ class Exchange:
         body = await asyncio.to_thread(read_body, raw, self._endpoint) if long else read_body(raw, self._endpoint)
         record.stream, record.model = body.stream, body.model[:100]
         ask = await office.thresholds.ask(record.id, tenant, body, self._headers, office.line.desk)
-        record.kind = ask.kind
+        record.kind, record.threshold = ask.kind, round(office.line.desk.threshold(ask), 3)
         dialect = await office.upstream.dialect()
         began = time.perf_counter()
         decision = office.line.ask(ask)
@@ -240,15 +238,15 @@ class Exchange:
         if not line.desk.could_fund(ask):  # 400: clients try again what is answered with 429
             told = f"the request has a threshold of {decision.threshold:.0f} tokens, and no window has as many"
             return RefusalError(400, told, "never_funded")
-        left = line.desk.next_window(line.clock())
-        begins = "after more requests" if left is None else f"in {left:.0f} s"
-        return RefusalError(
-            429,
-            f"the budget funds no request with a threshold of {decision.threshold:.0f} tokens at the present "
-            f"price; the next window begins {begins}",
-            "not_funded",
-            left,
-        )
+        now = line.clock()
+        seconds, left = line.desk.next_window(now), line.desk.standing(now)[ask.tenant].left
+        begins = "after more requests" if seconds is None else f"in {seconds:.0f} s"
+        if left <= decision.threshold:
+            why = f"{max(left, 0):.0f} tokens are left of this window, and the request has a threshold of"
+        else:
+            why = "at the present price the budget funds no request with a threshold of"
+        told = f"{why} {decision.threshold:.0f} tokens; the next window begins {begins}"
+        return RefusalError(429, told, "not_funded", seconds)
 
     def _settle(self, outcome: Outcome) -> None:
         """Once per grant: charge what is known, and give back the rest."""

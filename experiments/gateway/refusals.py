@@ -42,7 +42,8 @@ class RefusalError(Exception):
         if self.status in (401, 429):
             kind = {401: "authentication_error", 429: "rate_limit_error"}[self.status]
         else:
-            kind = "invalid_request_error" if self.status < 500 else "upstream_error"
+            own = "upstream_error" if self.status in (502, 504) else "server_error"
+            kind = "invalid_request_error" if self.status < 500 else own
         error = {"message": self.message, "type": kind, "param": None, "code": self.code}
         return json.dumps({"error": error}).encode()
 

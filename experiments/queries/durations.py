@@ -19,5 +19,5 @@ def seconds_of(text: str, option: str = "--per") -> float:
     found = _DURATION.fullmatch(text.lower())
     unit = _UNITS.get(found[2]) if found else None
     if found is None or unit is None:
-        raise InputError(f"{option} is {shown(text)}; valid: a time such as 90, 60s, 500ms, 2m or 1h")
+        raise InputError(f"{option} is {shown(text)}; valid: a time such as 90, 60s, 500ms, 2m, 1h or 1d")
     return amount(float(found[1]) * unit, f"{option} in seconds", 1e-3, 1e9)

@@ -218,8 +218,8 @@ def decide(rule: UnfundedRule, case: Case) -> Action:
         tokens = int(min(action.tokens, case.cap, MOST_TOKENS))
         return Charge(tokens) if tokens >= 1 else Refuse()
     raise ConformanceError(
-        f"unfunded rule {type(rule).__name__} says {shown(action)}; valid: an action of at most {most.seconds:g} "
-        f"seconds, or {most.tokens:g} whole tokens an answer, as it says itself"
+        f"unfunded rule {type(rule).__name__} says {shown(action)}; valid: Refuse(), GoTo(MODEL), Wait(SECONDS) of at "
+        f"most {most.seconds:g}, or Charge(TOKENS) of at most {most.tokens:g} whole ones an answer, as it says itself"
     )
 
 
@@ -251,15 +251,20 @@ def most_of(rule: UnfundedRule) -> Most:
 
 
 _SECONDS = re.compile(r"queue:([^=]+)")
-_TOKENS = re.compile(r"floor=(\d{1,400})", re.ASCII)
+_TOKENS = re.compile(r"\d{1,400}", re.ASCII)
 
 
 def _read(text: str) -> UnfundedRule | None:
     """The short ways to say it: `floor=64`, `downgrade=MODEL`, `queue:30`."""
     if text.startswith("downgrade="):
         return Downgrade(text.partition("=")[2])
-    if found := _TOKENS.fullmatch(text):
-        return Floor(int(found[1]))
+    if text.startswith("floor="):
+        told = text.partition("=")[2]
+        if not _TOKENS.fullmatch(told):
+            raise InputError(f"tokens of a floor are {shown(told)}; valid: a whole number of at least 1, floor=64")
+        return Floor(int(told))
+    if text in ("floor", "downgrade"):
+        raise InputError(f"unfunded rule {text} must say more: floor=TOKENS, downgrade=MODEL")
     if found := _SECONDS.fullmatch(text):
         return Queue(seconds_of(found[1], "seconds of a queue"))
     return None

@@ -107,7 +107,8 @@ def sentence(compared: Comparison) -> str:
         return f"{told}{'; no other policy answers more' if len(compared.runs) > 1 else ''}."
     apart, low, high = compared.minus_first(best)
     sure = "" if low > 0 else ", a difference that may be chance"
-    return f"{told}; {first.policy} answers {percent(apart)} less ({percent(low)} to {percent(high)}){sure}."
+    less, least, most = (short(100 * share) for share in (apart, low, high))
+    return f"{told}; {first.policy} answers {less} points less ({least} to {most}){sure}."
 
 
 def _tokens(compared: Comparison) -> Table:

@@ -13,7 +13,7 @@ from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel
 import walras
 from walras.experiments.outcome import Outcome
 from walras.experiments.progress import Silent
-from walras.experiments.queries.unfunded import Reject
+from walras.experiments.queries.unfunded import UNFUNDED_RULES, Reject
 from walras.experiments.replaying.comparison import compare_policies
 from walras.experiments.replaying.opening import Opening
 from walras.experiments.replaying.requests import read_requests
@@ -141,6 +141,19 @@ def test_the_trace_of_the_guide(tmp_path: Path) -> None:
     found = compare_policies(policies, requests, opening, Reject(), 50.0, Silent())
     assert [run.figures["most_right"] for run in found.runs] == [4] * 3
     assert found.runs[2].figures["right"] == 2
+
+
+def test_rules_and_policies_of_the_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Played on the trace of another guide: who comes when the window is spent waits, and gets what it needs."""
+    monkeypatch.chdir(tmp_path)
+    Path("my_serving.py").write_text(block("guides/gateway.md", "# my_serving.py"), encoding="utf-8")
+    Path("trace.jsonl").write_text(block("guides/replay.md", '"arrival"', "text"), encoding="utf-8")
+    text = (DOCS / "guides/gateway.md").read_text(encoding="utf-8")
+    ((rule, policy),) = re.findall(r"--unfunded (my_serving\.py:\w+) --policy (my_serving\.py:\w+)", text)
+    requests, opening = read_requests(Path("trace.jsonl")), Opening(500.0, 10.0)
+    found = compare_policies((policy,), requests, opening, UNFUNDED_RULES.make(rule), 50.0, Silent())
+    assert found.runs[0].figures["right"] == 4
+    assert found.runs[0].figures["never"] == 0
 
 
 def test_the_page_of_the_one_idea() -> None:

@@ -12,13 +12,16 @@ from walras.errors import InputError
 from walras.experiments.cli.screen import output, progress_bar, show_error
 from walras.extras import installing
 
+PER = "60s"
 PACKAGES = ("starlette", "uvicorn", "httpx", "prometheus_client")
 
 
 def gateway(
     upstream: Annotated[str, typer.Option(help="Address of the server of models, such as http://127.0.0.1:8000/v1.")],
     budget: Annotated[float, typer.Option(help="Tokens per window, of all requests.")],
-    per: Annotated[str, typer.Option(help="Length of a window: 500, 60s, 2m, 1h.")] = "60s",
+    per: Annotated[
+        str | None, typer.Option(help="Length of a window: 500, 60s, 2m, 1h. [default: 60s]", show_default=False)
+    ] = None,
     window: Annotated[
         int | None, typer.Option(help="Requests of a window, in place of --per.", show_default=False)
     ] = None,
@@ -65,8 +68,10 @@ def gateway(
 
         progress.update(loading, advance=1)
 
+    if per is not None and window is not None:
+        raise InputError("--per and --window both say how long a window is; give one of them")
     settings = Settings(
-        upstream, budget, seconds_of(per), policy, sharing, headroom, reserve, unfunded, dialect, guess, typical,
+        upstream, budget, seconds_of(per or PER), policy, sharing, headroom, reserve, unfunded, dialect, guess, typical,
         classes, tenants, predictor, client_weights, state, log, largest_body,
         seconds_of(upstream_timeout, "--upstream-timeout"), _key(upstream_key_env), window,
     )  # fmt: skip
@@ -77,6 +82,8 @@ def gateway(
         made = Gateway(settings, local)
         address = f"http://{'[' + name + ']' if ':' in name else name}:{number}"
         output().print(f"The gateway is at {address}/v1, its page at {address}/   Ctrl-C ends it.", soft_wrap=True)
+        if guess + reserve >= budget:
+            show_error("Warning: a request of which nothing is known needs more than a window has; see --guess")
         if not local:
             show_error(f"Warning: {name} lets other machines in; the page and /metrics need no key")
         serve(made, listening)

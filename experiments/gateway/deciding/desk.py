@@ -1,6 +1,7 @@
 """The decisions of a gateway: one budget per window, a market for each tenant, and what came of every grant."""
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import asdict, dataclass
 from math import inf
 from typing import Any, final
@@ -15,6 +16,15 @@ from walras.market.queries.online.needs import Needs
 
 MEMORY = 500.0
 """Observations that what is known of a class of requests is worth at most."""
+
+
+@final
+@dataclass(frozen=True)
+class Standing:
+    """Tokens of a tenant in a window: all of them, and what is left; below 0 where more was used than granted."""
+
+    budget: float
+    left: float
 
 
 @final
@@ -108,6 +118,19 @@ class Desk:
             self._promised(ask, change["tokens"], change["now"])
         else:
             self._decided(ask, change["now"], change.get("again", False), change.get("tokens"))
+
+    def standing(self, now: float) -> dict[str, Standing]:
+        """What every tenant has in the window of a time, whether anybody has asked in it yet; nothing is changed."""
+        windows = copy(self._windows)
+        windows.passed(now)
+        if windows.turn():
+            return {name: Standing(budget, budget) for name, budget in self._split().items()}
+        found = {}
+        for name, market in self.markets.items():
+            own = copy(market.windows)
+            own.passed(now)
+            found[name] = Standing(market.budget, market.budget if own.turn() else market.left)
+        return found
 
     def next_window(self, now: float) -> float | None:
         """Seconds until the next window begins; None where requests begin it, and nobody knows when they come."""

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, final
 
+from walras.errors import WalrasError
 from walras.experiments.gateway.deciding.desk import Desk
 from walras.experiments.gateway.deciding.terms import Terms
 from walras.files.appending import AppendedLines
@@ -81,7 +82,7 @@ class Journal:
         self._file.write(write_json({**change, "wall": self._wall()}, None))
         self._changes += 1
         if self._changes % ROUND == 0:
-            with suppress(OSError):  # the change is written; a new state can wait
+            with suppress(OSError, WalrasError):  # the change is written; a new state can wait
                 self.save()
 
     def _recover(self, terms: Terms) -> None:

@@ -5,8 +5,10 @@ from collections import deque
 from pathlib import Path
 from typing import Any, final
 
+from walras.experiments.gateway.deciding.desk import Standing
 from walras.experiments.gateway.deciding.line import Line
 from walras.files.contents import read_text
+from walras.market.queries import OnlineMarket
 
 EVERY = 1.0
 """Seconds between samples."""
@@ -49,20 +51,22 @@ class Figures:
 
     def now(self) -> dict[str, Any]:
         """All of it, as plain data."""
-        desk = self._line.desk
+        desk, clock = self._line.desk, self._line.clock()
+        standing = desk.standing(clock)
         return {
             "seconds": desk.terms.seconds, "requests": desk.terms.requests, "budget": desk.terms.budget,
             "policy": desk.terms.policy.name,
             "live": len(desk), "queue": len(self._line), "unfunded": desk.unfunded,
-            "next": desk.next_window(self._line.clock()),
-            "tenants": {
-                name: {
-                    "budget": m.budget, "left": m.left, "price": m.price or 0.0, "granted": m.granted, "used": m.used,
-                    "returned": m.returned, "expired": m.expired, "over": m.over, "outstanding": m.outstanding,
-                } for name, m in desk.markets.items()
-            },
+            "next": desk.next_window(clock),
+            "tenants": {name: _of_tenant(market, standing[name]) for name, market in desk.markets.items()},
             "history": [*self._history],
         }  # fmt: skip
+
+
+def _of_tenant(market: OnlineMarket, standing: Standing) -> dict[str, float]:
+    totals = ("granted", "used", "returned", "expired", "over", "outstanding")
+    told = {name: getattr(market, name) for name in totals}
+    return {"budget": standing.budget, "left": standing.left, "price": market.price or 0.0, **told}
 
 
 def page() -> bytes:

@@ -83,8 +83,6 @@ class _Ledger(Collector):
             yield counter
         gauges: dict[str, tuple[str, Callable[[OnlineMarket], float]]] = {
             "outstanding_tokens": ("Tokens of grants that are not settled.", lambda m: m.outstanding),
-            "window_left_tokens": ("Tokens left of the present window.", lambda m: m.left),
-            "window_budget_tokens": ("Tokens of a window.", lambda m: m.budget),
             "price": ("Price per token; 0 if there is none yet.", lambda m: m.price or 0.0),
         }
         for gauge, (told, value) in gauges.items():
@@ -92,6 +90,14 @@ class _Ledger(Collector):
             for name, market in markets.items():
                 family.add_metric([name], value(market))
             yield family
+        standing = self._line.desk.standing(self._line.clock())
+        left = GaugeMetricFamily("walras_window_left_tokens", "Tokens left of the present window.", labels=["tenant"])
+        budget = GaugeMetricFamily("walras_window_budget_tokens", "Tokens of the present window.", labels=["tenant"])
+        for name, own in standing.items():
+            left.add_metric([name], own.left)
+            budget.add_metric([name], own.budget)
+        yield left
+        yield budget
         unfunded = CounterMetricFamily("walras_unfunded_decisions", "Requests granted nothing when they came.")
         unfunded.add_metric([], self._line.desk.unfunded)
         yield unfunded

@@ -49,7 +49,7 @@ def _sound(policy: OnlinePolicy, seen: Seen) -> Iterator[None]:
         yield
         if (seen.window, seen.left) != (window, left):
             seen.window, seen.left = window, left
-            raise ConformanceError("it changes what is left of a window; only grants and what comes back do")
+            raise ConformanceError("it changes the window, or what is left of it; only grants and what comes back do")
         price = seen.price
         if price is not None and not 0 <= real(price) < inf:
             seen.price = None

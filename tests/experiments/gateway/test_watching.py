@@ -3,14 +3,16 @@
 import asyncio
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from gateways import CHAT, chat, in_process
+from gateways import CHAT, chat, in_process, ledger
 from stub_upstream import StubUpstream
 
-from walras.errors import InputError
+from walras.errors import InputError, UserCodeError
+from walras.experiments.gateway.app import Gateway
 from walras.experiments.gateway.settings import Settings
 from walras.experiments.gateway.watching.figures import page
 from walras.experiments.gateway.watching.log import RequestLog, RequestRecord
@@ -73,6 +75,48 @@ def test_a_state_that_cannot_be_written_is_told_and_nothing_is_granted(upstream:
     assert refused.status_code == 503
     assert refused.json()["error"]["code"] == "state_unwritable"
     assert 'walras_granted_tokens_total{tenant="all"} 0.0' in scrape
+
+
+OWN = """from dataclasses import dataclass
+from walras.market.queries import OnlinePolicy
+
+@dataclass(frozen=True)
+class Later(OnlinePolicy):
+    name = "later"
+    def wanted(self, bids, seen):
+        return [100.0]
+    def moved(self, seen, tokens):
+        if seen.recent and seen.recent[-1][0] > 60:
+            raise KeyError("moved")
+
+@dataclass(frozen=True)
+class Never(OnlinePolicy):
+    name = "never"
+    def wanted(self, bids, seen):
+        raise KeyError("wanted")
+"""
+
+
+def test_a_policy_that_fails_does_not_keep_a_gateway_from_ending(
+    upstream: StubUpstream, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    with pytest.raises(UserCodeError, match="policy Never failed"):
+        Gateway(Settings(upstream.url, 20_000, policy=f"{tmp_path / 'own.py'}:Never"))
+    given = Settings(upstream.url, 20_000, policy=f"{tmp_path / 'own.py'}:Later", state=tmp_path / "state")
+
+    async def body() -> list[int]:
+        async with in_process(given) as (_, client):
+            return [
+                (await client.post(CHAT, json=chat("30"), headers={"x-walras-threshold": told})).status_code
+                for told in ("50", "70", "50")
+            ]
+
+    assert asyncio.run(body()) == [200, 500, 500]
+    assert "The state was not written anew: policy Later failed" in caplog.text
+    again = Gateway(replace(given, policy="clear"))
+    assert ledger(again.office.metrics.scrape().decode())["used"] == 30
+    again.close()
 
 
 class _Full:

@@ -77,7 +77,7 @@ class Says(UnfundedRule):
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_told(rule: UnfundedRule) -> None:
-    with pytest.raises(ConformanceError, match=r"unfunded rule Says says .*; valid: an action of at most"):
+    with pytest.raises(ConformanceError, match=r"unfunded rule Says says .*; valid: Refuse\(\), GoTo\(MODEL\)"):
         decide(rule, Case())
 
 
@@ -151,3 +151,18 @@ def test_windows_begin_with_as_many_requests_as_the_budget_has_typical_ones() ->
     assert expecting_windows(10.0, 100.0, 300.0).expected == 1
     with pytest.raises(InputError, match="typical tokens is 0"):
         expecting_windows(10.0, 100.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("floor=1.5", "tokens of a floor are '1.5'; valid: a whole number"),
+        ("floor=-1", "tokens of a floor are '-1'; valid: a whole number"),
+        ("floor=", "tokens of a floor are ''; valid: a whole number"),
+        ("floor", "unfunded rule floor must say more: floor=TOKENS"),
+        ("downgrade", "unfunded rule downgrade must say more: .*downgrade=MODEL"),
+    ],
+)
+def test_texts_that_say_too_little(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        UNFUNDED_RULES.make(text)

@@ -50,6 +50,29 @@ def test_a_grant_is_settled_and_its_class_learned() -> None:
         desk.settle("x", 1, 4.0)
 
 
+def test_what_is_told_of_a_window_is_of_the_present_one_whoever_has_asked() -> None:
+    desk = Desk(terms(*TWO, Tenant("own", budget=500.0)), 0.0)
+    for name, threshold in (("a", 1500.0), ("own", 50.0)):
+        assert desk.ask(Ask(name, threshold, tenant=name), 1.0).funded
+    before = desk.standing(59.0)
+    assert {name: (own.budget, own.left) for name, own in before.items()} == {
+        name: (market.budget, market.left) for name, market in desk.markets.items()
+    }
+    assert before["own"].left < 500
+    desk.pass_time(61.0)
+    state = desk.state()
+    after = desk.standing(61.0)
+    assert all(own.left == own.budget for own in after.values())
+    assert after["own"].budget == 500
+    assert sum(own.budget for own in after.values()) == 10_000
+    assert after["b"].budget < before["b"].budget  # it was idle
+    assert desk.state() == state
+    assert desk.ask(Ask("y", 50.0, tenant="b"), 61.0).funded  # the window of one has begun, the others' as well
+    found = desk.standing(61.0)
+    assert found["own"].left == 500
+    assert found["b"].left == desk.markets["b"].left < after["b"].left
+
+
 def test_what_is_cut_off_raises_the_threshold() -> None:
     desk = Desk(terms(), 0.0)
     for i in range(5):
