@@ -28,7 +28,8 @@ Walras = Callable[..., Any]
         (("--upstream", "http://a", "--budget", 10, "--port", 0, "--tenants", "no.yaml"), "file of tenants 'no.yaml'"),
         (("--upstream", "http://a", "--budget", 10, "--port", 0, "--log", "no/such/log"), "log 'no/such/log'"),
         (("--upstream", "http://a", "--budget", 10, "--upstream-key-env", "NO_SUCH"), "'NO_SUCH', which is not set"),
-        (("--upstream", "http://a", "--budget", 10, "--host", "no such host"), "cannot listen on port"),
+        (("--upstream", "http://a", "--budget", 10, "--host", "no such host"), "--host is no such host"),
+        (("--upstream", "http://a", "--budget", 10, "--per", "5s", "--window", 4), "--per and --window both say"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_told(
