@@ -135,10 +135,7 @@ class ThresholdBids(ABC):
 
     def marginal_utility(self, quantity: Tensor) -> Tensor:
         """Slope of utility [..., n] from the right: 0 below the threshold and from satiation or the cap on."""
-        with (
-            torch.inference_mode(False),
-            torch.enable_grad(),
-        ):  # what was made in inference mode is not kept for a slope
+        with torch.inference_mode(False), torch.enable_grad():  # copies, since inference mode's tensors have no slopes
             at, beta, peak = (torch.as_tensor(part).detach().clone() for part in (quantity, self.beta, self.peak))
             x = beta * (at.requires_grad_() - self._start)
             inside = self.solvent & (x >= 0) & (x < self.satiation) & (at < torch.as_tensor(self.cap))

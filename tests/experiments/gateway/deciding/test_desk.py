@@ -1,11 +1,12 @@
 """Decisions, what came of them, and that both outlive the process."""
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import pytest
 from hypothesis import given
@@ -16,7 +17,8 @@ from walras.experiments.gateway.deciding.desk import Desk
 from walras.experiments.gateway.deciding.journal import Journal
 from walras.experiments.gateway.deciding.tenants import Tenant, shares
 from walras.experiments.gateway.deciding.terms import ALONE, Ask, Terms
-from walras.market.queries import ONLINE_POLICIES
+from walras.market.queries import ONLINE_POLICIES, OnlinePolicy
+from walras.market.queries.online import Seen
 from walras.mechanisms import CompetitiveEquilibrium, Mechanism, ProportionalShare
 
 TWO = (Tenant("a"), Tenant("b", weight=3.0))
@@ -48,6 +50,35 @@ def test_a_grant_is_settled_and_its_class_learned() -> None:
     assert conserved(desk)
     with pytest.raises(InputError, match="'x' is live"):
         desk.settle("x", 1, 4.0)
+
+
+@final
+@dataclass(frozen=True)
+class _Idle(OnlinePolicy):
+    """Fails where time passes after its second query."""
+
+    name = "idle"
+
+    def wanted(self, bids: Any, seen: Seen) -> list[float]:
+        return [100.0]
+
+    def moved(self, seen: Seen, tokens: float) -> None:
+        if tokens < 0 and len(seen.recent) > 1:
+            raise KeyError("idle")
+
+
+def test_a_decision_stands_where_the_state_cannot_be_written_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("walras.experiments.gateway.deciding.journal.ROUND", 1)
+    times = count(0.0, 0.5)
+    journal = Journal(tmp_path, replace(terms(), policy=_Idle()), lambda: next(times))
+    assert journal.desk.ask(Ask("x", 50.0), next(times)).funded
+    assert journal.desk.ask(Ask("y", 50.0), next(times)).funded
+    journal.close()
+    again = Journal(tmp_path, terms(), lambda: next(times))
+    assert again.desk.markets[ALONE.name].granted == 200
+    again.close()
 
 
 def test_what_is_told_of_a_window_is_of_the_present_one_whoever_has_asked() -> None:
