@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from kept_files import written
 from report_pages import check_page
 
 from walras.experiments.executors import Outcome
@@ -25,67 +26,6 @@ from walras.experiments.store.run_folder import read_result
 Walras = Callable[..., Any]
 Spawn = Callable[..., "subprocess.Popen[str]"]
 DRAW, DRAW_INSIDE = plots.png, plots.svg
-
-# Own text, with accidents: the file fail-S makes cells of seed S fail, block-S keeps them busy after the last round.
-TASK = """
-import os, time
-from pathlib import Path
-from walras import Task
-from walras.experiments.tasks.text import from_texts
-from walras.experiments.tasks.data.text_file import read_lines
-
-class Risky(Task):
-    name, metric, head = "risky", "agreement", "base"
-
-    def __init__(self, data):
-        self.text = from_texts(read_lines(data))
-
-    def pool(self):
-        return self.text.pool()
-
-    def objective(self, model, label_free):
-        return self.text.objective(model, label_free)
-
-    def batch(self, *args):
-        return self.text.batch(*args)
-
-    def reference(self, model, tokenizer, **sizes):
-        os.environ.pop("SEED", None)
-        with Path("dense-metrics").open("a") as file:
-            print(os.getpid(), file=file)
-        return self.text.reference(model, tokenizer, **sizes)
-
-    def calibration(self, tokenizer, *, seed, **more):
-        os.environ["SEED"] = str(seed)
-        if Path(f"fail-{seed}").exists():
-            raise OSError(f"seed {seed} met an accident")
-        return super().calibration(tokenizer, seed=seed, **more)
-
-    def evaluate(self, model, tokenizer, reference, **sizes):
-        while Path(f"block-{os.environ.get('SEED')}").exists():
-            time.sleep(0.05)
-        return self.text.evaluate(model, tokenizer, reference, **sizes)
-"""
-
-
-@pytest.fixture
-def options(tmp_path: Path, models: Path, lines: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[object, ...]:
-    """Two seeds on a tiny encoder and a task that can go wrong."""
-    monkeypatch.setenv("SEED", "")  # so that it is as before afterwards
-    (tmp_path / "risky.py").write_text(TASK)
-    task = tmp_path / "risky.py:Risky"
-    return ("--seeds", 2, "--model", models / "bert", "--task", task, "--data", lines, "--out", "o")
-
-
-@pytest.fixture
-def compare(walras: Walras, options: tuple[object, ...], no_pictures: None) -> Walras:
-    """`walras compare` in this process with two recipes that take no time, and two budgets; later options win."""
-    cells = ("--recipe", "random", "--recipe", "magnitude", "--budget", 0.5, "--budget", 0.75)
-    return lambda *more: walras("compare", *cells, *options, "--workers", 0, *more)
-
-
-def written(folder: Path) -> dict[str, int]:
-    return {str(p.relative_to(folder)): p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}
 
 
 def test_a_row_per_cell(compare: Walras) -> None:
@@ -344,70 +284,6 @@ def test_the_report_comes_before_the_timings(compare: Walras, monkeypatch: pytes
 
     monkeypatch.setattr("walras.experiments.grids.compare.measure", measure)
     assert compare("--seeds", 1, "--measure-latency").code == 130
-
-
-RULE = """
-from dataclasses import dataclass
-from walras import Mechanism, ShadowPrice
-
-@dataclass(frozen=True)
-class Mine(Mechanism):
-    "ShadowPrice under another name."
-    requires, guarantees, clears = ShadowPrice.requires, ShadowPrice.guarantees, ShadowPrice.clears
-
-    def clear(self, bids, supply, cost):
-        return ShadowPrice().clear(bids, supply, cost)
-"""
-
-
-@pytest.mark.nightly
-def test_rules_and_strategies_vary(walras: Walras, options: tuple[object, ...], no_pictures: None) -> None:
-    """A rule of the user's beside ours over strategies; an edited file is run anew, and nothing else is."""
-    Path("my_rule.py").write_text(RULE, encoding="utf-8")
-    vary = ("--vary", "mechanism=shadow-price,my_rule.py:Mine", "--vary", "strategy=truthful,zero-intelligence")
-    line = ("compare", *vary, *options, "--recipe", "none", "--vary", "rounds=1", "--workers", 0)
-    answer = walras(*line, "--json")
-    assert answer.code == 0, answer.err
-    told = json.loads(answer.out)
-    assert told["axes"] == {
-        "recipe": ["none"], "mechanism": ["ShadowPrice", "my_rule.py:Mine"],
-        "strategy": ["truthful", "zero-intelligence"], "rounds": [1], "budget": [0.5],
-    }  # fmt: skip
-    assert (told["against_axis"], told["against"], told["comparisons"]) == ("mechanism", "ShadowPrice", 2)
-    assert [row["difference"] for row in told["statistics"] if row["mechanism"] != "ShadowPrice"] == [0, 0]
-    before = written(Path("o/cells"))
-    Path("my_rule.py").write_text(RULE + "# edited\n", encoding="utf-8")
-    again = walras(*line, "--against", "strategy=truthful")
-    assert again.code == 0, again.err
-    assert before.items() <= written(Path("o/cells")).items()
-    assert len(list(Path("o/cells").iterdir())) == 8 + 4
-    assert "rounds has one value, 1: nothing is compared along it" in again.err
-    assert "minus truthful" in again.out
-
-
-@pytest.mark.parametrize(
-    ("more", "message"),
-    [
-        (("--vary", "mechansim=VCG"), "unknown axis 'mechansim'. Did you mean 'mechanism'?"),
-        (("--vary", "mechanism"), "--vary 'mechanism' varies nothing; write --vary NAME=VALUE,VALUE"),
-        (("--vary", "mechanism=ShadowPrice,shadow-price"), "mechanism ShadowPrice and shadow-price are the same"),
-        (("--vary", "rounds=1,2,x"), "rounds is 'x'; it must be of type int"),
-        (("--vary", "mechanism=ShadowPrice,none.py:X"), "mechanism file 'none.py' does not exist"),
-        (("--vary", "block=16,32", "--block", 8), "block is 8 for all cells, and it is an axis; give it once"),
-        (("--vary", "seed=1,2"), "seed is no axis"),
-        (
-            ("--vary", "strategy=truthful,shading", "--against", "strategy=greedy"),
-            "unknown strategy to compare against",
-        ),
-    ],
-)
-def test_axes_that_are_none(compare: Walras, more: tuple[object, ...], message: str) -> None:
-    assert message in compare(*more).error
-    assert list(Path().iterdir()) == []
-
-
-def test_nothing_varies(walras: Walras, options: tuple[object, ...]) -> None:
-    assert "nothing varies; name recipes or a setting" in walras("compare", *options).error
 
 
 @pytest.mark.nightly
