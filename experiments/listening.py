@@ -76,5 +76,8 @@ class OwnPages:
     def _fits(self, headers: dict[bytes, bytes]) -> bool:
         host = headers.get(b"host", b"").decode("latin-1")
         origin = headers.get(b"origin", b"").decode("latin-1")
-        name = urlsplit(f"//{host}").hostname or ""
-        return (not self.local or is_local(name)) and (not origin or urlsplit(origin).netloc == host)
+        try:
+            name, site = urlsplit(f"//{host}").hostname or "", urlsplit(origin).netloc
+        except ValueError:  # no address
+            return False
+        return (not self.local or is_local(name)) and (not origin or site == host)

@@ -118,11 +118,15 @@ class ComputeMarket(mesa.Model):
         self.economics: list[Economics] = []
         self.clearing: Clearing | None = None
         self.memory: dict[str, Any] = {}
-        self.own_bidders, self.learners = _create_agents(self, agents or {})
-        self.datacollector = collector(inventory.kinds)
-        self.phases = in_order(DEFAULT_PHASES, [PHASES.make(phase) for phase in phases])
-        self._hooks = Hooks(self.phases)
-        _prepare(self)
+        try:
+            self.own_bidders, self.learners = _create_agents(self, agents or {})
+            self.datacollector = collector(inventory.kinds)
+            self.phases = in_order(DEFAULT_PHASES, [PHASES.make(phase) for phase in phases])
+            self._hooks = Hooks(self.phases)
+            _prepare(self)
+        except BaseException:
+            self.release()
+            raise
 
     @property
     def round(self) -> int:
@@ -179,6 +183,11 @@ class ComputeMarket(mesa.Model):
             # Mesa 3.5 and later never again call a step that failed, and say nothing: call it without Mesa from now on.
             self.step = partial(type(self).step, self)  # type: ignore[method-assign]  # of this market alone
             raise
+
+    def release(self) -> None:
+        """Remove all agents, so that the market can be freed: Mesa 3.3 keeps every model that ever had an agent."""
+        self.remove_all_agents()
+        getattr(mesa.Agent, "_ids", {}).pop(self, None)
 
     def _play(self) -> None:
         """All phases of the next round, and their hooks."""

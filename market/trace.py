@@ -17,7 +17,7 @@ from walras.market.ledger import Ledger
 WHAT = "part of a trace"
 MOST_AGENTS = 2**24
 """Rows of a part."""
-MOST_LAYERS = 100_000
+MOST_LAYERS = 10_000
 """Layers that a network of a trace may have, and then some; a number beyond is damage."""
 MOST_KINDS = 16
 """Kinds of units of a network."""

@@ -17,7 +17,6 @@ from walras.experiments.dashboard.opening import opener
 from walras.experiments.dashboard.pages.market_view import curves
 from walras.experiments.dashboard.pictures.unit_map import UnitMap
 from walras.experiments.dashboard.scene import History, Scene, live_scene
-from walras.experiments.dashboard.session import forget
 from walras.experiments.dashboard.table import Order, page_of
 
 RESETS = 5
@@ -63,11 +62,11 @@ def main(
         median, most = 1000 * np.median(seconds), 1000 * np.quantile(seconds, 0.95)
         print(f"{name}: median {median:.0f} ms, 95th percentile {most:.0f} ms")
     print(f"sent to the browser a round: {np.mean([frame.sent for frame in frames]) / 1000:.0f} kB")
-    forget(market)
+    market.release()
     for number in range(RESETS):
         market, _ = opened(Choice(rounds=rounds))
         market.step()
-        forget(market)
+        market.release()
         del market
         gc.collect()
         print(f"reset {number + 1}: {memory():6.0f} MB")

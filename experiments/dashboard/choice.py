@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from walras.agents import STRATEGIES
+from walras.agents.strategies.registry import mixture_parts
 from walras.errors import InputError
+from walras.experiments.shocks import find_shocks
 from walras.experiments.spec import MACS
+from walras.experiments.tasks import TASKS
 from walras.market import SCHEDULES
 from walras.mechanisms import MECHANISMS
 from walras.registry import Registry
@@ -63,18 +66,19 @@ class Choice:
             cheapest: share of the cheapest unit, as far as it is known: no smaller budget buys anything.
 
         Raises:
-            InputError: parameters that are none.
+            InputError: parameters that are none; a rule, a strategy, a schedule or a task that neither a menu holds nor
+                the dashboard was started with: whoever sees the page could name a file of code by it.
         """
         budget, notes = clipped_budget(self.budget, cheapest)
         resource, *others = base["budget"]
         found = {
             "budget": {resource: budget, **{name: base["budget"][name] for name in others}},
             "mechanism": self._mechanism(base), "strategy": self._strategy(base),
-            "schedule": _same(SCHEDULES, base["schedule"], self.schedule),
+            "schedule": _known(SCHEDULES, base["schedule"], self.schedule),
             "rounds": _clipped("rounds", self.rounds, 1, MOST_ROUNDS, notes),
             "sentences": _clipped("sentences", self.sentences, 2, MOST_SENTENCES, notes),
             "seed": _clipped("seed", self.seed, 0, 2**32 - 1, notes),
-            "reentry": self.reentry, "shock": self.shock.strip() or None,
+            "reentry": self.reentry, "shock": self._shock(base),
         }  # fmt: skip
         return {**base, **found}, notes
 
@@ -82,17 +86,29 @@ class Choice:
         if not _PARAMETERS.fullmatch(self.parameters):
             raise InputError(f"parameters are {self.parameters!r}; they must read like price=0.002")
         if not self.parameters:
-            return _same(MECHANISMS, base["mechanism"], self.mechanism)
-        return f"{self.mechanism}:{self.parameters}"
+            return _known(MECHANISMS, base["mechanism"], self.mechanism)
+        own = Choice.from_settings(base).mechanism
+        return f"{_known(MECHANISMS, own, self.mechanism)}:{self.parameters}"
 
     def _strategy(self, base: Mapping[str, Any]) -> Any:
-        if self.second == NOBODY or self.share <= 0:
-            return _same(STRATEGIES, base["strategy"], self.strategy)
+        first = _known(STRATEGIES, base["strategy"], self.strategy)
+        if self.second == NOBODY or self.share <= 0 or self.second == self.strategy:
+            return first
+        second = _known(STRATEGIES, base["strategy"], self.second)
         if self.share >= 1:
-            return self.second
-        if self.second == self.strategy:
-            return self.strategy
-        return f"{self.strategy}={1 - self.share:.2f},{self.second}={self.share:.2f}"
+            return second
+        text = str(STRATEGIES.spelled(first))
+        rest = [(spec, (1 - self.share) * own) for spec, own in mixture_parts(text) or [(text, 1.0)]]
+        return "+".join(f"{spec}={own:.4g}" for spec, own in [*rest, (str(second), self.share)])
+
+    def _shock(self, base: Mapping[str, Any]) -> str | None:
+        """What was typed, or given; a task that is typed is one of those that need no file of code."""
+        text = self.shock.strip()
+        if text != (base["shock"] or ""):
+            for shock in find_shocks(text, MOST_ROUNDS):
+                if shock.kind == "task" and shock.what not in TASKS:
+                    raise InputError(f"task is {shock.what!r}; in the page it must be one of: {', '.join(TASKS)}")
+        return text or None
 
 
 def clipped_budget(budget: float, cheapest: float = 0.0) -> tuple[float, list[str]]:
@@ -116,9 +132,17 @@ def explained(resource: str) -> str:
     return "multiplications" if resource == MACS else resource
 
 
-def _same(registry: Registry[Any], given: Any, chosen: str) -> Any:
-    """What was given where it is still chosen: it may be an object, or code that was named when all began."""
-    return given if str(registry.spelled(given)) == chosen else chosen
+def _known(registry: Registry[Any], given: Any, chosen: str) -> Any:
+    """A name of the registry, or what was given where it is still chosen: an object, or code that was named at first.
+
+    Raises:
+        InputError: anything else.
+    """
+    if str(registry.spelled(given)) == chosen:
+        return given
+    if chosen not in registry:
+        raise InputError(f"{registry.kind} is {chosen!r}; in the page it must be one of: {', '.join(registry)}")
+    return chosen
 
 
 def _clipped(name: str, value: int, least: int, most: int, notes: list[str]) -> int:

@@ -50,16 +50,30 @@ class Launch:
     @property
     def token_folders(self) -> list[Path]:
         """Folders of token traces, likewise."""
-        return [folder for folder in self._folders() if parts(folder)]
+        return [folder for folder in self._folders() if is_token_trace(folder)]
 
     def _folders(self) -> list[Path]:
-        found = sorted(self.runs.iterdir()) if self.runs.is_dir() else []
+        try:
+            found = sorted(self.runs.iterdir()) if self.runs.is_dir() else []
+        except OSError:  # somebody else's
+            found = []
         return list(dict.fromkeys([*self.folders, *found]))
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder holds rounds of a run."""
-    return (folder / ROUNDS).is_file()
+    """Whether a folder holds rounds of a run; one that may not be looked into does not."""
+    try:
+        return (folder / ROUNDS).is_file()
+    except OSError:
+        return False
+
+
+def is_token_trace(folder: Path) -> bool:
+    """Likewise whether it holds a token trace."""
+    try:
+        return bool(parts(folder))
+    except OSError:
+        return False
 
 
 def beginning(spec: RunSpec) -> dict[str, Any]:
@@ -75,5 +89,5 @@ def check_folder(folder: Path) -> None:
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; give that of a run, or of a network of walras sparsify --trace")
-    if not is_run(folder) and not parts(folder):
+    if not is_run(folder) and not is_token_trace(folder):
         raise InputError(f"{folder} holds neither a run ({ROUNDS}) nor a token trace (trace/tokens-00000.parquet)")

@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from walras.experiments.dashboard.choice import Choice
+from walras.experiments.dashboard.choice import Choice, clipped_budget
 from walras.experiments.dashboard.launch import Launch
-from walras.experiments.dashboard.session import forget
 from walras.experiments.market_model.model import MarketModel
 from walras.experiments.market_model.toy import ToyMarket
 from walras.market import ComputeMarket
@@ -19,19 +18,21 @@ _OF_NETWORK = (
 
 
 def opener(launch: Launch) -> Callable[[Choice], tuple[ComputeMarket, list[str]]]:
-    """What opens a market for a choice; it remembers what the cheapest unit costs, so that later budgets buy it."""
-    cheapest = [0.0]
+    """What opens a market for a choice; a budget that does not buy its cheapest unit is raised to what that costs."""
 
-    def opened(choice: Choice) -> tuple[ComputeMarket, list[str]]:
-        settings, notes = choice.settings(launch.settings, cheapest[0])
+    def made(choice: Choice, cheapest: float) -> tuple[ComputeMarket, list[str]]:
+        settings, notes = choice.settings(launch.settings, cheapest)
         seed = settings.pop("seed")
         market = _toy(launch.toy, seed, settings) if launch.toy else MarketModel(seed=seed, history=1, **settings)
-        known, cheapest[0] = cheapest[0], float(market.ledger.cost.min())
-        affordable, _ = choice.settings(launch.settings, cheapest[0])
-        if cheapest[0] > known and affordable["budget"] != settings["budget"]:
-            forget(market)  # only now is it known that its budget buys nothing
-            return opened(choice)
         return market, notes
+
+    def opened(choice: Choice) -> tuple[ComputeMarket, list[str]]:
+        market, notes = made(choice, 0.0)
+        cheapest = float(market.ledger.cost.min())
+        if clipped_budget(choice.budget, cheapest) == clipped_budget(choice.budget):
+            return market, notes
+        market.release()  # only now is it known that its budget buys nothing
+        return made(choice, cheapest)
 
     return opened
 

@@ -110,11 +110,12 @@ class Replay:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.trace, self.rounds = read_trace(folder), read_rounds(folder)
-        self.first, self.last = int(self.trace["round"].min()), int(self.trace["round"].max())
+        self._numbers = self.trace["round"].unique()  # in order; a part may be missing
+        self.first, self.last = int(self._numbers[0]), int(self._numbers[-1])
 
     def scene(self, round_: int) -> Scene:
         """The market after a round that the trace has, or the nearest one."""
-        at = min(max(round_, self.first), self.last)
+        at = int(self._numbers[np.abs(self._numbers - round_).argmin()])
         agents = self.trace[self.trace["round"] == at]
         return Scene(agents, self.rounds[self.rounds["round"] <= at], self._past, "money", self.last)
 

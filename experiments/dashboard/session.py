@@ -1,12 +1,10 @@
 """The markets of one viewer, played in a thread of their own: the page asks, and is told when something has changed."""
 
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import final
-
-import mesa
 
 from walras.experiments.cli.process.ending import explained
 from walras.experiments.dashboard.choice import Choice
@@ -49,6 +47,22 @@ class Seat:
     def cheapest(self) -> float:
         """Share of the cheapest unit; 0 while there is no market."""
         return float(self.market.ledger.cost.min()) if self.market is not None else 0.0
+
+    @contextmanager
+    def stopping(self) -> Iterator[None]:
+        """Within the context whatever is raised stops this market, with a sentence.
+
+        Also what is no `Exception`: no signal is delivered in this thread, so it came from code of the user's own.
+        """
+        try:
+            yield
+        except BaseException as error:
+            self.error = sentence(error)
+
+    def release(self) -> None:
+        """Let the market go."""
+        if self.market is not None:
+            self.market.release()
 
 
 @final
@@ -126,7 +140,7 @@ class Session:
                     self._changed()
         finally:
             for seat in self.seats:
-                forget(seat.market)
+                seat.release()
 
     def _next(self) -> bool:
         """Do the next thing that was asked for; False once the session is closed."""
@@ -171,25 +185,21 @@ class Session:
         """Open all markets anew; those that were there are let go first."""
         old, self.seats = self.seats, [Seat(choice) for choice in self._wanted]
         for seat in old:
-            forget(seat.market)
+            seat.release()
         for seat in self.seats:
-            try:
+            with seat.stopping():
                 seat.market, seat.notes = self._opening(seat.choice)
                 seat.history = History(len(seat.market.ledger))
                 seat.scene = live_scene(seat.market, seat.history)
-            except Exception as error:
-                seat.error = sentence(error)
 
     def _play_all(self) -> None:
         for seat in self.seats:
             if not seat.running or seat.market is None:
                 continue
-            try:
+            with seat.stopping():
                 seat.market.step()
                 seat.history.add(seat.market)
                 seat.scene = live_scene(seat.market, seat.history)
-            except Exception as error:
-                seat.error = sentence(error)
 
     def _break(self, number: int, unit: str) -> None:
         """Let a unit of a market break before its next round."""
@@ -198,23 +208,13 @@ class Session:
         seat = self.seats[number]
         if seat.market is None or not seat.running:
             return
-        try:
+        with seat.stopping():
             shock = Disable(seat.market.round + 1, (unit,))
             shock.prepare(seat.market)
             seat.market.shocks = (*seat.market.shocks, shock)
             seat.notes = [*seat.notes[-3:], f"{unit} breaks before round {seat.market.round + 1}."]
-        except Exception as error:
-            seat.error = sentence(error)
 
 
-def sentence(error: Exception) -> str:
+def sentence(error: BaseException) -> str:
     """What went wrong, for the page."""
     return explained(error) or f"{type(error).__name__}: {error}"
-
-
-def forget(market: ComputeMarket | None) -> None:
-    """Let a market go: Mesa 3.3 keeps every model that ever had an agent."""
-    if market is None:
-        return
-    market.remove_all_agents()
-    getattr(mesa.Agent, "_ids", {}).pop(market, None)

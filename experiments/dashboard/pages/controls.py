@@ -8,6 +8,7 @@ import solara
 
 from walras.agents import STRATEGIES
 from walras.experiments.dashboard.choice import NOBODY, Choice, menu
+from walras.experiments.dashboard.pages.parts import Menu
 from walras.market import SCHEDULES
 from walras.mechanisms import MECHANISMS
 
@@ -22,23 +23,19 @@ def Controls(name: str, choice: Choice, start: Choice, on_choice: Callable[[Choi
     with solara.Card(name, margin=0, elevation=0):
         percent = round(choice.budget * 100)
         Range(f"Budget: {percent}% of the dense compute", percent, 0, 100, lambda value: told(budget=value / 100))
-        solara.Select(
+        Menu(
             "Mechanism", menu(MECHANISMS, start.mechanism), choice.mechanism,
             on_value=lambda value: told(mechanism=value),
         )  # fmt: skip
         solara.InputText(
             "Its parameters, if any, as name=value", choice.parameters, on_value=lambda value: told(parameters=value)
         )
-        solara.Select(
-            "Strategy", menu(STRATEGIES, start.strategy), choice.strategy, on_value=lambda value: told(strategy=value)
-        )
-        solara.Select("Mixed with", [NOBODY, *STRATEGIES], choice.second, on_value=lambda value: told(second=value))
+        Menu("Strategy", menu(STRATEGIES, start.strategy), choice.strategy, on_value=lambda value: told(strategy=value))
+        Menu("Mixed with", [NOBODY, *STRATEGIES], choice.second, on_value=lambda value: told(second=value))
         if choice.second != NOBODY:
             share = round(choice.share * 100)
             Range(f"Bidding {choice.second}: {share}%", share, 0, 100, lambda value: told(share=value / 100))
-        solara.Select(
-            "Schedule", menu(SCHEDULES, start.schedule), choice.schedule, on_value=lambda value: told(schedule=value)
-        )
+        Menu("Schedule", menu(SCHEDULES, start.schedule), choice.schedule, on_value=lambda value: told(schedule=value))
         Range(f"Rounds: {choice.rounds}", choice.rounds, 1, 200, lambda value: told(rounds=value))
         if network:
             told_of = f"Sentences that value units: {choice.sentences}"

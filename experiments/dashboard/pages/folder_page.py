@@ -8,6 +8,7 @@ from typing import Any, final
 import solara
 
 from walras.errors import WalrasError
+from walras.experiments.dashboard.pages.parts import Menu
 from walras.experiments.dashboard.session import sentence
 
 
@@ -37,7 +38,7 @@ def FolderPage(kind: FolderKind, folders: Sequence[Path], local: bool) -> None:
     found, why = solara.use_memo(lambda: read_or_why(kind, folder) if folder else (None, ""), [folder])
     with solara.Div(classes=["walras-grid"]):
         if known:
-            solara.Select(kind.name, known, folder if folder in known else None, on_value=set_folder)
+            Menu(kind.name, known, folder if folder in known else None, on_value=set_folder)
         if local:
             solara.InputText("Folder", folder, on_value=set_folder)
     if not folder:

@@ -1,12 +1,24 @@
-"""Parts of pages that are made with Vue: a picture that can be clicked, and the table of agents."""
+"""Parts of pages: a menu, and what is made with Vue, a picture that can be clicked and the table of agents."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import solara
 from solara.components.component_vue import component_vue
 
 CSS = Path(__file__).with_name("page.css")
+
+
+@solara.component
+def Menu(name: str, values: Sequence[str], value: str | None, on_value: Callable[[str], None]) -> None:
+    """A menu. A page can be made to ask for anything: what the menu does not hold is not taken."""
+
+    def choose(asked: str) -> None:
+        if asked in values:
+            on_value(asked)
+
+    solara.Select(name, list(values), value, on_value=choose)
 
 
 @component_vue("picture.vue")

@@ -7,7 +7,7 @@ import solara
 
 from walras.experiments.dashboard.launch import Launch
 from walras.experiments.dashboard.pages.folder_page import FolderKind, FolderPage
-from walras.experiments.dashboard.pages.parts import Picture
+from walras.experiments.dashboard.pages.parts import Menu, Picture
 from walras.experiments.dashboard.pictures.token_text import BY, TokenText
 from walras.experiments.sparsifying.trace_table import read_token_trace
 
@@ -32,11 +32,11 @@ def Sequences(trace: pd.DataFrame) -> None:
     if len(numbers) > 1:
         solara.SliderInt(f"Sequence {sequence}", place, min=0, max=len(numbers) - 1, on_value=move)
     with solara.Div(classes=["walras-grid"]):
-        solara.Select(
+        Menu(
             "Coloured by", list(BY.values()), BY[by],
             on_value=lambda told: set_by(next(key for key, name in BY.items() if name == told)),
         )  # fmt: skip
-        solara.Select("Layer", [ALL, *map(str, shown.layers)], layer, on_value=set_layer)
+        Menu("Layer", [ALL, *map(str, shown.layers)], layer, on_value=set_layer)
     html = solara.use_memo(
         lambda: shown.html(by, None if layer == ALL else int(layer), picked), [sequence, by, layer, picked]
     )

@@ -78,17 +78,17 @@ class UnitMap:
         return str(found["agent"].iloc[0]) if len(found) else ""
 
     def _grid(self, rows: pd.DataFrame, values: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
-        """Cells [layers, columns], NaN where there is no unit, and how many units a cell is."""
-        grid = np.full((len(self.layers), self.columns), np.nan)
-        grid[np.searchsorted(self.layers, rows["layer"]), rows["index"]] = values
+        """Cells [layers, cells], NaN where there is no unit, and how many units a cell is.
+
+        The memory that it takes depends on the rows alone, not on the numbers that units bear in a stranger's file.
+        """
         together = -(-self.columns // MOST_CELLS)
-        if together == 1:
-            return grid, 1
-        more = -self.columns % together
-        cells = np.pad(grid, ((0, 0), (0, more)), constant_values=np.nan).reshape(len(grid), -1, together)
-        known = np.isfinite(cells)
-        sums = np.where(known, cells, 0.0).sum(-1)
-        return np.where(known.any(-1), sums / known.sum(-1).clip(1), np.nan), together
+        known = np.isfinite(values)
+        places = np.searchsorted(self.layers, rows["layer"]), rows["index"].to_numpy() // together
+        sums, counts = np.zeros((2, len(self.layers), -(-self.columns // together)))
+        np.add.at(sums, places, np.where(known, values, 0.0))
+        np.add.at(counts, places, known)
+        return np.where(counts > 0, sums / counts.clip(1), np.nan), together
 
     def _frame(self, rows: pd.DataFrame, picked: str, width: float, height: float) -> str:
         found = rows[rows["agent"] == picked]

@@ -42,6 +42,13 @@ def test_a_replay_has_the_nearest_round(run_folder: Path, round_: int) -> None:
     assert Replay(run_folder).scene(round_).round == min(max(round_, 1), 3)
 
 
+def test_where_a_part_is_missing_the_nearest_round_is_shown(run_folder: Path) -> None:
+    (run_folder / "trace" / "part-00002.parquet").unlink()
+    replay = Replay(run_folder)
+    assert [replay.scene(round_).round for round_ in (0, 1, 2, 3, 9)] == [1, 1, 1, 3, 3]
+    assert len(replay.scene(2).agents) == 24
+
+
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no trace"):
         Replay(tmp_path)

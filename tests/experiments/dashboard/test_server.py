@@ -12,6 +12,7 @@ from walras.experiments.dashboard import server
 from walras.experiments.dashboard.launch import Launch, check_folder
 from walras.experiments.dashboard.server import check_installed, open_browser
 from walras.experiments.listening import OwnPages, bound, is_local
+from walras.experiments.store.run_folder import ROUNDS
 
 
 def test_a_port_that_is_taken_is_told_with_another_one() -> None:
@@ -42,6 +43,7 @@ def test_addresses_of_this_machine_alone(host: str, local: bool) -> None:
     [(True, "127.0.0.1:8765", "", True), (True, "localhost:8765", "http://localhost:8765", True),
      (True, "evil.example", "", False), (True, "127.0.0.1:8765", "http://evil.example", False),
      (True, "127.0.0.1:8765", "http://127.0.0.1:9999", False), (True, "", "", False),
+     (True, "[::1", "", False), (True, "127.0.0.1:8765", "http://[", False), (False, "[::1", "", False),
      (False, "box.lan:80", "http://box.lan:80", True), (False, "box.lan:80", "http://evil.example", False)],
 )  # fmt: skip
 def test_pages_of_other_sites_are_kept_out(local: bool, host: str, origin: str, fits: bool) -> None:
@@ -102,3 +104,26 @@ def test_what_another_site_asks_ends_with_403() -> None:
     with pytest.raises(StopIteration):
         coroutine.send(None)
     assert sent[0]["status"] == 403
+
+
+def test_folders_that_may_not_be_looked_into_are_left_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "private").mkdir()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ROUNDS).touch()
+    for name in ("is_file", "is_dir", "glob"):
+        monkeypatch.setattr(Path, name, _refusing(getattr(Path, name)))
+    launch = Launch(runs=tmp_path)
+    assert launch.run_folders == [tmp_path / "run"]
+    assert launch.token_folders == []
+    assert Launch(runs=tmp_path / "private").run_folders == []
+
+
+def _refusing(asked: Any) -> Any:
+    """As the system does for a folder of somebody else's, also where the tests run as root."""
+
+    def look(path: Path, *more: Any) -> Any:
+        if "private" in path.parts:
+            raise PermissionError(13, "Permission denied", str(path))
+        return asked(path, *more)
+
+    return look

@@ -178,6 +178,25 @@ def test_a_market_that_cannot_be_opened_says_why(opened: Opened, error: Exceptio
     until(lambda: not session.busy)
 
 
+def test_a_market_whose_rule_raises_what_is_no_exception_stops_alone(opened: Opened) -> None:
+    class Rude(ComputeMarket):
+        def step(self) -> None:
+            raise KeyboardInterrupt
+
+    def first_is_rude(choice: Choice) -> tuple[ComputeMarket, list[str]]:
+        market, notes = opening(choice)
+        if choice.seed == 1:
+            market.step = lambda: Rude.step(market)  # type: ignore[method-assign,arg-type]
+        return market, notes
+
+    session = opened(first_is_rude, [replace(START, seed=1), START])
+    session.step()
+    until(lambda: rounds(session) == [0, 1])
+    assert session.seats[0].error
+    session.reset([START])
+    until(lambda: not session.busy and rounds(session) == [0])
+
+
 def test_markets_that_were_reset_are_let_go(opened: Opened) -> None:
     seen: list[weakref.ref[ComputeMarket]] = []
 

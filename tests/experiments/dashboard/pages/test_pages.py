@@ -80,6 +80,30 @@ def test_the_controls_change_the_choice(launch: Launch) -> None:
     assert told[-1] == replace(start, budget=0.3)
 
 
+def test_a_menu_takes_nothing_that_it_does_not_hold(run_folder: Path) -> None:
+    from walras.experiments.dashboard.pages.parts import Menu
+
+    told = list[str]()
+    rendered, _context = solara.render(Menu("Rule", ["VCG", "ShadowPrice"], "VCG", told.append), handle_error=False)
+    (select,) = widgets(rendered, lambda widget: type(widget).__name__ == "Select")
+    for asked in ("FILE.py:Rule", "ShadowPrice", "", None):
+        select.v_model = asked
+    assert told == ["ShadowPrice"]
+
+
+def test_a_visitor_opens_no_folder_but_those_that_are_known(run_folder: Path, tmp_path: Path) -> None:
+    from walras.experiments.dashboard.pages.replay import ReplayPage
+
+    known = Launch(folders=(run_folder,), runs=tmp_path / "none", local=False)
+    rendered, _context = solara.render(ReplayPage(known), handle_error=False)
+    (select,) = widgets(rendered, lambda widget: type(widget).__name__ == "Select")
+    select.v_model = "/etc/passwd"
+    shown = " ".join(str(getattr(w, "children", "")) for w in widgets(rendered, lambda widget: True))
+    assert "Round 1 of 3" in shown
+    assert "walras-error" not in shown
+    assert not widgets(rendered, lambda widget: type(widget).__name__ == "TextField" and widget.label == "Folder")
+
+
 def test_a_run_is_shown_round_by_round(run_folder: Path) -> None:
     from walras.experiments.dashboard.pages import replay
 

@@ -81,6 +81,14 @@ def test_of_wide_layers_a_cell_is_some_neighbours(agents: Agents) -> None:
     assert "3 a cell" in svg
 
 
+def test_what_a_map_takes_does_not_depend_on_the_numbers_that_units_bear(agents: Agents) -> None:
+    frame = agents(heads=1, neurons=8, layers=2)
+    frame.loc[frame.index[-1], "index"] = 2**31 - 1  # dense, 32 GiB
+    _, neurons = UnitMap.maps(frame)
+    assert painted(neurons.svg(frame, "quantity")).shape[1] <= MOST_CELLS
+    assert neurons.unit_at(frame, 1.0, 1.0) == frame["agent"].iloc[-1]
+
+
 def test_money_is_scaled_by_its_logarithm() -> None:
     values = np.array([1.0, 0.1, 0.001, 1e-9, 0.0, -5.0])
     places, low, high = scaled(values, "value", pd.Series(values))
