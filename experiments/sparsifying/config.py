@@ -20,7 +20,7 @@ class TokenMarketSpec:
 
     budget: float = setting(0.6, "Share of the dense network's multiplications that a token may spend on average.")
     token_valuation: Any = setting("fisher", "What a bidder is worth.", registry="token valuation")
-    price_policy: Any = setting("one-price", "Prices of maps relative to each other.", registry="price policy")
+    price_policy: Any = setting("mixture", "Prices of maps relative to each other.", registry="price policy")
     prefill: str = setting("dense", "What prompts do: dense, or market, where each of their tokens buys too.")
 
     def __post_init__(self) -> None:

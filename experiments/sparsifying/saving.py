@@ -11,7 +11,7 @@ from walras.experiments.sparsifying.card import card
 from walras.experiments.sparsifying.trace_table import write_part
 from walras.files.plain_data import write_json
 from walras.files.writing import write_whole
-from walras.models.tokens.relative_prices import Calibrated
+from walras.models.tokens.calibrated import Calibrated
 from walras.models.tokens.saving import save_sparsified
 
 FIGURES = "sparsify.json"

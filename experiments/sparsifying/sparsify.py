@@ -22,8 +22,8 @@ from walras.experiments.subjects.subject import Subject
 from walras.experiments.tasks.base import on_device
 from walras.models.tokens.account import TokenMacs
 from walras.models.tokens.calibrate import Calibration, find_prices
+from walras.models.tokens.calibrated import Calibrated
 from walras.models.tokens.offers import Tally
-from walras.models.tokens.relative_prices import Calibrated
 from walras.models.tokens.rules import PriceRule
 from walras.models.tokens.runtime import check_same, opened, settle
 from walras.models.tokens.token_map import token_maps

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from walras.experiments.sparsifying.trace_table import SCHEMA
 from walras.models.loading import is_causal
 from walras.models.objective import Batch, inputs_of
-from walras.models.tokens.relative_prices import Calibrated, Prices
+from walras.models.tokens.calibrated import Calibrated
+from walras.models.tokens.relative_prices import Prices
 from walras.models.tokens.rules import PriceRule, RandomRule
 from walras.models.tokens.token_map import TokenMap
 from walras.models.tokens.trading import Clear, token_markets

@@ -6,15 +6,12 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import final
 
-import torch
-
 from walras.errors import InputError
-from walras.models.objective import inputs_of
 from walras.models.tokens.account import TokenMacs
-from walras.models.tokens.offers import LARGEST, Collector, Offers
-from walras.models.tokens.relative_prices import Calibrated, PricePolicy, Prices, RelativePrices
+from walras.models.tokens.calibrated import Calibrated
+from walras.models.tokens.offers import LARGEST, Offers
+from walras.models.tokens.relative_prices import PricePolicy, Prices, RelativePrices
 from walras.models.tokens.rules import PriceRule
-from walras.models.tokens.trading import Clear, everybody, token_markets
 from walras.user_code import user_code
 
 ROUNDS = 9
@@ -54,9 +51,9 @@ def find_prices(network: Calibrated, budget: float, policy: PricePolicy, account
     """
     share = account.for_sale(budget)
     relative = _fitted(policy, network, share)
-    prices = _prices(relative, network, offered(network, everybody), share)
+    prices = _prices(relative, network, network.dense_offers, share)
     for rounds in range(1, ROUNDS + 1):
-        offers = offered(network, PriceRule(prices))
+        offers = network.offers(PriceRule(prices))
         bought = {path: own.bought / own.offered for path, own in offers.items()}
         spent = account.spent(network.maps, bought)
         found = Calibration(prices, bought, spent, rounds)
@@ -95,13 +92,3 @@ def _naming(policy: PricePolicy) -> AbstractContextManager[None]:
     """Errors of a user's own policy are told with its name."""
     kind = type(policy)
     return nullcontext() if kind.__module__.startswith("walras.") else user_code(f"price policy {kind.__name__}")
-
-
-@torch.no_grad()
-def offered(network: Calibrated, clear: Clear) -> dict[str, Offers]:
-    """The offers of all tokens of the calibration data, in the network that a rule leaves."""
-    collector = Collector()
-    with token_markets(network.model, network.maps, network.worths, clear, collector):
-        for batch in network.batches:
-            network.model(**inputs_of(batch))
-    return collector.offers

@@ -11,8 +11,9 @@ from walras.errors import InputError
 from walras.models.architectures import layers_of
 from walras.models.loading import is_causal
 from walras.models.objective import Batch, inputs_of
+from walras.models.tokens.calibrated import Calibrated
 from walras.models.tokens.offers import Collector
-from walras.models.tokens.relative_prices import Calibrated, GivenShares, PricePolicy, Prices
+from walras.models.tokens.relative_prices import GivenShares, PricePolicy, Prices
 from walras.models.tokens.rules import PriceRule
 from walras.models.tokens.token_map import TokenMap
 from walras.models.tokens.trading import everybody, token_markets

@@ -5,29 +5,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
-from torch import nn
-
 from walras.errors import InputError
-from walras.models.objective import Batch
+from walras.models.tokens.calibrated import Calibrated
 from walras.models.tokens.offers import Offers
 from walras.models.tokens.token_map import TokenMap
-from walras.models.tokens.worths import Worths
 
 _STEPS = 60  # of the bisection: far below a bin of `Offers`
+_LEAST = 1e-38  # a price that can be divided by
 
 Prices = dict[str, float]
 """By path of the map, per multiplication."""
-
-
-@final
-@dataclass(frozen=True)
-class Calibrated:
-    """What prices are found on: a dense network, its bidders and what they are worth, and calibration data."""
-
-    model: nn.Module
-    maps: Sequence[TokenMap]
-    worths: Worths
-    batches: Sequence[Batch]
 
 
 class PricePolicy(ABC):
@@ -68,11 +55,13 @@ class EqualShares(RelativePrices):
 
 @final
 @dataclass(frozen=True)
-class Mixture(RelativePrices):
-    """Prices p_m = p * q_m^exponent, q_m being those of equal shares; p sells the share of all maps together.
+class Mixture(PricePolicy):
+    """Prices p_m = p * q_m^exponent, q_m being those that sell equal shares of the dense network's maps.
+
+    Only p is found anew as the network becomes sparse: what maps sell moves with their own offers.
 
     Attributes:
-        exponent: 0 is one price for the whole network, 1 equal shares at the calibration's own share.
+        exponent: 0 is one price for the whole network, 1 equal shares of what the dense network offers.
     """
 
     exponent: float = 0.5
@@ -81,12 +70,10 @@ class Mixture(RelativePrices):
         if not 0 <= self.exponent <= 1:
             raise InputError(f"exponent is {self.exponent}; it must be a number from 0 to 1")
 
-    def __call__(self, maps: Sequence[TokenMap], offers: Mapping[str, Offers], share: float) -> Prices:
-        """By bisection in the logarithm of p."""
-        if share >= 1:
-            return {m.path: 0.0 for m in maps}
-        rates = {m.path: max(offers[m.path].price_for(share), 1e-38) ** self.exponent for m in maps}
-        return at_share(maps, offers, rates, share)
+    def fit(self, network: Calibrated, share: float) -> "ExchangeRates":
+        """Rates 1 / q_m^exponent."""
+        prices = EqualShares()(network.maps, network.dense_offers, share)
+        return ExchangeRates({path: max(price, _LEAST) ** -self.exponent for path, price in prices.items()})
 
 
 @final
@@ -95,8 +82,8 @@ class OnePrice(RelativePrices):
     """One price for the whole network: a multiplication goes where it is worth most."""
 
     def __call__(self, maps: Sequence[TokenMap], offers: Mapping[str, Offers], share: float) -> Prices:
-        """A mixture of exponent 0."""
-        return Mixture(0.0)(maps, offers, share)
+        """All rates of exchange are 1."""
+        return ExchangeRates({m.path: 1.0 for m in maps})(maps, offers, share)
 
 
 @final

@@ -34,7 +34,7 @@ from walras.files.writing import write_whole
 from walras.models.objective import Batch, inputs_of
 from walras.models.tokens.account import TokenMacs
 from walras.models.tokens.calibrate import find_prices
-from walras.models.tokens.relative_prices import Calibrated
+from walras.models.tokens.calibrated import Calibrated
 from walras.models.tokens.token_map import token_maps
 from walras.models.tokens.worths import worths_of
 
@@ -87,7 +87,7 @@ def main(
     batch_size: Annotated[int, typer.Option(help="Sequences of a batch.", min=1)] = 4,
     budget: Annotated[float, typer.Option(help="Budget that prices are found for.")] = 0.6,
     valuation: Annotated[str, typer.Option(help="What a bidder is worth.")] = "fisher",
-    policy: Annotated[str, typer.Option(help="Prices of maps relative to each other.")] = "one-price",
+    policy: Annotated[str, typer.Option(help="Prices of maps relative to each other.")] = "mixture",
 ) -> None:
     """Measure all steps, print the table, write it."""
     with ended_in_words(""):

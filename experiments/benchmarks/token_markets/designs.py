@@ -72,19 +72,19 @@ class Design:
 
 
 DESIGNS: Mapping[str, Design] = {
-    "one price": Design(FisherWorth(), OnePrice()),
     "mixture": Design(FisherWorth(), Mixture()),
+    "one price": Design(FisherWorth(), OnePrice()),
     "equal shares": Design(FisherWorth(), EqualShares()),
     "greedy": Design(FisherWorth(), Greedy()),
-    "one price, features": Design(FisherWorth(), OnePrice(), maps="features"),
-    "one price, same count": Design(FisherWorth(), OnePrice(), "same-count"),
-    "one price, batch": Design(FisherWorth(), OnePrice(), "batch"),
+    "mixture, features": Design(FisherWorth(), Mixture(), maps="features"),
+    "mixture, same count": Design(FisherWorth(), Mixture(), "same-count"),
+    "mixture, batch": Design(FisherWorth(), Mixture(), "batch"),
     "norms, one price": Design(ColumnNorm(), OnePrice()),
     "norms, equal shares": Design(ColumnNorm(), EqualShares()),
     "norms, greedy": Design(ColumnNorm(), Greedy()),
     "TEAL, equal": Design(Magnitude(), EqualShares(), maps="features"),
     "TEAL, greedy": Design(Magnitude(), Greedy(), maps="features"),
     "CATS": Design(Magnitude(), GatedShares(), maps="gated"),
-    "by lot": Design(FisherWorth(), OnePrice(), "lot"),
+    "by lot": Design(FisherWorth(), Mixture(), "lot"),
 }
 """By name; the first is what `walras sparsify` does."""

@@ -5,8 +5,9 @@
 
 A cell is a design at a budget, calibrated on a draw of 16 samples of the task's calibration split (of text: windows of
 256 tokens of the validation text), and measured on its other split (the first 16,384 tokens of the raw test text, in
-windows side by side; perplexity). Nothing is chosen on that. Budgets that a design cannot meet have no cell. Cells that
-are finished are not run again: `token_markets_cells.jsonl` holds them; `token_markets.csv` has means and intervals.
+windows side by side, the token for the end of a text before each; perplexity). Nothing is chosen on that. Budgets that
+a design cannot meet have no cell. Cells that are finished are not run again: `token_markets_cells.jsonl` holds them;
+`token_markets.csv` has means and intervals.
 """
 
 import math
@@ -31,8 +32,8 @@ from walras.experiments.tasks.base import on_device
 from walras.files.writing import write_whole
 from walras.models.tokens.account import TokenMacs
 from walras.models.tokens.calibrate import Calibration, find_prices
+from walras.models.tokens.calibrated import Calibrated
 from walras.models.tokens.offers import Tally
-from walras.models.tokens.relative_prices import Calibrated
 from walras.models.tokens.trading import token_markets
 
 BUDGETS = (0.8, 0.7, 0.6, 0.5)
@@ -53,7 +54,7 @@ class Grid:
 def main(
     model: Annotated[str, typer.Option(help="Folder of a decoder.")],
     data: Annotated[str, typer.Option(help="Folder with the task's data.")],
-    task: Annotated[str, typer.Option(help="Task by name.")] = "wikitext2-raw:tokens=16385",
+    task: Annotated[str, typer.Option(help="Task by name.")] = "wikitext2-raw:tokens=16384,bos=<|endoftext|>",
     out: Annotated[Path, typer.Option(help="Folder of the tables.")] = Path("runs/token_markets"),
     design: Annotated[list[str] | None, typer.Option(help="Designs by name; several. [default: all]")] = None,
     budget: Annotated[list[float] | None, typer.Option(help="Budgets; several. [default: 0.8 0.7 0.6 0.5]")] = None,
@@ -81,7 +82,7 @@ def cells(
 ) -> Iterator[dict[str, Any]]:
     """The rows of cells that are not done yet; draws come last, so that one of all designs is there first."""
     known = {tuple(row[key] for key in KEY) for row in done}
-    name, task = Path(spec.model).name, str(spec.task).partition(":")[0]
+    name, task = Path(spec.model).name, str(spec.task)
     wanted = [
         (draw, share, design)
         for draw in range(grid.draws)

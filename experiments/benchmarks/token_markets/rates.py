@@ -27,11 +27,10 @@ from walras.experiments.subjects.subject import Subject
 from walras.experiments.tasks.base import on_device
 from walras.files.writing import write_whole
 from walras.models.objective import Batch, inputs_of
-from walras.models.tokens.calibrate import offered
-from walras.models.tokens.relative_prices import Calibrated
+from walras.models.tokens.calibrated import Calibrated
 from walras.models.tokens.rules import PriceRule
 from walras.models.tokens.token_map import TokenMap, token_maps
-from walras.models.tokens.trading import everybody, token_markets
+from walras.models.tokens.trading import token_markets
 
 SHARE = 0.5  # of the bidders that buy
 
@@ -79,7 +78,7 @@ def rates(spec: SubjectSpec, valuation: str, windows: int, progress: Progress) -
 def measured(network: Calibrated) -> Iterator[dict[str, Any]]:
     """What every map's losers cost and had bid, per token."""
     dense = [_logs(network, batch) for batch in network.batches]
-    offers = offered(network, everybody)
+    offers = network.dense_offers
     for traded in network.maps:
         price, lost = offers[traded.path].price_for(SHARE), _Lost()
         alone = Calibrated(network.model, (traded,), network.worths, network.batches)

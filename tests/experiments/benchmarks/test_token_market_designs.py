@@ -17,8 +17,8 @@ from walras.experiments.subjects.subject import Subject
 from walras.experiments.tasks.losses import NextTokens
 from walras.models.tokens.account import TokenMacs
 from walras.models.tokens.calibrate import Calibration, find_prices
+from walras.models.tokens.calibrated import Calibrated
 from walras.models.tokens.offers import Tally
-from walras.models.tokens.relative_prices import Calibrated
 from walras.models.tokens.trading import token_markets
 
 LENGTH = 6
@@ -95,7 +95,7 @@ def test_teal_drops_small_activations() -> None:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("name", ["by lot", "one price, same count", "one price, batch"])
+@pytest.mark.parametrize("name", ["by lot", "mixture, same count", "mixture, batch"])
 def test_rules_buy_as_much_as_the_prices_sold(name: str) -> None:
     model, network, calibration, account = calibrated("by lot", 0.6)
     tally = Tally()
@@ -133,8 +133,11 @@ def test_a_table_that_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(quality.Markets, "measure", measure)
     monkeypatch.setattr(Subject, "load", lambda *_: Loaded())
-    quality.main("x/m", "data", out=tmp_path, design=["one price", "CATS"], budget=[0.5], draws=2)
+    asked: dict[str, Any] = {"out": tmp_path, "design": ["one price", "CATS"], "budget": [0.5], "draws": 2}
+    quality.main("x/m", "data", "wikitext2-raw", **asked)
     assert tried == [(DESIGNS["CATS"], 0.5, 1)]
     assert len((tmp_path / "token_markets_cells.jsonl").read_text().splitlines()) == 4
-    with pytest.raises(InputError, match="design is 'TEEL'; it must be one of: one price, "):
+    quality.main("x/m", "data", "wikitext2-raw:tokens=9", **asked)  # another measurement altogether
+    assert len(tried) == 5
+    with pytest.raises(InputError, match="design is 'TEEL'; it must be one of: mixture, "):
         quality._design("TEEL")

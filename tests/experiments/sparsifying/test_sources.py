@@ -11,7 +11,7 @@ import walras
 from walras.errors import InputError
 from walras.experiments.sparsifying.from_python import sparsify
 from walras.models.loading import load
-from walras.models.tokens.relative_prices import Calibrated
+from walras.models.tokens.calibrated import Calibrated
 from walras.models.tokens.rules import PriceRule
 from walras.models.tokens.trading import token_markets
 

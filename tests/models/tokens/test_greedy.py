@@ -9,9 +9,10 @@ import torch
 from walras.errors import InputError
 from walras.models.architectures import layers_of
 from walras.models.objective import GivenLoss
+from walras.models.tokens.calibrated import Calibrated
 from walras.models.tokens.greedy import Greedy, spared
 from walras.models.tokens.offers import Collector
-from walras.models.tokens.relative_prices import Calibrated, GivenShares
+from walras.models.tokens.relative_prices import GivenShares
 from walras.models.tokens.rules import PriceRule
 from walras.models.tokens.token_map import TokenMap, token_maps
 from walras.models.tokens.trading import everybody, token_markets

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from walras.errors import InputError
+from walras.models.tokens.calibrated import Calibrated
 from walras.models.tokens.offers import Collector, Offers, _place, _value
 from walras.models.tokens.relative_prices import (
     EqualShares,
@@ -33,6 +34,14 @@ def offers(scale: float, count: int, seed: int) -> Offers:
 @pytest.fixture
 def both() -> dict[str, Offers]:
     return {"wide": offers(1e-9, 30000, 0), "narrow": offers(1e-7, 10000, 1)}
+
+
+@pytest.fixture
+def dense(both: dict[str, Offers]) -> Calibrated:
+    """A network whose offers are known."""
+    found = Calibrated(torch.nn.Identity(), MAPS, {}, [])
+    vars(found)["dense_offers"] = both
+    return found
 
 
 @given(st.floats(0.001, 0.999), st.integers(0, 5))
@@ -95,7 +104,7 @@ def sold(prices: dict[str, float], both: dict[str, Offers]) -> float:
     return sum(both[m.path].share_at(prices[m.path]) * m.bidders * m.cost for m in MAPS) / whole
 
 
-@pytest.mark.parametrize("prices", [EqualShares(), Mixture(), OnePrice(), ExchangeRates({"wide": 1.0, "narrow": 9.0})])
+@pytest.mark.parametrize("prices", [EqualShares(), OnePrice(), ExchangeRates({"wide": 1.0, "narrow": 9.0})])
 @pytest.mark.parametrize("share", [0.2, 0.6, 1.0])
 def test_every_kind_of_prices_sells_the_share(prices: RelativePrices, share: float, both: dict[str, Offers]) -> None:
     assert sold(prices(MAPS, both, share), both) == pytest.approx(share, abs=1e-6)
@@ -118,12 +127,28 @@ def test_one_price_and_equal_shares(both: dict[str, Offers]) -> None:
     assert both["narrow"].share_at(one["narrow"]) > 0.7 > 0.3 > both["wide"].share_at(one["wide"])
     equal = EqualShares()(MAPS, both, 0.5)
     assert [own.share_at(equal[path]) for path, own in both.items()] == pytest.approx([0.5, 0.5])
-    assert Mixture(1.0)(MAPS, both, 0.5) == pytest.approx(equal, rel=1e-6)
-    between = Mixture(0.5)(MAPS, both, 0.5)
+
+
+def test_a_mixture_is_between_one_price_and_equal_shares(dense: Calibrated, both: dict[str, Offers]) -> None:
+    one, equal = OnePrice()(MAPS, both, 0.5), EqualShares()(MAPS, both, 0.5)
+    for exponent, end in ((0.0, one), (1.0, equal)):
+        assert Mixture(exponent).fit(dense, 0.5)(MAPS, both, 0.5) == pytest.approx(end, rel=1e-6)
+    between = Mixture(0.5).fit(dense, 0.5)(MAPS, both, 0.5)
+    assert between["wide"] == pytest.approx((one["wide"] * equal["wide"]) ** 0.5, rel=0.2)
     assert one["wide"] > between["wide"] > equal["wide"]
     assert one["narrow"] < between["narrow"] < equal["narrow"]
     with pytest.raises(InputError, match="exponent is 2; it must be a number from 0 to 1"):
         Mixture(2)
+
+
+def test_rates_of_a_mixture_stay_those_of_the_dense_network(dense: Calibrated, both: dict[str, Offers]) -> None:
+    """What one map offers less of, it also sells less of: its price does not follow it down."""
+    mixed = Mixture(1.0).fit(dense, 0.5)
+    fewer = {**both, "narrow": offers(1e-9, 10000, 1)}
+    prices = mixed(MAPS, fewer, 0.5)
+    before = mixed(MAPS, both, 0.5)
+    assert prices["wide"] / prices["narrow"] == pytest.approx(before["wide"] / before["narrow"])
+    assert fewer["narrow"].share_at(prices["narrow"]) < 0.5 < fewer["wide"].share_at(prices["wide"])
 
 
 def test_rates_are_kept(both: dict[str, Offers]) -> None:
