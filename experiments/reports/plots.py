@@ -269,7 +269,7 @@ def titles(kind: str) -> str:
     return _TITLES.get(kind, f"units of kind {kind}")
 
 
-_TITLES = {"head": "attention heads", "ffn": "FFN blocks", "expert": "experts", "block": "sub-layers"}
+_TITLES = {"head": "attention heads", "ffn": "FFN units", "expert": "experts", "block": "sub-layers"}
 _NARROW = ("head", "expert", "block")  # kinds of which a layer has few
 _LINES = (("o-", BLUE), ("s--", ORANGE), ("^:", GREY))
 

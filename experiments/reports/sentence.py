@@ -12,6 +12,7 @@ _MOST = 1.0  # of a change in percent: beyond, and of a figure that is not above
 _NEAR = 0.006  # of a share to the one that has a word
 _EXACT = 1e-9  # of a share: rounding
 _EARLIER = {"head": "heads", "ffn": "ffn"}  # kinds of units: keys of an earlier result.json
+_NOUNS = {"head": "heads", "ffn": "FFN units", "expert": "experts", "block": "sub-layers"}
 _MEMBERS = {"head": "query heads"}  # what units hold that hold several
 _NAMES = {"macs": "MACs", "latency": "milliseconds"}
 
@@ -30,19 +31,19 @@ def in_one_sentence(summary: Mapping[str, Any]) -> str:
 
 
 def kept_units(summary: Mapping[str, Any]) -> str:
-    """`30 head, 20 ffn of 264 units`, of a run of now or of an earlier version.
+    """`30 heads, 20 FFN units of 264 units`, of a run of now or of an earlier version.
 
     Where heads share keys and values and leave in groups, `8 query heads in 2 groups`.
     """
     kept = summary.get("kept") or {kind: summary[key] for kind, key in _EARLIER.items() if key in summary}
     members = summary.get("members") or {}
     parts = [
-        f"{members[kind]} {_MEMBERS[kind]} in {count} groups"
+        f"{members[kind]:,} {_MEMBERS[kind]} in {count:,} groups"
         if kind in members and kind in _MEMBERS
-        else f"{count} {kind}"
+        else f"{count:,} {_NOUNS.get(kind, kind)}"
         for kind, count in kept.items()
     ]
-    return f"{', '.join(parts)} of {summary['units']} units"
+    return f"{', '.join(parts)} of {summary['units']:,} units"
 
 
 def binding(budgets: Mapping[str, Mapping[str, Any]]) -> str:

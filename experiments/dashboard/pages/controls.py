@@ -27,9 +27,7 @@ def Controls(name: str, choice: Choice, start: Choice, on_choice: Callable[[Choi
             "Mechanism", menu(MECHANISMS, start.mechanism), choice.mechanism,
             on_value=lambda value: told(mechanism=value),
         )  # fmt: skip
-        solara.InputText(
-            "Its parameters, if any, as name=value", choice.parameters, on_value=lambda value: told(parameters=value)
-        )
+        solara.InputText("Parameters, as name=value", choice.parameters, on_value=lambda value: told(parameters=value))
         Menu("Strategy", menu(STRATEGIES, start.strategy), choice.strategy, on_value=lambda value: told(strategy=value))
         Menu("Mixed with", [NOBODY, *STRATEGIES], choice.second, on_value=lambda value: told(second=value))
         if choice.second != NOBODY:

@@ -80,7 +80,7 @@ def test_figures_say_what_they_show(trace: pd.DataFrame) -> None:
     assert path[0].get_lines()[0].get_ydata().tolist() == [0.0, 1.23456789]  # type: ignore[union-attr]
     heads, ffn = plots.allocation(trace).axes
     assert heads.get_title() == "attention heads: 4 of 6 stay"
-    assert ffn.get_title() == "FFN blocks: 2 of 6 stay"
+    assert ffn.get_title() == "FFN units: 2 of 6 stay"
     assert (heads.get_xlabel(), heads.get_ylabel()) == ("index in the layer", "layer")
     (bids,) = plots.bids(trace, "nats").axes
     assert (bids.get_xlabel(), bids.get_ylabel()) == ("value [nats]", "bid [nats]")
@@ -103,7 +103,7 @@ def test_more_units_than_cells_are_shown_as_shares() -> None:
     assert shade.shape == (2, 67)
     assert shade[0, :-1].tolist() == pytest.approx([1 / 3] * 66)
     assert shade[1].tolist() == [0] * 67
-    assert axes.get_title() == "FFN blocks: 67 of 400 stay"
+    assert axes.get_title() == "FFN units: 67 of 400 stay"
     assert axes.get_xlabel() == "index in the layer / 3, shaded by share"
 
 

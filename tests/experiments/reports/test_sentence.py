@@ -45,5 +45,5 @@ def test_other_resources() -> None:
 
 def test_query_heads_and_their_groups() -> None:
     told = {"kept": {"head": 2, "ffn": 20}, "units": 264}
-    assert kept_units(told) == "2 head, 20 ffn of 264 units"
-    assert kept_units({**told, "members": {"head": 8}}) == "8 query heads in 2 groups, 20 ffn of 264 units"
+    assert kept_units(told) == "2 heads, 20 FFN units of 264 units"
+    assert kept_units({**told, "members": {"head": 8}}) == "8 query heads in 2 groups, 20 FFN units of 264 units"

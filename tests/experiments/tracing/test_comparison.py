@@ -72,7 +72,7 @@ def test_one_picture_of_both_runs() -> None:
     for axes in (money, use):
         lengths = [len(line.get_xdata()) for line in axes.get_lines()]  # type: ignore[arg-type]  # an array here
         assert lengths == [3, 2]
-    assert [axes.get_title() for axes in kinds] == ["attention heads", "FFN blocks"]
+    assert [axes.get_title() for axes in kinds] == ["attention heads", "FFN units"]
     first = kinds[0].get_lines()[0]
     expected = A.trace.layers[A.trace.layers["kind"] == "head"]
     assert np.array_equal(first.get_ydata(), expected["sum"] / expected["size"])
