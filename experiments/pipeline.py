@@ -4,7 +4,6 @@
 """
 
 import time
-from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,13 +21,13 @@ from walras.experiments.reports.run_report import write_report
 from walras.experiments.spec import RunSpec
 from walras.experiments.store.result_folder import ResultFolder
 from walras.experiments.store.run_folder import NETWORK, ROUNDS, RUN, write_allocation, write_table, write_weights
+from walras.experiments.subjects.data import SubjectData
 from walras.experiments.subjects.subject import Subject, evaluating, find_task
 from walras.experiments.tasks import TASKS
 from walras.experiments.unit_costs import UnitCosts
 from walras.market import ComputeMarket, TraceWriter, Turn
 from walras.models import compact
 from walras.models.fingerprint import fingerprint
-from walras.models.objective import Batch
 from walras.models.repair.repair import repairable_copy
 from walras.models.units.inventory import members
 
@@ -117,8 +116,7 @@ def market_keywords(
     plan: Plan, subject: Subject, costs: UnitCosts, network: nn.Module, extras: Extras
 ) -> dict[str, Any]:
     """What a `ComputeMarket` is made from: the rules of the plan, and the units of the network with what they cost."""
-    batches = subject.data.batches(plan.spec.market.sentences, plan.spec.seed)
-    calibration = _calibration(subject, subject.data, batches, plan, costs, network)
+    calibration = _calibration(subject, subject.data, plan, costs, network)
     other_task = partial(_calibration_of_task, subject, plan, costs, network)
     return {"calibration": calibration, "resources": costs.resources, **plan.keywords(extras, other_task)}
 
@@ -214,20 +212,21 @@ def size(model: nn.Module) -> int:
     return sum(p.numel() * p.element_size() for p in model.parameters())
 
 
-def _calibration(
-    subject: Subject, data: Any, batches: Sequence[Batch], plan: Plan, costs: UnitCosts, network: nn.Module
-) -> Calibration:
+def _calibration(subject: Subject, data: SubjectData, plan: Plan, costs: UnitCosts, network: nn.Module) -> Calibration:
     """The network that is traded on, with data, a loss, and what units cost of the leading resource."""
-    objective = data.objective(subject.model, plan.spec.market.label_free)
-    return Calibration(network, costs.units, objective, batches, costs.resources[0].share, subject.model)
+    market, seed = plan.spec.market, plan.spec.seed
+    objective = data.objective(subject.model, market.label_free)
+    fitted = data.batches(market.repair_sentences, seed) if market.repair_sentences and plan.repair else None
+    return Calibration(
+        network, costs.units, objective, data.batches(market.sentences, seed), costs.resources[0].share, subject.model,
+        repair_batches=fitted,
+    )  # fmt: skip
 
 
 def _calibration_of_task(subject: Subject, plan: Plan, costs: UnitCosts, network: nn.Module, name: str) -> Calibration:
     """The same network with the data and the loss of another task, for one that changes in the middle."""
     task = TASKS.make(name, data=plan.spec.subject.data)
-    data = subject.for_task(task, plan.spec.subject.batch_size)
-    batches = data.batches(plan.spec.market.sentences, plan.spec.seed)
-    return _calibration(subject, data, batches, plan, costs, network)
+    return _calibration(subject, subject.for_task(task, plan.spec.subject.batch_size), plan, costs, network)
 
 
 def _told(progress: Progress, text: str) -> None:

@@ -40,6 +40,7 @@ class Calibration(TradedUnits):
             is the first that the market sells, MACs or another: `Usage.share`. Valuations that weigh by cost use this.
         dense: the network before any unit left and any weight was repaired; `model` itself by default.
         layer: units below it are not valued.
+        repair_batches: what repairs are fitted on; `batches` by default. They need more of them than valuations do.
 
     Raises:
         InputError: no batches, or costs that are not one per unit.
@@ -54,8 +55,9 @@ class Calibration(TradedUnits):
         cost: NDArray[np.float64],
         dense: nn.Module | None = None,
         layer: int = 0,
+        repair_batches: Sequence[Batch] | None = None,
     ) -> None:
-        if not batches:
+        if not batches or (repair_batches is not None and not repair_batches):
             raise InputError("there is no calibration data: the list of batches is empty")
         if np.shape(cost) != (len(inventory),):
             raise InputError(f"cost has shape {np.shape(cost)}; it needs one share for each of {len(inventory)} units")
@@ -64,6 +66,7 @@ class Calibration(TradedUnits):
         self.inventory = inventory
         self.objective = objective
         self.batches = batches
+        self.repair_batches = batches if repair_batches is None else repair_batches
         self.cost = cost
         self.layer = layer
         self._targets: dict[tuple[int, float], Distillation] = {}
@@ -75,7 +78,9 @@ class Calibration(TradedUnits):
         What enters the layer is kept, so that the layers below are not run for every valuation. Their weights must not
         change as long as one asks for the same layer, or a higher one; asking for a lower one begins anew.
         """
-        view = Calibration(self.model, self.inventory, self.objective, self.batches, self.cost, self.dense, layer)
+        view = Calibration(
+            self.model, self.inventory, self.objective, self.batches, self.cost, self.dense, layer, self.repair_batches
+        )
         view._targets, view._runners = self._targets, self._runners
         return view
 

@@ -13,7 +13,8 @@ TOY_LAYERS = 8
 TOY_NOISE = 0.3
 _OF_NETWORK = (
     "model", "task", "data", "length", "batch_size", "device", "trust_remote_code", "units", "block", "valuation",
-    "label_free", "sentences", "latency_batch", "latency_table", "repair", "recipe",
+    "label_free", "sentences", "latency_batch", "latency_table", "repair",
+    "repair_sentences", "recipe",
 )  # fmt: skip
 
 

@@ -49,6 +49,7 @@ class NetworkSettings(TradeSettings, total=False):
     label_free: bool
     sentences: int
     repair: "Named | Repair"
+    repair_sentences: int
     latency_batch: int
     latency_table: str | None
 

@@ -58,7 +58,7 @@ class RepairWeights(Phase):
             memory.pop(self.name).close()
         if self.name not in memory:
             memory[self.name] = ModelPair.from_models(
-                calibration.model, calibration.dense, calibration.inventory, calibration.batches
+                calibration.model, calibration.dense, calibration.inventory, calibration.repair_batches
             )
         pair: ModelPair = memory[self.name]
         return pair

@@ -32,14 +32,15 @@ class PrunedSublayer:
     before: LayerwiseRunner
 
     def read(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Batch by batch in float64: features X, gap S - S', output y'; rows are the real tokens.
+        """Batch by batch, in float32 at least: features X, gap S - S', output y'; rows are the real tokens.
 
         X [tokens, k] are the features that are left, S and S' [tokens, hidden] the residual streams after the
         sub-layer in the dense network and now, y' [tokens, hidden] what the sub-layer adds now.
         """
         for new, old in zip(self.now.read(self.site), self.before.read(self.site), strict=True):
-            gap = old.total.double() - new.total.double()
-            yield new.features.index_select(-1, self.features).double(), gap, new.output.double()
+            wide = torch.promote_types(new.features.dtype, torch.float32)
+            gap = old.total.to(wide) - new.total.to(wide)
+            yield new.features.index_select(-1, self.features).to(wide), gap, new.output.to(wide)
 
 
 @final

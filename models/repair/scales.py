@@ -82,6 +82,7 @@ def _normal_equations(pruned: PrunedSublayer, columns: Tensor, group: Tensor) ->
     """
     products = moment = torch.zeros(())
     for x, gap, _ in pruned.read():
+        x, gap = x.double(), gap.double()
         products = products.to(x) + x.T @ x
         moment = moment.to(x) + (x * (gap @ columns)).sum(0)
     scales = int(group.max()) + 1

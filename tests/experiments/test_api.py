@@ -19,6 +19,7 @@ import walras
 from walras.errors import InputError, UnknownNameError, UserCodeError
 from walras.experiments.store.run_folder import RUN
 from walras.experiments.subjects.checks import positions
+from walras.experiments.subjects.data import TaskData
 from walras.market import read_trace
 from walras.mechanisms.testing.conformance import Check
 from walras.models.loading import load
@@ -43,6 +44,19 @@ def batches(tokenizer: Any, labels: bool = True) -> list[dict[str, Tensor]]:
         batch = dict(tokenizer(TEXTS[i : i + 2], padding=True, return_tensors="pt"))
         found.append({**batch, "labels": torch.tensor([0, 1])} if labels else batch)
     return found
+
+
+def test_repairs_have_as_many_sentences_as_they_are_given(
+    encoder: Any, monkeypatch: pytest.MonkeyPatch, no_pictures: None
+) -> None:
+    asked: list[int] = []
+    drawn = TaskData.batches
+    monkeypatch.setattr(TaskData, "batches", lambda self, n, seed: asked.append(n) or drawn(self, n, seed))
+    settings: dict[str, Any] = {"budget": 0.5, "block": 16, "sentences": 4, "rounds": 1, "recipe": "none"}
+    for repair, more, wanted in (("scales", 6, [6, 4]), ("scales", 0, [4]), ("none", 6, [4])):
+        asked.clear()
+        walras.run(encoder.model, encoder.tokenizer, TEXTS, repair=repair, repair_sentences=more, **settings)
+        assert asked == wanted
 
 
 def test_texts(encoder: Any) -> None:
