@@ -51,7 +51,12 @@ def test_repairs_have_as_many_sentences_as_they_are_given(
 ) -> None:
     asked: list[int] = []
     drawn = TaskData.batches
-    monkeypatch.setattr(TaskData, "batches", lambda self, n, seed: asked.append(n) or drawn(self, n, seed))
+
+    def noted(data: TaskData, sentences: int, seed: int) -> Any:
+        asked.append(sentences)
+        return drawn(data, sentences, seed)
+
+    monkeypatch.setattr(TaskData, "batches", noted)
     settings: dict[str, Any] = {"budget": 0.5, "block": 16, "sentences": 4, "rounds": 1, "recipe": "none"}
     for repair, more, wanted in (("scales", 6, [6, 4]), ("scales", 0, [4]), ("none", 6, [4])):
         asked.clear()
