@@ -11,8 +11,13 @@ class Stop(Exception):
     """Everything wanted has been seen: the rest of the network need not run."""
 
 
-def take_from(module: nn.Module, take: Callable[[Tensor], None], *, before: bool, stop: bool = False) -> Any:
-    """Take what goes into a module, or what comes out, and if need be stop the forward pass there."""
+def take_from(
+    module: nn.Module, take: Callable[[Tensor], None], *, before: bool, stop: bool = False, first: bool = False
+) -> Any:
+    """Take what goes into a module, or what comes out, and if need be stop the forward pass there.
+
+    `first` is before all hooks that are there, such as gates.
+    """
 
     def into(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         take(args[0] if args else kwargs["hidden_states"])
@@ -24,7 +29,9 @@ def take_from(module: nn.Module, take: Callable[[Tensor], None], *, before: bool
         if stop:
             raise Stop
 
-    return module.register_forward_pre_hook(into, with_kwargs=True) if before else module.register_forward_hook(out)
+    if before:
+        return module.register_forward_pre_hook(into, with_kwargs=True, prepend=first)
+    return module.register_forward_hook(out, prepend=first)
 
 
 @contextmanager

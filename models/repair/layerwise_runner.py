@@ -23,7 +23,8 @@ from walras.models.units.site import Site
 class Stream(NamedTuple):
     """One sub-layer's activations on the real tokens of a batch, one row a token."""
 
-    features: Tensor  # [tokens, width] into the output projection, gates applied
+    whole: Tensor  # [tokens, width] into the output projection, before its gates
+    features: Tensor  # [tokens, width] the same, gates applied
     output: Tensor  # [tokens, hidden] out of it, bias included
     total: Tensor  # [tokens, hidden], the residual stream that the output was added to, in units of the output
 
@@ -98,6 +99,7 @@ class LayerwiseRunner:
         for place, batch in self._numbered():
             found: dict[str, Tensor] = {}
             handles = [
+                take_from(projection, partial(_copy_into, found, "whole"), before=True, first=True),
                 take_from(projection, partial(found.__setitem__, "features"), before=True),
                 take_from(projection, partial(found.__setitem__, "output"), before=False),
                 take_from(where, partial(found.__setitem__, "total"), before=bool(stream), stop=True),
@@ -105,7 +107,7 @@ class LayerwiseRunner:
             with self.starting_at(place):
                 self._run(model, batch, handles)
             rows = {name: real_tokens(tensor, batch) for name, tensor in found.items()}
-            yield Stream(rows["features"], rows["output"], rows["total"] / scale)
+            yield Stream(rows["whole"], rows["features"], rows["output"], rows["total"] / scale)
 
     @torch.no_grad()
     def advance_to(self, layer: int, settled: Tensor | None = None) -> None:
@@ -182,6 +184,11 @@ class LayerwiseRunner:
             for handle in handles:
                 handle.remove()
         raise InputError(f"{type(model).__name__} did not pass layer {self._at}")
+
+
+def _copy_into(found: dict[str, Tensor], name: str, tensor: Tensor) -> None:
+    """Keep a copy: gates are written over what goes into a projection."""
+    found[name] = tensor.clone()
 
 
 def held(reference: "weakref.ref[nn.Module]") -> nn.Module:

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from walras.errors import InputError
 from walras.models.repair.repair import PrunedSublayer, Repair
@@ -17,24 +18,30 @@ from walras.models.units.projections import outputs_first
 class LeastSquares(Repair):
     """Re-fit the output projections to the dense network's residual stream, sub-layer by sub-layer from the bottom.
 
-    With X the features that are left, S and S' the residual streams after the sub-layer in the dense network and
-    now, y' = X W + b what the sub-layer adds now:
+    With X the features that are left, W and b the projection, S and S' the residual streams after the sub-layer in the
+    dense network and now:
 
-    1. The sub-layer ought to add T = S - (S' - y'), which also makes good what went wrong further down.
-    2. Solve min over V, c of |X V + c - T|^2 + ridge * mean square of a feature * tokens * |V - W|^2. The normal
+    1. The sub-layer ought to add S - S' more than it does, which also makes good what went wrong further down.
+    2. Solve min over V, c of |X V + c - (S - S')|^2 + ridge * mean square of a feature * tokens * |V|^2. The normal
        equations of a batch are summed in the network's precision, and in float64 over batches, so that memory does
        not grow with their number.
     3. The ridge is the one with the least squared error on tokens that the fit has not seen: every other batch is left
        out in turn (cross-validation in two halves), then all are fitted. A single batch gets the largest ridge. None
        is below 0.1: on all-MiniLM-L6-v2 and STS-B, weaker ones had less error on such tokens, but moved cosines more.
-    4. Write V and c (where there is a bias) into the network; go one sub-layer up.
+    4. Add V to W and c to b (where there is one); go one sub-layer up.
 
     A sub-layer whose units all stay is re-fitted too where something further down has changed. Columns of units that
     have left stay as they were. The target is that of K-prune (Park et al., ICLR 2024); the pull towards the old
     weights keeps a re-fit on few tokens from unlearning what these do not show.
+
+    Attributes:
+        ridges: among which one is chosen.
+        apart: whether S - S' is split into what left here and what was lost further down, each with a ridge of its
+            own; the pair is chosen together.
     """
 
     ridges: tuple[float, ...] = (0.1, 0.3, 1.0, 10.0)
+    apart: bool = False
 
     def __post_init__(self) -> None:
         if not self.ridges or not all(0 < ridge < float("inf") for ridge in self.ridges):
@@ -42,68 +49,83 @@ class LeastSquares(Repair):
 
     def repair_sublayer(self, pruned: PrunedSublayer) -> bool:
         """Steps 1 to 4."""
-        _refit(pruned.projection, pruned.features, _normal_equations(pruned), self.ridges)
+        bias = getattr(pruned.projection, "bias", None)
+        halves = _normal_equations(pruned, ones=bias is not None, apart=self.apart)
+        if len(halves[0].gram) == 0:
+            return True
+        change = sum(halves[1:], halves[0]).change(self._chosen(halves))
+        weight = outputs_first(pruned.projection)
+        if bias is not None:
+            bias.copy_(bias.double() + change[-1])
+        old = weight.index_select(1, pruned.features).double()
+        weight[:, pruned.features] = (old + change[: len(pruned.features)].T).to(weight.dtype)
         return True
+
+    def _chosen(self, halves: "list[_Normal]") -> tuple[float, ...]:
+        """Step 3: a ridge for each part."""
+        parts = len(halves[0].moments)
+        if len(halves) == 1:
+            return (max(self.ridges),) * parts
+        errors = halves[0].errors(halves[1], self.ridges) + halves[1].errors(halves[0], self.ridges)
+        place = np.unravel_index(int(errors.argmin()), errors.shape)
+        return tuple(self.ridges[i] for i in place)
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class _Normal:
-    """X'X [k + 1, k + 1] and X'T [k + 1, hidden] in float64, X being the features and a column of ones."""
+    """X'X [k, k] and X'T [k, hidden] of every part T of the target, in float64."""
 
     gram: Tensor
-    moment: Tensor
-    ones: int = 1  # whether the column of ones is there
+    moments: tuple[Tensor, ...]
+    ones: int  # whether the last of k is a column of ones
 
     def __add__(self, other: "_Normal") -> "_Normal":
-        return _Normal(self.gram + other.gram, self.moment + other.moment, self.ones)
+        moments = (one + two for one, two in zip(self.moments, other.moments, strict=True))
+        return _Normal(self.gram + other.gram, tuple(moments), self.ones)
 
-    def without_ones(self) -> "_Normal":
-        """Of the features alone: for a projection without a bias."""
-        return _Normal(self.gram[:-1, :-1], self.moment[:-1], 0)
-
-    def solve(self, old: Tensor, ridge: float) -> Tensor:
-        """The weights [k + ones, hidden] of step 2."""
+    def solve(self, ridge: float) -> tuple[Tensor, ...]:
+        """The changes [k, hidden] of step 2 that are fitted to each part."""
         squares = self.gram.diagonal()
         features = squares[: len(squares) - self.ones]
         scale = torch.cat([features.mean().expand_as(features), squares[len(features) :]])
         pull = (ridge * scale).clamp(min=torch.finfo(scale.dtype).tiny)
-        change: Tensor = torch.linalg.solve(self.gram + pull.diag(), self.moment - self.gram @ old)
-        return old + change
+        found: Tensor = torch.linalg.solve(self.gram + pull.diag(), torch.cat(self.moments, -1))
+        return found.chunk(len(self.moments), -1)
 
-    def error(self, weights: Tensor) -> float:
-        """Squared error of weights, but for the target's own square."""
-        return float((weights * (self.gram @ weights - 2 * self.moment)).sum())
+    def change(self, ridges: Sequence[float]) -> Tensor:
+        """The sum of the changes, each part's with a ridge of its own."""
+        return sum((self.solve(ridge)[part] for part, ridge in enumerate(ridges)), torch.zeros_like(self.moments[0]))
+
+    def errors(self, unseen: "_Normal", ridges: Sequence[float]) -> Tensor:
+        """Squared errors on other tokens, but for the target's own square: an axis of ridges for each part.
+
+        For a sum D of changes D_p it is sum over p, q of D_p . G D_q - 2 sum over p of D_p . M, G and M being those of
+        the other tokens, so that each product is found once.
+        """
+        target = sum(unseen.moments, torch.zeros_like(unseen.moments[0]))
+        solved = [self.solve(ridge) for ridge in ridges]  # by ridge, then by part
+        parts = [torch.stack(list(changes)) for changes in zip(*solved, strict=True)]  # [ridges, k, hidden] of a part
+        pushed = [unseen.gram @ changes for changes in parts]
+        total = torch.zeros((len(ridges),) * len(parts), dtype=torch.float64)
+        for p, changes in enumerate(parts):
+            own = (changes * (pushed[p] - 2 * target)).sum((1, 2)).cpu()
+            total += own.view([-1 if axis == p else 1 for axis in range(len(parts))])
+            for q in range(p):
+                both = 2 * torch.einsum("akh,bkh->ba", changes, pushed[q]).cpu()
+                total += both.view([len(ridges) if axis in (p, q) else 1 for axis in range(len(parts))])
+        return total
 
 
-def _normal_equations(pruned: PrunedSublayer) -> list[_Normal]:
+def _normal_equations(pruned: PrunedSublayer, *, ones: bool, apart: bool) -> list[_Normal]:
     """Those of every other batch, and of the others where there are any."""
     halves: list[_Normal] = []
-    for i, (features, gap, output) in enumerate(pruned.read()):
-        x = torch.cat([features, features.new_ones(len(features), 1)], -1)
-        batch = _Normal((x.T @ x).double(), (x.T @ (gap + output)).double())
+    for i, (features, gap, local) in enumerate(pruned.read()):
+        x = torch.cat([features, features.new_ones(len(features), int(ones))], -1)
+        parts = (local, gap - local) if apart else (gap,)
+        batch = _Normal((x.T @ x).double(), tuple((x.T @ part).double() for part in parts), int(ones))
         if i < 2:
             halves.append(batch)
         else:
             halves[i % 2] += batch
     return halves
-
-
-def _refit(projection: nn.Module, features: Tensor, halves: list[_Normal], ridges: Sequence[float]) -> None:
-    """Steps 3 and 4 of `LeastSquares` for one output projection."""
-    weight, bias = outputs_first(projection), getattr(projection, "bias", None)
-    old = weight.index_select(1, features).T.double()
-    if bias is None:  # nothing may be added that does not depend on the features
-        halves = [half.without_ones() for half in halves]
-    else:
-        old = torch.cat([old, bias.detach().double().unsqueeze(0)])
-    if len(old) == 0:
-        return
-    ridge = max(ridges)
-    if len(halves) == 2:
-        one, two = halves
-        ridge = min(ridges, key=lambda r: one.error(two.solve(old, r)) + two.error(one.solve(old, r)))
-    new = sum(halves[1:], halves[0]).solve(old, ridge).to(weight.dtype)
-    if bias is not None:
-        bias.copy_(new[-1])
-    weight[:, features] = new[: len(features)].T

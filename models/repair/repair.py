@@ -16,6 +16,7 @@ from walras.models.repair.layerwise_runner import LayerwiseRunner
 from walras.models.repair.streams import by_length
 from walras.models.units.gates import gated
 from walras.models.units.inventory import Inventory, sites_and_layers
+from walras.models.units.projections import outputs_first
 from walras.models.units.site import Site
 
 
@@ -32,15 +33,20 @@ class PrunedSublayer:
     before: LayerwiseRunner
 
     def read(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Batch by batch, in float32 at least: features X, gap S - S', output y'; rows are the real tokens.
+        """Batch by batch, in float32 at least: features X, gap S - S', local part of the gap; rows are the real tokens.
 
         X [tokens, k] are the features that are left, S and S' [tokens, hidden] the residual streams after the
-        sub-layer in the dense network and now, y' [tokens, hidden] what the sub-layer adds now.
+        sub-layer in the dense network and now. The local part is what those that left here would have added to what
+        comes from below now; the rest was lost further down.
         """
+        weight = outputs_first(self.projection)
+        gone = torch.ones(weight.shape[1], dtype=torch.bool, device=weight.device)
+        gone[self.features] = False
         for new, old in zip(self.now.read(self.site), self.before.read(self.site), strict=True):
             wide = torch.promote_types(new.features.dtype, torch.float32)
             gap = old.total.to(wide) - new.total.to(wide)
-            yield new.features.index_select(-1, self.features).to(wide), gap, new.output.to(wide)
+            local = new.whole[:, gone].to(wide) @ weight[:, gone].T.to(wide)
+            yield new.features.index_select(-1, self.features).to(wide), gap, local
 
 
 @final

@@ -1,7 +1,8 @@
 """The re-fit of output projections: exact where it can be, harmless where it need not be."""
 
 import copy
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, final
 
 import numpy as np
 import pytest
@@ -11,8 +12,8 @@ from torch import nn
 from walras.errors import InputError
 from walras.models import Inventory, compact, gated, inventory
 from walras.models.repair.layerwise_runner import LayerwiseRunner
-from walras.models.repair.least_squares import LeastSquares
-from walras.models.repair.repair import ModelPair
+from walras.models.repair.least_squares import LeastSquares, _Normal
+from walras.models.repair.repair import ModelPair, PrunedSublayer, Repair
 from walras.models.units.projections import outputs_first
 
 
@@ -199,3 +200,65 @@ def test_a_single_batch_cannot_be_left_out_and_gets_the_largest_ridge(tiny: Any)
         with ModelPair.from_models(model, tested.model, units, [tested.batch]) as pair:
             LeastSquares(ridges)(pair, keep)
     assert all(torch.equal(a, b) for a, b in zip(models[0].parameters(), models[1].parameters(), strict=True))
+
+
+@pytest.mark.parametrize("kind", ["bert", "llama"])
+def test_one_ridge_for_both_parts_is_one_ridge(kind: str, tiny: Any) -> None:
+    tested = tiny(kind, dtype=torch.float64)
+    units = inventory(tested.model, block=8)
+    keep = _half(units)
+    whole, apart = (_repaired(tested, units, keep, ridges=(0.3,), apart=apart) for apart in (False, True))
+    for a, b in zip(whole.parameters(), apart.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11)
+
+
+def test_what_left_here_and_what_was_lost_below_are_told_apart(tiny: Any) -> None:
+    """In the lowest sub-layer nothing was lost below; in one whose units all stay, everything was."""
+    tested = tiny("llama", dtype=torch.float64)
+    units = inventory(tested.model, block=8)
+    keep = np.zeros(len(units), dtype=bool)
+    keep[[site.units.start for site in units.sites]] = True
+    keep[units.sites[1].units] = True
+    seen: list[tuple[float, float]] = []
+
+    @final
+    @dataclass(frozen=True)
+    class Noted(Repair):
+        def repair_sublayer(self, pruned: PrunedSublayer) -> bool:
+            parts = [
+                (float(local.square().sum()), float((gap - local).square().sum())) for _, gap, local in pruned.read()
+            ]
+            seen.append((sum(a for a, _ in parts), sum(b for _, b in parts)))
+            return True
+
+    model = copy.deepcopy(tested.model)
+    with ModelPair.from_models(model, tested.model, units, [tested.batch]) as pair:
+        Noted()(pair, keep)
+    (here, below), (_, all_below) = seen[0], seen[1]
+    assert here > 1e-6 > 1e-12 > below
+    assert seen[1][0] == 0
+    assert all_below > 1e-6
+    assert all(a > 1e-6 and b > 1e-6 for a, b in seen[2:])
+
+
+def _parts(seed: int, noise: float) -> _Normal:
+    """Two targets of the same features: one that they explain, one that is mostly noise."""
+    generator = torch.Generator().manual_seed(seed)
+    known = torch.Generator().manual_seed(99)
+    x = torch.randn(60, 8, dtype=torch.float64, generator=generator)
+    clear = x @ torch.randn(8, 3, dtype=torch.float64, generator=known)
+    rough = noise * torch.randn(60, 3, dtype=torch.float64, generator=generator)
+    return _Normal(x.T @ x, (x.T @ clear, x.T @ rough), 0)
+
+
+def test_each_part_gets_the_ridge_that_is_best_on_unseen_tokens() -> None:
+    ridges = (1e-3, 0.1, 10.0)
+    one, two = _parts(0, 3.0), _parts(1, 3.0)
+    assert LeastSquares(ridges, apart=True)._chosen([one, two]) == (1e-3, 10.0)
+    errors = one.errors(two, ridges)
+    assert errors.shape == (3, 3)
+    for i, first in enumerate(ridges):
+        for j, second in enumerate(ridges):
+            change, target = one.change((first, second)), two.moments[0] + two.moments[1]
+            wanted = (change * (two.gram @ change - 2 * target)).sum()
+            assert float(errors[i, j]) == pytest.approx(float(wanted), rel=1e-9)
