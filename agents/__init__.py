@@ -30,6 +30,7 @@ from walras.agents.valuations import (
     VALUATIONS,
     BlockFisher,
     Fisher,
+    Fluctuation,
     GivenValues,
     Gradient,
     KnowledgeScore,
@@ -42,6 +43,7 @@ from walras.agents.valuations import (
     Shapley,
     Uniform,
     Valuation,
+    WandaSP,
 )
 
 __all__ = [
@@ -57,6 +59,7 @@ __all__ = [
     "ExpertAgent",
     "FFNBlockAgent",
     "Fisher",
+    "Fluctuation",
     "GivenUnits",
     "GivenValues",
     "Gradient",
@@ -82,6 +85,7 @@ __all__ = [
     "UnitAgent",
     "UnitOutcome",
     "Valuation",
+    "WandaSP",
     "ZeroIntelligence",
     "agent_class",
     "pairwise",

@@ -94,6 +94,18 @@ for _recipe in (
         "Michel et al. 2019, arXiv 1905.10650",
         "michel",
     ),
+    Recipe(
+        "How much units vary, standardised within sub-layers, once; what leaves is replaced by its mean.",
+        _once("fluctuation", block=1, repair="means"),
+        "An et al. 2024 (FLAP), arXiv 2312.11983",
+        "flap",
+    ),
+    Recipe(
+        "Sizes of weights times sizes of what they multiply, the same share of every sub-layer, once.",
+        _once("wanda-sp", block=1),
+        "Sun et al. 2024, arXiv 2306.11695, for whole units as by An et al. 2024, arXiv 2312.11983",
+        "wanda-sp",
+    ),
     Recipe("The norm of the output weights, once.", _once("magnitude"), "Han et al. 2015", "magnitude"),
     Recipe("The same share of every sub-layer, by magnitude.", _once("uniform"), name="uniform"),
     Recipe("No knowledge at all: units drawn at random.", _once("random"), name="random"),

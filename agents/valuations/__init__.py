@@ -1,5 +1,7 @@
 """What a unit is worth. A new valuation is one file with one class, and one entry in `VALUATIONS` (`registry.py`)."""
 
+from walras.agents.valuations.activations.fluctuation import Fluctuation
+from walras.agents.valuations.activations.wanda import WandaSP
 from walras.agents.valuations.block_fisher import BlockFisher
 from walras.agents.valuations.fisher import Fisher
 from walras.agents.valuations.given_values import GivenValues
@@ -20,6 +22,7 @@ __all__ = [
     "VALUATIONS",
     "BlockFisher",
     "Fisher",
+    "Fluctuation",
     "GivenValues",
     "Gradient",
     "KnowledgeScore",
@@ -32,4 +35,5 @@ __all__ = [
     "Shapley",
     "Uniform",
     "Valuation",
+    "WandaSP",
 ]

@@ -1,5 +1,7 @@
 """Valuations by name."""
 
+from walras.agents.valuations.activations.fluctuation import Fluctuation
+from walras.agents.valuations.activations.wanda import WandaSP
 from walras.agents.valuations.block_fisher import BlockFisher
 from walras.agents.valuations.fisher import Fisher
 from walras.agents.valuations.gradient import Gradient
@@ -17,7 +19,7 @@ from walras.registry import Registry
 
 VALUATIONS: Registry[Valuation] = Registry("valuation", Valuation, texts=("unit",))
 for _rule in (
-    BlockFisher, Fisher, Gradient, KnowledgeScore, LeaveOneOut, Magnitude, Michel, PartialFisher, QuadraticSurrogate,
-    Random, Shapley, Uniform,
+    BlockFisher, Fisher, Fluctuation, Gradient, KnowledgeScore, LeaveOneOut, Magnitude, Michel, PartialFisher,
+    QuadraticSurrogate, Random, Shapley, Uniform, WandaSP,
 ):  # fmt: skip
     VALUATIONS.add(_rule)

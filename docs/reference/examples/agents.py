@@ -124,14 +124,20 @@ print(list(VALUATIONS))
 print(VALUATIONS.make("shapley:permutations=4"))
 
 # %% Fisher, Gradient, BlockFisher, PartialFisher, Michel, KnowledgeScore, Magnitude, Uniform, Random
-from walras.agents import BlockFisher, Fisher, Gradient, KnowledgeScore, Magnitude, Michel, PartialFisher, Random
-from walras.agents.valuations import Uniform
+from walras.agents import BlockFisher, Fisher, Gradient, KnowledgeScore, Magnitude, Michel, PartialFisher
+from walras.agents import Random, Uniform
 
 for valuation in (
     Fisher(), Gradient(), BlockFisher(), PartialFisher(), Michel(), KnowledgeScore(), Magnitude(), Uniform(), Random()
 ):  # fmt: skip
     worth = valuation(calibration, gates, generator)
     print(f"{type(valuation).__name__:15} most valued: {market.ledger.name[int(worth.argmax())]:6} in {valuation.unit}")
+
+# %% WandaSP, Fluctuation
+from walras.agents import Fluctuation, WandaSP
+
+sizes, varying = (valuation(calibration, gates, generator) for valuation in (WandaSP(), Fluctuation()))
+print(market.ledger.name[int(sizes.argmax())], market.ledger.name[int(varying.argmax())])
 
 # %% LeaveOneOut, Shapley
 from walras.agents import LeaveOneOut, Shapley
