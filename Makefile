@@ -100,7 +100,7 @@ endif
 	elif .venv/bin/python -c "$$ANSWERS" $(CPU_INDEX)/torch/; then \
 	  echo "Installing PyTorch for the CPU (0.2 GB): no NVIDIA GPU found"; index="--extra-index-url $(CPU_INDEX)"; \
 	else \
-	  echo "Installing PyTorch as pip is set up (2.7 GB from PyPI): $(CPU_INDEX) does not answer"; \
+	  echo "Installing PyTorch as pip is set up (2.7 GB if that is PyPI): $(CPU_INDEX) does not answer"; \
 	fi; $(PIP) $$index torch
 	@echo "Installing the other packages (0.2 GB)"
 	@$(PIP) setuptools

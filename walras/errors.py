@@ -28,7 +28,8 @@ class UnknownNameError(InputError):
         names = sorted(known)
         near = get_close_matches(name.lower(), [n.lower() for n in names], n=1, cutoff=0.5)
         guess = next((f" Did you mean {n!r}?" for n in names if near and n.lower() == near[0]), "")
-        super().__init__(f"unknown {kind} {name!r}.{guess} Known: {', '.join(names)}.{hint and ' ' + hint}")
+        told = f"Known: {', '.join(names)}." if names else "There is none."
+        super().__init__(f"unknown {kind} {name!r}.{guess} {told}{hint and ' ' + hint}")
 
 
 class RequirementError(InputError):

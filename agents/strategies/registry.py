@@ -20,6 +20,7 @@ from walras.registry import Registry, normalised
 
 _NUMBER = r"\d*\.?\d+(?:[eE][+-]?\d+)?|\d+\."
 _SIMPLE = re.compile(rf"\s*(?:[^:=,+]+|[^=,+]*\.py(?::\w+)?)\s*=\s*(?:{_NUMBER})\s*")  # NAME=SHARE without parameters
+_EXAMPLE = "--strategy truthful=0.8,shading=0.2 --vary strategy.shading=0..1"
 _JOINT = re.compile(rf"(?<==)(\s*(?:{_NUMBER})\s*)\+")  # the + behind a share, not that of a number such as 1e+3
 
 
@@ -77,7 +78,11 @@ class StrategyRegistry(Registry[Strategy]):
         """
         parts = self._parts(given)
         if not parts:
+            for key in values:
+                self._check_single(given, key)
             return super().varied(given, values)
+        if len(parts) == 1:
+            raise InputError(f"strategy {given} is the only one; a share varies where there are others: {_EXAMPLE}")
         if len(values) > 1:
             raise InputError(f"strategy {given} varies in {' and '.join(values)}; vary the share of one part of it")
         ((key, value),) = values.items()
@@ -94,7 +99,17 @@ class StrategyRegistry(Registry[Strategy]):
     def parameter(self, given: Any, key: str) -> tuple[Any, Any]:
         """As for every registry; of a mixture, the share of a part."""
         parts = self._parts(given)
-        return (parts[_place(parts, key)][1], float) if parts else super().parameter(given, key)
+        if not parts:
+            self._check_single(given, key)
+            return super().parameter(given, key)
+        return parts[_place(parts, key)][1], float
+
+    def _check_single(self, given: Any, key: str) -> None:
+        """Refuse a share of what is no mixture."""
+        name, _ = self._named(self.spelled(given))
+        own = {normalised(one) for one in self._taken(name)}
+        if normalised(key) not in own and (normalised(key) == "share" or key in self):
+            raise InputError(f"strategy {name} has no {key}; shares are those of several strategies: {_EXAMPLE}")
 
     def _parts(self, given: Any) -> list[tuple[str, float]]:
         """Strategies and shares of a mixture, or of its text; none of anything else."""

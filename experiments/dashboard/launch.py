@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any, final
 
 from walras.errors import InputError
+from walras.experiments.dashboard.lively import LIVELY
 from walras.experiments.settings.fields import leaf_values
 from walras.experiments.sparsifying.trace_table import parts
 from walras.experiments.spec import RunSpec
 from walras.experiments.store.run_folder import ROUNDS
 
-LIVELY = {"recipe": "none", "repair": "none", "block": 1, "sentences": 32, "rounds": 12, "probes": 0}
-"""Settings that count where nothing else is given: single neurons, and rounds that take seconds."""
 CONFIG = "config.yaml"
 MOST_TOYS = 1_000_000
 

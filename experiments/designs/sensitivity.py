@@ -129,8 +129,9 @@ def _cautions(sample: Sample, blocks: int, seeds: int) -> list[str]:
     notes = []
     if blocks < sample.design.few:
         notes.append(
-            f"{blocks} points are few for design {sample.design.name} (at least {sample.design.few} are advised): "
-            "intervals are wide, and hold the truth less often than they say."
+            f"{blocks} base points are few for design {sample.design.name} (at least {sample.design.few} are advised): "
+            "intervals are wide, and hold the truth less often than they say. An estimate below 0 or above 1, or an S1 "
+            "above its ST, is noise."
         )
     if seeds == 1:
         notes.append("One seed: what the draw of the calibration data does is part of what the settings seem to do.")

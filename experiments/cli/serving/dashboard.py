@@ -7,10 +7,11 @@ import typer
 
 from walras.experiments.cli.options import Code, with_settings
 from walras.experiments.cli.screen import output
+from walras.experiments.dashboard.lively import LIVELY
 from walras.experiments.spec import RunSpec
 
 
-@with_settings(RunSpec)
+@with_settings(RunSpec, defaults=LIVELY)
 def dashboard(
     given: dict[str, Any],
     folders: Annotated[
@@ -51,7 +52,7 @@ def _launch(
     given: dict[str, Any], folders: tuple[Path, ...], config: Path | None, code: Any, toy: int, local: bool
 ) -> Any:
     """What the dashboard begins with: settings of a file, of the first run that is named, or lively ones."""
-    from walras.experiments.dashboard.launch import CONFIG, LIVELY, Launch, beginning, check_folder, is_run
+    from walras.experiments.dashboard.launch import CONFIG, Launch, beginning, check_folder, is_run
 
     for folder in folders:
         check_folder(folder)

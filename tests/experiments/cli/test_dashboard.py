@@ -7,7 +7,7 @@ import pytest
 
 from walras.errors import InputError
 from walras.experiments.cli.serving.dashboard import _launch
-from walras.experiments.dashboard.launch import LIVELY
+from walras.experiments.dashboard.lively import LIVELY
 
 
 def launch(given: dict[str, Any] | None = None, folders: tuple[Path, ...] = (), config: Path | None = None) -> Any:

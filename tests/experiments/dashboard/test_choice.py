@@ -8,7 +8,8 @@ import pytest
 
 from walras.errors import InputError
 from walras.experiments.dashboard.choice import NOBODY, Choice, clipped_budget, menu
-from walras.experiments.dashboard.launch import LIVELY, Launch, beginning
+from walras.experiments.dashboard.launch import Launch, beginning
+from walras.experiments.dashboard.lively import LIVELY
 from walras.experiments.spec import RunSpec
 from walras.mechanisms import MECHANISMS
 

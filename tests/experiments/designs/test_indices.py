@@ -95,7 +95,7 @@ def test_the_estimates_are_salibs_own() -> None:
 @pytest.mark.parametrize("n", [8, 16])
 def test_intervals_of_few_points_are_wide_and_said_to_be(n: int) -> None:
     told = sensitivity_of(run(f"saltelli:n={n}"))
-    assert any(note.startswith(f"{n} points are few") for note in told.notes)
+    assert any(note.startswith(f"{n} base points are few") for note in told.notes)
     assert np.mean([i.high - i.low for i in by(told, "quality", "ST")]) > 0.5
     assert not any("are few" in note for note in sensitivity_of(run("sobol:n=32")).notes)
 

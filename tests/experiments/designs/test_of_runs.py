@@ -49,7 +49,7 @@ def test_a_design_of_runs(walras: Walras, settings: dict[str, Any], no_pictures:
     again = walras(*line, "--workers", 0)
     assert again.code == 0, again.err
     assert {p.name: p.stat().st_mtime_ns for p in Path("o/cells").glob("*/result.json")} == kept
-    assert "4 points are few for design sobol" in again.out
+    assert "4 base points are few for design sobol" in again.out
     told = json.loads(first.out)["sensitivity"]
     assert {index["output"] for index in told["indices"]} >= {"quality", "welfare"}
     assert "rank correlation" in again.out
@@ -70,7 +70,7 @@ def test_sobol_indices_from_python(settings: dict[str, Any]) -> None:
     assert found.blocks == 2
     assert set(found.frame["measure"]) == {"S1", "ST"}
     assert found.frame["setting"].unique().tolist() == ["budget"]
-    assert any(note.startswith("2 points are few") for note in found.notes)
+    assert any(note.startswith("2 base points are few") for note in found.notes)
     with pytest.raises(InputError, match="draws no points"):
         package.sensitivity({"budget": [0.3, 0.9]}, design="grid", **settings)
 
@@ -119,6 +119,10 @@ def test_settings_that_can_be_varied(settings: dict[str, Any], vary: dict[str, A
         ("saltelli:n=1024", {"budget": "0.3..0.9"}, {}, r"has 3,072 cells; valid: 2,000, .*--most-cells 3072"),
         ("grid:n=3000", {"budget": "0.3..0.9"}, {}, r"has 15,000 cells"),
         ("sobol:n=3", {"budget": "0.3..0.9"}, {}, "nearest are 2 and 4"),
+        ("sobol", {"strategy.share": "0..1"}, {}, r"truthful has no share; shares are .* --strategy truthful=0.8,shad"),
+        ("sobol", {"strategy.shading": "0..1"}, {"strategy": "shading"}, "strategy shading has no shading; shares are"),
+        ("sobol", {"strategy.factor": "0..1"}, {"strategy": "truthful"}, "unknown parameter .*'factor'. There is none"),
+        ("sobol", {"strategy.shading": "0..1"}, {"strategy": "shading=1"}, "is the only one; a share varies where"),
     ],
 )  # fmt: skip
 def test_bad_input(
