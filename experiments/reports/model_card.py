@@ -8,6 +8,7 @@ from typing import Any
 
 from walras.escaping import markdown_code, markdown_text, one_line
 from walras.experiments.reports.metric import titled
+from walras.experiments.reports.numbers import megabytes, number
 from walras.files.plain_data import write_yaml
 
 _HUB = re.compile(r"[\w.-]+/[\w.-]+")  # the hub's name of a model
@@ -46,6 +47,12 @@ def model_card(
         ),
         ("parameters", f"{summary['dense_parameters']:,}", f"{summary['parameters']:,}"),
     ]
+    if "bytes" in summary:  # not of earlier versions
+        dense_size, size = megabytes(summary["dense_bytes"], summary["bytes"])
+        rows.append(("megabytes of weights", dense_size, size))
+    for batch, timing in summary.get("latency_ms", {}).items():
+        what = markdown_text(f"milliseconds, {batch} x {summary['length']} tokens, where it was made")
+        rows.append((what, number(timing["dense"]), number(timing["value"])))
     trusted = ")" if stock else ", trust_remote_code=True)  # runs modeling_walras.py beside it"
     return "\n".join(
         [

@@ -31,7 +31,8 @@ def verdict_table(summary: Mapping[str, Any], not_timed: str = NOT_TIMED) -> Tab
     rows.append([f"MACs, {count(summary['length'])} tokens", *macs, change(summary["macs"], summary["dense_macs"])])
     for batch, timing in summary.get("latency_ms", {}).items():
         dense, now = timing["dense"], timing["value"]
-        rows.append([f"milliseconds, batch of {batch}", number(dense), number(now), change(now, dense)])
+        size = f"{batch} x {count(summary['length'])} tokens"
+        rows.append([f"milliseconds, {size}", number(dense), number(now), change(now, dense)])
     caption = ["Quality, and what is left of the network."]
     if not summary.get("latency_ms"):
         rows.append(["milliseconds", ABSENT, ABSENT, ABSENT])

@@ -83,6 +83,8 @@ def test_the_model_card(run: Callable[..., Path], walras: Walras) -> None:
     metric = result["metric"]
     assert f"| {metric['name']} (text) | {metric['dense']:.4f} | {metric['value']:.4f} |" in body
     assert f"| parameters | {result['dense_parameters']:,} | {result['parameters']:,} |" in body
+    assert f"| megabytes of weights | {result['dense_bytes'] / 1e6:.3f} | {result['bytes'] / 1e6:.3f} |" in body
+    assert "milliseconds" not in body  # nobody measured them
     assert "budget 0.5" in body
     assert "mechanism `ShadowPrice`, valuation `fisher`, seed 0" in body
     told = json.loads(Path("small/config.json").read_text())["per_layer_config"]

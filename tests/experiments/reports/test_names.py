@@ -216,7 +216,13 @@ def test_a_model_card() -> None:
         "recipe": evil, "mechanism": evil, "valuation": evil, "seed": 0, "used": 0.5, "budget": 0.5, "length": 16,
         "dense_macs": 2e6, "macs": 1e6, "dense_parameters": 20, "parameters": 10,
     }  # fmt: skip
-    lines = model_card(summary, 'n"ame\n```\nx', "AutoModel", layers, layers).split("\n")
+    timed = {**summary, "latency_ms": {"32": {"dense": 20.0, "value": 10.5}}}
+    assert "| milliseconds, 32 x 16 tokens, where it was made | 20 | 10.5 |" in model_card(
+        timed, "x", "AutoModel", layers, layers
+    )
+    lines = model_card(
+        {**summary, "latency_ms": {evil: {"dense": 2.0, "value": 1.0}}}, 'n"ame\n```\nx', "AutoModel", layers, layers
+    ).split("\n")
     assert [line for line in lines if line.startswith("---")] == ["---", "---"]
     assert [line for line in lines if line.startswith("# ")] == ['# n"ame \\`\\`\\` x']
     assert [line for line in lines if line.startswith("```")] == ["```python", "```"]

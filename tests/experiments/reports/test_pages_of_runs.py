@@ -93,7 +93,7 @@ def test_a_training_run(walras: Walras, models: Path, glue: Path) -> None:
     page = page_in("t")
     assert settings_of(page, TrainConfig) == TrainConfig.read("t/config.yaml", {})
     assert headings(page) == ["Verdict", "Allocation", "Economics of training", "How this was made"]
-    assert "milliseconds, batch of 32" in page.all("table")[0].text
+    assert "milliseconds, 32 x " in page.all("table")[0].text
 
 
 @pytest.mark.nightly
