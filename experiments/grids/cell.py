@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar, final
 
 from walras.errors import InputError
 from walras.experiments.grids.sources import content_key
+from walras.experiments.settings.names import NONE
 
 BUDGET, SEED = "budget", "seed"
 
@@ -68,5 +69,5 @@ def shown(label: Any) -> str:
 
 
 def told(axis: str, label: Any) -> str:
-    """A label where its axis is not named: a text speaks for itself, a number or switch does not."""
-    return label if isinstance(label, str) else f"{axis}={shown(label)}"
+    """A label where its axis is not named: a text speaks for itself, a number, a switch or `none` does not."""
+    return label if isinstance(label, str) and label != NONE else f"{axis}={shown(label)}"

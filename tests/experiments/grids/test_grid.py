@@ -11,7 +11,7 @@ import yaml
 
 from walras.errors import InputError, UnknownNameError
 from walras.experiments.grids.axes import Reference
-from walras.experiments.grids.cell import Cell
+from walras.experiments.grids.cell import Cell, told
 from walras.experiments.grids.grid import Grid
 
 AXES: dict[str, list[Any]] = {"rule": ["a", "b"], "budget": [0.75, 0.5]}
@@ -32,6 +32,8 @@ def test_all_combinations_in_order(toys: Any) -> None:
 def test_labels_that_do_not_speak_for_themselves_are_told_with_their_axis(toys: Any) -> None:
     grid = Grid.from_axes(toys, {}, {"on": [True, False], "gain": ["1.5"]}, 1, first_seed=3)
     assert [str(c) for c in grid.cells] == ["on=True, gain=1.5, seed 3", "on=False, gain=1.5, seed 3"]
+    assert told("recipe", "none") == "recipe=none"
+    assert told("recipe", "walras") == "walras"
 
 
 def test_one_value_is_taken_and_said(toys: Any) -> None:
