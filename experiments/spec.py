@@ -111,7 +111,9 @@ class MarketSpec:
     repair: Any = setting(
         "none", "How the weights that stay are repaired after each round; or none.", registry="repair"
     )
-    repair_sentences: int = setting(0, "Sentences on which repairs are fitted; 0: those with which units are valued.")
+    repair_sentences: int = setting(
+        0, "Sentences on which repairs are fitted; 0: those with which units are valued.", later=True
+    )
     phases: tuple[Any, ...] = setting((), "Extra phases of a round; several.", read=texts, registry="phase")
     shock: str | None = setting(
         None, "What strikes before some round: disable:L3.H7+L0.F2@2, task:sst2@3; several with blanks between."

@@ -1,6 +1,7 @@
 """A market for compute: units of a transformer trade it in rounds, as a Mesa model."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -102,8 +103,7 @@ class ComputeMarket(mesa.Model):
         phases: Sequence[Phase | str] = (),
         rng: Any = None,
     ) -> None:
-        seed = seed_from(seed, rng)
-        super().__init__(rng=seed)
+        super().__init__(rng=(seed := seed_from(seed, rng)))
         self.sessions = _sessions(budgets, extra_budgets, resources)
         self.calibration, self.valuation, self.mechanism = calibration, valuation, mechanism
         self.seed, self.reentry, self.shocks = seed, reentry, tuple(shocks)
@@ -118,15 +118,12 @@ class ComputeMarket(mesa.Model):
         self.economics: list[Economics] = []
         self.clearing: Clearing | None = None
         self.memory: dict[str, Any] = {}
-        try:
+        with _let_go_on_error(self):
             self.own_bidders, self.learners = _create_agents(self, agents or {})
             self.datacollector = collector(inventory.kinds)
             self.phases = in_order(DEFAULT_PHASES, [PHASES.make(phase) for phase in phases])
             self._hooks = Hooks(self.phases)
             _prepare(self)
-        except BaseException:
-            self.release()
-            raise
 
     @property
     def round(self) -> int:
@@ -216,6 +213,16 @@ def seed_from(seed: int | None, rng: Any) -> int:
     if isinstance(given, (np.random.Generator, np.random.BitGenerator, np.random.SeedSequence)):
         return int(np.random.default_rng(given).integers(2**31))
     raise InputError(f"seed is {given!r}; it must be a whole number of at least 0")
+
+
+@contextmanager
+def _let_go_on_error(market: ComputeMarket) -> Iterator[None]:
+    """A market that cannot be made is not kept by Mesa."""
+    try:
+        yield
+    except BaseException:
+        market.release()
+        raise
 
 
 def _compute(calibration: TradedUnits) -> Usage:

@@ -6,12 +6,14 @@ import pickle
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import Field, fields, is_dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from walras.errors import WalrasError
 from walras.experiments.registries import registry
+from walras.experiments.settings.fields import as_tree
 from walras.experiments.settings.named_files import content_of, with_contents
 from walras.user_code import fingerprint
 
@@ -31,12 +33,7 @@ def canonical(settings: Any, exact: bool = False) -> dict[str, Any]:
         settings: the settings.
         exact: whether parameters behind a user's file are in one spelling too; the file is run for it.
     """
-    return {
-        one.name: canonical(getattr(settings, one.name), exact)
-        if "section" in one.metadata
-        else _setting(one, getattr(settings, one.name), exact)
-        for one in fields(settings)
-    }
+    return as_tree(settings, partial(_setting, exact=exact))
 
 
 def content_key(settings: Any, exact: bool = False) -> str:
@@ -77,7 +74,7 @@ def described(found: Any, kind: str) -> str:
     return type(found).__name__ + (f":{told}" if told else "")
 
 
-def _setting(one: "Field[Any]", value: Any, exact: bool) -> Any:
+def _setting(one: "Field[Any]", value: Any, *, exact: bool) -> Any:
     if one.name in _PLACES and isinstance(value, str):
         return content_of(value)
     kind = one.metadata.get("registry") or ""

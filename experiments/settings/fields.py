@@ -17,7 +17,9 @@ S = TypeVar("S")
 Read = Callable[[str, Any], Any]
 
 
-def setting(default: Any, text: str, *, read: Read | None = None, registry: str = "", option: str = "") -> Any:
+def setting(
+    default: Any, text: str, *, read: Read | None = None, registry: str = "", option: str = "", later: bool = False
+) -> Any:
     """A field with its line of help.
 
     Args:
@@ -26,8 +28,9 @@ def setting(default: Any, text: str, *, read: Read | None = None, registry: str 
         read: turns a given value into the field's, given its name; else the value must be of the annotated type.
         registry: kind of the registry whose entries the field names; an object of the kind is taken as it is.
         option: flags of the command line, where they are not `--name`.
+        later: whether it came after results had been kept without it; its default is what there was before.
     """
-    metadata = {"help": text, "read": read, "registry": registry, "option": option}
+    metadata = {"help": text, "read": read, "registry": registry, "option": option, "later": later}
     if isinstance(default, dict):
         return field(default_factory=lambda: dict(default), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -164,11 +167,15 @@ def as_float(name: str, value: float) -> float:
 
 
 def as_tree(settings: Any, told: Callable[["Field[Any]", Any], Any]) -> dict[str, Any]:
-    """Nested settings as plain data, section by section; `told` says what a file keeps of a field's value."""
+    """Nested settings as plain data, section by section; `told` says what is kept of a field's value.
+
+    A setting that came later is left out at its default, so that files and keys of earlier versions stay what they are.
+    """
     found = {}
     for one in fields(settings):
         value = getattr(settings, one.name)
-        found[one.name] = as_tree(value, told) if "section" in one.metadata else told(one, value)
+        if not (one.metadata.get("later") and value == one.default):
+            found[one.name] = as_tree(value, told) if "section" in one.metadata else told(one, value)
     return found
 
 

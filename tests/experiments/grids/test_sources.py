@@ -177,3 +177,12 @@ def test_two_spellings_of_one_value_are_one(here: Path, one: Any, other: Any) ->
 
 def test_a_mapping_is_told_with_its_parameters() -> None:
     assert described({"name": "own.py:S", "text": "a,b"}, "strategy") == "own.py:S:text='a,b'"
+
+
+def test_a_setting_that_came_later_counts_where_it_is_given() -> None:
+    before, given = RunSpec(), RunSpec().with_values(repair_sentences=64)
+    assert "repair_sentences" not in canonical(before)["market"]
+    assert canonical(given)["market"]["repair_sentences"] == 64
+    assert content_key(given) != content_key(before)
+    for spec in (before, given):
+        assert RunSpec.parse(spec.tree) == spec

@@ -80,7 +80,7 @@ def test_what_is_sound_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"layer": np.full(4, 2**31 - 1)}, r"part-00001\.parquet: layer is 2147483647; .* from 0 to 100000"),
+        ({"layer": np.full(4, 2**31 - 1)}, r"part-00001\.parquet: layer is 2147483647; .* from 0 to 10000"),
         ({"layer": np.full(4, -1)}, r"layer is -1"),
         ({"index": np.full(4, -1)}, r"index is -1"),
         ({"round": np.full(4, 0)}, r"round is 0"),
