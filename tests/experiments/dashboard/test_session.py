@@ -14,7 +14,7 @@ from walras.errors import InputError
 from walras.experiments.dashboard.choice import Choice
 from walras.experiments.dashboard.session import MOST_STEPS, Session
 from walras.experiments.market_model.toy import toy
-from walras.market import ComputeMarket
+from walras.market import ComputeMarket, Turn
 
 START = Choice(rounds=5)
 Opened = Callable[..., Session]
@@ -178,15 +178,14 @@ def test_a_market_that_cannot_be_opened_says_why(opened: Opened, error: Exceptio
     until(lambda: not session.busy)
 
 
-def test_a_market_whose_rule_raises_what_is_no_exception_stops_alone(opened: Opened) -> None:
-    class Rude(ComputeMarket):
-        def step(self) -> None:
-            raise KeyboardInterrupt
+def test_a_market_in_which_something_raises_what_is_no_exception_stops_alone(opened: Opened) -> None:
+    def rude(market: ComputeMarket, turn: Turn) -> None:
+        raise KeyboardInterrupt
 
     def first_is_rude(choice: Choice) -> tuple[ComputeMarket, list[str]]:
         market, notes = opening(choice)
         if choice.seed == 1:
-            market.step = lambda: Rude.step(market)  # type: ignore[method-assign,arg-type]
+            market.on("clear", rude)
         return market, notes
 
     session = opened(first_is_rude, [replace(START, seed=1), START])

@@ -15,12 +15,8 @@ from tokenizers.decoders import ByteLevel
 from tokenizers.models import BPE
 
 import walras as face
-from walras.models.export.onnx_file import PACKAGES
 
 Walras = Callable[..., Any]
-needs_onnx = pytest.mark.skipif(
-    any(importlib.util.find_spec(name) is None for name in PACKAGES), reason="extra onnx is not installed"
-)
 
 
 @pytest.mark.nightly
@@ -102,7 +98,6 @@ def test_onnx_without_its_packages(run: Callable[..., Path], walras: Walras, mon
     assert not Path("small").exists()
 
 
-@needs_onnx
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", ["bert", "gpt2"])
