@@ -4,19 +4,21 @@ import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, final
 
 import torch
 from torch import Tensor, nn
 
 from walras.errors import InputError
-from walras.models.architectures import architecture, layer_paths, submodule, transformer
+from walras.models.architectures import Layer, architecture, layer_paths, layers_of, submodule, transformer
 from walras.models.objective import Batch
 from walras.models.repair.hooks import Stop, handing_on, take_from
+from walras.models.repair.known_inputs import KnownInputs
 from walras.models.repair.streams import inputs, real_tokens
+from walras.models.repair.tensor_files import TensorFiles
 from walras.models.units.site import Site
+
+_STATE = "entering the layer"
 
 
 @final
@@ -53,7 +55,8 @@ class LayerwiseRunner:
     """Reads or runs one network from a layer on, without running the layers below anew.
 
     What enters the present layer is kept for every batch in a temporary file that is mapped into memory, so that
-    memory does not grow with the number of tokens. Ask for layers in ascending order: asking for a lower one begins
+    memory does not grow with the number of tokens; so is what enters the output projections of its sub-layers that
+    have been read, which are not run again. Ask for layers in ascending order: asking for a lower one begins
     anew at the bottom. In between weights may change, of the present layer and of those above. The network must be in
     evaluation mode. It is held weakly; files are gone when `close` is called, or it or this is no more.
     """
@@ -61,11 +64,11 @@ class LayerwiseRunner:
     def __init__(self, model: nn.Module, batches: Sequence[Batch]) -> None:
         self._model, self.batches = weakref.ref(model), batches
         self._row, self._layers = architecture(model), layer_paths(model)
-        self._at, self._states, self._tupled = 0, list[Tensor](), False
+        self._at, self._begun, self._tupled = 0, False, False
         self._settled: Tensor | None = None
-        self._folder = TemporaryDirectory()
-        self._closing = weakref.finalize(model, _discard, self._states, self._folder)
-        weakref.finalize(self, self._closing)
+        self._files = TensorFiles(model)
+        weakref.finalize(self, self._files.close)
+        self._inputs = KnownInputs(self._files)
 
     @property
     def model(self) -> nn.Module:
@@ -80,7 +83,7 @@ class LayerwiseRunner:
 
     def close(self) -> None:
         """Remove the files; nothing can be read any more."""
-        self._closing()
+        self._files.close()
 
     @torch.no_grad()
     def read(self, site: Site) -> Iterator[Stream]:
@@ -93,21 +96,22 @@ class LayerwiseRunner:
         check_streams(model, (site,))
         self.advance_to(site.layer)
         scale = float(getattr(transformer(model).config, self._row.multiplier)) if self._row.multiplier else 1.0
-        below, stream = self._layers[site.layer], getattr(self._row, site.sublayer).stream
-        projection = submodule(model, site.path)
-        where = submodule(model, f"{below}.{stream}" if stream else below)
-        for place, batch in self._numbered():
-            found: dict[str, Tensor] = {}
-            handles = [
-                take_from(projection, partial(_copy_into, found, "whole"), before=True, first=True),
-                take_from(projection, partial(found.__setitem__, "features"), before=True),
-                take_from(projection, partial(found.__setitem__, "output"), before=False),
-                take_from(where, partial(found.__setitem__, "total"), before=bool(stream), stop=True),
-            ]
-            with self.starting_at(place):
-                self._run(model, batch, handles)
-            rows = {name: real_tokens(tensor, batch) for name, tensor in found.items()}
-            yield Stream(rows["whole"], rows["features"], rows["output"], rows["total"] / scale)
+        layer, stream = layers_of(model)[site.layer], getattr(self._row, site.sublayer).stream
+        projection, where = submodule(model, site.path), layer.at(stream) if stream else layer.module
+        with self._inputs.reading(layer, site.path) as keep:
+            for place, batch in self._numbered():
+                found: dict[str, Tensor] = {}
+                handles = [
+                    take_from(projection, partial(_copy_into, found, "whole"), before=True, first=True),
+                    take_from(projection, partial(found.__setitem__, "features"), before=True),
+                    take_from(projection, partial(found.__setitem__, "output"), before=False),
+                    take_from(where, partial(found.__setitem__, "total"), before=bool(stream), stop=True),
+                ]
+                with self._knowing(layer, place):
+                    self._run(model, batch, handles)
+                keep(place, found["whole"])
+                rows = {name: real_tokens(tensor, batch) for name, tensor in found.items()}
+                yield Stream(rows["whole"], rows["features"], rows["output"], rows["total"] / scale)
 
     @torch.no_grad()
     def advance_to(self, layer: int, settled: Tensor | None = None) -> None:
@@ -116,14 +120,14 @@ class LayerwiseRunner:
         `settled` are the gates [m] of the units below, as far as they are final. Where one of them is not what it was
         when it was given before, states are taken anew from the bottom.
         """
-        if not self._closing.alive and self._model() is not None:
+        if not self._files.open and self._model() is not None:
             raise InputError("this runner has been closed; its files are gone")
         if layer < self._at or not _agree(settled, self._settled):
             self._restart()
         if settled is not None:
             self._settled = settled.detach().clone()
         try:
-            while not self._states or self._at < layer:
+            while not self._begun or self._at < layer:
                 self._advance_one()
         except BaseException:  # some batches may be a layer further than others
             self._restart()
@@ -131,30 +135,37 @@ class LayerwiseRunner:
 
     def _advance_one(self) -> None:
         """One layer up, or to the lowest one."""
-        model, first = self.model, not self._states
-        above = self._at if first else self._at + 1
+        model, first = self.model, not self._begun
+        above, layer = self._at if first else self._at + 1, layers_of(model)[self._at]
         for place, batch in self._numbered():
             entering, keep = submodule(model, self._layers[above]), partial(self._keep, place)
             handles = [take_from(entering, keep, before=True, stop=True)]
             if first:
                 self._run(model, batch, handles)
                 continue
-            handles.append(submodule(model, self._layers[self._at]).register_forward_hook(self._returned))
-            with self.starting_at(place):
+            handles.append(layer.module.register_forward_hook(self._returned))
+            with self._knowing(layer, place):
                 self._run(model, batch, handles)
-        self._at = above
+        self._at, self._begun = above, True
+        self._inputs.forget()
 
     def _restart(self) -> None:
         """Back to the bottom."""
-        self._states.clear()
-        self._at, self._settled = 0, None
+        self._inputs.forget()
+        self._at, self._begun, self._settled = 0, False, None
 
     @contextmanager
     def starting_at(self, place: int) -> Iterator[None]:
         """Within the context the network, called with batch number `place`, begins at the present layer."""
         model, device = self.model, next(self.model.parameters()).device
         below = [submodule(model, path) for path in self._layers[: self._at]]
-        with handing_on(below, self._states[place].to(device), self._tupled):
+        with handing_on(below, self._files[_STATE, place].to(device), self._tupled):
+            yield
+
+    @contextmanager
+    def _knowing(self, layer: Layer, place: int) -> Iterator[None]:
+        """The same, and what has been read of the present layer is not computed again."""
+        with self.starting_at(place), self._inputs.standing_in(layer, place):
             yield
 
     def _numbered(self) -> Iterator[tuple[int, Batch]]:
@@ -168,11 +179,7 @@ class LayerwiseRunner:
 
     def _keep(self, place: int, hidden: Tensor) -> None:
         """Keep the states of a batch on disk."""
-        if place == len(self._states):
-            file = Path(self._folder.name) / str(place)
-            mapped = torch.from_file(str(file), shared=True, size=hidden.numel(), dtype=hidden.dtype)
-            self._states.append(mapped.view(hidden.shape))
-        self._states[place].copy_(hidden)
+        self._files.keep((_STATE, place), hidden)
 
     def _run(self, model: nn.Module, batch: Batch, handles: Sequence[Any]) -> None:
         """Run the network on a batch until a hook stops it."""
@@ -209,9 +216,3 @@ def _agree(now: Tensor | None, before: Tensor | None) -> bool:
         return True
     known = min(len(now), len(before))
     return torch.equal(now[:known], before[:known])
-
-
-def _discard(states: list[Tensor], folder: "TemporaryDirectory[str]") -> None:
-    """Let go of the mapped files before they are removed."""
-    states.clear()
-    folder.cleanup()
