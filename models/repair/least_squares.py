@@ -90,7 +90,14 @@ class _Normal:
         features = squares[: len(squares) - self.ones]
         scale = torch.cat([features.mean().expand_as(features), squares[len(features) :]])
         pull = (ridge * scale).clamp(min=torch.finfo(scale.dtype).tiny)
-        found: Tensor = torch.linalg.solve(self.gram + pull.diag(), torch.cat(self.moments, -1))
+        wanted = torch.cat(self.moments, -1)
+        pulled = self.gram.clone()
+        pulled.diagonal().add_(pull)
+        factor, failed = torch.linalg.cholesky_ex(pulled)
+        if int(failed):  # features that say the same, and a pull that is lost in rounding
+            found: Tensor = torch.linalg.solve(pulled, wanted)
+        else:
+            found = torch.cholesky_solve(wanted, factor)
         return found.chunk(len(self.moments), -1)
 
     def change(self, ridges: Sequence[float]) -> Tensor:
