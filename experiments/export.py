@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from walras.errors import InputError
 from walras.experiments.pipeline import parameters
@@ -20,8 +20,10 @@ from walras.experiments.store.run_folder import NETWORK, WEIGHTS, check_hashes, 
 from walras.experiments.subjects.subject import OWN, find_task
 from walras.files.tensors import check_finite, read_arrays
 from walras.models import Inventory, compact, inventory
+from walras.models.architectures import layers_of
 from walras.models.export.checkpoints import auto_class, check_class, check_target, per_layer, save
 from walras.models.export.gguf_file import check_gguf, check_package, write_gguf
+from walras.models.export.modeling_walras import add_bias
 from walras.models.export.onnx_file import check_packages, checked_onnx
 from walras.models.fingerprint import fingerprint
 from walras.models.loading import load
@@ -200,7 +202,20 @@ def _restore_repaired(run: str | Path, small: nn.Module) -> None:
     tensors = read_arrays(file, "repaired weights", "pt")
     check_finite(tensors, str(file))
     for name, tensor in tensors.items():
+        if name not in state and name.endswith(".bias"):
+            state |= _with_bias(small, name)
         if name not in state or state[name].shape != tensor.shape:
             has = f"{[*state[name].shape]} there" if name in state else "no such tensor"
             raise InputError(f"{file}: {name} {[*tensor.shape]} does not fit the sliced model, which has {has}")
         state[name].copy_(tensor)
+
+
+def _with_bias(small: nn.Module, name: str) -> dict[str, Tensor]:
+    """The bias of that name, of zeros, where a sub-layer's output projection can be given one; else nothing."""
+    path = name.removesuffix(".bias")
+    for layer in layers_of(small):
+        for sublayer in (layer.row.heads, layer.ffn):
+            if sublayer is not None and f"{layer.path}.{sublayer.output}" == path:
+                add_bias(layer.at(sublayer.output))
+                return {name: small.get_parameter(name).data}
+    return {}

@@ -185,7 +185,8 @@ class Outcome:
             return {}
         stock = compact(self.dense, self.units, self.kept, share=True).state_dict()
         now = compact(self.model, self.units, self.kept, share=True).state_dict()
-        return {name: tensor.cpu().contiguous() for name, tensor in now.items() if not torch.equal(tensor, stock[name])}
+        same = {name for name, tensor in now.items() if name in stock and torch.equal(tensor, stock[name])}
+        return {name: tensor.cpu().contiguous() for name, tensor in now.items() if name not in same}
 
 
 def allocation_columns(units: Inventory, gates: Tensor) -> dict[str, Any]:

@@ -168,7 +168,11 @@ def described(model: nn.Module, code: Any = modeling_walras, counted: nn.Module 
     name = stock_name(model)
     config: Any = copy.deepcopy(model.config)
     config.per_layer_config = per_layer(counted or model)
-    setattr(config, KEY, {**layout(architecture(model)), "family": config.model_type, **told})
+    added = added_biases(counted or model)
+    setattr(
+        config, KEY,
+        {**layout(architecture(model)), "family": config.model_type, **({"biases": added} if added else {}), **told},
+    )  # fmt: skip
     kinds = {"AutoConfig": "Config", **_kinds(config, name)}
     stem = code.__name__.rpartition(".")[2]
     config.auto_map = {auto: f"{stem}.{code.PREFIX}{kind}" for auto, kind in kinds.items()}
@@ -176,6 +180,16 @@ def described(model: nn.Module, code: Any = modeling_walras, counted: nn.Module 
     shell.config = config
     shell.__class__ = getattr(code, code.PREFIX + name)
     return shell
+
+
+def added_biases(model: nn.Module) -> list[tuple[int, str]]:
+    """Layer and path below it of each output projection that has a bias which the family gives it none."""
+    return [
+        (layer.index, sublayer.output)
+        for layer in layers_of(model)
+        for sublayer in (layer.row.heads, layer.ffn)
+        if sublayer is not None and getattr(layer.at(sublayer.output), "added_bias", False)
+    ]
 
 
 def stock_name(model: nn.Module) -> str:

@@ -53,6 +53,10 @@ def check_gguf(model: nn.Module) -> None:
     name = type(model).__name__.removeprefix(PREFIX)
     if name not in _CLASSES:
         raise InputError(f"--gguf writes Llama-like decoders, and this is a {name}; valid: {', '.join(_CLASSES)}")
+    if any(getattr(module, "added_bias", False) for module in model.modules()):
+        raise InputError(
+            f"--gguf: output projections of this {name} were given biases, which llama.cpp does not look for in it"
+        )
     config: Any = model.config
     rope = _rope(config).get("rope_type", "default")
     if config.hidden_act != "silu" or rope not in _ROPES:

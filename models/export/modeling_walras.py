@@ -94,6 +94,8 @@ def shrink(model: Any) -> None:
     """
     layout: Mapping[str, Any] = model.config.walras
     layers = list(model.base_model.get_submodule(layout["layers"]).children())
+    for index, path in layout.get("biases", ()):
+        add_bias(layers[index].get_submodule(path))
     for index, layer in enumerate(layers):
         told = model.config.per_layer_config[index]
         _shrink_attention(layer, index, layout, told)
@@ -251,6 +253,13 @@ def resize(module: Any, *, inputs: int | None = None, outputs: int | None = None
         module.bias = nn.Parameter(module.bias.detach()[:outputs].clone())
 
 
+def add_bias(module: Any) -> None:
+    """Give a linear map that has no bias one of zeros, which is told of it from then on."""
+    zeros = module.weight.detach().new_zeros(sizes(module)[1])
+    module.bias = nn.Parameter(zeros, requires_grad=module.weight.requires_grad)
+    module.added_bias = True
+
+
 def empty(layer: nn.Module, inputs: Iterable[str], output: str) -> None:
     """Put `Emptied` in the place of the maps of a sub-layer that has no units left."""
     for path in (*inputs, output):
@@ -269,6 +278,7 @@ class Emptied(nn.Module):
         self.in_features, self.out_features = sizes(module)
         weight = module.weight.detach().new_empty(self.out_features, 0) if last else module.weight.detach()
         self.weight, self.bias = nn.Parameter(weight, requires_grad=module.weight.requires_grad), module.bias
+        self.added_bias = bool(getattr(module, "added_bias", False))
         self.train(module.training)
 
     def forward(self, states: Tensor) -> Tensor:

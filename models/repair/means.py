@@ -5,7 +5,7 @@ from typing import final
 
 import torch
 
-from walras.errors import InputError
+from walras.models.export.modeling_walras import add_bias
 from walras.models.repair.repair import PrunedSublayer, Repair
 
 
@@ -16,21 +16,16 @@ class Means(Repair):
 
     Source: An et al. 2024 (FLAP, arXiv 2312.11983), section 4.3. With x_j the features that left a sub-layer, on what
     comes from below now: b += sum over j of W_:j mean(x_j), the mean being over the real tokens. What was lost further
-    down is not made good.
+    down is not made good. A projection without a bias, as in Llama, gets one, which exports carry.
     """
 
     def repair_sublayer(self, pruned: PrunedSublayer) -> bool:
-        """Sum over batches, in float64.
-
-        Raises:
-            InputError: a projection without a bias, as in Llama: an export of it would have no place for one.
-        """
-        bias = getattr(pruned.projection, "bias", None)
-        if bias is None:
-            raise InputError(
-                f"repair means: {pruned.site.path} of {type(pruned.model).__name__} has no bias that a mean could be "
-                "added to; valid: least_squares, scales, none"
-            )
+        """Sum over batches, in float64."""
+        if len(pruned.features) == pruned.site.width:
+            return True
+        if getattr(pruned.projection, "bias", None) is None:
+            add_bias(pruned.projection)
+        bias = pruned.projection.get_parameter("bias")
         total, tokens = torch.zeros((), dtype=torch.float64), 0
         for _, gap, local in pruned.read():
             total = total.to(gap.device) + local.double().sum(0)

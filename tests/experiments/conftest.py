@@ -20,6 +20,8 @@ from transformers import (
     BertTokenizer,
     GPT2Config,
     GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
     T5Config,
     T5EncoderModel,
 )
@@ -118,12 +120,14 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder with bert, gpt2, classifier (of two classes) and t5, a family that is not in the table."""
+    """Folder with bert, gpt2, llama, classifier (of two classes) and t5, a family that is not in the table."""
     folder = tmp_path_factory.mktemp("models")
     save(BertModel, BertConfig.from_dict(SIZES), folder / "bert")
     save(BertForSequenceClassification, BertConfig.from_dict({**SIZES, "num_labels": 2}), folder / "classifier")
     gpt2 = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_inner": 64, "n_positions": 128, "vocab_size": len(VOCABULARY)}
     save(GPT2LMHeadModel, GPT2Config.from_dict({**gpt2, "bos_token_id": 2, "eos_token_id": 3}), folder / "gpt2")
+    llama = {**SIZES, "num_key_value_heads": 2, "bos_token_id": 2, "eos_token_id": 3}
+    save(LlamaForCausalLM, LlamaConfig.from_dict(llama), folder / "llama")
     t5 = T5Config(vocab_size=len(VOCABULARY), d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4)
     save(T5EncoderModel, t5, folder / "t5")
     return folder

@@ -57,11 +57,18 @@ def test_from_run_to_folder_and_back(
 
 
 @pytest.mark.parametrize(
-    ("name", "auto"), [("bert", transformers.AutoModel), ("gpt2", transformers.AutoModelForCausalLM)]
+    ("name", "auto", "recipe"),
+    [
+        ("bert", transformers.AutoModel, "walras"),
+        ("gpt2", transformers.AutoModelForCausalLM, "walras"),
+        ("llama", transformers.AutoModelForCausalLM, "flap"),  # whose output projections have no biases
+    ],
 )
-def test_a_repaired_run(walras: Walras, models: Path, lines: Path, no_pictures: None, name: str, auto: Any) -> None:
+def test_a_repaired_run(
+    walras: Walras, models: Path, lines: Path, no_pictures: None, name: str, auto: Any, recipe: str
+) -> None:
     """What is exported from the folder is the gated and repaired network of the run."""
-    given = {"recipe": "walras", "model": str(models / name), "task": "text", "data": str(lines), "block": 8}
+    given = {"recipe": recipe, "model": str(models / name), "task": "text", "data": str(lines), "block": 8}
     result = run_spec(RunSpec.parse({**given, "batch_size": 2}), Path("run"))
     assert walras("export", "run", "--out", "small").code == 0
     with result.gated() as model:

@@ -13,6 +13,7 @@ from tokenizers.decoders import ByteLevel
 from walras.errors import InputError
 from walras.models import compact, inventory
 from walras.models.export.gguf_file import check_gguf, write_gguf
+from walras.models.export.modeling_walras import add_bias
 
 gguf = pytest.importorskip("gguf")
 BARE = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -173,6 +174,14 @@ def test_refused(kind: str, changes: dict[str, Any], message: str, tiny: Any) ->
     for name, value in changes.items():
         setattr(model.config, name, value)
     with pytest.raises(InputError, match=message):
+        check_gguf(model)
+
+
+def test_biases_that_were_added_are_refused(tiny: Any) -> None:
+    model = tiny("llama").model
+    check_gguf(model)
+    add_bias(model.model.layers[0].mlp.down_proj)
+    with pytest.raises(InputError, match="were given biases, which llama.cpp does not look for"):
         check_gguf(model)
 
 
