@@ -29,6 +29,7 @@ from walras.agents.unit import (
 from walras.agents.valuations import (
     VALUATIONS,
     BlockFisher,
+    BlockInfluence,
     Fisher,
     Fluctuation,
     GivenValues,
@@ -54,6 +55,7 @@ __all__ = [
     "BestResponse",
     "BidderInfo",
     "BlockFisher",
+    "BlockInfluence",
     "BudgetLimited",
     "Calibration",
     "ExpertAgent",

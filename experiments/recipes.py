@@ -106,6 +106,12 @@ for _recipe in (
         "Sun et al. 2024, arXiv 2306.11695, for whole units as by An et al. 2024, arXiv 2312.11983",
         "wanda-sp",
     ),
+    Recipe(
+        "Whole sub-layers, layer by layer, those first that turn the hidden state least; no repair.",
+        _once("block-influence", units=("block",)),
+        "Men et al. 2024 (ShortGPT), arXiv 2403.03853",
+        "shortgpt",
+    ),
     Recipe("The norm of the output weights, once.", _once("magnitude"), "Han et al. 2015", "magnitude"),
     Recipe("The same share of every sub-layer, by magnitude.", _once("uniform"), name="uniform"),
     Recipe("No knowledge at all: units drawn at random.", _once("random"), name="random"),

@@ -1,5 +1,6 @@
 """What a unit is worth. A new valuation is one file with one class, and one entry in `VALUATIONS` (`registry.py`)."""
 
+from walras.agents.valuations.activations.block_influence import BlockInfluence
 from walras.agents.valuations.activations.fluctuation import Fluctuation
 from walras.agents.valuations.activations.wanda import WandaSP
 from walras.agents.valuations.block_fisher import BlockFisher
@@ -21,6 +22,7 @@ from walras.agents.valuations.valuation import Valuation
 __all__ = [
     "VALUATIONS",
     "BlockFisher",
+    "BlockInfluence",
     "Fisher",
     "Fluctuation",
     "GivenValues",

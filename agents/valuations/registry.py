@@ -1,5 +1,6 @@
 """Valuations by name."""
 
+from walras.agents.valuations.activations.block_influence import BlockInfluence
 from walras.agents.valuations.activations.fluctuation import Fluctuation
 from walras.agents.valuations.activations.wanda import WandaSP
 from walras.agents.valuations.block_fisher import BlockFisher
@@ -19,7 +20,7 @@ from walras.registry import Registry
 
 VALUATIONS: Registry[Valuation] = Registry("valuation", Valuation, texts=("unit",))
 for _rule in (
-    BlockFisher, Fisher, Fluctuation, Gradient, KnowledgeScore, LeaveOneOut, Magnitude, Michel, PartialFisher,
-    QuadraticSurrogate, Random, Shapley, Uniform, WandaSP,
+    BlockFisher, BlockInfluence, Fisher, Fluctuation, Gradient, KnowledgeScore, LeaveOneOut, Magnitude, Michel,
+    PartialFisher, QuadraticSurrogate, Random, Shapley, Uniform, WandaSP,
 ):  # fmt: skip
     VALUATIONS.add(_rule)

@@ -133,11 +133,12 @@ for valuation in (
     worth = valuation(calibration, gates, generator)
     print(f"{type(valuation).__name__:15} most valued: {market.ledger.name[int(worth.argmax())]:6} in {valuation.unit}")
 
-# %% WandaSP, Fluctuation
-from walras.agents import Fluctuation, WandaSP
+# %% WandaSP, Fluctuation, BlockInfluence
+from walras.agents import BlockInfluence, Fluctuation, WandaSP
 
-sizes, varying = (valuation(calibration, gates, generator) for valuation in (WandaSP(), Fluctuation()))
-print(market.ledger.name[int(sizes.argmax())], market.ledger.name[int(varying.argmax())])
+for valuation in (WandaSP(), Fluctuation(), BlockInfluence()):
+    worth = valuation(calibration, gates, generator)
+    print(f"{type(valuation).__name__:15} most valued: {market.ledger.name[int(worth.argmax())]}")
 
 # %% LeaveOneOut, Shapley
 from walras.agents import LeaveOneOut, Shapley

@@ -181,7 +181,7 @@ def test_biases_that_were_added_are_refused(tiny: Any) -> None:
     model = tiny("llama").model
     check_gguf(model)
     add_bias(model.model.layers[0].mlp.down_proj)
-    with pytest.raises(InputError, match="were given biases, which llama.cpp does not look for"):
+    with pytest.raises(InputError, match=r"were given biases, which llama\.cpp does not look for"):
         check_gguf(model)
 
 

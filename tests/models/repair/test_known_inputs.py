@@ -62,17 +62,17 @@ def test_a_changed_weight_is_seen(changed: str, repairable: str, tiny: Any) -> N
     gates = torch.rand(len(units), generator=torch.Generator().manual_seed(0))
     heads, ffn, above, *_ = units.sites
     layer = layers_of(tested.model)[0]
-    weight = {
-        "an input map": lambda: next(layer.at(layer.row.heads.inputs[0].path).parameters()),
-        "the lower projection": lambda: outputs_first(tested.model.get_submodule(heads.path)),
-        "the upper projection": lambda: outputs_first(tested.model.get_submodule(ffn.path)),
-        "nothing": lambda: torch.zeros(1),
-    }[changed]()
+    weights: dict[str, Tensor] = {
+        "an input map": next(layer.at(layer.row.heads.inputs[0].path).parameters()),
+        "the lower projection": outputs_first(tested.model.get_submodule(heads.path)),
+        "the upper projection": outputs_first(tested.model.get_submodule(ffn.path)),
+        "nothing": torch.zeros(1),
+    }
     with gated(tested.model, units, gates), torch.no_grad():
         with LayerwiseRunner(tested.model, [tested.batch]) as runner:
             for site in (heads, ffn):
                 (before,) = runner.read(site)
-            weight.mul_(0.5)
+            weights[changed].mul_(0.5)
             (again,) = runner.read(ffn)
             (found,) = runner.read(above)
         with LayerwiseRunner(tested.model, [tested.batch]) as fresh:
