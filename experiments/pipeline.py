@@ -17,6 +17,7 @@ from walras.experiments.forward_times import forward_times
 from walras.experiments.outcome import Metric, Outcome, Summary, Timing, allocation_columns
 from walras.experiments.plan import Extras, Plan
 from walras.experiments.progress import Progress, Silent
+from walras.experiments.repair_data import minutes_of_repair, repair_batches, tokens_of, widest_projection
 from walras.experiments.reports.run_report import write_report
 from walras.experiments.spec import RunSpec
 from walras.experiments.store.result_folder import ResultFolder
@@ -73,6 +74,7 @@ def _run(plan: Plan, subject: Subject, folder: ResultFolder | None, progress: Pr
         network = subject.model if plan.repair is None else repairable_copy(subject.model, costs.units)
         recorder = None if folder is None else Recorder(folder)
         market = open_market(plan, subject, costs, network, extras, recorder)
+        _tell_repair(market, subject, progress)
         try:
             play(market, progress)
         except Exception:
@@ -216,11 +218,13 @@ def _calibration(subject: Subject, data: SubjectData, plan: Plan, costs: UnitCos
     """The network that is traded on, with data, a loss, and what units cost of the leading resource."""
     market, seed = plan.spec.market, plan.spec.seed
     objective = data.objective(subject.model, market.label_free)
-    fitted = data.batches(market.repair_sentences, seed) if market.repair_sentences and plan.repair else None
+    valued, fitted = data.batches(market.sentences, seed), None
+    if plan.repair is not None:
+        wanted = plan.repair.tokens_per_feature * widest_projection(network, costs.units)
+        fitted = repair_batches(data, market, seed, valued, wanted)
     return Calibration(
-        network, costs.units, objective, data.batches(market.sentences, seed), costs.resources[0].share, subject.model,
-        repair_batches=fitted,
-    )  # fmt: skip
+        network, costs.units, objective, valued, costs.resources[0].share, subject.model, repair_batches=fitted
+    )
 
 
 def _calibration_of_task(subject: Subject, plan: Plan, costs: UnitCosts, network: nn.Module, name: str) -> Calibration:
@@ -231,6 +235,15 @@ def _calibration_of_task(subject: Subject, plan: Plan, costs: UnitCosts, network
 
 def _told(progress: Progress, text: str) -> None:
     progress.add_task(text, total=None)
+
+
+def _tell_repair(market: ComputeMarket, subject: Subject, progress: Progress) -> None:
+    """Say how long repairs will take, where they are fitted on more tokens than units are valued on."""
+    found = market.calibration
+    if isinstance(found, Calibration) and found.repair_batches is not found.batches:
+        tokens = sum(map(tokens_of, found.repair_batches))
+        minutes = minutes_of_repair(subject.model, found.repair_batches, len(market.sessions))
+        _told(progress, f"Repairs are fitted on {tokens:,} tokens: about {max(minutes, 0.1):.1f} minutes")
 
 
 def _who(outcome: Outcome) -> str:

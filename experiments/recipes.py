@@ -72,8 +72,8 @@ def _once(valuation: str, **more: Any) -> dict[str, Any]:
 
 for _recipe in (
     Recipe(
-        "Our own: partial Fisher values of single neurons, without labels, in two rounds; least squares after each.",
-        _once("partial-fisher", block=1, label_free=True, rounds=2, schedule="geometric", repair="least_squares"),
+        "Our own: partial Fisher values of single neurons, without labels, once; least squares on many tokens.",
+        _once("partial-fisher", block=1, label_free=True, repair="least_squares:tokens_per_feature=24"),
         name="walras",
     ),
     Recipe(

@@ -112,7 +112,9 @@ class MarketSpec:
         "none", "How the weights that stay are repaired after each round; or none.", registry="repair"
     )
     repair_sentences: int = setting(
-        0, "Sentences on which repairs are fitted; 0: those with which units are valued.", later=True
+        0,
+        "Sentences on which repairs are fitted; 0: those with which units are valued, or as many as the repair needs.",
+        later=True,
     )
     phases: tuple[Any, ...] = setting((), "Extra phases of a round; several.", read=texts, registry="phase")
     shock: str | None = setting(
@@ -128,7 +130,12 @@ class MarketSpec:
 
     def __post_init__(self) -> None:
         whole("block", self.block, 1, _WIDEST)
-        for name, least in (("sentences", 2), ("repair_sentences", 0), ("latency_batch", 1), ("probes", 0)):
+        for name, least in (
+            ("sentences", 2),
+            ("repair_sentences", 0),
+            ("latency_batch", 1),
+            ("probes", 0),
+        ):
             whole(name, getattr(self, name), least)
         whole("rounds", self.rounds, 1, 99_999)  # as many parts as a trace numbers
         if not 0 <= self.endowment <= _RICHEST:

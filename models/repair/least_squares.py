@@ -38,14 +38,19 @@ class LeastSquares(Repair):
         ridges: among which one is chosen.
         apart: whether S - S' is split into what left here and what was lost further down, each with a ridge of its
             own; the pair is chosen together.
+        tokens_per_feature: on which it is fitted at least, for each input of the widest output projection. A re-fit has
+            as many unknowns as the projection has weights, and needs far more tokens than values do.
     """
 
     ridges: tuple[float, ...] = (0.1, 0.3, 1.0, 10.0)
     apart: bool = False
+    tokens_per_feature: int = 0
 
     def __post_init__(self) -> None:
         if not self.ridges or not all(0 < ridge < float("inf") for ridge in self.ridges):
             raise InputError(f"ridges are {self.ridges!r}; they must be numbers above 0, at least one")
+        if self.tokens_per_feature < 0:
+            raise InputError(f"tokens_per_feature is {self.tokens_per_feature!r}; it must be a number of at least 0")
 
     def repair_sublayer(self, pruned: PrunedSublayer) -> bool:
         """Steps 1 to 4."""

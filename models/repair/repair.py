@@ -99,6 +99,9 @@ class Repair(ABC):
     repaired network as it cuts any other.
     """
 
+    tokens_per_feature: int = 0
+    """Tokens on which it is fitted at least, for each input of the widest output projection; 0: those at hand."""
+
     @torch.no_grad()
     def __call__(self, pair: ModelPair, keep: NDArray[np.bool_], sites: Sequence[Site] | None = None) -> None:
         """Repair the network of the pair in place, in which only the units of `keep` [n] are to stay.

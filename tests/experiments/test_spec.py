@@ -23,7 +23,7 @@ from walras.mechanisms import PostedPrice, ShadowPrice
 def test_the_default_is_the_best_recipe() -> None:
     spec = RunSpec.parse({})
     assert spec.recipe == "walras"
-    assert (spec.market.valuation, spec.market.rounds, spec.market.label_free) == ("partial-fisher", 2, True)
+    assert (spec.market.valuation, spec.market.rounds, spec.market.label_free) == ("partial-fisher", 1, True)
     assert spec.market.budget == {"macs": 0.5}
 
 

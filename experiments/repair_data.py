@@ -1,0 +1,64 @@
+"""On which sentences repairs are fitted, and about how long that takes."""
+
+import math
+import time
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from walras.experiments.spec import MarketSpec
+from walras.experiments.subjects.data import SubjectData
+from walras.models import Inventory
+from walras.models.objective import Batch, inputs_of
+from walras.models.repair.streams import refittable
+
+PASSES = 5.0
+"""A repair by least squares takes about as long as so many forward passes of the dense network over its tokens."""
+
+
+def repair_batches(
+    data: SubjectData, market: MarketSpec, seed: int, valued: Sequence[Batch], wanted: int
+) -> Sequence[Batch] | None:
+    """The sentences on which repairs are fitted; None where they are those with which units are valued.
+
+    Args:
+        data: where they come from.
+        market: says how many, or leaves it to `wanted`.
+        seed: of the draw, of which the sentences that units are valued on are the first.
+        valued: the batches with which units are valued.
+        wanted: tokens that the repair needs at least.
+    """
+    if market.repair_sentences:
+        return data.batches(market.repair_sentences, seed)
+    known = sum(map(tokens_of, valued))
+    if wanted <= known:
+        return None
+    found = data.batches(math.ceil(wanted / max(known / market.sentences, 1.0)), seed)
+    return found if sum(map(tokens_of, found)) > known else None  # a text, or batches, may be at their end
+
+
+def widest_projection(model: nn.Module, units: Inventory) -> int:
+    """Inputs of the widest output projection that a repair can re-fit; 0 where there is none."""
+    fitted = refittable(model, units)
+    return max((site.width for site, fit in zip(units.sites, fitted, strict=True) if fit), default=0)
+
+
+def tokens_of(batch: Batch) -> int:
+    """Real tokens of a batch; of pictures and the like, rows."""
+    mask = batch.get("attention_mask")
+    if mask is not None:
+        return int(mask.sum())
+    first = next(iter(inputs_of(batch).values()))
+    return first.numel() if not first.is_floating_point() else len(first)
+
+
+@torch.no_grad()
+def minutes_of_repair(dense: nn.Module, batches: Sequence[Batch], rounds: int) -> float:
+    """About how long repairs take, from one pass over the first batch; the network is in evaluation mode."""
+    device = next(dense.parameters()).device
+    given = {name: tensor.to(device) for name, tensor in inputs_of(batches[0]).items()}
+    started = time.monotonic()
+    dense(**given)
+    seconds = (time.monotonic() - started) / max(tokens_of(batches[0]), 1)
+    return PASSES * rounds * seconds * sum(map(tokens_of, batches)) / 60
