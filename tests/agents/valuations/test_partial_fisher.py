@@ -149,7 +149,8 @@ def test_singular_moments_and_features_that_are_always_zero(bert: Any, generator
 def test_units_of_a_sublayer_may_own_features_that_do_not_lie_together() -> None:
     seeded = torch.Generator().manual_seed(0)
     owner = torch.tensor([1, 0, 1, 2, 0, 3, 3, 2, 3])  # widths 2, 2, 2 and 3
-    precision = torch.randn(9, 9, dtype=torch.float64, generator=seeded)
+    x = torch.randn(20, 9, dtype=torch.float64, generator=seeded)
+    precision = x.T @ x  # symmetric, as inverses of second moments are
     scaled = scaled_by_unit(precision, owner)
     for unit in range(4):
         own = owner == unit
@@ -198,3 +199,19 @@ def test_above_a_layer_nothing_changes_and_below_it_nothing_is_recorded(
         torch.testing.assert_close(part[above], whole[above], rtol=1e-12, atol=0)
         assert part[~above].tolist() == [0.0] * int((~above).sum())
     assert torch.is_grad_enabled()
+
+
+def test_wide_units_with_several_threads() -> None:
+    """Of three units of 192 features, as in SmolLM2, MKL's batched inverse fails with two threads."""
+    x = torch.randn(700, 576, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    precision, owner = torch.linalg.inv(x.T @ x), torch.arange(576) // 192
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        found = scaled_by_unit(precision, owner)
+    finally:
+        torch.set_num_threads(threads)
+    for unit in range(3):
+        own = owner == unit
+        expected = precision[:, own] @ torch.linalg.inv(precision[own][:, own])
+        torch.testing.assert_close(found[:, own], expected, rtol=1e-8, atol=1e-10)
