@@ -34,7 +34,8 @@ class Objective(ABC):
 
     `replays` says that the network is called once, with the whole batch, and that nothing else of it is looked at.
     `trains` is off where the gradient is noise with mean 0, whose size tells what units are worth: no network can be
-    trained on it.
+    trained on it. `by_position` says that every position of a sample has a loss of its own, as a next token has, so
+    that the sample's gradient is a sum of many terms of mean 0 that hardly depend on each other.
 
     What an objective of the user's own raises becomes a `UserCodeError` that names the file and the line.
     """
@@ -43,6 +44,7 @@ class Objective(ABC):
     unit: ClassVar[str]  # of the loss, e.g. "nats"
     trains: ClassVar[bool] = True
     replays: ClassVar[bool] = False
+    by_position: bool = False
 
     def __init_subclass__(cls, **settings: Any) -> None:
         super().__init_subclass__(**settings)

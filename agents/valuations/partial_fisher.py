@@ -27,8 +27,10 @@ class PartialFisher(Valuation):
     1. The residual of unit i's features x_i is r_i = (P_ii)^-1 (P x)_i. All residuals come from one inverse: r = Q'x,
        where unit i's columns of Q are those of P times (P_ii)^-1.
     2. Removing unit i changes the output by -W_i r_i, and the loss of a sample, to first order, by
-       J_i = sum over the sample's tokens of r_i . dL/dx_i.
-    3. Value_i = mean over samples of J_i^2.
+       J_i = sum over the sample's tokens t of J_it = r_it . dL/dx_it.
+    3. Value_i = mean over samples of J_i^2. Where every position has a loss of its own, as in a language model, of
+       sum over t of J_it^2: the products of different tokens have a mean near 0, and from as few samples as there are,
+       leaving them out tells units apart far better (SmolLM2-135M at 0.7 of its compute, 32 samples of 256 tokens).
 
     With uncorrelated features Q is the identity and this is `Fisher`. It is the optimal brain surgeon's view (Hassibi &
     Stork 1993) of whole units, with the output's error weighed by what it does to the loss of each sample. Units that
@@ -57,7 +59,8 @@ class PartialFisher(Valuation):
                 samples += count
                 for place, residual in residuals.items():
                     effects = residual.effects(seen[place], slopes[place], count)
-                    value[residual.site.units] += effects.square().sum(0, dtype=torch.float64)
+                    own = effects if calibration.objective.by_position else effects.sum(1, keepdim=True)
+                    value[residual.site.units] += own.square().sum((0, 1), dtype=torch.float64)
         for residual in residuals.values():
             value[residual.site.units] /= samples
         return value
@@ -109,12 +112,15 @@ class _Residuals:
         return _Residuals(site, features, owner, scaled_by_unit(precision, owner).to(dtype))
 
     def effects(self, x: Tensor, slope: Tensor, samples: int) -> Tensor:
-        """Step 2: J [samples, units of the sub-layer] from x and dL/dx, both [..., width]; 0 for units that left."""
+        """Step 2: J_it [samples, tokens, units of the sub-layer] from x and dL/dx, both [..., width].
+
+        0 for units that left.
+        """
         x = x.reshape(samples, -1, self.site.width)[..., self.features]
         slope = slope.reshape(samples, -1, self.site.width)[..., self.features]
-        by_feature = (x @ self.weight.to(x.dtype) * slope).sum(1)
-        units = self.site.units.stop - self.site.units.start
-        return by_feature.new_zeros(samples, units).index_add_(1, self.owner, by_feature)
+        by_feature = x @ self.weight.to(x.dtype) * slope
+        found = by_feature.new_zeros(*by_feature.shape[:2], len(self.site))
+        return found.index_add_(2, self.owner, by_feature)
 
 
 def scaled_by_unit(precision: Tensor, owner: Tensor) -> Tensor:

@@ -255,7 +255,8 @@ def as_objective(loss: Any) -> Objective:
 
 def _without_labels(model: nn.Module, batch: Batch) -> Objective:
     """How far a network's outputs move: its predictions where it has logits, else its embeddings."""
-    return OwnPredictions() if hasattr(_answer(model, batch), "logits") else Embeddings()
+    logits = getattr(_answer(model, batch), "logits", None)
+    return Embeddings() if logits is None else OwnPredictions(by_position=logits.ndim == 3)
 
 
 @torch.no_grad()

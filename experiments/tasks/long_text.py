@@ -76,7 +76,7 @@ class LongText(Task):
     def objective(self, model: nn.Module, label_free: bool) -> Objective:
         """The text's next tokens, or draws from the model's own predictions."""
         del model
-        return OwnPredictions() if label_free else NextTokens()
+        return OwnPredictions(by_position=True) if label_free else NextTokens()
 
     def batch(self, tokenizer: Any, examples: Sequence[Example], length: int) -> Batch:
         """One row a block [blocks, length], none of it padding."""

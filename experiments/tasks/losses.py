@@ -69,6 +69,7 @@ class OwnPredictions(Objective):
     """
 
     rows: int = 1
+    by_position: bool = False
     unit: ClassVar[str] = "nats"
     trains: ClassVar[bool] = False
 
@@ -90,6 +91,7 @@ class NextTokens(Objective):
     """Cross-entropy of the text's own next tokens, for decoders."""
 
     rows: int = 1
+    by_position: bool = True
     unit: ClassVar[str] = "nats a token"
     replays: ClassVar[bool] = True
 

@@ -58,7 +58,7 @@ def test_repairs_have_as_many_sentences_as_they_are_given(
 
     monkeypatch.setattr(TaskData, "batches", noted)
     settings: dict[str, Any] = {"budget": 0.5, "block": 16, "sentences": 4, "rounds": 1, "recipe": "none"}
-    for repair, more, wanted in (("scales", 6, [6, 4]), ("scales", 0, [4]), ("none", 6, [4])):
+    for repair, more, wanted in (("scales", 6, [4, 6]), ("scales", 0, [4]), ("none", 6, [4])):
         asked.clear()
         walras.run(encoder.model, encoder.tokenizer, TEXTS, repair=repair, repair_sentences=more, **settings)
         assert asked == wanted

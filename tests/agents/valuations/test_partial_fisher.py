@@ -1,17 +1,18 @@
 """What removing a unit does to the loss where the others are re-fitted, against doing just that; one unit at a time."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, final
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from walras.agents import Calibration, Fisher, PartialFisher
 from walras.agents.calibration import at_rest
 from walras.agents.valuations.partial_fisher import scaled_by_unit
 from walras.errors import InputError
 from walras.models import Inventory, gated, inventory, macs
-from walras.models.objective import GivenLoss
+from walras.models.objective import Batch, GivenLoss, Objective
 from walras.models.repair.streams import features, inputs, real_tokens
 from walras.models.units.projections import outputs_first
 
@@ -101,13 +102,27 @@ def unit_by_unit(calibration: Calibration, gates: Tensor, ridge: float) -> Tenso
                 for unit in sorted(set(site.owner[there].tolist())):
                     own = site.owner[there] == unit
                     residual = z[..., own] @ torch.linalg.inv(precision[own][:, own])
-                    effect = (residual * slope[..., own]).sum((1, 2))
+                    effect = (residual * slope[..., own]).sum(2)
+                    if not calibration.objective.by_position:
+                        effect = effect.sum(1)
                     value[site.units.start + unit] += effect.square().sum()
     return value / samples
 
 
-def calibrated(network: Any, units: Inventory) -> Calibration:
-    return Calibration(network.model, units, LOSS, network.batches, macs(network.model, units, 7).share)
+@final
+@dataclass(frozen=True)
+class ByPosition(Objective):
+    """The same loss, of which it is said that every position has one of its own."""
+
+    rows: int = 1
+    by_position: bool = True
+
+    def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+        return LOSS(model, batch, generator)
+
+
+def calibrated(network: Any, units: Inventory, loss: Objective = LOSS) -> Calibration:
+    return Calibration(network.model, units, loss, network.batches, macs(network.model, units, 7).share)
 
 
 @pytest.mark.spread
@@ -121,6 +136,17 @@ def test_all_units_at_once_are_worth_what_they_are_one_by_one(
     calibration = calibrated(network, units)
     value = PartialFisher()(calibration, gates, generator)
     torch.testing.assert_close(value, unit_by_unit(calibration, gates, 0.01), rtol=1e-9, atol=0)
+
+
+def test_where_positions_have_losses_of_their_own_their_effects_are_squared_one_by_one(
+    network: Any, generator: torch.Generator
+) -> None:
+    units = inventory(network.model, block=6)
+    gates = 0.5 + torch.rand(len(units), dtype=torch.float64, generator=generator)
+    calibration = calibrated(network, units, ByPosition())
+    value = PartialFisher()(calibration, gates, generator)
+    torch.testing.assert_close(value, unit_by_unit(calibration, gates, 0.01), rtol=1e-9, atol=0)
+    assert not torch.allclose(value, PartialFisher()(calibrated(network, units), gates, generator), rtol=1e-3)
 
 
 @pytest.mark.parametrize("block", [1, 6, 32])  # at 32 a whole sub-layer is one unit

@@ -71,7 +71,7 @@ def test_blocks_are_the_training_text_without_padding(data: Path, tokenizer: Any
 def test_objectives(data: Path, tokenizer: Any, decoder: Any) -> None:
     own = task(data)
     assert own.objective(decoder, label_free=False) == NextTokens()
-    assert own.objective(decoder, label_free=True) == OwnPredictions()
+    assert own.objective(decoder, label_free=True) == OwnPredictions(by_position=True)
     ready = own.prepared(tokenizer, LENGTH)
     batch = ready.batch(tokenizer, ready.pool()[:3], LENGTH)
     held_out = ready.parts(ready.pool(), ready.pool()[:3]).evaluate(
