@@ -1,8 +1,7 @@
 """A transformer in which every layer has as many heads, FFN neurons and experts as are left of it.
 
 `SlicedX` is the class X of transformers, made smaller as its configuration says: `per_layer_config` has the counts of
-each layer, `walras` the names of the modules that shrink. This file lies beside the weights of an exported model. It
-needs torch and transformers alone, is the same for every family and model, and asks nothing of the weights.
+each layer, `walras` the names of the modules that shrink. This file lies beside the weights of every exported model.
 """
 
 import functools
@@ -37,10 +36,8 @@ def made_of(name: str, prefix: str, more: type, home: str) -> type:
 
 
 class SlicedConfig(transformers.PreTrainedConfig):  # type: ignore[no-untyped-call]  # transformers has no types there
-    """Configurations of sliced models: of the class X in memory, in `config.json` of a type that transformers refuses.
-
-    Its own classes, by which weights that do not fit are left random, are not to load them without this file.
-    """
+    """Configurations of sliced models: of the class X in memory, in `config.json` of a type that transformers refuses,
+    for its own classes would leave weights that do not fit random."""
 
     model_type = "walras"
 
@@ -255,9 +252,8 @@ def resize(module: Any, *, inputs: int | None = None, outputs: int | None = None
 
 def add_bias(module: Any) -> None:
     """Give a linear map that has no bias one of zeros, which is told of it from then on."""
-    zeros = module.weight.detach().new_zeros(sizes(module)[1])
-    module.bias = nn.Parameter(zeros, requires_grad=module.weight.requires_grad)
-    module.added_bias = True
+    weight, module.added_bias = module.weight, True
+    module.bias = nn.Parameter(weight.detach().new_zeros(sizes(module)[1]), requires_grad=weight.requires_grad)
 
 
 def empty(layer: nn.Module, inputs: Iterable[str], output: str) -> None:
@@ -269,8 +265,7 @@ def empty(layer: nn.Module, inputs: Iterable[str], output: str) -> None:
 class Emptied(nn.Module):
     """A linear map to no features, or (`last`) from none, of which the bias is left.
 
-    It is no `nn.Linear`, so that whoever changes every `nn.Linear` of a model (int8, LoRA) passes by: a matrix without
-    numbers has no range, and no rank. The weight stays for the name that it has in the state dict.
+    It is no `nn.Linear`, so that whoever changes each of a model (int8, LoRA) passes by. The weight keeps its name.
     """
 
     def __init__(self, module: Any, last: bool) -> None:
@@ -290,9 +285,8 @@ class Emptied(nn.Module):
 class HeadlessAttention(nn.Module):
     """Stands in for an attention module all of whose heads were removed.
 
-    Stock modules cannot run without heads (a view with -1 is ambiguous on no elements). Returns what they
-    return, `(output, weights)`: the output projection's bias where attention holds that projection, else
-    features of width 0 for the projection that follows. Dropout inside attention falls away.
+    Stock modules cannot run without heads. Returns what they return, `(output, weights)`: the output projection's bias
+    where attention holds that projection, else features of width 0 for the projection that follows; no dropout.
     """
 
     def __init__(self, projection: nn.Module | None, name: str, cache: str, layer: int) -> None:

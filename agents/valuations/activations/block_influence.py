@@ -23,7 +23,7 @@ from walras.models.units.gates import hooked
 @final
 @dataclass(frozen=True)
 class BlockInfluence(Valuation):
-    """All units of a layer have its score: 1 less the mean cosine of the hidden states that enter and leave it.
+    """A unit has the score of its layer: 1 less the mean cosine of the hidden states that enter and leave it.
 
     Layers leave whole, the one with the lowest score first, all at the scores of the dense network; where a budget
     falls within a layer, part of its units stay. Meant for whole sub-layers as units (kind `block`).
