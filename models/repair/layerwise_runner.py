@@ -120,7 +120,8 @@ class LayerwiseRunner:
         `settled` are the gates [m] of the units below, as far as they are final. Where one of them is not what it was
         when it was given before, states are taken anew from the bottom.
         """
-        if not self._files.open and self._model() is not None:
+        if not self._files.open:
+            held(self._model)  # says so where the network is what is gone
             raise InputError("this runner has been closed; its files are gone")
         if layer < self._at or not _agree(settled, self._settled):
             self._restart()
