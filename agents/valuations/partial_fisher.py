@@ -136,7 +136,7 @@ def scaled_by_unit(precision: Tensor, owner: Tensor) -> Tensor:
         own = by_unit[(ends - width).unsqueeze(1) + torch.arange(width, device=ends.device)]  # [units, width]
         blocks = precision[own.unsqueeze(2), own.unsqueeze(1)]  # [units, width, width]
         columns = precision[:, own].transpose(0, 1)  # [units, k, width]
-        # By Cholesky's factor: with several threads, MKL's inverse of thousands of tiny matrices fails.
+        # By Cholesky's factor: with several threads, MKL's inverse of a few matrices as wide as 192 fails.
         inverse = torch.cholesky_inverse(torch.linalg.cholesky(blocks))
         scaled[:, own] = (columns @ inverse).transpose(0, 1)
     return scaled

@@ -20,6 +20,7 @@ from walras.errors import InputError
 from walras.extras import installing
 from walras.files.plain_data import read_json
 from walras.models.architectures import Layer, layers_of
+from walras.models.export.checkpoints import added_biases
 from walras.models.export.modeling_walras import PREFIX
 from walras.models.units.kinds.heads import head_size
 from walras.models.units.projections import features
@@ -53,7 +54,7 @@ def check_gguf(model: nn.Module) -> None:
     name = type(model).__name__.removeprefix(PREFIX)
     if name not in _CLASSES:
         raise InputError(f"--gguf writes Llama-like decoders, and this is a {name}; valid: {', '.join(_CLASSES)}")
-    if any(getattr(module, "added_bias", False) for module in model.modules()):
+    if added_biases(model):
         raise InputError(
             f"--gguf: output projections of this {name} were given biases, which llama.cpp does not look for in it"
         )
