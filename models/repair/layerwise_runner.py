@@ -50,6 +50,18 @@ def check_streams(model: nn.Module, sites: Sequence[Site]) -> None:
             )
 
 
+def stream_module(model: nn.Module, site: Site) -> tuple[nn.Module, bool]:
+    """The module at which the residual stream after a sub-layer passes, and whether it is what goes in."""
+    layer, path = layers_of(model)[site.layer], str(getattr(architecture(model), site.sublayer).stream)
+    return (layer.at(path), True) if path else (layer.module, False)
+
+
+def stream_scale(model: nn.Module) -> float:
+    """By what a sub-layer's output is multiplied before it is added to the stream."""
+    name = architecture(model).multiplier
+    return float(getattr(transformer(model).config, name)) if name else 1.0
+
+
 @final
 class LayerwiseRunner:
     """Reads or runs one network from a layer on, without running the layers below anew.
@@ -63,7 +75,7 @@ class LayerwiseRunner:
 
     def __init__(self, model: nn.Module, batches: Sequence[Batch]) -> None:
         self._model, self.batches = weakref.ref(model), batches
-        self._row, self._layers = architecture(model), layer_paths(model)
+        self._layers = layer_paths(model)
         self._at, self._begun, self._tupled = 0, False, False
         self._settled: Tensor | None = None
         self._files = TensorFiles(model)
@@ -95,9 +107,8 @@ class LayerwiseRunner:
         model = self.model
         check_streams(model, (site,))
         self.advance_to(site.layer)
-        scale = float(getattr(transformer(model).config, self._row.multiplier)) if self._row.multiplier else 1.0
-        layer, stream = layers_of(model)[site.layer], getattr(self._row, site.sublayer).stream
-        projection, where = submodule(model, site.path), layer.at(stream) if stream else layer.module
+        layer, projection, scale = layers_of(model)[site.layer], submodule(model, site.path), stream_scale(model)
+        where, before = stream_module(model, site)
         with self._inputs.reading(layer, site.path) as keep:
             for place, batch in self._numbered():
                 found: dict[str, Tensor] = {}
@@ -105,7 +116,7 @@ class LayerwiseRunner:
                     take_from(projection, partial(_copy_into, found, "whole"), before=True, first=True),
                     take_from(projection, partial(found.__setitem__, "features"), before=True),
                     take_from(projection, partial(found.__setitem__, "output"), before=False),
-                    take_from(where, partial(found.__setitem__, "total"), before=bool(stream), stop=True),
+                    take_from(where, partial(found.__setitem__, "total"), before=before, stop=True),
                 ]
                 with self._knowing(layer, place):
                     self._run(model, batch, handles)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import final
 
 import numpy as np
@@ -11,6 +12,8 @@ from torch import Tensor
 from walras.errors import InputError
 from walras.models.repair.repair import PrunedSublayer, Repair
 from walras.models.units.projections import outputs_first
+
+_BLOCKS = 4  # of columns, in which products that are symmetric are found
 
 
 @final
@@ -135,9 +138,18 @@ def _normal_equations(pruned: PrunedSublayer, *, ones: bool, apart: bool) -> lis
     for i, (features, gap, local) in enumerate(pruned.read()):
         x = torch.cat([features, features.new_ones(len(features), int(ones))], -1)
         parts = (local, gap - local) if apart else (gap,)
-        batch = _Normal((x.T @ x).double(), tuple((x.T @ part).double() for part in parts), int(ones))
+        batch = _Normal(_gram(x).double(), tuple((x.T @ part).double() for part in parts), int(ones))
         if i < 2:
             halves.append(batch)
         else:
             halves[i % 2] += batch
     return halves
+
+
+def _gram(x: Tensor) -> Tensor:
+    """X'X [k, k] of [tokens, k], the lower half being what the upper is: less than three quarters of the work."""
+    gram, ends = x.new_empty(x.shape[1], x.shape[1]), [x.shape[1] * i // _BLOCKS for i in range(_BLOCKS + 1)]
+    for start, stop in pairwise(ends):
+        gram[start:stop, start:] = x[:, start:stop].T @ x[:, start:]
+        gram[stop:, start:stop] = gram[start:stop, stop:].T
+    return gram

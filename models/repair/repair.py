@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from walras.models.export.copying import shared_copy
 from walras.models.objective import Batch
+from walras.models.repair.dense_streams import DenseStreams
 from walras.models.repair.layerwise_runner import LayerwiseRunner
-from walras.models.repair.streams import by_length
+from walras.models.repair.streams import by_length, refittable
 from walras.models.units.gates import gated
 from walras.models.units.inventory import Inventory, sites_and_layers
 from walras.models.units.projections import outputs_first
@@ -30,7 +31,7 @@ class PrunedSublayer:
     projection: nn.Module  # the output projection, which a repair changes
     features: Tensor  # [k] places of the input features that are left
     now: LayerwiseRunner
-    before: LayerwiseRunner
+    before: DenseStreams
 
     def read(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Batch by batch, in float32 at least: features X, gap S - S', local part of the gap; rows are the real tokens.
@@ -44,7 +45,7 @@ class PrunedSublayer:
         gone[self.features] = False
         for new, old in zip(self.now.read(self.site), self.before.read(self.site), strict=True):
             wide = torch.promote_types(new.features.dtype, torch.float32)
-            gap = old.total.to(wide) - new.total.to(wide)
+            gap = old.to(wide) - new.total.to(wide)
             local = new.whole[:, gone].to(wide) @ weight[:, gone].T.to(wide)
             yield new.features.index_select(-1, self.features).to(wide), gap, local
 
@@ -60,13 +61,15 @@ class ModelPair:
 
     inventory: Inventory
     now: LayerwiseRunner
-    before: LayerwiseRunner
+    before: DenseStreams
 
     @staticmethod
     def from_models(model: nn.Module, dense: nn.Module, inventory: Inventory, batches: Sequence[Batch]) -> "ModelPair":
         """`model` is what will be repaired."""
         regrouped = by_length(batches)
-        return ModelPair(inventory, LayerwiseRunner(model, regrouped), LayerwiseRunner(dense, regrouped))
+        fitted = zip(inventory.sites, refittable(dense, inventory), strict=True)
+        before = DenseStreams(dense, regrouped, [site for site, fits in fitted if fits])
+        return ModelPair(inventory, LayerwiseRunner(model, regrouped), before)
 
     def __enter__(self) -> "ModelPair":
         return self

@@ -1,0 +1,73 @@
+"""The residual streams of a network that nobody changes, every layer of which is run once."""
+
+from collections.abc import Iterator, Sequence
+from itertools import count
+from typing import final
+
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from walras.models.architectures import layer_paths
+from walras.models.objective import Batch
+from walras.models.repair.hooks import take_from
+from walras.models.repair.layerwise_runner import LayerwiseRunner, check_streams, stream_module, stream_scale
+from walras.models.repair.streams import real_tokens
+from walras.models.repair.tensor_files import TensorFiles
+from walras.models.units.gates import hooked
+from walras.models.units.site import Site
+
+
+@final
+class DenseStreams:
+    """What the residual stream is after each of a network's sub-layers.
+
+    In the pass that takes the batches to the layer above, the streams after all sub-layers of a layer are kept, in
+    files that are mapped into memory. Ask for layers in ascending order: asking for a lower one begins anew at the
+    bottom. The network must be in evaluation mode, and may not change in between. It is held weakly; files are gone
+    when `close` is called, or it or this is no more.
+    """
+
+    def __init__(self, model: nn.Module, batches: Sequence[Batch], sites: Sequence[Site]) -> None:
+        self._runner, self._sites, self._layers = LayerwiseRunner(model, batches), tuple(sites), len(layer_paths(model))
+        self._files, self._layer = TensorFiles(model), -1
+
+    @property
+    def model(self) -> nn.Module:
+        """The network, for as long as somebody else holds it."""
+        return self._runner.model
+
+    def close(self) -> None:
+        """Remove the files; nothing can be read any more."""
+        self._runner.close()
+        self._files.close()
+
+    def read(self, site: Site) -> Iterator[Tensor]:
+        """The stream [tokens, hidden] after a sub-layer, batch by batch, one row a real token.
+
+        Raises:
+            InputError: the network's settings put its residual stream where its family's row does not look for it.
+        """
+        check_streams(self.model, (site,))
+        if site.layer == self._layers - 1:  # there is no layer above to go to
+            yield from (seen.total for seen in self._runner.read(site))
+            return
+        if site.layer != self._layer or not self._files.open:
+            self._pass(site.layer)
+        scale = stream_scale(self.model)
+        for place in range(len(self._runner.batches)):
+            yield real_tokens(self._files[site.path, place], self._runner.batches[place]) / scale
+
+    def _pass(self, layer: int) -> None:
+        """Keep the streams of a layer, and go to the one above."""
+        self._layer = -1  # should this fail half-way
+        self._runner.advance_to(layer)
+        own = [site for site in self._sites if site.layer == layer]
+        with hooked(map(self._watched, own)):
+            self._runner.advance_to(layer + 1)
+        self._layer = layer
+
+    def _watched(self, site: Site) -> RemovableHandle:
+        """Keep what passes after a sub-layer, which it does once a batch, batch by batch."""
+        module, before = stream_module(self.model, site)
+        places = count()
+        return take_from(module, lambda stream: self._files.keep((site.path, next(places)), stream), before=before)
