@@ -9,10 +9,10 @@ from walras.mechanisms.bids.gamma_surge import GammaBids
 from walras.mechanisms.bids.indivisible import IndivisibleBids
 from walras.mechanisms.bids.interface import Bids
 from walras.mechanisms.bids.logistic import LogisticBids
+from walras.mechanisms.bids.menu import MenuBids
 from walras.mechanisms.bids.quadratic import QuadraticBids
 from walras.mechanisms.bids.quadratic_surge import QuadraticSurgeBids
 from walras.mechanisms.bids.surge import SurgeBids
-from walras.mechanisms.bids.tabulated import TabulatedBids
 from walras.mechanisms.bids.triangular import TriangularBids
 from walras.mechanisms.bids.tsallis import TsallisBids
 from walras.mechanisms.clearing import Clearing, Status
@@ -46,6 +46,7 @@ __all__ = [
     "KwonSearch",
     "LogisticBids",
     "Mechanism",
+    "MenuBids",
     "PayAsBidAuction",
     "PostedPrice",
     "ProportionalShare",
@@ -54,7 +55,6 @@ __all__ = [
     "ShadowPrice",
     "Status",
     "SurgeBids",
-    "TabulatedBids",
     "Tatonnement",
     "TriangularBids",
     "TsallisBids",

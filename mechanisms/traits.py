@@ -10,6 +10,7 @@ SEPARABLE = "separable"  # no agent's utility depends on what others get
 CONCAVE = "concave"  # every further unit is worth less: demand falls continuously with the price
 ALIKE = "alike"  # all have one shape of utility above thresholds of their own: the shortest are funded first
 CHAINED = "chained"  # some can be served only after another
+MENU = "menus"  # quantities are those of a short list: bids have their `size` and `value`
 BUDGETED = "budgeted"  # no agent can pay more than its money, whatever a quantity is worth to it
 
 # Properties of a mechanism.
@@ -23,7 +24,7 @@ TRUTHFUL = "truthful"  # whatever others report, no agent gains by reporting any
 WITHIN_BUDGETS = "within budgets"  # no agent pays more than the money that its bids name
 EFFICIENT = "efficient"  # no allocation within the supply is worth more, by the reports
 
-TRAITS = frozenset({INDIVISIBLE, SEPARABLE, CONCAVE, ALIKE, CHAINED, BUDGETED})
+TRAITS = frozenset({INDIVISIBLE, SEPARABLE, CONCAVE, ALIKE, CHAINED, MENU, BUDGETED})
 PROPERTIES = frozenset(
     {
         PRICE_FLOOR,

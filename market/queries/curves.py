@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from walras.errors import InputError
 from walras.market.queries.allocation import whole_tokens
 from walras.market.queries.queries import Column
-from walras.mechanisms import ShadowPrice, TabulatedBids
+from walras.mechanisms import MenuBids, ShadowPrice
 
 Flags = NDArray[np.bool_]
 
@@ -51,5 +51,5 @@ def allocate_by_curves(curves: Column, grid: Column, budget: float) -> tuple[NDA
     """Whole tokens [n] and the price, for utilities [n, m] on a grid [m]: the same `ShadowPrice`, on measured bids."""
     if len(curves) == 0:
         return np.zeros(0, dtype=np.int64), 0.0
-    clearing = ShadowPrice()(TabulatedBids(torch.from_numpy(grid), torch.from_numpy(curves)), float(budget))
+    clearing = ShadowPrice()(MenuBids(torch.from_numpy(grid), torch.from_numpy(curves)), float(budget))
     return whole_tokens(clearing.quantity.numpy(), budget), clearing.price.item()

@@ -1,12 +1,12 @@
 """What a mechanism knows of a population: its answer to prices."""
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from walras.errors import InputError
-from walras.mechanisms.traits import CHAINED
+from walras.mechanisms.traits import CHAINED, INDIVISIBLE, MENU
 
 
 @runtime_checkable
@@ -52,6 +52,27 @@ def before_of(bids: Bids) -> Tensor | None:
     if not isinstance(before, Tensor):
         raise InputError(f"{type(bids).__name__} are {CHAINED}, and have no `before` that says who is served first")
     return before
+
+
+def levels_of(bids: Bids) -> tuple[Tensor, Tensor]:
+    """Sizes and values [..., n, m] of the levels that each agent may buy: its menu, or one whole unit.
+
+    Levels that a menu has not have a size of 0 and a value of -inf.
+
+    Raises:
+        InputError: bids that have menus and no `size` and `value`.
+    """
+    if INDIVISIBLE in bids.traits:
+        whole = bids.reservation_price().unsqueeze(-1)
+        return torch.ones_like(whole), whole
+    size: Any = getattr(bids, "size", None)
+    value: Any = getattr(bids, "value", None)
+    if MENU not in bids.traits or not isinstance(size, Tensor) or not isinstance(value, Tensor):
+        raise InputError(
+            f"{type(bids).__name__} have no `size` and `value` that say what may be bought; traits: {MENU}"
+        )
+    there = size.isfinite().expand(value.shape)
+    return torch.where(there, size, 0.0), torch.where(there, value, -torch.inf)
 
 
 def expands(shape: torch.Size, batch: torch.Size) -> bool:

@@ -7,20 +7,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from walras.errors import InputError
+from walras.errors import InputError, RequirementError
 from walras.mechanisms.bids.excluding import Excluding
-from walras.mechanisms.bids.interface import Bids
+from walras.mechanisms.bids.interface import Bids, levels_of
 from walras.mechanisms.clearing import Clearing, Status
 from walras.mechanisms.costs import capacity, charge, resource_use
 from walras.mechanisms.mechanism import Mechanism, money
 from walras.mechanisms.rules.shadow_price import ShadowPrice
-from walras.mechanisms.solvers.winners import clarke_payments, critical_payments
+from walras.mechanisms.solvers.winners import Rule, clarke_payments, critical_payments
 from walras.mechanisms.traits import (
     BUDGETED,
     CONCAVE,
     EFFICIENT,
     INDIVIDUALLY_RATIONAL,
     INDIVISIBLE,
+    MENU,
     PERMUTATION_INVARIANT,
     PRICE_FLOOR,
     SCALE_INVARIANT,
@@ -41,11 +42,12 @@ class VCG(Mechanism):
 
     payment_i = max sum_{j != i} u_j  without i  -  sum_{j != i} u_j  as it is   (Clarke's pivot)
 
-    1. Up to `exact` indivisible bidders the winners are found by mixed-integer programming, on any number of resources,
-       and so is the best allocation without each of them; `method` says "exact winners, Clarke payments".
-    2. Beyond, winners are found greedily, best value per size first, and pay the lowest bid that would have won;
-       `method` says "greedy winners, critical payments". Truthful as well, but not efficient: of one resource it
-       loses less than the first bid that does not fit. Takes time of order n * winners.
+    1. Up to `exact` indivisible bidders, or bidders with menus, of whose levels each gets at most one, the winners are
+       found by mixed-integer programming, on any number of resources, and so is the best allocation without each of
+       them; `method` says "exact winners, Clarke payments".
+    2. Of more indivisible bidders winners are found greedily, best value per size first, and pay the lowest bid that
+       would have won; `method` says "greedy winners, critical payments". Truthful as well, but not efficient: of one
+       resource it loses less than the first bid that does not fit. Takes time of order n * winners.
     3. Concave bids of any number are allotted by `ShadowPrice`, which is exact for them, and cleared again without
        each: n clearings.
 
@@ -59,7 +61,9 @@ class VCG(Mechanism):
     exact: int = 64
     price_floor: float = money(0.0)
     requires: ClassVar[frozenset[str]] = frozenset({SEPARABLE})
-    requires_one: ClassVar[frozenset[str]] = frozenset({INDIVISIBLE, CONCAVE})  # of these the best allocation is known
+    requires_one: ClassVar[frozenset[str]] = frozenset(
+        {INDIVISIBLE, CONCAVE, MENU}
+    )  # of these the best allocation is known
     refuses: ClassVar[frozenset[str]] = frozenset({BUDGETED})
     guarantees: ClassVar[frozenset[str]] = frozenset(
         {
@@ -78,34 +82,47 @@ class VCG(Mechanism):
     def clear(self, bids: Bids, supply: Tensor, cost: Tensor) -> Clearing:
         """Steps 1 to 3 of the class, batched: supply [..., K], cost [..., n, K]."""
         with torch.no_grad():
-            posted = ShadowPrice(self.price_floor)(bids, supply, cost)
-            if INDIVISIBLE not in bids.traits:
+            if not {INDIVISIBLE, MENU} & bids.traits:
+                posted = ShadowPrice(self.price_floor)(bids, supply, cost)
                 payment = self._pivots(bids, supply, cost, posted.quantity)
                 return replace(posted, payment=payment, method=EXACT)
-            return self._winners(bids, supply, cost, posted)
+            small = bids.reservation_price().shape[-1] <= self.exact
+            if MENU in bids.traits and not small:
+                raise RequirementError(
+                    f"VCG chooses levels of menus for at most {self.exact} agents (setting `exact`); "
+                    f"{bids.reservation_price().shape[-1]} were given, which ShadowPrice clears"
+                )
+            return self._winners(bids, supply, cost, clarke_payments if small else critical_payments)
 
-    def _winners(self, bids: Bids, supply: Tensor, cost: Tensor, posted: Clearing) -> Clearing:
+    def _winners(self, bids: Bids, supply: Tensor, cost: Tensor, rule: Rule) -> Clearing:
         """Steps 1 and 2, each market of a batch for itself."""
-        value = bids.reservation_price()
-        small = value.shape[-1] <= self.exact
-        rule = clarke_payments if small else critical_payments
-        quantity, payment = torch.zeros_like(value), torch.zeros_like(value)
-        reserve = self.price_floor * cost.sum(-1).expand_as(value)
-        costs = cost.expand(*value.shape, cost.shape[-1])
-        for row in np.ndindex(*value.shape[:-1]):
-            net = (value[row] - reserve[row]).double().nan_to_num(neginf=-1.0)
-            parts = (net, costs[row].double(), capacity(supply[row]))
-            wins, paid = rule(*(part.cpu().numpy() for part in parts))
-            quantity[row], payment[row] = torch.from_numpy(wins).to(value), torch.from_numpy(paid).to(value)
-        payment = torch.where(quantity > 0, torch.minimum(payment + reserve, value), 0.0)
-        wants, served = value > reserve, quantity > 0
+        posted = ShadowPrice(self.price_floor)(bids, supply, cost)
+        size, worth = levels_of(bids)  # [..., n, m]
+        quantity, payment = torch.zeros_like(posted.quantity), torch.zeros_like(posted.quantity)
+        *_, n, levels = worth.shape
+        agent = np.arange(n).repeat(levels)
+        reserve = self.price_floor * cost.sum(-1).expand(quantity.shape)
+        costs = cost.expand(*quantity.shape, cost.shape[-1])
+        for row in np.ndindex(*quantity.shape[:-1]):
+            net = (worth[row] - reserve[row].unsqueeze(-1) * size[row]).double().nan_to_num(neginf=-1.0)
+            use = costs[row].double().unsqueeze(-2) * size[row].double().unsqueeze(-1)
+            parts = (net.flatten(), use.flatten(0, 1), capacity(supply[row]))
+            values, uses, most = (part.cpu().numpy() for part in parts)
+            found = rule(values, uses, most, agent)
+            wins, paid = (torch.from_numpy(part).to(quantity).view(n, levels) for part in found)
+            quantity[row], payment[row] = (wins * size[row]).sum(-1), paid.sum(-1)
+        bought = reserve * quantity
+        payment = torch.where(quantity > 0, torch.minimum(payment + bought, bids.utility(quantity)), 0.0)
+        best = bids.reservation_price()
+        wants, served = best > reserve, quantity > 0
         status = torch.where(
-            (wants & ~served & (value > charge(cost, posted.price))).any(-1), Status.RATIONED, Status.CLEARED
+            (wants & ~served & (best > charge(cost, posted.price))).any(-1), Status.RATIONED, Status.CLEARED
         )
         status = torch.where((~wants | served).all(-1), Status.SLACK, status)
         status = torch.where(wants.any(-1) & ~served.any(-1), Status.INFEASIBLE, status)
         residual = resource_use(cost, quantity) - supply
-        return Clearing(quantity, posted.price, payment, status, residual, EXACT if small else GREEDY)
+        method = EXACT if rule is clarke_payments else GREEDY
+        return Clearing(quantity, posted.price, payment, status, residual, method)
 
     def _pivots(self, bids: Bids, supply: Tensor, cost: Tensor, quantity: Tensor) -> Tensor:
         """Step 3: payments [..., n] for an allocation of concave bids."""

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from walras.mechanisms import traits
+from walras.mechanisms.bids.interface import levels_of
 from walras.mechanisms.costs import capacity, charge, resource_use
 from walras.mechanisms.mechanism import Mechanism
 from walras.mechanisms.testing.random_markets import TOLERANCE, Market
@@ -66,8 +67,8 @@ def truthful(mechanism: Mechanism, market: Market) -> str:
 def efficient(mechanism: Mechanism, market: Market) -> str:
     """No allocation within the supply is worth more, net of the seller's reserve prices.
 
-    The allocation is compared with all choices of indivisible units in small markets. For concave bids it is compared
-    with small steps towards other allocations, which are enough where utility is concave.
+    The allocation is compared with all choices of indivisible units, or of levels, in small markets. For concave bids
+    it is compared with small steps towards other allocations, which are enough where utility is concave.
     """
     bids, clearing, n = market.bids(), market.clear(mechanism), market.scores.shape[-1]
     reserve = mechanism.price_floor * market.cost.sum(-1)
@@ -75,12 +76,18 @@ def efficient(mechanism: Mechanism, market: Market) -> str:
     def worth(quantity: Tensor) -> Tensor:
         return (bids.utility(quantity) - reserve * quantity).sum(-1, dtype=torch.float64)
 
-    if traits.INDIVISIBLE in bids.traits:
-        if n > _FEW:
+    if {traits.INDIVISIBLE, traits.MENU} & bids.traits:
+        sizes, _ = levels_of(bids)
+        options = torch.cat([torch.zeros_like(sizes[..., :1]), sizes], -1)  # [..., n, m + 1]
+        if options.shape[-1] ** n > 2**_FEW:
             return ""
-        sets = (torch.arange(2**n).unsqueeze(-1) >> torch.arange(n) & 1).to(market.scores)
-        sets = sets[(resource_use(market.cost, sets) <= capacity(market.supply)).all(-1)]
-        others = sets.view(-1, *[1] * (market.scores.ndim - 1), n).expand(-1, *market.scores.shape)
+        choices = torch.cartesian_prod(*[torch.arange(options.shape[-1])] * n).view(-1, n)
+        choices = choices.view(-1, *[1] * (market.scores.ndim - 1), n, 1)
+        others = options.expand(len(choices), *options.shape).gather(-1, choices.expand(-1, *market.scores.shape, 1))[
+            ..., 0
+        ]
+        fits = (resource_use(market.cost, others) <= capacity(market.supply)).all(-1, keepdim=True)
+        others = torch.where(fits, others, 0.0)
     else:
         draws = torch.rand(8, *market.scores.shape, generator=torch.Generator().manual_seed(n)).to(market.scores)
         share = (market.supply.double() / resource_use(market.cost, draws)).amin(-1, keepdim=True)

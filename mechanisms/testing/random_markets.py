@@ -12,6 +12,7 @@ from walras.mechanisms.bids.entropic import EntropicBids
 from walras.mechanisms.bids.indivisible import IndivisibleBids
 from walras.mechanisms.bids.interface import Bids
 from walras.mechanisms.bids.logistic import LogisticBids
+from walras.mechanisms.bids.menu import MenuBids
 from walras.mechanisms.bids.quadratic import QuadraticBids
 from walras.mechanisms.bids.tsallis import TsallisBids
 from walras.mechanisms.clearing import Clearing
@@ -26,6 +27,9 @@ POPULATIONS: dict[str, Population] = {
     "quadratic": lambda score, money: QuadraticBids(score * money, temperature=money),
     "tsallis": lambda score, money: TsallisBids(score * money, temperature=money),
     "logistic": lambda score, money: LogisticBids(score * money, temperature=money),
+    "menus": lambda score, money: MenuBids(
+        torch.tensor([0.5, 1.0, 2.0]), money * torch.stack([0.2 * score, score, 1.3 * score], -1)
+    ),
     "indivisible with budgets": lambda score, money: Budgeted(
         IndivisibleBids(score * money), torch.tensor(0.6 * money)
     ),

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 
 class Stop(Exception):
@@ -13,7 +14,7 @@ class Stop(Exception):
 
 def take_from(
     module: nn.Module, take: Callable[[Tensor], None], *, before: bool, stop: bool = False, first: bool = False
-) -> Any:
+) -> RemovableHandle:
     """Take what goes into a module, or what comes out, and if need be stop the forward pass there.
 
     `first` is before all hooks that are there, such as gates.
@@ -29,9 +30,12 @@ def take_from(
         if stop:
             raise Stop
 
+    handle: RemovableHandle
     if before:
-        return module.register_forward_pre_hook(into, with_kwargs=True, prepend=first)
-    return module.register_forward_hook(out, prepend=first)
+        handle = module.register_forward_pre_hook(into, with_kwargs=True, prepend=first)
+    else:
+        handle = module.register_forward_hook(out, prepend=first)
+    return handle
 
 
 @contextmanager

@@ -137,10 +137,10 @@ from walras.mechanisms import LogisticBids
 gates = LogisticBids(torch.tensor([2.0, 0.0, -2.0]))  # each is open with some chance
 print([round(q, 3) for q in gates.demand(torch.zeros(3)).tolist()])
 
-# %% TabulatedBids
-from walras import TabulatedBids
+# %% MenuBids
+from walras import MenuBids
 
-menu = TabulatedBids(torch.tensor([0.5, 1.0]), torch.tensor([[3.0, 4.0]]))  # what half and all of it are worth
+menu = MenuBids(torch.tensor([0.5, 1.0]), torch.tensor([[3.0, 4.0]]))  # what half and all of it are worth
 print([menu.demand(torch.tensor([price])).item() for price in (1.0, 3.0, 7.0)])
 
 # %% SurgeBids, QuadraticSurgeBids, GammaBids, TriangularBids

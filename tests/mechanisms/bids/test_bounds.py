@@ -18,11 +18,11 @@ from walras.mechanisms import (
     EntropicBids,
     IndivisibleBids,
     LogisticBids,
+    MenuBids,
     PostedPrice,
     QuadraticBids,
     ShadowPrice,
     SurgeBids,
-    TabulatedBids,
     Tatonnement,
     TsallisBids,
 )
@@ -70,7 +70,7 @@ def anything(value: Any) -> Any:
         (lambda: SurgeBids(torch.ones(2), 1.0, 1e-30), "beta holds 1e-30; valid: numbers above 0, from 2"),
         (lambda: SurgeBids(torch.tensor([1e20])), r"threshold holds .*; valid: numbers of 0 or more, up to 2\^53"),
         (lambda: SurgeBids(torch.ones(2), cap=1e18), r"cap holds .*; valid: numbers of 0 or more, up to 2\^53"),
-        (lambda: TabulatedBids(torch.tensor([1e-30, 1.0]), torch.ones(3, 2)), "grid holds 1e-30"),
+        (lambda: MenuBids(torch.tensor([1e-30, 1.0]), torch.ones(3, 2)), "size holds 1e-30"),
         (lambda: Budgeted(IndivisibleBids(torch.tensor([1.0])), anything(1e30)), "money holds"),
         (
             lambda: ShadowPrice(price_floor=1e30)(IndivisibleBids(torch.tensor([1.0])), 1.0),

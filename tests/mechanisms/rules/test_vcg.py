@@ -167,7 +167,7 @@ def test_who_is_refused() -> None:
         VCG()(chained, 1.0)
     with pytest.raises(RequirementError, match="VCG refuses bids that are budgeted"):
         VCG()(Budgeted(IndivisibleBids(torch.tensor([1.0])), torch.ones(1)), 1.0)
-    with pytest.raises(RequirementError, match="VCG requires bids that are concave or indivisible; SurgeBids"):
+    with pytest.raises(RequirementError, match="VCG requires bids that are concave or indivisible or menus; SurgeBids"):
         VCG()(SurgeBids(torch.ones(2), 0.5, 0.5), 1.0)
     with pytest.raises(InputError, match="price_floor is -inf"):
         VCG(price_floor=-torch.inf)

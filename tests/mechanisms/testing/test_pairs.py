@@ -24,7 +24,6 @@ from walras.mechanisms import (
     QuadraticSurgeBids,
     ShadowPrice,
     SurgeBids,
-    TabulatedBids,
     TriangularBids,
 )
 from walras.mechanisms.testing.invariance import permutation
@@ -39,9 +38,6 @@ QUERIES: dict[str, Population] = {  # thresholds fall as scores rise
     "triangular": lambda score, money: TriangularBids(1 / (score + 0.5), money, 2.0),
     "quadratic surge": lambda score, money: QuadraticSurgeBids(1 / (score + 0.5), money, 2.0),
     "gamma": lambda score, money: GammaBids(1 / (score + 0.5), money, 2.0, cap=4.0),
-    "tabulated": lambda score, money: TabulatedBids(
-        torch.tensor([0.5, 1.0, 2.0]), money * torch.stack([0.2 * score, score, 1.3 * score], -1)
-    ),
 }
 BIDDERS = POPULATIONS | QUERIES
 PAIRS = [*product(MECHANISMS.values(), BIDDERS)]
