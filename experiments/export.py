@@ -160,7 +160,10 @@ def small_model(
         InputError: files of the run that do not fit the model, or are missing.
     """
     name = spec.subject.model
-    dense, tokenizer = load(name, find_task(spec.subject).head, device=device, trust_remote_code=trust_remote_code)
+    dense, tokenizer = load(
+        name, find_task(spec.subject).head,
+        device=device, dtype=spec.subject.dtype, trust_remote_code=trust_remote_code,
+    )  # fmt: skip
     written = read_result(run).get(NETWORK)
     if written is not None and written != fingerprint(dense):
         raise InputError(f"model {name!r} has other weights than when run {str(run)!r} was made of it")

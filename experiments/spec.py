@@ -62,6 +62,9 @@ def _resource_and_share(item: Any) -> tuple[str, Any]:
     return resource.strip(), amount
 
 
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+
+
 @final
 @dataclass(frozen=True)
 class SubjectSpec:
@@ -73,11 +76,18 @@ class SubjectSpec:
     length: int = setting(128, "Tokens of a sequence: texts are cut there, and compute is counted for it.")
     batch_size: int = setting(32, "Samples per batch.")
     device: str = setting("auto", "cpu, cuda, ...; auto takes a GPU where there is one.")
+    dtype: str = setting(
+        "auto",
+        "auto (as the weights are stored), float32, bfloat16 or float16: half the memory, less exact.",
+        later=True,
+    )
     trust_remote_code: bool = setting(
         False, "Let code that comes with a checkpoint run.", option="--trust-remote-code/--no-trust-remote-code"
     )
 
     def __post_init__(self) -> None:
+        if self.dtype not in DTYPES:
+            raise InputError(f"dtype is {shown(self.dtype)}; it must be one of: {', '.join(DTYPES)}")
         whole("length", self.length, 4)
         whole("batch_size", self.batch_size, 1)
 

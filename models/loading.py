@@ -43,6 +43,8 @@ _CLASSES: dict[str, Any] = {
     "classification": transformers.AutoModelForSequenceClassification,
     "causal": transformers.AutoModelForCausalLM,
 }
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+"""Number types that a network can be loaded in."""
 _CAUSAL = ("ForCausalLM", "LMHeadModel")  # how transformers names models with such a head
 
 
@@ -59,6 +61,7 @@ def load(
     head: Head = "base",
     *,
     device: str = "auto",
+    dtype: str = "auto",
     trust_remote_code: bool = False,
     classes: Sequence[str] = (),
 ) -> Loaded:
@@ -68,6 +71,7 @@ def load(
         name: folder or hub id.
         head: which head the task needs. "auto" takes a language-model head where the checkpoint was saved with one.
         device: "cpu", "cuda", ... or "auto": a GPU where there is one.
+        dtype: one of `DTYPES`; "auto" is that of the weights as they are stored.
         trust_remote_code: whether code that comes with the checkpoint may run.
         classes: names of a classification head that is to be trained. A checkpoint without such a head gets a new one,
             its weights drawn from PyTorch's global generator.
@@ -75,7 +79,7 @@ def load(
     Raises:
         InputError: no such model, or a checkpoint without the head that the task needs.
     """
-    place = torch_device(device)
+    place, number = torch_device(device), torch_dtype(dtype)
     source, what = find(name), f"model {name!r}"
     options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # it has no types
@@ -94,7 +98,7 @@ def load(
         cls = sliced_class(name, config.to_dict(), cls.__name__)
     if new:
         options |= {"id2label": dict(enumerate(classes)), "label2id": {c: i for i, c in enumerate(classes)}}
-    model, info = read_network(cls, source, what, config, **options)
+    model, info = read_network(cls, source, what, config, dtype=number, **options)
     if new:  # all that lies outside the transformer proper is new
         info["missing_keys"] = [k for k in info["missing_keys"] if k.startswith(f"{model.base_model_prefix}.")]
     _check_weights(name, head, info)
@@ -200,6 +204,18 @@ def torch_device(name: str) -> torch.device:
             f"device {name!r} cannot be used: {_first_line(error)}. Known: auto, cpu, and cuda or cuda:0 with a GPU"
         ) from error
     return device
+
+
+def torch_dtype(name: str) -> torch.dtype | str:
+    """The number type of that name, as transformers takes it.
+
+    Raises:
+        InputError: no such type.
+    """
+    if name not in DTYPES:
+        raise InputError(f"dtype is {name!r}; it must be one of: {', '.join(DTYPES)}")
+    found: torch.dtype | str = name if name == "auto" else getattr(torch, name)
+    return found
 
 
 def is_causal(model: nn.Module) -> bool:

@@ -11,8 +11,8 @@ from walras.experiments.cli.screen import output, progress_bar
 from walras.experiments.spec import RunSpec
 
 SENTENCES, KIND = 64, "head"
-_SETTINGS = ("model", "task", "data", "length", "batch_size", "device", "trust_remote_code", "block", "label_free",
-             "sentences", "seed")  # fmt: skip
+_SETTINGS = ("model", "task", "data", "length", "batch_size", "device", "dtype", "trust_remote_code", "block",
+             "label_free", "sentences", "seed")  # fmt: skip
 
 
 @with_settings(RunSpec, only=_SETTINGS, defaults={"sentences": SENTENCES})

@@ -12,8 +12,8 @@ from walras.market import ComputeMarket
 TOY_LAYERS = 8
 TOY_NOISE = 0.3
 _OF_NETWORK = (
-    "model", "task", "data", "length", "batch_size", "device", "trust_remote_code", "units", "block", "valuation",
-    "label_free", "sentences", "latency_batch", "latency_table", "repair",
+    "model", "task", "data", "length", "batch_size", "device", "dtype", "trust_remote_code", "units", "block",
+    "valuation", "label_free", "sentences", "latency_batch", "latency_table", "repair",
     "repair_sentences", "recipe",
 )  # fmt: skip
 

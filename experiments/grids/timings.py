@@ -51,4 +51,4 @@ def measure(cells: Sequence[Cell[RunSpec]], folder: GridFolder, progress: Progre
 
 def _dense(spec: SubjectSpec) -> nn.Module:
     head = find_task(spec).head
-    return load(spec.model, head, device=spec.device, trust_remote_code=spec.trust_remote_code).model
+    return load(spec.model, head, device=spec.device, dtype=spec.dtype, trust_remote_code=spec.trust_remote_code).model

@@ -17,7 +17,7 @@ from walras.experiments.unit_costs import UnitCosts
 
 MOST_SUBJECTS = 2
 """Networks that are held at most."""
-_NAMED = ("model", "data", "device", "trust_remote_code")
+_NAMED = ("model", "data", "device", "dtype", "trust_remote_code")
 """Settings that say which network is loaded."""
 
 

@@ -42,6 +42,7 @@ class NetworkSettings(TradeSettings, total=False):
     length: int
     batch_size: int
     device: str
+    dtype: str
     trust_remote_code: bool
     units: "Sequence[Named | UnitKind] | str"
     block: int

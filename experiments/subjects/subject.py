@@ -58,7 +58,9 @@ class Subject:
         progress = progress or Silent()
         task = task if task is not None else find_task(spec)
         step = progress.add_task("Loading the model", total=2)
-        model, tokenizer = load(spec.model, task.head, device=spec.device, trust_remote_code=spec.trust_remote_code)
+        model, tokenizer = load(
+            spec.model, task.head, device=spec.device, dtype=spec.dtype, trust_remote_code=spec.trust_remote_code
+        )
         check_tradable(model)
         check_length(model, spec.length)
         progress.update(step, advance=1, description="Model loaded")

@@ -119,7 +119,7 @@ def _options(settings: CommandSettings) -> list[str]:
     return words + [
         word
         for name, value in flat.items()
-        if name not in first and value != below[name]
+        if name not in first and (name not in below or value != below[name])  # one that came later is left out there
         for word in _words(known[name], value)
     ]
 
