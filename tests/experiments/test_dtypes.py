@@ -18,9 +18,9 @@ from walras.models.loading import load, torch_dtype
 def test_both_tables_of_number_types_agree() -> None:
     assert [torch_dtype(name) for name in DTYPES] == ["auto", torch.float32, torch.bfloat16, torch.float16]
     for name in ("float8", "int8", ""):
-        with pytest.raises(InputError, match="dtype is .*; it must be one of: auto, float32, bfloat16, float16"):
+        with pytest.raises(InputError, match=r"dtype is .*; it must be one of: auto, float32, bfloat16, float16"):
             torch_dtype(name)
-        with pytest.raises(InputError, match="dtype is .*; it must be one of: auto, float32, bfloat16, float16"):
+        with pytest.raises(InputError, match=r"dtype is .*; it must be one of: auto, float32, bfloat16, float16"):
             RunSpec.parse({"dtype": name})
 
 
