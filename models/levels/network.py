@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from walras.errors import InputError
 from walras.models.levels.moments import input_moments
-from walras.models.levels.structured_obs import DAMPING, Mask, StructuredOBS
 from walras.models.levels.sublayer import Counts, SublayerLevels, equal_steps
 from walras.models.objective import Batch
 from walras.models.resources.resource import Usage
+from walras.models.surgeon.structured_obs import DAMPING, Mask, StructuredOBS
 from walras.models.units.gates import gated
 from walras.models.units.inventory import Inventory, projections
 from walras.models.units.projections import outputs_first

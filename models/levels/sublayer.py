@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from walras.errors import InputError
-from walras.models.levels.structured_obs import Mask, StructuredOBS
+from walras.models.surgeon.structured_obs import Mask, StructuredOBS
 from walras.models.units.site import Site
 
 Counts = Callable[[Site], Sequence[int]]

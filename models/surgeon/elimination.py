@@ -18,7 +18,9 @@ class _State(NamedTuple):
     gram: Tensor
 
 
-def eliminated(weight: Tensor, curvature: Tensor, block: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def eliminated(
+    weight: Tensor, curvature: Tensor, block: int, together: int = 1
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """In which order units leave, each time the one whose leaving costs least, and what each costs then.
 
     As in `StructuredOBS`, steps 1 and 2. Of the weights only G = W'W is needed: with S the features of the one that
@@ -33,12 +35,15 @@ def eliminated(weight: Tensor, curvature: Tensor, block: int) -> tuple[NDArray[n
         weight: W [hidden, k] in float64.
         curvature: H [k, k] in float64, positive definite.
         block: features of a unit; the last unit may own fewer.
+        together: units that leave, the cheapest ones, before costs are looked at again; what each costs is what it
+            costs once those before it are gone.
     """
     units = -(-weight.shape[1] // block)
     state, names = _padded(weight, curvature, units * block), np.arange(units)
     order, rises = list[int](), list[float]()
     while len(names):
-        gone, cost, state = _panel(state, block, max(1, min(PANEL // block, len(names))))
+        most = max(PANEL // (block * together), 1) * together
+        gone, cost, state = _panel(state, block, min(most, len(names)), together)
         order += names[gone].tolist()
         rises += cost
         names = np.delete(names, gone)
@@ -54,17 +59,18 @@ def _padded(weight: Tensor, curvature: Tensor, width: int) -> _State:
     return _State(inverse, gram)
 
 
-def _panel(state: _State, block: int, count: int) -> tuple[list[int], list[float], _State]:
+def _panel(state: _State, block: int, count: int, together: int) -> tuple[list[int], list[float], _State]:
     """Take `count` units out: which, what each cost, and the state of those that are left."""
     inverse, gram = state
     units = len(inverse) // block
     own_inverse, own_gram = _diagonal(inverse, units), _diagonal(gram, units)
     there = torch.ones(units, dtype=torch.bool, device=inverse.device)
     scale, change, half = (inverse.new_zeros(len(inverse), count * block) for _ in range(3))  # of H^-1: scale x change'
-    gone, cost = list[int](), list[float]()
+    gone, cost, next_ones = list[int](), list[float](), list[int]()
     for step in range(count):
         price = _price(own_inverse, own_gram).masked_fill(~there, torch.inf)
-        unit = int(price.argmin())
+        next_ones = next_ones or price.argsort(stable=True)[:together].tolist()
+        unit = next_ones.pop(0)
         own, past = slice(unit * block, (unit + 1) * block), slice(0, step * block)
         column = inverse[:, own] - scale[:, past] @ change[own, past].T
         written = gram[:, own] - half[:, past] @ change[own, past].T - change[:, past] @ half[own, past].T

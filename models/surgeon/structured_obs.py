@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from walras.errors import InputError
-from walras.models.levels.elimination import eliminated
+from walras.models.surgeon.elimination import eliminated
 
 Mask = NDArray[np.bool_]
 DAMPING = 0.01
@@ -50,21 +50,18 @@ class StructuredOBS:
     errors: NDArray[np.float64]
 
     @staticmethod
-    def from_moment(weight: Tensor, moment: Tensor, block: int = 1, damping: float = DAMPING) -> "StructuredOBS":
+    def from_moment(
+        weight: Tensor, moment: Tensor, block: int = 1, damping: float = DAMPING, together: int = 1
+    ) -> "StructuredOBS":
         """From W [hidden, k] and second moments X'X [k, k], in float64.
+
+        With `together` above 1 so many units leave before the next ones are looked for.
 
         Raises:
             InputError: damping that is not above 0, or moments of another shape.
         """
-        k = weight.shape[1]
-        if not 0 < damping < float("inf"):
-            raise InputError(f"damping is {damping!r}; it must be a number above 0")
-        if moment.shape != (k, k):
-            raise InputError(f"moments have shape {[*moment.shape]}; a projection of {k} features needs [{k}, {k}]")
-        kept, weight, curvature = _wide(weight), weight.detach().double(), moment.detach().double().clone()
-        strength = (damping * curvature.diagonal().mean()).clamp(min=torch.finfo(torch.float64).tiny)
-        curvature.diagonal().add_(strength)
-        order, rises = eliminated(weight, curvature, block)
+        kept, weight, curvature = _wide(weight), weight.detach().double(), damped(moment, weight.shape[1], damping)
+        order, rises = eliminated(weight, curvature, block, together)
         whole = float((weight @ curvature * weight).sum())
         errors = np.concatenate([[0.0], np.cumsum(rises)]) / whole if whole > 0 else np.zeros(len(order) + 1)
         return StructuredOBS(weight.to(kept), curvature.to(kept), block, order, errors)
@@ -99,18 +96,48 @@ class StructuredOBS:
 
     def refitted(self, keep: Mask) -> Tensor:
         """V [hidden, features kept] in float64, the weights of the units that are kept, whichever these are."""
-        kept = self.features(keep)
-        if len(kept) == self.weight.shape[1]:
-            return self.weight.double()
-        rows = self.curvature[kept].double()
-        factor = torch.linalg.cholesky(rows[:, kept])
-        return torch.cholesky_solve(rows @ self.weight.double().T, factor).T
+        return refitted(self.weight, self.curvature, self.features(keep))
 
     def error(self, keep: Mask) -> float:
         """The error of the output with these weights, as a share of that of a sub-layer that writes 0."""
         written = self.weight.double() @ self.curvature.double()
         whole, kept = float((written * self.weight).sum()), self.features(keep)
         return 1 - float((self.refitted(keep) * written[:, kept]).sum()) / whole if whole > 0 else 0.0
+
+
+def damped(moment: Tensor, width: int, damping: float) -> Tensor:
+    """H [width, width] in float64 from X'X: `damping` times the mean square of a feature is added to the diagonal.
+
+    Raises:
+        InputError: damping that is not above 0, or moments of another shape.
+    """
+    check_damping(damping)
+    if moment.shape != (width, width):
+        raise InputError(
+            f"moments have shape {[*moment.shape]}; a projection of {width} features needs [{width}, {width}]"
+        )
+    curvature = moment.detach().double().clone()
+    curvature.diagonal().add_((damping * curvature.diagonal().mean()).clamp(min=torch.finfo(torch.float64).tiny))
+    return curvature
+
+
+def check_damping(damping: float) -> None:
+    """Refuse damping that is not above 0.
+
+    Raises:
+        InputError: as said.
+    """
+    if not 0 < damping < float("inf"):
+        raise InputError(f"damping is {damping!r}; it must be a number above 0")
+
+
+def refitted(weight: Tensor, curvature: Tensor, kept: Tensor) -> Tensor:
+    """V [hidden, kept] in float64, `StructuredOBS`'s step 3, from W [hidden, k], H [k, k] and the features kept."""
+    if len(kept) == weight.shape[1]:
+        return weight.double()
+    rows = curvature[kept].double()
+    factor = torch.linalg.cholesky(rows[:, kept])
+    return torch.cholesky_solve(rows @ weight.double().T, factor).T
 
 
 def _wide(weight: Tensor) -> torch.dtype:

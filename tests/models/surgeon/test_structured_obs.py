@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from walras.errors import InputError
-from walras.models.levels import StructuredOBS
-from walras.models.levels.elimination import eliminated
+from walras.models.surgeon import StructuredOBS
+from walras.models.surgeon.elimination import eliminated
 
 
 def problem(hidden: int, k: int, seed: int = 0) -> tuple[Tensor, Tensor]:
