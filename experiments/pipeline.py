@@ -124,15 +124,21 @@ def market_keywords(
 
 
 def play(market: ComputeMarket, progress: Progress) -> None:
-    """All rounds that remain, each told with its price and use."""
+    """All rounds that remain, each told with its price and use; what takes long within a round is told beside it."""
     rounds = len(market.sessions)
     bar = progress.add_task("Rounds", total=rounds)
+
+    def tell(what: str, share: float) -> None:
+        now = f"Round {market.round + 1} of {rounds}"
+        progress.update(bar, completed=market.round + share, description=f"{now}, {what}")
+
+    market.tell = tell
     for _ in market.remaining():
         progress.update(bar, description=f"Round {market.round + 1} of {rounds}")
         market.step()
         last = market.rounds[-1]
         told = f"Round {last.round} of {rounds}: price {last.price:.3g}, {last.used:.1%} used"
-        progress.update(bar, advance=1, description=told)
+        progress.update(bar, completed=market.round, description=told)
 
 
 def conclude(

@@ -81,6 +81,7 @@ class ComputeMarket(mesa.Model):
         supply: the resources, and the markets in which they are sold.
         clearing: outcome of the last round, for all units; None before the first.
         memory: what phases keep from round to round, by their names.
+        tell: is told, by phases that take long, what they do and which share of it is done; by default nobody.
         running: whether a round is left to play; a hook or a phase that sets it to False ends the market early.
     """
 
@@ -118,6 +119,7 @@ class ComputeMarket(mesa.Model):
         self.economics: list[Economics] = []
         self.clearing: Clearing | None = None
         self.memory: dict[str, Any] = {}
+        self.tell: Callable[[str, float], object] = lambda what, share: None
         with _let_go_on_error(self):
             self.own_bidders, self.learners = _create_agents(self, agents or {})
             self.datacollector = collector(inventory.kinds)

@@ -1,8 +1,9 @@
 """The network, the loss and the data with which units are valued."""
 
+import math
 import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from typing import final
 
@@ -155,6 +156,27 @@ class Calibration(TradedUnits):
         with running, gated(model, self.inventory, own, objective.rows):
             (gradient,) = loss_gradients(objective(model, batch, generator), [own])
         return gradient * samples
+
+    @torch.no_grad()
+    def loss(self, gates: Tensor) -> float:
+        """Mean loss under the gates [n], which may differ from those of an earlier call from our layer on.
+
+        Label-free objectives whose loss says nothing stand back for the divergence from the dense network. The model
+        must be `at_rest`.
+        """
+        total, count, model = 0.0, 0, self.model
+        for place in range(len(self.batches)):
+            batch, objective = self.batches[place], self.objective
+            if not objective.trains:
+                objective = self.distillation(place, batch, 2.0)
+            samples = samples_of(batch, objective)
+            running = self._from_our_layer(model, place, gates) if objective.replays else nullcontext()
+            with running, gated(model, self.inventory, gates):
+                total += samples * float(objective(model, batch, torch.Generator().manual_seed(0)))
+            count += samples
+        if not math.isfinite(total):
+            raise InputError(f"the loss under these gates is {total / count}; it must be finite")
+        return total / count
 
     @torch.enable_grad()
     def feature_gradients(

@@ -2,12 +2,14 @@
 
 from walras.agents.valuations.activations.block_influence import BlockInfluence
 from walras.agents.valuations.activations.fluctuation import Fluctuation
+from walras.agents.valuations.activations.obs_errors import OBSErrors
 from walras.agents.valuations.activations.wanda import WandaSP
 from walras.agents.valuations.block_fisher import BlockFisher
 from walras.agents.valuations.fisher import Fisher
 from walras.agents.valuations.given_values import GivenValues
 from walras.agents.valuations.gradient import Gradient
 from walras.agents.valuations.knowledge import KnowledgeScore
+from walras.agents.valuations.layer_loss import LayerLoss
 from walras.agents.valuations.leave_one_out import LeaveOneOut
 from walras.agents.valuations.magnitude import Magnitude
 from walras.agents.valuations.michel import Michel
@@ -28,9 +30,11 @@ __all__ = [
     "GivenValues",
     "Gradient",
     "KnowledgeScore",
+    "LayerLoss",
     "LeaveOneOut",
     "Magnitude",
     "Michel",
+    "OBSErrors",
     "PartialFisher",
     "QuadraticSurrogate",
     "Random",

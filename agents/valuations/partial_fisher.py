@@ -10,8 +10,9 @@ from walras.agents.calibration import Calibration, at_rest
 from walras.agents.valuations.fisher import Fisher
 from walras.agents.valuations.valuation import Valuation
 from walras.errors import InputError
-from walras.models import Site, gated
-from walras.models.repair.streams import features, inputs, real_tokens, refittable
+from walras.models import Site
+from walras.models.levels.moments import input_moments
+from walras.models.repair.streams import refittable
 
 
 @final
@@ -142,20 +143,8 @@ def scaled_by_unit(precision: Tensor, owner: Tensor) -> Tensor:
     return scaled
 
 
-@torch.no_grad()
 def _moments(calibration: Calibration, gates: Tensor) -> dict[int, Tensor]:
-    """Second moments [width, width] in float64 of what enters each output projection to value, over real tokens."""
-    model, inventory = calibration.model, calibration.inventory
-    found = {
-        place: torch.zeros(site.width, site.width, dtype=torch.float64, device=gates.device)
-        for place, (site, fitted) in enumerate(zip(inventory.sites, refittable(model, inventory), strict=True))
-        if fitted and site.layer >= calibration.layer
-    }
-    with gated(model, inventory, gates):
-        for batch in calibration.batches if found else ():
-            with features(model, inventory) as seen:
-                model(**inputs(model, batch))
-            for place, moment in found.items():
-                rows = real_tokens(seen[place], batch)
-                moment += (rows.T @ rows).double()
-    return found
+    """Second moments [width, width] in float64 of what enters each output projection to value, by sub-layer."""
+    inventory = calibration.inventory
+    valued = [place for place, site in enumerate(inventory.sites) if site.layer >= calibration.layer]
+    return input_moments(calibration.model, inventory, calibration.batches, gates, valued)

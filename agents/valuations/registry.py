@@ -2,11 +2,13 @@
 
 from walras.agents.valuations.activations.block_influence import BlockInfluence
 from walras.agents.valuations.activations.fluctuation import Fluctuation
+from walras.agents.valuations.activations.obs_errors import OBSErrors
 from walras.agents.valuations.activations.wanda import WandaSP
 from walras.agents.valuations.block_fisher import BlockFisher
 from walras.agents.valuations.fisher import Fisher
 from walras.agents.valuations.gradient import Gradient
 from walras.agents.valuations.knowledge import KnowledgeScore
+from walras.agents.valuations.layer_loss import LayerLoss
 from walras.agents.valuations.leave_one_out import LeaveOneOut
 from walras.agents.valuations.magnitude import Magnitude
 from walras.agents.valuations.michel import Michel
@@ -20,7 +22,7 @@ from walras.registry import Registry
 
 VALUATIONS: Registry[Valuation] = Registry("valuation", Valuation, texts=("unit",))
 for _rule in (
-    BlockFisher, BlockInfluence, Fisher, Fluctuation, Gradient, KnowledgeScore, LeaveOneOut, Magnitude, Michel,
-    PartialFisher, QuadraticSurrogate, Random, Shapley, Uniform, WandaSP,
+    BlockFisher, BlockInfluence, Fisher, Fluctuation, Gradient, KnowledgeScore, LayerLoss, LeaveOneOut, Magnitude,
+    Michel, OBSErrors, PartialFisher, QuadraticSurrogate, Random, Shapley, Uniform, WandaSP,
 ):  # fmt: skip
     VALUATIONS.add(_rule)

@@ -2,6 +2,10 @@
 
 from walras.market.phases.bid import Bid
 from walras.market.phases.clear import Clear
+from walras.market.phases.layer_by_layer import LayerByLayer
+from walras.market.phases.levels.evopress import EvoPress
+from walras.market.phases.levels.osscar import Osscar
+from walras.market.phases.levels.spdy import Spdy
 from walras.market.phases.open import Open
 from walras.market.phases.order import in_order
 from walras.market.phases.phase import Phase, Turn
@@ -20,6 +24,10 @@ for _phase in DEFAULT_PHASES:
     PHASES.add(type(_phase))
 PHASES.add(SublayerSessions, "sublayer-sessions")
 PHASES.add(SwapRefinement, "swap-refinement")
+PHASES.add(LayerByLayer, "layer-by-layer")
+PHASES.add(Osscar, "osscar")
+PHASES.add(Spdy, "spdy")
+PHASES.add(EvoPress, "evopress")
 PHASES.add(Probes, "probes")
 PHASES.add(RepairWeights, "repair")
 
@@ -28,11 +36,15 @@ __all__ = [
     "PHASES",
     "Bid",
     "Clear",
+    "EvoPress",
+    "LayerByLayer",
     "Open",
+    "Osscar",
     "Phase",
     "Probes",
     "RepairWeights",
     "Settle",
+    "Spdy",
     "SublayerSessions",
     "SwapRefinement",
     "Turn",

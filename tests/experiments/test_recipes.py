@@ -27,6 +27,10 @@ def test_what_one_recipe_needs_is_a_phase_of_that_recipe() -> None:
     phases = {name: RunSpec.parse({"recipe": name}).market.phases for name in RECIPES}
     assert phases.pop("k-prune") == ("sublayer-sessions",)
     assert phases.pop("kwon") == ("swap-refinement",)
+    assert phases.pop("sleb") == ("layer-by-layer",)
+    assert phases.pop("ziplm") == ("spdy",)
+    assert phases.pop("osscar") == ("sublayer-sessions", "osscar")
+    assert phases.pop("evopress") == ("evopress",)
     assert set(phases.values()) == {()}
 
 

@@ -140,6 +140,13 @@ for valuation in (WandaSP(), Fluctuation(), BlockInfluence()):
     worth = valuation(calibration, gates, generator)
     print(f"{type(valuation).__name__:15} most valued: {market.ledger.name[int(worth.argmax())]}")
 
+# %% OBSErrors, LayerLoss
+from walras.agents import LayerLoss, OBSErrors
+
+for valuation in (OBSErrors(), LayerLoss(spared_first=0, spared_last=0)):
+    worth = valuation(calibration, gates, generator)
+    print(f"{type(valuation).__name__:15} most valued: {market.ledger.name[int(worth.argmax())]}")
+
 # %% LeaveOneOut, Shapley
 from walras.agents import LeaveOneOut, Shapley
 

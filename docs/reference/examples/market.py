@@ -92,6 +92,28 @@ market = open_market(phases=[SwapRefinement()], rounds=1)
 market.step()
 print([phase.name for phase in market.phases], f"{market.rounds[0].used:.3f}")
 
+# %% LayerByLayer
+from walras.market import LayerByLayer
+
+market = open_market(phases=[LayerByLayer()], units=["block"], valuation="layer-loss", rounds=1)
+print([round(session.budget, 3) for session in market.sessions], "a layer of two leaves")
+
+# %% Osscar
+from walras.market import Osscar, SublayerSessions
+
+result = walras.run(
+    model, None, batches, budget=0.5, recipe="osscar", block=16, phases=[SublayerSessions(), Osscar(rounds=5)]
+)
+print(dict(result.summary.kept), f"{result.summary.used:.3f}")
+
+# %% Spdy, EvoPress
+from walras.market import EvoPress, Spdy
+
+search = EvoPress(generations=3, offspring=4, survivors=(2, 1), tokens=(16, 32))
+for recipe, phase in (("ziplm", Spdy(steps=10)), ("evopress", search)):
+    result = walras.run(model, None, batches, budget=0.5, recipe=recipe, block=4, phases=[phase])
+    print(recipe, dict(result.summary.kept), f"{result.summary.used:.3f}")
+
 # %% RepairWeights
 from walras.market import RepairWeights
 from walras.models.repair import REPAIRS

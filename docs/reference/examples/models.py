@@ -157,3 +157,27 @@ found = temperature_for_support(scores, k=3)  # of sparsemax, so that a query lo
 assert isinstance(found, Budget)
 print(round(float(found.setting), 2), round(found.reached, 2))
 print(round(price_for_support(scores, k=3).reached, 2), round(price_for_mass(scores, mass=0.5).reached, 2))
+
+# %% NetworkLevels, SublayerLevels, equal_steps
+from walras.models import macs
+from walras.models.levels import NetworkLevels, SublayerLevels, equal_steps
+
+levels = NetworkLevels.from_model(model, macs(model, units, 8), [batch], counts=equal_steps(4))
+first = levels.sublayers[0]
+assert isinstance(first, SublayerLevels)
+print("units kept", first.kept, "MACs", first.cost.astype(int).tolist(), "errors", first.errors.round(3).tolist())
+choice = [2] * len(levels)  # a half of every sub-layer
+with torch.no_grad():
+    before = model(**batch).last_hidden_state
+    with levels.placed(model, choice):
+        print(f"{levels.cost(choice) / levels.dense:.2f} of the MACs, output moved:", not torch.equal(
+            model(**batch).last_hidden_state, before))  # fmt: skip
+    print("as it was:", torch.equal(model(**batch).last_hidden_state, before))
+
+# %% StructuredOBS, refitted
+from walras.models.surgeon import StructuredOBS, refitted
+
+weight, moment = torch.tensor([[3.0, 1.0]]), torch.tensor([[2.0, 1.0], [1.0, 2.0]])
+surgeon = StructuredOBS.from_moment(weight, moment)
+print("first to leave:", int(surgeon.order[0]), "errors:", surgeon.errors.round(3).tolist())
+print("the other one becomes", refitted(weight, moment, torch.tensor([0])).tolist())
