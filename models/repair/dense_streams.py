@@ -57,6 +57,10 @@ class DenseStreams:
         for place in range(len(self._runner.batches)):
             yield real_tokens(self._files[site.path, place], self._runner.batches[place]) / scale
 
+    def inputs(self, site: Site) -> Iterator[Tensor]:
+        """What enters a sub-layer's output projection [tokens, width], likewise, in a pass of its own."""
+        yield from (seen.whole for seen in self._runner.read(site))
+
     def _pass(self, layer: int) -> None:
         """Keep the streams of a layer, and go to the one above."""
         self._layer = -1  # should this fail half-way

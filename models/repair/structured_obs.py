@@ -40,8 +40,10 @@ class StructuredOBSUpdate(Repair):
         if len(kept) in (0, weight.shape[1]):
             return True
         moment = torch.zeros(weight.shape[1], weight.shape[1], dtype=torch.float64, device=weight.device)
-        for stream in (pruned.now if self.sequential else pruned.before).read(pruned.site):
-            rows = stream.whole.to(torch.promote_types(stream.whole.dtype, torch.float32))
+        site = pruned.site
+        inputs = (seen.whole for seen in pruned.now.read(site)) if self.sequential else pruned.before.inputs(site)
+        for whole in inputs:
+            rows = whole.to(torch.promote_types(whole.dtype, torch.float32))
             moment += (rows.T @ rows).double()
         weight[:, kept] = refitted(weight, damped(moment, len(moment), self.damping), kept).to(weight)
         return True
