@@ -4,8 +4,10 @@ from walras.market.phases.bid import Bid
 from walras.market.phases.clear import Clear
 from walras.market.phases.layer_by_layer import LayerByLayer
 from walras.market.phases.levels.evopress import EvoPress
+from walras.market.phases.levels.menus import Menus
 from walras.market.phases.levels.osscar import Osscar
 from walras.market.phases.levels.spdy import Spdy
+from walras.market.phases.levels.trade import BilateralTrade
 from walras.market.phases.open import Open
 from walras.market.phases.order import in_order
 from walras.market.phases.phase import Phase, Turn
@@ -28,6 +30,8 @@ PHASES.add(LayerByLayer, "layer-by-layer")
 PHASES.add(Osscar, "osscar")
 PHASES.add(Spdy, "spdy")
 PHASES.add(EvoPress, "evopress")
+PHASES.add(Menus, "menus")
+PHASES.add(BilateralTrade, "trade")
 PHASES.add(Probes, "probes")
 PHASES.add(RepairWeights, "repair")
 
@@ -35,9 +39,11 @@ __all__ = [
     "DEFAULT_PHASES",
     "PHASES",
     "Bid",
+    "BilateralTrade",
     "Clear",
     "EvoPress",
     "LayerByLayer",
+    "Menus",
     "Open",
     "Osscar",
     "Phase",

@@ -7,6 +7,7 @@ from typing import final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from walras.errors import InputError
@@ -18,9 +19,13 @@ from walras.models.surgeon.structured_obs import DAMPING, Mask, StructuredOBS
 from walras.models.units.gates import gated
 from walras.models.units.inventory import Inventory, projections
 from walras.models.units.projections import outputs_first
+from walras.models.units.site import Site
 
 Choice = Sequence[int]
 """A level of each sub-layer, in the order of the sub-layers."""
+
+Leaving = Callable[[Site], NDArray[np.int64] | None]
+"""Says of a site in which order its units leave."""
 
 
 @final
@@ -46,7 +51,8 @@ class NetworkLevels:
     @staticmethod
     def from_model(
         model: nn.Module, usage: Usage, batches: Sequence[Batch], counts: Counts | None = None,
-        damping: float = DAMPING, tell: Callable[[int, int], object] = lambda done, of: None,
+        damping: float = DAMPING, leaving: Leaving = lambda site: None,
+        tell: Callable[[int, int], object] = lambda done, of: None,
     ) -> "NetworkLevels":  # fmt: skip
         """Prepare levels, by one pass over the batches and an elimination per sub-layer.
 
@@ -56,6 +62,7 @@ class NetworkLevels:
             batches: on which sub-layers are to write what they write now.
             counts: says how many units of a site stay at each of its levels; by default none, or 1 to 8 eighths.
             damping: of the least squares (`StructuredOBS`).
+            leaving: says in which order a site's units leave; where it says None, structured OBS does.
             tell: is told after every sub-layer how many are done, and of how many.
 
         Raises:
@@ -66,7 +73,9 @@ class NetworkLevels:
         moments = input_moments(model, inventory, batches, torch.ones(len(inventory), device=_device(model)))
         found: list[SublayerLevels] = []
         for place, (site, projection) in enumerate(zip(inventory.sites, maps, strict=True)):
-            surgeon = StructuredOBS.from_moment(outputs_first(projection), moments.pop(place), site.block, damping)
+            surgeon = StructuredOBS.from_moment(
+                outputs_first(projection), moments.pop(place), site.block, damping, order=leaving(site)
+            )
             own, steps = usage.own[site.units], usage.steps[site.units]
             found.append(SublayerLevels.of_site(site, surgeon, counts(site), own, steps))
             tell(len(found), len(maps))
@@ -80,6 +89,11 @@ class NetworkLevels:
     def full(self) -> tuple[int, ...]:
         """The highest level of each sub-layer."""
         return tuple(len(sublayer) - 1 for sublayer in self.sublayers)
+
+    def step(self, sublayer: int, choice: Choice) -> float:
+        """What a sub-layer's level of a choice costs beyond the level below it."""
+        cost = self.sublayers[sublayer].cost
+        return float(cost[choice[sublayer]] - cost[choice[sublayer] - 1])
 
     def keep(self, choice: Choice) -> Mask:
         """The units [n] that stay.

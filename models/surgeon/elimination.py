@@ -7,6 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from walras.errors import InputError
+
 PANEL = 64
 """Features that leave before what is kept of them is multiplied out, all at once."""
 
@@ -48,6 +50,28 @@ def eliminated(
         rises += cost
         names = np.delete(names, gone)
     return np.array(order, dtype=np.int64), np.array(rises)
+
+
+def rises_in_order(weight: Tensor, curvature: Tensor, block: int, order: NDArray[np.int64]) -> NDArray[np.float64]:
+    """What each unit costs as it leaves, in a given order [units].
+
+    With L L' the Cholesky factors of H^-1 and rows of W', both in that order, the squares of L^-1 W' are the costs of
+    single features: factoring is the same elimination.
+
+    Raises:
+        InputError: an order that has not every unit once.
+    """
+    units = -(-weight.shape[1] // block)
+    if sorted(order.tolist()) != list(range(units)):
+        raise InputError(f"an order of {len(order)} units was given; valid: each of {units} once")
+    features = np.arange(weight.shape[1])
+    own = np.argsort(np.argsort(order)[features // block], kind="stable")  # features as their units leave
+    index = torch.from_numpy(own).to(weight.device)
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(curvature))[index][:, index]
+    solved = torch.linalg.solve_triangular(torch.linalg.cholesky(inverse), weight.T[index], upper=False)
+    costs = solved.square().sum(-1).cpu().numpy()
+    found: NDArray[np.float64] = np.array(np.bincount(own // block, costs, units)[order], dtype=np.float64)
+    return found
 
 
 def _padded(weight: Tensor, curvature: Tensor, width: int) -> _State:

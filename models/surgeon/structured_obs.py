@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from walras.errors import InputError
-from walras.models.surgeon.elimination import eliminated
+from walras.models.surgeon.elimination import eliminated, rises_in_order
 
 Mask = NDArray[np.bool_]
 DAMPING = 0.01
@@ -51,17 +51,22 @@ class StructuredOBS:
 
     @staticmethod
     def from_moment(
-        weight: Tensor, moment: Tensor, block: int = 1, damping: float = DAMPING, together: int = 1
-    ) -> "StructuredOBS":
+        weight: Tensor, moment: Tensor, block: int = 1, damping: float = DAMPING, together: int = 1,
+        order: NDArray[np.int64] | None = None,
+    ) -> "StructuredOBS":  # fmt: skip
         """From W [hidden, k] and second moments X'X [k, k], in float64.
 
-        With `together` above 1 so many units leave before the next ones are looked for.
+        With `together` above 1 so many units leave before the next ones are looked for; with an `order` [units] they
+        leave in that one, whatever each costs.
 
         Raises:
-            InputError: damping that is not above 0, or moments of another shape.
+            InputError: damping that is not above 0, moments of another shape, an order that has not every unit once.
         """
         kept, weight, curvature = _wide(weight), weight.detach().double(), damped(moment, weight.shape[1], damping)
-        order, rises = eliminated(weight, curvature, block, together)
+        if order is None:
+            order, rises = eliminated(weight, curvature, block, together)
+        else:
+            rises = rises_in_order(weight, curvature, block, order)
         whole = float((weight @ curvature * weight).sum())
         errors = np.concatenate([[0.0], np.cumsum(rises)]) / whole if whole > 0 else np.zeros(len(order) + 1)
         return StructuredOBS(weight.to(kept), curvature.to(kept), block, order, errors)

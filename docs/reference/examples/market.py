@@ -114,6 +114,18 @@ for recipe, phase in (("ziplm", Spdy(steps=10)), ("evopress", search)):
     result = walras.run(model, None, batches, budget=0.5, recipe=recipe, block=4, phases=[phase])
     print(recipe, dict(result.summary.kept), f"{result.summary.used:.3f}")
 
+# %% BilateralTrade, Menus
+from walras.market import BilateralTrade, Menus
+from walras.mechanisms import VCG
+
+repair = "structured_obs:sequential=false"
+two = [{name: rows[i : i + 2] for name, rows in batches[0].items()} for i in (0, 2)]
+for phase in (BilateralTrade(rounds=1, tokens=16), Menus(levels=2, tokens=16)):
+    result = walras.run(
+        model, None, two, budget=0.5, recipe="none", rounds=1, block=4, phases=[phase], mechanism=VCG(), repair=repair
+    )
+    print(type(phase).__name__, dict(result.summary.kept), f"{result.summary.used:.3f}")
+
 # %% RepairWeights
 from walras.market import RepairWeights
 from walras.models.repair import REPAIRS

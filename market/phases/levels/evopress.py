@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, final
 import numpy as np
 
 from walras.errors import InputError
-from walras.market.phases.levels.level_search import LevelSearch, Place, drawn, mean_loss
+from walras.market.phases.levels.level_search import LevelSearch, Place, drawn, mean_loss, within
 from walras.market.phases.phase import Turn
 from walras.models.levels import NetworkLevels
 from walras.models.levels.network import Choice
@@ -100,18 +100,6 @@ class EvoPress(LevelSearch):
                 living, divergence = [living[i] for i in order], figures[order[0]]
             parent = living[0]
         return parent
-
-
-def within(budget: float, levels: NetworkLevels, choice: Choice) -> Choice:
-    """The choice, lowered a level at a time where it loses least, until it costs no more than the budget.
-
-    A clearing may have kept a narrower last block of neurons, in whose place the levels have a whole one.
-    """
-    found = list(choice)
-    while levels.cost(found) > budget * (1 + 1e-12):
-        rise = [s.errors[i - 1] - s.errors[i] if i else np.inf for s, i in zip(levels.sublayers, found, strict=True)]
-        found[int(np.argmin(rise))] -= 1
-    return tuple(found)
 
 
 def alike_sublayers(levels: NetworkLevels) -> Mapping[int, Sequence[int]]:

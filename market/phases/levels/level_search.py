@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from walras.agents import Calibration
 from walras.agents.calibration import at_rest
@@ -43,6 +44,11 @@ class LevelSearch(Phase):
     def kept(self, turn: Turn, site: Site) -> Sequence[int]:
         """How many units of a site stay at each of its levels, ascending."""
 
+    def leaving(self, turn: Turn, site: Site) -> NDArray[np.int64] | None:
+        """In which order a site's units leave; None where structured OBS is to say."""
+        del turn, site
+        return None
+
     @abstractmethod
     def search(self, market: "ComputeMarket", turn: Turn, levels: NetworkLevels, place: Place) -> Choice:
         """The choice of levels. `place` puts levels on the network of the market's calibration."""
@@ -70,6 +76,7 @@ class LevelSearch(Phase):
         with at_rest(calibration.model):
             levels = NetworkLevels.from_model(
                 calibration.model, usage, calibration.batches, lambda site: self.kept(turn, site),
+                leaving=lambda site: self.leaving(turn, site),
                 tell=lambda done, of: market.tell(f"levels of {done} of {of} sub-layers", done / of),
             )  # fmt: skip
             with levels.placing(calibration.model) as place:
@@ -122,3 +129,15 @@ def drawn(calibration: Calibration, tokens: int, generator: np.random.Generator 
         found.append(place)
         sum_ += tokens_of(calibration, place)
     return found
+
+
+def within(budget: float, levels: NetworkLevels, choice: Choice) -> Choice:
+    """The choice, lowered a level at a time where it loses least, until it costs no more than the budget.
+
+    A clearing may have kept a narrower last block of neurons, in whose place the levels have a whole one.
+    """
+    found = list(choice)
+    while levels.cost(found) > budget * (1 + 1e-12):
+        rise = [s.errors[i - 1] - s.errors[i] if i else np.inf for s, i in zip(levels.sublayers, found, strict=True)]
+        found[int(np.argmin(rise))] -= 1
+    return tuple(found)

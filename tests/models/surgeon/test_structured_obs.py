@@ -126,3 +126,22 @@ def test_bad_input() -> None:
         StructuredOBS.from_moment(w, m[:5, :5])
     with pytest.raises(InputError, match="7 units are to stay of 6; valid: 0 to 6"):
         StructuredOBS.from_moment(w, m).keeping(7)
+
+
+@pytest.mark.parametrize("block", [1, 3])
+def test_an_order_that_is_given_is_kept_and_costs_what_it_does(block: int) -> None:
+    """The surgeon's own order costs the same when it is given; any other one costs what its sets' errors do."""
+    draw = torch.Generator().manual_seed(block)
+    weight = torch.randn(4, 7, generator=draw, dtype=torch.float64)
+    x = torch.randn(30, 7, generator=draw, dtype=torch.float64)
+    own = StructuredOBS.from_moment(weight, x.T @ x, block)
+    again = StructuredOBS.from_moment(weight, x.T @ x, block, order=own.order)
+    np.testing.assert_allclose(again.errors, own.errors, rtol=1e-9, atol=1e-12)
+    order = np.roll(own.order, 1)
+    other = StructuredOBS.from_moment(weight, x.T @ x, block, order=order)
+    for count in range(len(order) + 1):
+        keep = other.keeping(count)
+        assert not keep[order[: len(order) - count]].any()
+        assert other.errors[len(order) - count] == pytest.approx(other.error(keep), abs=1e-9)
+    with pytest.raises(InputError, match="each of"):
+        StructuredOBS.from_moment(weight, x.T @ x, block, order=np.zeros(len(order), dtype=np.int64))

@@ -1,7 +1,6 @@
 """Searches over levels: against every choice there is, within the budget, and what they refuse."""
 
-import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -10,34 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from walras.agents import Calibration, Uniform
+from tests.market.phases.levels.conftest import levels_of, usage
+from walras.agents import Uniform
 from walras.errors import InputError
 from walras.market import EvoPress, Phase, RepairWeights, Spdy, SublayerSessions
 from walras.market.phases.levels.evopress import alike_sublayers, offspring_of, within
 from walras.market.phases.levels.level_search import drawn, mean_loss
-from walras.models import Macs, Workload, gated, inventory, macs
+from walras.models import gated, inventory, macs
 from walras.models.levels import NetworkLevels
-
-KEPT = {"heads": (0, 1, 2), "ffn": (0, 1, 2, 3, 4, 5)}
-
-
-@pytest.fixture
-def copied(floor: Any) -> Iterator[Any]:
-    """A floor whose network is a copy of the dense one."""
-    given, model = floor.calibration, copy.deepcopy(floor.model)
-    calibration = Calibration(model, given.inventory, given.objective, given.batches, given.cost, floor.model)
-    yield replace(floor, calibration=calibration, model=model)
-    assert model is not None
-
-
-def usage(floor: Any) -> Any:
-    return Macs().measure(floor.model, floor.units, Workload(length=8))
-
-
-def levels_of(floor: Any) -> NetworkLevels:
-    return NetworkLevels.from_model(
-        floor.model, usage(floor), floor.calibration.batches, lambda site: KEPT[site.sublayer]
-    )
 
 
 def played(floor: Any, phase: Phase, budget: float = 0.5, **more: Any) -> Any:
