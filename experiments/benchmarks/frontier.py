@@ -1,4 +1,4 @@
-"""All recipes beside each other on STS-B dev and the built-in task: 7 recipes, 4 budgets, 5 seeds, 2 tasks.
+"""All recipes beside each other on STS-B dev and the built-in task: 14 recipes, 4 budgets, 5 seeds, 2 tasks.
 
     python -m walras.experiments.benchmarks.frontier --data GLUE_FOLDER
 
@@ -6,6 +6,8 @@ Finished cells are not run again, so that it can be interrupted. Written to the 
 cell), frontier_TASK_statistics.csv (means, and paired differences to `walras`), frontier_TASK.png,
 frontier_machine.json, and frontier_TASK_cells.jsonl, the results of finished cells: `--cells FOLDER` takes what was run
 elsewhere, with the same settings, from such files.
+All trade single neurons, or whole sub-layers where that is what a recipe drops. The tables of the repository up to now
+are of blocks of 32 neurons. ZipLM and EvoPress search for as long as published: `--recipe` leaves them out.
 Cells, reports and seconds lie in a folder per task below it. The development split chooses nothing: it is only
 evaluated on.
 """
@@ -38,10 +40,13 @@ from walras.files.plain_data import parse_yaml
 from walras.files.record import Record
 from walras.files.writing import write_whole
 
-RECIPES = ("walras", "k-prune", "kwon", "michel", "magnitude", "uniform", "random")
+RECIPES = (
+    "walras", "k-prune", "kwon", "michel", "flap", "wanda-sp", "shortgpt", "sleb", "ziplm", "osscar", "evopress",
+    "magnitude", "uniform", "random",
+)  # fmt: skip
 BUDGETS = (0.75, 0.6, 0.5, 0.4)
 SEEDS = 5
-BLOCK = 32  # neurons that trade as one unit, the same for all recipes
+BLOCK = 1  # neurons that trade as one unit, the same for all recipes
 
 
 def main(

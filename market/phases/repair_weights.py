@@ -39,7 +39,8 @@ class RepairWeights(Phase):
             InputError: as said.
         """
         calibration = market.calibration.network("phase RepairWeights")
-        check_streams(calibration.model, calibration.inventory.sites)
+        if REPAIRS.make(self.repair).fits_stream:
+            check_streams(calibration.model, calibration.inventory.sites)
         if calibration.model is calibration.dense:
             raise InputError("a network that is to be repaired must be a copy of the dense one")
 

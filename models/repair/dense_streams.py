@@ -57,9 +57,9 @@ class DenseStreams:
         for place in range(len(self._runner.batches)):
             yield real_tokens(self._files[site.path, place], self._runner.batches[place]) / scale
 
-    def inputs(self, site: Site) -> Iterator[Tensor]:
+    def read_inputs(self, site: Site) -> Iterator[Tensor]:
         """What enters a sub-layer's output projection [tokens, width], likewise, in a pass of its own."""
-        yield from (seen.whole for seen in self._runner.read(site))
+        yield from self._runner.read_inputs(site)
 
     def _pass(self, layer: int) -> None:
         """Keep the streams of a layer, and go to the one above."""

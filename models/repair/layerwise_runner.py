@@ -125,6 +125,24 @@ class LayerwiseRunner:
                 yield Stream(rows["whole"], rows["features"], rows["output"], rows["total"] / scale)
 
     @torch.no_grad()
+    def read_inputs(self, site: Site) -> Iterator[Tensor]:
+        """What enters an output projection, before its gates, one row a real token [tokens, width], batch by batch.
+
+        Gates of what lies below apply. For any network, wherever what the projection writes is added to the stream.
+        """
+        model = self.model
+        self.advance_to(site.layer)
+        layer, projection = layers_of(model)[site.layer], submodule(model, site.path)
+        with self._inputs.reading(layer, site.path) as keep:
+            for place, batch in self._numbered():
+                found: dict[str, Tensor] = {}
+                take = partial(_copy_into, found, "whole")
+                with self._knowing(layer, place):
+                    self._run(model, batch, [take_from(projection, take, before=True, stop=True, first=True)])
+                keep(place, found["whole"])
+                yield real_tokens(found["whole"], batch)
+
+    @torch.no_grad()
     def advance_to(self, layer: int, settled: Tensor | None = None) -> None:
         """Make the states those that enter `layer`, under the gates that are attached.
 

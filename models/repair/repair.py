@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 import torch
@@ -101,6 +101,9 @@ class Repair(ABC):
     Concrete repairs are final frozen dataclasses. They change output projections only, so that slicing cuts a
     repaired network as it cuts any other.
     """
+
+    fits_stream: ClassVar[bool] = True
+    """Whether it fits what is added to the residual stream, which must be what output projections write then."""
 
     tokens_per_feature: int = 0
     """Tokens on which it is fitted at least, for each input of the widest output projection; 0: those at hand."""

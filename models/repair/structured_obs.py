@@ -1,7 +1,7 @@
 """The repair of structured pruning by the optimal brain surgeon: a sub-layer writes again what it wrote by itself."""
 
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 import torch
 
@@ -30,6 +30,7 @@ class StructuredOBSUpdate(Repair):
 
     sequential: bool = True
     damping: float = DAMPING
+    fits_stream: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_damping(self.damping)
@@ -40,9 +41,7 @@ class StructuredOBSUpdate(Repair):
         if len(kept) in (0, weight.shape[1]):
             return True
         moment = torch.zeros(weight.shape[1], weight.shape[1], dtype=torch.float64, device=weight.device)
-        site = pruned.site
-        inputs = (seen.whole for seen in pruned.now.read(site)) if self.sequential else pruned.before.inputs(site)
-        for whole in inputs:
+        for whole in (pruned.now if self.sequential else pruned.before).read_inputs(pruned.site):
             rows = whole.to(torch.promote_types(whole.dtype, torch.float32))
             moment += (rows.T @ rows).double()
         weight[:, kept] = refitted(weight, damped(moment, len(moment), self.damping), kept).to(weight)

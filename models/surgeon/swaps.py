@@ -4,9 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from walras.models.surgeon.structured_obs import Mask, StructuredOBS
+
+Vector = NDArray[np.float64]
 
 LEAST = 1e-9
 """Share of the error by which an exchange must lower it."""
@@ -44,30 +47,35 @@ def swapped(surgeon: StructuredOBS, keep: Mask, count: int, rounds: int) -> Mask
 
 def _without_cheapest(surgeon: StructuredOBS, keep: Mask, count: int) -> Mask:
     """Step 1."""
-    kept, cost = _kept(surgeon, keep), np.full(len(keep), np.inf)
-    owner = kept.features // surgeon.block
-    for unit in np.flatnonzero(keep):
-        own = (owner == int(unit)).nonzero().flatten()
-        written = kept.weight[:, own]
-        cost[unit] = float((torch.linalg.solve(kept.inverse[own][:, own], written.T) * written.T).sum())
-    found = keep.copy()
+    kept, cost, found = _kept(surgeon, keep), np.full(len(keep), np.inf), keep.copy()
+    cost[keep] = _by_unit(kept.inverse, kept.weight.T, kept.features // surgeon.block)
     found[np.argsort(cost, kind="stable")[:count]] = False
     return found
 
 
 def _with_best(surgeon: StructuredOBS, keep: Mask, count: int) -> Mask:
     """Step 2."""
-    kept, h = _kept(surgeon, keep), surgeon.curvature.double()
-    across = h[:, kept.features]  # [k, kept]
-    left = h - across @ kept.inverse @ across.T
-    missing = h @ surgeon.weight.double().T - across @ kept.weight.T  # [k, hidden]
-    owner, saved = torch.arange(len(h)) // surgeon.block, np.full(len(keep), -np.inf)
-    for unit in np.flatnonzero(~keep):
-        own = (owner == int(unit)).nonzero().flatten().to(h.device)
-        saved[unit] = float((torch.linalg.solve(left[own][:, own], missing[own]) * missing[own]).sum())
-    found = keep.copy()
+    kept, out, h = _kept(surgeon, keep), surgeon.features(~keep), surgeon.curvature.double()
+    across = h[out][:, kept.features]  # [out, kept]
+    left = h[out][:, out] - across @ kept.inverse @ across.T
+    missing = h[out] @ surgeon.weight.double().T - across @ kept.weight.T  # [out, hidden]
+    saved, found = np.full(len(keep), -np.inf), keep.copy()
+    saved[~keep] = _by_unit(left, missing, out // surgeon.block)
     found[np.argsort(-saved, kind="stable")[:count]] = True
     return found
+
+
+def _by_unit(matrix: Tensor, rows: Tensor, owner: Tensor) -> Vector:
+    """tr(g' M^-1 g) [units in `owner`] of each unit's block M of a matrix [k, k] and its rows g [k, hidden]."""
+    if len(set(owner.tolist())) == len(owner):  # a feature each
+        found: Vector = (rows.square().sum(1) / matrix.diagonal()).cpu().numpy()
+        return found
+    costs = []
+    for unit in dict.fromkeys(owner.tolist()):
+        own = (owner == unit).nonzero().flatten()
+        part = rows[own]
+        costs.append(float((torch.linalg.solve(matrix[own][:, own], part) * part).sum()))
+    return np.array(costs)
 
 
 def _kept(surgeon: StructuredOBS, keep: Mask) -> _Kept:

@@ -99,8 +99,8 @@ class Osscar(Phase):
         moment = torch.zeros(site.width, site.width, dtype=torch.float64, device=weight.device)
         with at_rest(calibration.model), gated(calibration.model, inventory, gates):
             runner.advance_to(site.layer, gates[: site.units.start])
-            for stream in runner.read(site):
-                rows = stream.whole.to(torch.promote_types(stream.whole.dtype, torch.float32))
+            for whole in runner.read_inputs(site):
+                rows = whole.to(torch.promote_types(whole.dtype, torch.float32))
                 moment += (rows.T @ rows).double()
         attention = site.sublayer == "heads"
         together = self.heads if attention else self.neurons

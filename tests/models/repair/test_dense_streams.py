@@ -26,7 +26,7 @@ def test_streams_are_those_of_a_runner(repairable: str, tiny: Any) -> None:
         for site in (*sites, sites[0], sites[-1]):  # from the bottom to the top, and from the bottom again
             for found, seen in zip(streams.read(site), runner.read(site), strict=True):
                 torch.testing.assert_close(found, seen.total, rtol=0, atol=1e-6)
-            for found, seen in zip(streams.inputs(site), runner.read(site), strict=True):
+            for found, seen in zip(streams.read_inputs(site), runner.read(site), strict=True):
                 torch.testing.assert_close(found, seen.whole, rtol=0, atol=1e-6)
     streams.close()
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in tested.model.modules())

@@ -231,3 +231,17 @@ def test_a_norm_or_a_scale_after_the_projection_is_refused(kind: str, message: s
     with LayerwiseRunner(tested.model, [tested.batch]) as runner, pytest.raises(InputError, match="cannot be repaired"):
         next(runner.read(sites[1]))
     check_streams(tiny("bert").model, inventory(tiny("bert").model).sites)
+
+
+@pytest.mark.parametrize("name", ["bert", "gpt2", "llama"])
+def test_inputs_alone_are_those_that_are_read_with_the_rest(name: str, tiny: Any) -> None:
+    tested = tiny(name)
+    units = inventory(tested.model, block=8)
+    gates = (torch.arange(len(units)) % 4 > 0).float()
+    batches = [tested.batch]
+    one, other = LayerwiseRunner(tested.model, batches), LayerwiseRunner(tested.model, batches)
+    with gated(tested.model, units, gates), one, other:
+        for site in units.sites:
+            (whole,) = one.read_inputs(site)
+            (stream,) = other.read(site)
+            assert torch.equal(whole, stream.whole)

@@ -23,7 +23,7 @@ def repaired(tested: Any, units: Any, keep: Any, repair: StructuredOBSUpdate) ->
     return model
 
 
-@pytest.mark.parametrize("name", ["bert", "gpt2", "llama"])
+@pytest.mark.parametrize("name", ["bert", "gpt2", "llama", "gemma3_text"])
 def test_on_dense_inputs_weights_are_those_of_the_levels(name: str, tiny: Any) -> None:
     tested = tiny(name, dtype=torch.float64)
     units = inventory(tested.model, block=4)
@@ -38,7 +38,7 @@ def test_on_dense_inputs_weights_are_those_of_the_levels(name: str, tiny: Any) -
             torch.testing.assert_close(tested.logits(model), wanted, rtol=1e-8, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", ["bert", "llama"])
+@pytest.mark.parametrize("name", ["bert", "llama", "gemma3_text"])
 def test_one_after_the_other_weights_are_fitted_to_what_comes_from_below_now(name: str, tiny: Any) -> None:
     tested = tiny(name, dtype=torch.float64)
     units = inventory(tested.model, block=4)
@@ -47,8 +47,8 @@ def test_one_after_the_other_weights_are_fitted_to_what_comes_from_below_now(nam
     gates = torch.from_numpy(keep).double()
     with gated(model, units, gates), LayerwiseRunner(model, [tested.batch]) as runner:
         for site in units.sites:
-            (stream,) = runner.read(site)
-            x, kept = stream.whole, torch.from_numpy(keep[site.units])[site.owner]
+            (x,) = runner.read_inputs(site)
+            kept = torch.from_numpy(keep[site.units])[site.owner]
             old = tested.model.get_submodule(site.path).weight.detach()
             new = model.get_submodule(site.path).weight.detach()[:, kept]
             missing = x @ old.T - x[:, kept] @ new.T
