@@ -123,10 +123,9 @@ def build(family: str, attention: str = "eager", dtype: torch.dtype = torch.floa
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test that asks for `every_family` runs for every dense row, one for `moe` for every row with experts.
 
-    One for `family`, `repairable` (a dense family that a repair is right for) or `decoder` (a dense family that
-    generates text) runs for one family per layout of weights, and for the others nightly only. With `attention` beside
-    it runs under all attention functions that the row's models have; with `kernel` in its place, under the first one,
-    and under the others nightly only.
+    One for `family` or `decoder` (a dense family that generates text) runs for one family per layout of weights, and
+    for the others nightly only. With `attention` beside it runs under all attention functions that the row's models
+    have; with `kernel` in its place, under the first one, and under the others nightly only.
     """
     dense = [name for name, row in ARCHITECTURES.items() if row.mixture is None]
     asked = set(metafunc.fixturenames)
@@ -134,7 +133,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         "every_family": dense,
         "moe": [name for name in ARCHITECTURES if name not in dense],
         "family": dense,
-        "repairable": [name for name in dense if not ARCHITECTURES[name].heads.after],
         "decoder": [name for name in dense if RECIPES[name].auto is CAUSAL],
     }
     for fixture in asked & rows.keys():
@@ -146,7 +144,7 @@ def _cases(fixture: str, families: list[str], second: str | None) -> list[Any]:
     """Families, with attention functions where a test asks for them; those of the long half are marked."""
     cases: list[Any] = []
     for name in families:
-        further = fixture in ("family", "repairable", "decoder") and name not in SAMPLE
+        further = fixture in ("family", "decoder") and name not in SAMPLE
         for place, kind in enumerate(RECIPES[name].attentions if second else [""]):
             values = (name, kind) if second else (name,)
             cases.append(nightly(*values) if further or (second == "kernel" and place > 0) else pytest.param(*values))
