@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from walras.models.export.copying import shared_copy
 from walras.models.objective import Batch
 from walras.models.repair.gain import Gain
-from walras.models.repair.layerwise_runner import LayerwiseRunner
+from walras.models.repair.layerwise_runner import LayerwiseRunner, check_streams
 from walras.models.repair.streams import by_length
 from walras.models.units.gates import gated
 from walras.models.units.inventory import Inventory, sites_and_layers
@@ -120,6 +120,18 @@ def repairable_copy(model: nn.Module, inventory: Inventory) -> nn.Module:
     """
     projections = [site.kind.projection(layer, site) for site, layer in sites_and_layers(model, inventory)]
     return shared_copy(model, own=[projection for projection in projections if projection is not None])
+
+
+def check_repairable(model: nn.Module, inventory: Inventory) -> None:
+    """Refuse a model of which nobody knows how what a projection writes reaches the residual stream.
+
+    Raises:
+        InputError: naming the setting or the module.
+    """
+    check_streams(model)
+    for site, layer in sites_and_layers(model, inventory):
+        if site.kind.projection(layer, site) is not None:
+            Gain.of(layer, layer.below(site.path))
 
 
 class Repair(ABC):
