@@ -123,7 +123,7 @@ class TaskData(SubjectData):
 
     def tokens(self, model: nn.Module, length: int) -> int:
         """The task's."""
-        return self.task.tokens(model, self.tokenizer, length)
+        return self.task.tokens_inside(model, self.tokenizer, length)
 
     def scores(self, model: nn.Module) -> dict[str, float]:
         """All of the task's metrics on the evaluation split, the headline first."""

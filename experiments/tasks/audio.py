@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -59,7 +60,7 @@ class Audio(Task):
         """As the interface says."""
         return replace(self, held_out=self.held_out[:rows])
 
-    def tokens(self, model: nn.Module, tokenizer: Any, length: int) -> int:
+    def tokens_inside(self, model: nn.Module, tokenizer: Any, length: int) -> int:
         """States of a piece, silence that fills it up included: it is computed with."""
         del length
         batch = self.batch(tokenizer, self.held_out[:1], 0)
@@ -106,7 +107,8 @@ class Audio(Task):
         found, start = [], 0
         for counts, real in self._states(model, tokenizer, batch_size):
             cosines = (real * reference[start : start + len(real)]).sum(-1)
-            found += [float(part.mean()) for part in cosines.split(counts)]
+            ends = np.cumsum(counts)
+            found += [float(cosines[end - count : end].mean()) for end, count in zip(ends, counts, strict=True)]
             start += len(real)
         return sum(found) / len(found)
 

@@ -51,7 +51,7 @@ class Task(ABC):
         rows = self.measured_rows
         return {ROWS: rows} if rows is not None and rows < FEW_ROWS else {}
 
-    def tokens(self, model: nn.Module, tokenizer: Any, length: int) -> int:
+    def tokens_inside(self, model: nn.Module, tokenizer: Any, length: int) -> int:
         """Tokens of a sample inside the network, for which compute is counted; most tasks leave it to the settings."""
         del model, tokenizer
         return length

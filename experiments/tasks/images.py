@@ -61,7 +61,7 @@ class Images(Task):
         """As the interface says."""
         return replace(self, pictures=replace(self.pictures, test=self.pictures.test[:rows]))
 
-    def tokens(self, model: nn.Module, tokenizer: Any, length: int) -> int:
+    def tokens_inside(self, model: nn.Module, tokenizer: Any, length: int) -> int:
         """Patches of a picture, and what the network puts before them."""
         del length
         batch = self.batch(tokenizer, self.pictures.test[:1], 0)
@@ -112,7 +112,7 @@ class Images(Task):
             torch.tensor([int(example.label or 0) for example in split])
             for split in (self.pictures.train, self.pictures.test)
         )
-        found = [neighbours(rows, train, classes, self.k) for rows in test.split(_ROWS)]
+        found = [neighbours(test[i : i + _ROWS], train, classes, self.k) for i in range(0, len(test), _ROWS)]
         return float((torch.cat(found) == wanted).double().mean())
 
     @torch.no_grad()

@@ -121,7 +121,7 @@ def build(family: str, attention: str = "eager", dtype: torch.dtype = torch.floa
         tokens = (IMAGE["image_size"] // IMAGE["patch_size"]) ** 2 + (2 if family == "deit" else 1)
         return Tiny(model.to(dtype), {"pixel_values": torch.randn(BATCH, 3, 8, 8, dtype=dtype)}, tokens, False)
     if "num_mel_bins" in recipe.sizes:
-        sound = torch.randn(BATCH, SOUND["num_mel_bins"], 2 * LENGTH, dtype=dtype)
+        sound = torch.randn(BATCH, recipe.sizes["num_mel_bins"], 2 * LENGTH, dtype=dtype)
         said = torch.randint(4, VOCABULARY, (BATCH, 2))
         return Tiny(model.to(dtype), {"input_features": sound, "decoder_input_ids": said}, LENGTH, False)
     ids = torch.randint(4, VOCABULARY, (BATCH, LENGTH))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,13 +123,14 @@ def read_recording(path: str | Path) -> Recording:
     return Recording(samples, int(rate))
 
 
-def _scaled(data: NDArray[np.generic]) -> Samples:
+def _scaled(data: NDArray[Any]) -> Samples:
     """Samples of any type from -1 to 1."""
-    if data.dtype.kind == "f":
-        return data.astype(np.float32)
+    wide = data.astype(np.float64)
     if data.dtype == np.uint8:  # the one type that has its zero in the middle
-        return (data.astype(np.float32) - 128) / 128
-    return (data / float(np.iinfo(data.dtype).max + 1)).astype(np.float32)
+        wide = (wide - 128) / 128
+    elif data.dtype.kind != "f":
+        wide = wide / (float(np.iinfo(data.dtype).max) + 1)
+    return wide.astype(np.float32)
 
 
 def check_sounds(sounds: Sequence[object]) -> None:

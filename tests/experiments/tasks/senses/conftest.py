@@ -57,8 +57,10 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Whisper of two layers that hears a second, with its processor."""
     folder = tmp_path_factory.mktemp("speech")
     letters = {c: i for i, c in enumerate(["<|endoftext|>", "<|startoftranscript|>", *"abcdefghijklmnopqrstuvwxyz"])}
-    hears = WhisperFeatureExtractor(feature_size=5, chunk_length=1)
-    WhisperProcessor(hears, WhisperTokenizer(vocab=letters, merges=[])).save_pretrained(folder)
+    hears: Any = WhisperFeatureExtractor
+    both: Any = WhisperProcessor
+    words = WhisperTokenizer(vocab=letters, merges=[])
+    both(hears(feature_size=5, chunk_length=1), words).save_pretrained(folder)
     config = WhisperConfig(
         vocab_size=len(letters), d_model=24, encoder_layers=2, encoder_attention_heads=4, encoder_ffn_dim=40,
         decoder_layers=1, decoder_attention_heads=3, decoder_ffn_dim=16, num_mel_bins=5, max_source_positions=STATES,
