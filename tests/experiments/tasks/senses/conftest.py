@@ -6,23 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from scipy.io import wavfile
-from transformers import (
-    Dinov2Config,
-    Dinov2Model,
-    WhisperConfig,
-    WhisperFeatureExtractor,
-    WhisperForConditionalGeneration,
-    WhisperProcessor,
-    WhisperTokenizer,
-)
+from tiny_senses import write_speech, write_vision
 
-SIDE, PATCH = 16, 4
-TOKENS = (SIDE // PATCH) ** 2 + 1
 RATE = 16_000
-STATES = 50  # of a second of sound
 
 
 @pytest.fixture(autouse=True)
@@ -33,42 +21,16 @@ def modules(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
     monkeypatch.syspath_prepend(place)
 
 
-def _shaken(model: Any) -> Any:
-    """The model with noise on all of its weights, so that no bias is zero and no two units are alike."""
-    torch.manual_seed(0)
-    with torch.no_grad():
-        for weight in model.parameters():
-            weight.add_(0.2 * torch.randn(weight.shape))
-    return model.eval()
-
-
 @pytest.fixture(scope="session")
 def vision(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A DINOv2 of two layers, without an image processor."""
-    folder = tmp_path_factory.mktemp("vision")
-    sizes: Any = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4, "mlp_ratio": 2}
-    config = Dinov2Config(image_size=32, patch_size=PATCH, layerscale_value=0.5, **sizes)
-    _shaken(Dinov2Model(config)).save_pretrained(folder)
-    return folder
+    """A network of pictures."""
+    return write_vision(tmp_path_factory.mktemp("vision"))
 
 
 @pytest.fixture(scope="session")
 def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Whisper of two layers that hears a second, with its processor."""
-    folder = tmp_path_factory.mktemp("speech")
-    letters = {c: i for i, c in enumerate(["<|endoftext|>", "<|startoftranscript|>", *"abcdefghijklmnopqrstuvwxyz"])}
-    hears: Any = WhisperFeatureExtractor
-    both: Any = WhisperProcessor
-    words = WhisperTokenizer(vocab=letters, merges=[])
-    both(hears(feature_size=5, chunk_length=1), words).save_pretrained(folder)
-    config = WhisperConfig(
-        vocab_size=len(letters), d_model=24, encoder_layers=2, encoder_attention_heads=4, encoder_ffn_dim=40,
-        decoder_layers=1, decoder_attention_heads=3, decoder_ffn_dim=16, num_mel_bins=5, max_source_positions=STATES,
-        max_target_positions=8, decoder_start_token_id=1, begin_suppress_tokens=None, pad_token_id=0, bos_token_id=0,
-        eos_token_id=0,
-    )  # fmt: skip
-    _shaken(WhisperForConditionalGeneration(config)).save_pretrained(folder)
-    return folder
+    """A network of speech."""
+    return write_speech(tmp_path_factory.mktemp("speech"))
 
 
 def picture(kind: int, seed: int, side: int = 20) -> Any:
