@@ -8,7 +8,6 @@ from typing import Any, final
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from walras.errors import InputError
@@ -16,7 +15,7 @@ from walras.experiments.subjects.checks import check_batches, check_texts, check
 from walras.experiments.tasks import Task
 from walras.experiments.tasks.audio import from_sounds
 from walras.experiments.tasks.base import Reference, on_device
-from walras.experiments.tasks.images import from_pictures
+from walras.experiments.tasks.images import from_pictures, is_picture
 from walras.experiments.tasks.losses import Embeddings, OwnPredictions
 from walras.experiments.tasks.text import from_texts
 from walras.market.naming import naming
@@ -270,8 +269,8 @@ def data_from(
     items = list(given)
     if not items:
         raise InputError("data is empty; give at least two texts, or one batch")
-    made = from_pictures if isinstance(items[0], Image.Image) else from_sounds
-    if isinstance(items[0], Image.Image | np.ndarray):
+    made = from_pictures if is_picture(items[0]) else from_sounds
+    if is_picture(items[0]) or isinstance(items[0], np.ndarray):
         return TaskData.from_task(made(items), model, tokenizer, **sizes, loss=loss)
     if not isinstance(items[0], str):
         return BatchData.from_batches(items, model, seed=seed, loss=loss)

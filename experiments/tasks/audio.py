@@ -26,7 +26,7 @@ _SECONDS = (0.1, 600.0)
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Audio(Task):
     """Pieces of sound, of which some, chosen at random, value the units of an encoder, and the others measure it.
 

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, final
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from walras.errors import InputError, UnknownNameError
@@ -192,12 +194,22 @@ def made_of(pictures: Pictures, size: int | None = None, k: int = 5, embedding: 
     return Images("images", pictures, NEIGHBOURS if pictures.labelled else COSINE, size, embedding, k)
 
 
+def is_picture(found: Any) -> bool:
+    """Whether it is a picture of Pillow, or an array of bytes [height, width] or [height, width, 3]."""
+    if isinstance(found, np.ndarray):
+        return found.dtype == np.uint8 and (found.ndim == 2 or (found.ndim == 3 and found.shape[2] == 3))
+    return isinstance(found, Image.Image)
+
+
 def from_pictures(given: Sequence[Any]) -> Images:
-    """A task of pictures of Pillow that are at hand; one fifth measures.
+    """A task of pictures that are at hand, of Pillow or arrays of bytes; one fifth measures.
 
     Raises:
-        InputError: too few.
+        InputError: too few, or something else among them.
     """
+    for i, picture in enumerate(given):
+        if not is_picture(picture):
+            raise InputError(f"data[{i}] is {type(picture).__name__}, and data[0] is a picture; all must be pictures")
     names = [f"data[{i}]" for i in range(len(given))]
     whole = Pictures([Example(name) for name in names], [], False, dict(zip(names, given, strict=True)))
     return made_of(whole.in_splits("data", Wanted()))

@@ -42,7 +42,7 @@ class Wanted:
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pictures:
     """Pictures by name; a name is the path of a file, or a file and a number in it.
 

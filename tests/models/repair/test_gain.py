@@ -15,7 +15,7 @@ from walras.models.repair.gain import Gain
 from walras.models.repair.layerwise_runner import LayerwiseRunner
 from walras.models.repair.least_squares import LeastSquares
 from walras.models.repair.means import Means
-from walras.models.repair.repair import ModelPair, Repair
+from walras.models.repair.repair import ModelPair, Repair, check_repairable
 from walras.models.repair.scales import Scales
 from walras.models.units.projections import outputs_first
 
@@ -114,6 +114,9 @@ def test_another_module_is_refused_by_name(tiny: Any) -> None:
         InputError, match=r"layers\.1\.mlp\.down_proj writes goes through 'post_feedforward_layernorm', a LayerNorm"
     ):
         Gain.of(layers_of(tested.model)[1], "mlp.down_proj")
+    with pytest.raises(InputError, match="a LayerNorm, which is neither a number a feature nor a norm"):
+        check_repairable(tested.model, inventory(tested.model))
+    check_repairable(tiny("gemma3_text").model, inventory(tested.model))
 
 
 def test_what_others_can_do_as_well_is_made_good_exactly_behind_a_norm(tiny: Any) -> None:

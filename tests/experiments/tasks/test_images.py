@@ -101,6 +101,7 @@ def test_without_classes_and_from_python(vision: Path) -> None:
     given = [grey(20 * i, 20 + i, 30 - i) for i in range(10)]
     given[3] = given[3].convert("RGBA")
     given[4] = given[4].convert("1")
+    given[5] = np.asarray(given[5])
     result = walras.run(model, processor, given, recipe="none", label_free=True, **{**QUICK, "batch_size": 2})
     assert result.metric.name == "cosine with dense"
     assert result.metric.dense == pytest.approx(1, abs=1e-6)
@@ -108,6 +109,8 @@ def test_without_classes_and_from_python(vision: Path) -> None:
     assert result.summary.length == TOKENS
     with pytest.raises(InputError, match="'data' has 3 pictures; at least 4 are needed"):
         walras.run(model, None, given[:3], **QUICK)
+    with pytest.raises(InputError, match=r"data\[4\] is str, and data\[0\] is a picture"):
+        walras.run(model, processor, [*given[:4], "text"], **QUICK)
     with pytest.raises(InputError, match="give a list of texts, pictures, sounds or batches"):
         walras.run(model, None, given[0], **QUICK)
     batches = [{"pixel_values": pixel_values(None, given[:4], SIDE)}] * 2
