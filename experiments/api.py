@@ -14,6 +14,7 @@ from walras.experiments.outcome import Outcome
 from walras.experiments.pipeline import open_market_of, run_plan
 from walras.experiments.plan import Extras, Plan
 from walras.experiments.progress import Progress
+from walras.experiments.repair_data import check_enough
 from walras.experiments.settings.keywords import RunSettings
 from walras.experiments.spec import RunSpec
 from walras.experiments.store.result_folder import ResultFolder
@@ -24,7 +25,7 @@ from walras.experiments.tasks import Task
 from walras.market import ComputeMarket, Shock, Turn
 from walras.models.objective import Batch, Objective
 
-Data = Task | Sequence[str] | Iterable[Batch] | str | None
+Data = Task | Sequence[str] | Iterable[Batch] | Sequence[Any] | str | None
 Hook = Callable[[ComputeMarket, Turn], object]
 
 
@@ -47,9 +48,10 @@ def run(
     Args:
         model: a Hugging Face transformer of a known family, or the folder or hub id of one. Its weights are never
             changed: a repair works on a copy, which the outcome holds.
-        tokenizer: of a model that is given as an object; None where the data are batches.
-        data: for a model object: texts, batches (dicts of tensors as the model takes them, e.g. a DataLoader), or a
-            task. For a name: the folder or file with the task's data, as --data on the command line.
+        tokenizer: of a model that is given as an object, or its processor; None where the data are batches.
+        data: for a model object: texts, batches (dicts of tensors as the model takes them, e.g. a DataLoader), pictures
+            of Pillow, sounds (arrays at the processor's rate), or a task. For a name: the folder or file with the
+            task's data, as --data on the command line.
         loss: function of the model and a batch that returns the mean loss over the batch's samples. Without one it
             is the task's, or the model's own where batches hold labels, and else how far the model's outputs move.
         evaluate: the figure to report, of the network as it is. Without one it is the task's metric; of batches the
@@ -126,8 +128,9 @@ def _prepared(
 
 
 def _loaded(spec: RunSpec, evaluate: Any, progress: Progress | None) -> tuple[Plan, Subject]:
-    plan = Plan.from_spec(spec)
-    subject = Subject.load(plan.spec.subject, progress, find_task(plan.spec.subject))
+    plan, task = Plan.from_spec(spec), find_task(spec.subject)
+    check_enough(task.most, task.name, plan.spec.market)
+    subject = Subject.load(plan.spec.subject, progress, task)
     return plan, subject if evaluate is None else subject.judged_by(evaluate)
 
 

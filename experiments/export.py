@@ -31,6 +31,8 @@ from walras.models.loading import load
 if TYPE_CHECKING:
     from walras.experiments.outcome import Outcome
 
+INPUTS = {"pixel_values": "AutoImageProcessor", "input_features": "AutoProcessor"}
+"""Classes of transformers that load what makes a network's inputs, where those are no texts."""
 _OWN_DATA = "own data"  # the task of earlier runs that were made from Python
 
 
@@ -112,7 +114,8 @@ def write(
     layers = per_layer(small)
     counts = {"parameters": parameters(small), "dense_parameters": parameters(dense)}
     name, auto = place.resolve().name, auto_class(small)
-    card = model_card({**summary, **counts}, name, auto, per_layer(dense), layers, stock=form.stock)
+    inputs = "" if tokenizer is None else INPUTS.get(str(getattr(small, "main_input_name", "")), "AutoTokenizer")
+    card = model_card({**summary, **counts}, name, auto, per_layer(dense), layers, stock=form.stock, inputs=inputs)
     found: dict[str, Any] = {}
 
     def add(draft: Path) -> None:

@@ -17,7 +17,13 @@ from walras.experiments.forward_times import forward_times
 from walras.experiments.outcome import Metric, Outcome, Summary, Timing, allocation_columns
 from walras.experiments.plan import Extras, Plan
 from walras.experiments.progress import Progress, Silent
-from walras.experiments.repair_data import minutes_of_repair, repair_batches, tokens_of, widest_projection
+from walras.experiments.repair_data import (
+    check_enough,
+    minutes_of_repair,
+    repair_batches,
+    tokens_of,
+    widest_projection,
+)
 from walras.experiments.reports.run_report import write_report
 from walras.experiments.spec import RunSpec
 from walras.experiments.store.result_folder import ResultFolder
@@ -52,6 +58,7 @@ def run_spec(
     if folder is not None:
         folder.check_free()
     task = find_task(spec.subject)
+    check_enough(task.most, task.name, spec.market)
     subject = Subject.load(spec.subject, progress, task)
     return run_plan(plan, subject, folder, progress, Extras(measure_latency=measure_latency))
 
@@ -223,11 +230,12 @@ def size(model: nn.Module) -> int:
 def _calibration(subject: Subject, data: SubjectData, plan: Plan, costs: UnitCosts, network: nn.Module) -> Calibration:
     """The network that is traded on, with data, a loss, and what units cost of the leading resource."""
     market, seed = plan.spec.market, plan.spec.seed
+    check_enough(data.most, data.name, market)
     objective = data.objective(subject.model, market.label_free)
     valued, fitted = data.batches(market.sentences, seed), None
     if plan.repair is not None:
         wanted = plan.repair.tokens_per_feature * widest_projection(network, costs.units)
-        fitted = repair_batches(data, market, seed, valued, wanted)
+        fitted = repair_batches(data, market, seed, valued, wanted, subject.length)
     return Calibration(
         network, costs.units, objective, valued, costs.resources[0].share, subject.model, repair_batches=fitted
     )
@@ -247,7 +255,7 @@ def _tell_repair(market: ComputeMarket, subject: Subject, progress: Progress) ->
     """Say how long repairs will take, where they are fitted on more tokens than units are valued on."""
     found = market.calibration
     if isinstance(found, Calibration) and found.repair_batches is not found.batches:
-        tokens = sum(map(tokens_of, found.repair_batches))
+        tokens = sum(tokens_of(batch, subject.length) for batch in found.repair_batches)
         minutes = minutes_of_repair(subject.model, found.repair_batches, len(market.sessions))
         _told(progress, f"Repairs are fitted on {tokens:,} tokens: about {max(minutes, 0.1):.1f} minutes")
 

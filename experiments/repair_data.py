@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from walras.errors import InputError
 from walras.experiments.spec import MarketSpec
 from walras.experiments.subjects.data import SubjectData
 from walras.models import Inventory
@@ -17,8 +18,26 @@ PASSES = 5.0
 """A repair by least squares takes about as long as so many forward passes of the dense network over its tokens."""
 
 
+def check_enough(most: int | None, name: str, market: MarketSpec) -> None:
+    """Refuse more samples than there are, where a task says how many there are; of the default number all are taken.
+
+    Args:
+        most: samples that there are; None where more may be asked for.
+        name: of the task.
+        market: says how many are wanted.
+
+    Raises:
+        InputError: saying how many there are.
+    """
+    default = MarketSpec()
+    for setting in ("sentences", "repair_sentences"):
+        wanted = getattr(market, setting)
+        if most is not None and wanted > most and wanted != getattr(default, setting):
+            raise InputError(f"{setting} is {wanted:,}; task {name} has {most:,} samples to calibrate on")
+
+
 def repair_batches(
-    data: SubjectData, market: MarketSpec, seed: int, valued: Sequence[Batch], wanted: int
+    data: SubjectData, market: MarketSpec, seed: int, valued: Sequence[Batch], wanted: int, inside: int = 1
 ) -> Sequence[Batch] | None:
     """The sentences on which repairs are fitted; None where they are those with which units are valued.
 
@@ -28,14 +47,17 @@ def repair_batches(
         seed: of the draw, of which the sentences that units are valued on are the first.
         valued: the batches with which units are valued.
         wanted: tokens that the repair needs at least.
+        inside: tokens of a row that is no text, as `tokens_of`.
     """
     if market.repair_sentences:
         return data.batches(market.repair_sentences, seed)
-    known = sum(map(tokens_of, valued))
+    known = sum(tokens_of(batch, inside) for batch in valued)
     if wanted <= known:
         return None
     found = data.batches(math.ceil(wanted / max(known / market.sentences, 1.0)), seed)
-    return found if sum(map(tokens_of, found)) > known else None  # a text, or batches, may be at their end
+    return (
+        found if sum(tokens_of(batch, inside) for batch in found) > known else None
+    )  # a text, or batches, may be at their end
 
 
 def widest_projection(model: nn.Module, units: Inventory) -> int:
@@ -44,13 +66,13 @@ def widest_projection(model: nn.Module, units: Inventory) -> int:
     return max((site.width for site, fit in zip(units.sites, fitted, strict=True) if fit), default=0)
 
 
-def tokens_of(batch: Batch) -> int:
-    """Real tokens of a batch; of pictures and the like, rows."""
+def tokens_of(batch: Batch, inside: int = 1) -> int:
+    """Real tokens of a batch; of pictures and the like, so many `inside` the network for each row."""
     mask = batch.get("attention_mask")
     if mask is not None:
         return int(mask.sum())
     first = next(iter(inputs_of(batch).values()))
-    return first.numel() if not first.is_floating_point() else len(first)
+    return first.numel() if not first.is_floating_point() else inside * len(first)
 
 
 @torch.no_grad()

@@ -271,6 +271,22 @@ _ROWS = {
         ffn=replace(_VIT.ffn, after="layer_scale2"),
         width="",
     ),
+    "whisper": Architecture(  # its encoder; the decoder stays as it is
+        layers="encoder.layers",
+        attention="self_attn",
+        heads=_apart(
+            "self_attn.q_proj",
+            "self_attn.k_proj",
+            "self_attn.v_proj",
+            output="self_attn.out_proj",
+            stream="final_layer_norm",
+        ),
+        ffn=_ffn("fc1", output="fc2"),
+        head_size="head_dim",
+        counters={"num_heads": "heads"},
+        width="encoder_ffn_dim",
+        along_tokens=_MASK,
+    ),
 }
 
 ARCHITECTURES: Registry[Architecture] = Registry("family", Architecture, group="walras.families", own=False)

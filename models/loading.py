@@ -21,8 +21,9 @@ from walras.models.checkpoint_config import check_not_quantised
 from walras.models.export.modeling_walras import SlicedConfig
 from walras.models.export.reloading import is_sliced, sliced_class
 from walras.models.pretrained import read_config, read_config_file, read_network, read_tokenizer
+from walras.models.processors import SETTINGS, TOKENIZERS, image_processor, speech_processor
 
-Head = Literal["base", "classification", "causal", "auto"]
+Head = Literal["base", "classification", "causal", "auto", "images", "speech"]
 
 
 @final
@@ -42,15 +43,22 @@ _CLASSES: dict[str, Any] = {
     "base": transformers.AutoModel,
     "classification": transformers.AutoModelForSequenceClassification,
     "causal": transformers.AutoModelForCausalLM,
+    "image classification": transformers.AutoModelForImageClassification,
+    "speech": transformers.AutoModelForSpeechSeq2Seq,
 }
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 """Number types that a network can be loaded in."""
+_TAKES = {"images": "pixel_values", "speech": "input_features"}  # all others: input_ids
 _CAUSAL = ("ForCausalLM", "LMHeadModel")  # how transformers names models with such a head
 
 
 @final
 class Loaded(NamedTuple):
-    """A network in evaluation mode and its tokenizer."""
+    """A network in evaluation mode, and what makes its inputs.
+
+    That is its tokenizer; of a network of pictures its image processor, None where it has none; of one of sound its
+    processor.
+    """
 
     model: nn.Module
     tokenizer: Any
@@ -69,7 +77,8 @@ def load(
 
     Args:
         name: folder or hub id.
-        head: which head the task needs. "auto" takes a language-model head where the checkpoint was saved with one.
+        head: which head the task needs. "auto" takes a language-model head where the checkpoint was saved with one,
+            "images" one that classifies pictures; "speech" is a whole network that writes down what is said.
         device: "cpu", "cuda", ... or "auto": a GPU where there is one.
         dtype: one of `DTYPES`; "auto" is that of the weights as they are stored.
         trust_remote_code: whether code that comes with the checkpoint may run.
@@ -91,9 +100,10 @@ def load(
         raise InputError(
             f"model {name!r} is an encoder ({config.model_type}); this task needs a decoder, such as GPT-2 or Llama"
         )
+    _check_inputs(config, head, what)
     new = bool(classes) and not _classifies(config)
-    tokenizer = read_tokenizer(source, what, config=config, **options)
-    cls = _CLASSES[head if head != "auto" else _saved_head(config)]
+    processor = _processor(source, what, head, config, options)
+    cls = _CLASSES[_saved_head(config, head)]
     if ours:
         cls = sliced_class(name, config.to_dict(), cls.__name__)
     if new:
@@ -102,13 +112,34 @@ def load(
     if new:  # all that lies outside the transformer proper is new
         info["missing_keys"] = [k for k in info["missing_keys"] if k.startswith(f"{model.base_model_prefix}.")]
     _check_weights(name, head, info)
-    _check_tokenizer(name, tokenizer)
+    if head not in _TAKES and getattr(model.config, "pad_token_id", None) is None:
+        model.config.pad_token_id = processor.pad_token_id  # by which a decoder finds the last token to classify
+    check_weights_finite(model, f"model {name!r}")
+    return Loaded(model.eval().to(place), processor)
+
+
+def _processor(source: str, what: str, head: Head, config: Any, options: dict[str, Any]) -> Any:
+    """What makes a network's inputs."""
+    if head in _TAKES:
+        has_settings, has_tokenizer = (
+            any(file_of(source, name) is not None for name in names) for names in (SETTINGS, TOKENIZERS)
+        )
+        if head == "images":
+            return image_processor(source, what, has_settings, **options)
+        return speech_processor(source, what, has_settings, has_tokenizer, **options)
+    tokenizer = read_tokenizer(source, what, config=config, **options)
+    _check_tokenizer(what, tokenizer)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    if getattr(model.config, "pad_token_id", None) is None:
-        model.config.pad_token_id = tokenizer.pad_token_id  # by which a decoder finds the last token to classify
-    check_weights_finite(model, f"model {name!r}")
-    return Loaded(model.eval().to(place), tokenizer)
+    return tokenizer
+
+
+def _check_inputs(config: Any, head: Head, what: str) -> None:
+    """Refuse a network of other inputs than the task has, such as pictures where there are texts."""
+    kind = transformers.AutoModel._model_mapping.get(type(config), None)
+    takes, wanted = getattr(kind, "main_input_name", None), _TAKES.get(head, "input_ids")
+    if isinstance(takes, str) and takes != wanted:
+        raise InputError(f"{what} takes {takes} ({config.model_type}); this task needs one that takes {wanted}")
 
 
 def check_weights_finite(model: nn.Module, what: str) -> None:
@@ -130,18 +161,20 @@ def _check_weights(name: str, head: Head, info: dict[str, Any]) -> None:
         )
     missing = sorted(k for k in info["missing_keys"] if "pooler" not in k)
     if missing:
-        needed = "" if head in ("base", "auto") else f"; this task needs one that was fine-tuned with a {head} head"
+        needed = (
+            "" if head in ("base", "auto", *_TAKES) else f"; this task needs one that was fine-tuned with a {head} head"
+        )
         raise InputError(
             f"model {name!r} has no trained weights for {missing[0]} ({len(missing)} missing in the checkpoint){needed}"
         )
 
 
-def _check_tokenizer(name: str, tokenizer: Any) -> None:
+def _check_tokenizer(what: str, tokenizer: Any) -> None:
     """Refuse a tokenizer to which every word is unknown; transformers makes one where a folder holds none."""
     if len(tokenizer) <= len(tokenizer.all_special_tokens):
-        raise InputError(f"model {name!r} comes without a tokenizer; save it in the same folder (save_pretrained)")
+        raise InputError(f"{what} comes without a tokenizer; save it in the same folder (save_pretrained)")
     if tokenizer.pad_token is None and tokenizer.eos_token is None:
-        raise InputError(f"the tokenizer of model {name!r} has no padding token; set its pad_token and save it again")
+        raise InputError(f"the tokenizer of {what} has no padding token; set its pad_token and save it again")
 
 
 def find(name: str) -> str:
@@ -223,9 +256,14 @@ def is_causal(model: nn.Module) -> bool:
     return type(model).__name__.endswith(_CAUSAL)
 
 
-def _saved_head(config: Any) -> str:
-    """The head with which a checkpoint was saved."""
-    return "causal" if any(n.endswith(_CAUSAL) for n in config.architectures or []) else "base"
+def _saved_head(config: Any, head: Head) -> str:
+    """The head that is asked for, or with which a checkpoint was saved."""
+    names = config.architectures or []
+    if head == "images":
+        return "image classification" if any(n.endswith("ForImageClassification") for n in names) else "base"
+    if head == "auto":
+        return "causal" if any(n.endswith(_CAUSAL) for n in names) else "base"
+    return head
 
 
 def _classifies(config: Any) -> bool:

@@ -66,6 +66,16 @@ def read_tokenizer(source: str, what: str, **options: Any) -> Any:
         return transformers.AutoTokenizer.from_pretrained(source, **options)
 
 
+def read_processor(kind: Any, source: str, what: str, **options: Any) -> Any:
+    """What turns pictures or sound into inputs, as whose class `kind` says.
+
+    Raises:
+        InputError: settings that make up none.
+    """
+    with _told(what), quiet():
+        return kind.from_pretrained(source, **options)
+
+
 def read_network(kind: Any, source: str, what: str, config: Any, **options: Any) -> Read:
     """The network of a checkpoint, as whose class `kind` says; weights of a wrong size are told, not refused.
 

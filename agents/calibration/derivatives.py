@@ -79,7 +79,7 @@ def loss_gradients(loss: Tensor, tensors: Sequence[Tensor]) -> list[Tensor]:
 
 def _rows(batch: Batch) -> int:
     """Rows that go through the model: of the input, or else of the first tensor of a batch."""
-    for name in ("input_ids", "inputs_embeds", "pixel_values"):
+    for name in ("input_ids", "inputs_embeds", "pixel_values", "input_features"):
         if name in batch:
             return len(batch[name])
     return len(next(iter(batch.values())))

@@ -37,13 +37,14 @@ def measure(cells: Sequence[Cell[RunSpec]], folder: GridFolder, progress: Progre
         dense = network[1]
         units = inventory(dense, Plan.from_spec(cell.settings).kinds, market.block)
         small = compact(dense, units, read_allocation(folder.place(cell))["gate"] > 0, share=True)
-        batch = sample_batch(dense, market.latency_batch, spec.length)
+        length = int((folder.result(cell) or {}).get("length", spec.length))  # pictures say how many tokens they make
+        batch = sample_batch(dense, market.latency_batch, length)
         whole, small_s = interleaved([partial(dense, **batch), partial(small, **batch)], REPEATS)
         device = next(dense.parameters()).device
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
         timing = {
             "latency_ms": 1e3 * small_s, "dense_ms": 1e3 * whole, "batch": market.latency_batch,
-            "length": spec.length, "device": name, "threads": torch.get_num_threads(),
+            "length": length, "device": name, "threads": torch.get_num_threads(),
         }  # fmt: skip
         folder.write_timing(cell, timing)
         progress.update(bar, advance=1, description=f"{cell}: {1e3 * small_s:.1f} ms, dense {1e3 * whole:.1f} ms")

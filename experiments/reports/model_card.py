@@ -16,8 +16,9 @@ Layers = Mapping[int, Mapping[str, Any]]
 
 
 def model_card(
-    summary: Mapping[str, Any], name: str, auto: str, dense: Layers, small: Layers, *, stock: bool = False
-) -> str:
+    summary: Mapping[str, Any], name: str, auto: str, dense: Layers, small: Layers, *, stock: bool = False,
+    inputs: str = "AutoTokenizer",
+) -> str:  # fmt: skip
     """Markdown with the front matter that the hub reads; no name in it is taken for markup, or leaves its line.
 
     Args:
@@ -26,6 +27,7 @@ def model_card(
         auto: class of transformers by which it is loaded.
         dense, small: `per_layer_config` of the model before and after.
         stock: the folder has no code of its own.
+        inputs: class of transformers by which what makes its inputs is loaded; "" where the folder has none.
     """
     metric, source, counts = summary["metric"], str(summary["model"]), _counts(small)
     resource = {"macs": "compute"}.get(str(summary.get("resource", "macs")), str(summary.get("resource")))
@@ -53,6 +55,7 @@ def model_card(
     for batch, timing in summary.get("latency_ms", {}).items():
         what = markdown_text(f"milliseconds, {batch} x {summary['length']} tokens, where it was made")
         rows.append((what, number(timing["dense"]), number(timing["value"])))
+    remote = "" if stock or inputs != "AutoTokenizer" else ", trust_remote_code=True"
     trusted = ")" if stock else ", trust_remote_code=True)  # runs modeling_walras.py beside it"
     return "\n".join(
         [
@@ -68,11 +71,11 @@ def model_card(
             "",
             "```python",
             "import walras",
-            f"from transformers import {auto}, AutoTokenizer",
+            f"from transformers import {', '.join(filter(None, (auto, inputs)))}",
             "",
             f"model = {auto}.from_pretrained({quoted}{trusted}",
             f"model = walras.load_model({quoted})  # or so, where Walras is installed: no code from this folder",
-            f"tokenizer = AutoTokenizer.from_pretrained({quoted}{')' if stock else ', trust_remote_code=True)'}",
+            *([f"{made} = {inputs}.from_pretrained({quoted}{remote})"] if inputs else []),
             "```",
             "",
             *_table(

@@ -12,7 +12,7 @@ from walras.files.contents import brief
 from walras.models.objective import Batch
 from walras.user_code import place_of
 
-_ROWS = ("input_ids", "attention_mask", "token_type_ids", "inputs_embeds", "pixel_values")
+_ROWS = ("input_ids", "attention_mask", "token_type_ids", "inputs_embeds", "pixel_values", "input_features")
 """Inputs of a network that have a row for each of its own rows; labels may be fewer, one per pair."""
 
 

@@ -6,18 +6,21 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from walras.errors import InputError
 from walras.experiments.subjects.checks import check_batches, check_texts, check_tokenizer
 from walras.experiments.tasks import Task
+from walras.experiments.tasks.audio import from_sounds
 from walras.experiments.tasks.base import Reference, on_device
+from walras.experiments.tasks.images import from_pictures, is_picture
 from walras.experiments.tasks.losses import Embeddings, OwnPredictions
 from walras.experiments.tasks.text import from_texts
 from walras.market.naming import naming
 from walras.models.objective import Batch, GivenLoss, ModelLoss, Objective, inputs_of
-from walras.models.pooling import pooled
+from walras.models.pooling import pooled, tokens_inside
 
 Loss = Callable[[nn.Module, Batch], Tensor]
 
@@ -43,6 +46,16 @@ class SubjectData(ABC):
     @abstractmethod
     def evaluate(self, model: nn.Module) -> float:
         """The figure of a network as it is."""
+
+    @property
+    def most(self) -> int | None:
+        """Samples that there are to calibrate on, where asking for more is refused."""
+        return None
+
+    def tokens(self, model: nn.Module, length: int) -> int:
+        """Tokens of a sample inside a network, where settings say `length`."""
+        del model
+        return length
 
     def protocol(self) -> dict[str, Any]:
         """How the figure is measured, where that takes more than its name."""
@@ -102,6 +115,15 @@ class TaskData(SubjectData):
         """On the evaluation split."""
         return self.task.evaluate(model, self.tokenizer, self.reference, **self.sizes)
 
+    @property
+    def most(self) -> int | None:
+        """The task's."""
+        return self.task.most
+
+    def tokens(self, model: nn.Module, length: int) -> int:
+        """The task's."""
+        return self.task.tokens_inside(model, self.tokenizer, length)
+
     def scores(self, model: nn.Module) -> dict[str, float]:
         """All of the task's metrics on the evaluation split, the headline first."""
         return self.task.scores(model, self.tokenizer, self.reference, **self.sizes)
@@ -159,6 +181,11 @@ class BatchData(SubjectData):
         del sentences, seed
         return self.given
 
+    def tokens(self, model: nn.Module, length: int) -> int:
+        """Those of pictures and sound in the first batch; of texts, as settings say."""
+        first = on_device(self.given[0], model)
+        return length if "input_ids" in first or "inputs_embeds" in first else tokens_inside(model, first)
+
     @torch.no_grad()
     def evaluate(self, model: nn.Module) -> float:
         """Mean loss, or agreement with the dense network."""
@@ -196,6 +223,15 @@ class JudgedData(SubjectData):
         """Those of the data."""
         return self.data.batches(sentences, seed)
 
+    @property
+    def most(self) -> int | None:
+        """That of the data."""
+        return self.data.most
+
+    def tokens(self, model: nn.Module, length: int) -> int:
+        """Those of the data."""
+        return self.data.tokens(model, length)
+
     @torch.no_grad()
     def evaluate(self, model: nn.Module) -> float:
         """What the function says, checked to be a finite number.
@@ -218,7 +254,7 @@ class JudgedData(SubjectData):
 def data_from(
     given: Any, model: nn.Module, tokenizer: Any, *, seed: int, batch_size: int, length: int, loss: Any = None
 ) -> SubjectData:
-    """Data of a task, of texts, or of batches.
+    """Data of a task, of texts, of pictures, of sounds, or of batches.
 
     Raises:
         InputError: none of them, or nothing in it.
@@ -229,10 +265,13 @@ def data_from(
     if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
         alone: dict[Any, str] = {str: "one string", bytes: "bytes", dict: "one batch"}
         what = alone.get(type(given)) or (type(given).__name__ if isinstance(given, Mapping) else f"{given!r}")
-        raise InputError(f"data is {what}; give a list of texts, batches, or a task")
+        raise InputError(f"data is {what}; give a list of texts, pictures, sounds or batches, or a task")
     items = list(given)
     if not items:
         raise InputError("data is empty; give at least two texts, or one batch")
+    made = from_pictures if is_picture(items[0]) else from_sounds
+    if is_picture(items[0]) or isinstance(items[0], np.ndarray):
+        return TaskData.from_task(made(items), model, tokenizer, **sizes, loss=loss)
     if not isinstance(items[0], str):
         return BatchData.from_batches(items, model, seed=seed, loss=loss)
     check_texts(items)

@@ -26,11 +26,11 @@ class Subject:
 
     Attributes:
         model: the dense network.
-        tokenizer: its tokenizer; None where the data are batches.
+        tokenizer: its tokenizer, or processor of pictures or sound; None where the data are batches.
         data: what units are valued on, and the figure by which networks are judged.
         dense: that figure of the dense network.
         name: folder or hub id, or the class of a network that was given as an object.
-        length: tokens of a sequence.
+        length: tokens of a sequence, or those that a picture or a piece of sound becomes inside the network.
     """
 
     model: nn.Module
@@ -67,9 +67,10 @@ class Subject:
         with first_run(model, f"task {task.name}"):
             data = TaskData.from_task(task, model, tokenizer, batch_size=spec.batch_size, length=spec.length)
             dense = data.evaluate(model) if measured else math.nan
+            length = data.tokens(model, spec.length)
         told = f": {task.metric} {dense:.3f}" if measured else f" on {task.name}"
         progress.update(step, advance=1, description=f"Dense model{told}")
-        return Subject(model, tokenizer, data, dense, spec.model, spec.length)
+        return Subject(model, tokenizer, data, dense, spec.model, length)
 
     @staticmethod
     def wrap(
@@ -93,7 +94,8 @@ class Subject:
             if evaluate is not None:
                 found = JudgedData(found, evaluate)
             dense = found.evaluate(model)
-        return Subject(model, tokenizer, found, dense, f"{type(model).__name__} {OWN}", spec.length)
+            length = found.tokens(model, spec.length)
+        return Subject(model, tokenizer, found, dense, f"{type(model).__name__} {OWN}", length)
 
     def judged_by(self, evaluate: Callable[[nn.Module], float]) -> "Subject":
         """The same, judged by a function of the user's own."""

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from walras.experiments.tasks.audio import audio
 from walras.experiments.tasks.base import Task
 from walras.experiments.tasks.classification import classification
 from walras.experiments.tasks.data.glue_table import GLUE
 from walras.experiments.tasks.data.wikitext_files import WIKITEXT
 from walras.experiments.tasks.document import document
+from walras.experiments.tasks.images import images
 from walras.experiments.tasks.labelled_table import csv
 from walras.experiments.tasks.similarity import pairs, stsb
 from walras.experiments.tasks.text import text
@@ -28,7 +30,7 @@ def _of_table(factory: Callable[..., Task], name: str, about: str) -> Any:
     return made
 
 
-for _factory in (pairs, text, document, csv, stsb):
+for _factory in (pairs, text, document, csv, images, audio, stsb):
     TASKS.add(_factory)
 for _name, _row in GLUE.items():
     if _row.classes:

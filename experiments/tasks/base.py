@@ -51,6 +51,16 @@ class Task(ABC):
         rows = self.measured_rows
         return {ROWS: rows} if rows is not None and rows < FEW_ROWS else {}
 
+    def tokens_inside(self, model: nn.Module, tokenizer: Any, length: int) -> int:
+        """Tokens of a sample inside the network, for which compute is counted; most tasks leave it to the settings."""
+        del model, tokenizer
+        return length
+
+    @property
+    def most(self) -> int | None:
+        """Samples that there are to calibrate on, where asking for more is refused; None where all are taken then."""
+        return None
+
     @property
     def measured_rows(self) -> int | None:
         """Rows that `evaluate` looks at; None where a figure does not rest on so many rows."""

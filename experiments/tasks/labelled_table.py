@@ -1,6 +1,5 @@
 """Labelled data of the user's own in a CSV or TSV file: sentences or pairs, with classes or numbers."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isfinite
@@ -15,6 +14,7 @@ from walras.escaping import shown
 from walras.experiments.tasks.base import Task
 from walras.experiments.tasks.classification import Classification
 from walras.experiments.tasks.data.rows import Example
+from walras.experiments.tasks.data.splits import check_share, drawn
 from walras.experiments.tasks.regression import Regression
 from walras.experiments.tasks.similarity import BEST, Similarity
 from walras.files.delimited import read_columns
@@ -73,15 +73,14 @@ def csv(
         )
     if kind and kind not in KINDS:
         raise UnknownNameError("kind of labels", kind, KINDS)
-    if not 0 < share < 1:
-        raise InputError(f"share is {share:g}; it must be the share of rows that evaluate, above 0 and below 1")
+    check_share(share)
     if rows is not None and rows < _LEAST:
         raise InputError(f"rows is {rows}; it must be a whole number of at least {_LEAST}")
     wanted = [*text, label, *([split] if split else [])]
     if len(set(wanted)) < len(wanted):
         raise InputError(f"task csv names a column twice: {', '.join(wanted)}")
     table = _whole_rows(pd.DataFrame(read_columns(data, "table", wanted, MOST_ROWS, rows), dtype=str), wanted, data)
-    calibrating = _by_column(table[split], data) if split else _drawn(table[label].tolist(), share, seed)
+    calibrating = _by_column(table[split], data) if split else drawn(table[label].tolist(), share, seed)
     return _Labels(table[label].tolist(), label, data).task(table, text, kind, classes, calibrating)
 
 
@@ -118,19 +117,6 @@ def _by_column(column: "pd.Series[str]", data: str) -> Mask:
             f"column {column.name} of {data} leaves {found.sum()} rows to calibrate and {(~found).sum()} to evaluate; "
             "each takes two at least"
         )
-    return found
-
-
-def _drawn(labels: Sequence[str], share: float, seed: int) -> Mask:
-    """Which rows calibrate [rows], drawn at random; at least two on each side, and of each label about its share."""
-    order = np.random.default_rng(seed).permutation(len(labels))
-    total, seen, rank = Counter(labels), Counter[str](), np.zeros(len(labels))
-    for i in order:
-        rank[i] = (seen[labels[i]] + 0.5) / total[labels[i]]
-        seen[labels[i]] += 1
-    found = np.ones(len(labels), dtype=bool)
-    held_out = min(max(round(share * len(labels)), 2), len(labels) - 2)
-    found[order[np.argsort(rank[order], kind="stable")][:held_out]] = False
     return found
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from walras.experiments.tasks.base import on_device
 from walras.models.objective import Batch, Objective, inputs_of, over_tokens, squared_distance
-from walras.models.pooling import mean_pooled
+from walras.models.pooling import embedded, mean_pooled, states
 
 
 @final
@@ -58,6 +58,41 @@ class Embeddings(Objective):
         """Mean over texts; see `squared_distance`."""
         embedding = mean_pooled(model, on_device(batch, model))
         return squared_distance(embedding @ embedding.detach().T, generator)
+
+
+@final
+@dataclass(frozen=True)
+class PictureEmbeddings(Objective):
+    """Label-free: as `Embeddings`, of pictures, whose embedding is the first token or the mean of all."""
+
+    pool: str = "first"
+    rows: int = 1
+    unit: ClassVar[str] = "squared change of the cosines"
+    trains: ClassVar[bool] = False
+
+    def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Mean over pictures; see `squared_distance`."""
+        embedding = embedded(model, on_device(batch, model), self.pool)
+        return squared_distance(embedding @ embedding.detach().T, generator)
+
+
+@final
+@dataclass(frozen=True)
+class States(Objective):
+    """Label-free: movement of an encoder's states, each scaled to length 1; the mean over a sample's real tokens."""
+
+    rows: int = 1
+    by_position: bool = True
+    unit: ClassVar[str] = "squared change of the states"
+    trains: ClassVar[bool] = False
+
+    def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Mean over samples; see `squared_distance`."""
+        batch = on_device(batch, model)
+        hidden = nn.functional.normalize(states(model, batch), dim=-1)
+        mask = batch.get("attention_mask", torch.ones(hidden.shape[:2], device=hidden.device)).to(hidden)
+        weight = (mask / mask.sum(-1, keepdim=True).clamp(min=1)).sqrt()
+        return squared_distance((hidden * weight.unsqueeze(-1)).flatten(1), generator)
 
 
 @final

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, ClassVar, final
 
 from walras.errors import InputError
 from walras.market.phases.phase import Phase, Turn
-from walras.models.repair.layerwise_runner import check_streams
-from walras.models.repair.repair import ModelPair, Repair
+from walras.models.repair.repair import ModelPair, Repair, check_repairable
 from walras.models.repair.table import REPAIRS
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ class RepairWeights(Phase):
         """
         calibration = market.calibration.network("phase RepairWeights")
         if REPAIRS.make(self.repair).fits_stream:
-            check_streams(calibration.model, calibration.inventory.sites)
+            check_repairable(calibration.model, calibration.inventory)
         if calibration.model is calibration.dense:
             raise InputError("a network that is to be repaired must be a copy of the dense one")
 

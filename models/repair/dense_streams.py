@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import count
-from typing import final
+from typing import NamedTuple, final
 
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from walras.models.architectures import layer_paths
+from walras.models.architectures import layer_paths, submodule
 from walras.models.objective import Batch
 from walras.models.repair.hooks import take_from
 from walras.models.repair.layerwise_runner import LayerwiseRunner, check_streams, stream_module, stream_scale
@@ -15,6 +15,14 @@ from walras.models.repair.streams import real_tokens
 from walras.models.repair.tensor_files import TensorFiles
 from walras.models.units.gates import hooked
 from walras.models.units.site import Site
+
+
+@final
+class DenseStream(NamedTuple):
+    """What comes out of one sub-layer on the real tokens of a batch, one row a token; see `Stream`."""
+
+    output: Tensor  # [tokens, hidden]
+    total: Tensor  # [tokens, hidden]
 
 
 @final
@@ -41,21 +49,25 @@ class DenseStreams:
         self._runner.close()
         self._files.close()
 
-    def read(self, site: Site) -> Iterator[Tensor]:
-        """The stream [tokens, hidden] after a sub-layer, batch by batch, one row a real token.
+    def read(self, site: Site) -> Iterator[DenseStream]:
+        """What comes out of a sub-layer, batch by batch.
 
         Raises:
             InputError: the network's settings put its residual stream where its family's row does not look for it.
         """
-        check_streams(self.model, (site,))
+        check_streams(self.model)
         if site.layer == self._layers - 1:  # there is no layer above to go to
-            yield from (seen.total for seen in self._runner.read(site))
+            yield from (DenseStream(seen.output, seen.total) for seen in self._runner.read(site))
             return
         if site.layer != self._layer or not self._files.open:
             self._pass(site.layer)
         scale = stream_scale(self.model)
         for place in range(len(self._runner.batches)):
-            yield real_tokens(self._files[site.path, place], self._runner.batches[place]) / scale
+            output, total = (
+                real_tokens(self._files[site.path, part, place], self._runner.batches[place])
+                for part in ("output", "total")
+            )
+            yield DenseStream(output, total / scale)
 
     def read_inputs(self, site: Site) -> Iterator[Tensor]:
         """What enters a sub-layer's output projection [tokens, width], likewise, in a pass of its own."""
@@ -66,12 +78,13 @@ class DenseStreams:
         self._layer = -1  # should this fail half-way
         self._runner.advance_to(layer)
         own = [site for site in self._sites if site.layer == layer]
-        with hooked(map(self._watched, own)):
+        with hooked(handle for site in own for handle in self._watched(site)):
             self._runner.advance_to(layer + 1)
         self._layer = layer
 
-    def _watched(self, site: Site) -> RemovableHandle:
+    def _watched(self, site: Site) -> Iterator[RemovableHandle]:
         """Keep what passes after a sub-layer, which it does once a batch, batch by batch."""
-        module, before = stream_module(self.model, site)
-        places = count()
-        return take_from(module, lambda stream: self._files.keep((site.path, next(places)), stream), before=before)
+        (module, before), outputs, totals = stream_module(self.model, site), count(), count()
+        projection, path = submodule(self.model, site.path), site.path
+        yield take_from(projection, lambda x: self._files.keep((path, "output", next(outputs)), x), before=False)
+        yield take_from(module, lambda x: self._files.keep((path, "total", next(totals)), x), before=before)

@@ -27,27 +27,20 @@ class Stream(NamedTuple):
 
     whole: Tensor  # [tokens, width] into the output projection, before its gates
     features: Tensor  # [tokens, width] the same, gates applied
-    output: Tensor  # [tokens, hidden] out of it, bias included
-    total: Tensor  # [tokens, hidden], the residual stream that the output was added to, in units of the output
+    output: Tensor  # [tokens, hidden] out of it, bias included, before a norm or a scale
+    total: Tensor  # [tokens, hidden], the residual stream after the sub-layer, in units of what was added to it
 
 
-def check_streams(model: nn.Module, sites: Sequence[Site]) -> None:
-    """Refuse a model in which what an output projection writes is not what is added to the residual stream.
+def check_streams(model: nn.Module) -> None:
+    """Refuse a model whose settings put its residual stream where its family's row does not look for it.
 
     Raises:
-        InputError: as said, or the stream is elsewhere under the model's settings.
+        InputError: as said.
     """
-    row, config = architecture(model), getattr(model, "config", None)
-    for name, value in row.streams_if.items():
+    config = getattr(model, "config", None)
+    for name, value in architecture(model).streams_if.items():
         if getattr(config, name, value) != value:
             raise InputError(f"weights of models with {name} = {getattr(config, name)} cannot be repaired yet")
-    for site in sites:
-        after = getattr(getattr(row, site.sublayer, None), "after", "")
-        if after:
-            raise InputError(
-                f"weights of a {type(model).__name__} cannot be repaired: what {site.path} writes goes through "
-                f"{after!r} before it is added to the residual stream, to which repairs fit it; valid: repair=none"
-            )
 
 
 def stream_module(model: nn.Module, site: Site) -> tuple[nn.Module, bool]:
@@ -105,7 +98,7 @@ class LayerwiseRunner:
             InputError: the network's settings put its residual stream where its family's row does not look for it.
         """
         model = self.model
-        check_streams(model, (site,))
+        check_streams(model)
         self.advance_to(site.layer)
         layer, projection, scale = layers_of(model)[site.layer], submodule(model, site.path), stream_scale(model)
         where, before = stream_module(model, site)
@@ -137,8 +130,9 @@ class LayerwiseRunner:
             for place, batch in self._numbered():
                 found: dict[str, Tensor] = {}
                 take = partial(_copy_into, found, "whole")
-                with self._knowing(layer, place):
-                    self._run(model, batch, [take_from(projection, take, before=True, stop=True, first=True)])
+                handle = take_from(projection, take, before=True, stop=True, first=True)
+                with self._knowing(layer, place):  # what is known is handed in before our hook
+                    self._run(model, batch, [handle])
                 keep(place, found["whole"])
                 yield real_tokens(found["whole"], batch)
 

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from walras.errors import InputError
 from walras.models.repair.repair import PrunedSublayer, Repair
-from walras.models.units.projections import outputs_first
 
 _BLOCKS = 4  # of columns, in which products that are symmetric are found
 
@@ -62,11 +61,7 @@ class LeastSquares(Repair):
         if len(halves[0].gram) == 0:
             return True
         change = sum(halves[1:], halves[0]).change(self._chosen(halves))
-        weight = outputs_first(pruned.projection)
-        if bias is not None:
-            bias.copy_(bias.double() + change[-1])
-        old = weight.index_select(1, pruned.features).double()
-        weight[:, pruned.features] = (old + change[: len(pruned.features)].T).to(weight.dtype)
+        pruned.change(change[: len(pruned.features)], None if bias is None else change[-1])
         return True
 
     def _chosen(self, halves: "list[_Normal]") -> tuple[float, ...]:
@@ -135,9 +130,9 @@ class _Normal:
 def _normal_equations(pruned: PrunedSublayer, *, ones: bool, apart: bool) -> list[_Normal]:
     """Those of every other batch, and of the others where there are any."""
     halves: list[_Normal] = []
-    for i, (features, gap, local) in enumerate(pruned.read()):
-        x = torch.cat([features, features.new_ones(len(features), int(ones))], -1)
-        parts = (local, gap - local) if apart else (gap,)
+    for i, seen in enumerate(pruned.read()):
+        x = torch.cat([seen.features, seen.ones], -1) if ones else seen.features
+        parts = (seen.local, seen.gap - seen.local) if apart else (seen.gap,)
         batch = _Normal(_gram(x).double(), tuple((x.T @ part).double() for part in parts), int(ones))
         if i < 2:
             halves.append(batch)

@@ -15,8 +15,9 @@ class Means(Repair):
     """Add to the bias of each output projection what the units that left would have added on average.
 
     Source: An et al. 2024 (FLAP, arXiv 2312.11983), section 4.3. With x_j the features that left a sub-layer, on what
-    comes from below now: b += sum over j of W_:j mean(x_j), the mean being over the real tokens. What was lost further
-    down is not made good. A projection without a bias, as in Llama, gets one, which exports carry.
+    comes from below now: b += sum over j of W_:j mean(x_j), the mean being over the real tokens. Behind a norm a
+    token counts by the square of what the norm multiplies it by. What was lost further down is not made good. A
+    projection without a bias, as in Llama, gets one, which exports carry.
     """
 
     def repair_sublayer(self, pruned: PrunedSublayer) -> bool:
@@ -25,10 +26,10 @@ class Means(Repair):
             return True
         if getattr(pruned.projection, "bias", None) is None:
             add_bias(pruned.projection)
-        bias = pruned.projection.get_parameter("bias")
-        total, tokens = torch.zeros((), dtype=torch.float64), 0
-        for _, gap, local in pruned.read():
-            total = total.to(gap.device) + local.double().sum(0)
-            tokens += len(gap)
-        bias.copy_(bias.double() + total / max(tokens, 1))
+        total = squares = torch.zeros((), dtype=torch.float64)
+        for seen in pruned.read():
+            ones = seen.ones.double()
+            total = total.to(ones) + (ones * seen.local.double()).sum(0)
+            squares = squares.to(ones) + ones.square().sum()
+        pruned.change(None, total / squares.clamp(min=torch.finfo(squares.dtype).tiny))
         return True

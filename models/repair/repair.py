@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import ClassVar, NamedTuple, final
 
 import numpy as np
 import torch
@@ -13,12 +13,28 @@ from torch import Tensor, nn
 from walras.models.export.copying import shared_copy
 from walras.models.objective import Batch
 from walras.models.repair.dense_streams import DenseStreams
-from walras.models.repair.layerwise_runner import LayerwiseRunner
+from walras.models.repair.gain import Gain
+from walras.models.repair.layerwise_runner import LayerwiseRunner, check_streams
 from walras.models.repair.streams import by_length, refittable
 from walras.models.units.gates import gated
 from walras.models.units.inventory import Inventory, sites_and_layers
 from walras.models.units.projections import outputs_first
 from walras.models.units.site import Site
+
+
+@final
+class Reading(NamedTuple):
+    """What passes at a sub-layer in one batch, in the units of the residual stream; rows are the real tokens.
+
+    S and S' are the residual streams after the sub-layer in the dense network and now. Behind a norm all is as if it
+    divided a token by what it divides it by in the dense network (see `Gain`): features, and the 1 of a bias, are
+    divided by that, and S' is what the stream would be then.
+    """
+
+    features: Tensor  # X [tokens, k], those that are left
+    ones: Tensor  # [tokens, 1], by which a bias is multiplied
+    gap: Tensor  # S - S' [tokens, hidden]
+    local: Tensor  # [tokens, hidden]: of the gap what left here; the rest was lost further down
 
 
 @final
@@ -32,22 +48,36 @@ class PrunedSublayer:
     features: Tensor  # [k] places of the input features that are left
     now: LayerwiseRunner
     before: DenseStreams
+    gain: Gain  # what lies between the projection and the residual stream
 
-    def read(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Batch by batch, in float32 at least: features X, gap S - S', local part of the gap; rows are the real tokens.
+    @property
+    def columns(self) -> Tensor:
+        """What each feature that is left adds to the residual stream, [hidden, k], but for the rows of the gain."""
+        weight = outputs_first(self.projection).index_select(1, self.features)
+        return weight * self.gain.columns.unsqueeze(1)
 
-        X [tokens, k] are the features that are left, S and S' [tokens, hidden] the residual streams after the
-        sub-layer in the dense network and now. The local part is what those that left here would have added to what
-        comes from below now; the rest was lost further down.
-        """
+    def read(self) -> Iterator["Reading"]:
+        """Batch by batch, in float32 at least."""
         weight = outputs_first(self.projection)
         gone = torch.ones(weight.shape[1], dtype=torch.bool, device=weight.device)
         gone[self.features] = False
+        lost = (weight[:, gone] * self.gain.columns.unsqueeze(1)).T
         for new, old in zip(self.now.read(self.site), self.before.read(self.site), strict=True):
             wide = torch.promote_types(new.features.dtype, torch.float32)
-            gap = old.to(wide) - new.total.to(wide)
-            local = new.whole[:, gone].to(wide) @ weight[:, gone].T.to(wide)
-            yield new.features.index_select(-1, self.features).to(wide), gap, local
+            rows = self.gain.rows(old.output)
+            gap, ones = old.total.to(wide) - new.total.to(wide) + self.gain.excess(new.output, rows), rows.to(wide)
+            local = new.whole[:, gone].to(wide) @ lost.to(wide) * ones
+            yield Reading(new.features.index_select(-1, self.features).to(wide) * ones, ones, gap, local)
+
+    def change(self, weight: Tensor | None, bias: Tensor | None) -> None:
+        """Add to the projection what adds so much to the stream: V [k, hidden] for X V, c [hidden] for ones c."""
+        if weight is not None:
+            own = outputs_first(self.projection)
+            old = own.index_select(1, self.features).to(weight.dtype)
+            own[:, self.features] = (old + self.gain.undone(weight).T).to(own.dtype)
+        if bias is not None:
+            own = self.projection.get_parameter("bias")
+            own.copy_(own.to(bias.dtype) + self.gain.undone(bias))
 
 
 @final
@@ -95,6 +125,18 @@ def repairable_copy(model: nn.Module, inventory: Inventory) -> nn.Module:
     return shared_copy(model, own=[projection for projection in projections if projection is not None])
 
 
+def check_repairable(model: nn.Module, inventory: Inventory) -> None:
+    """Refuse a model of which nobody knows how what a projection writes reaches the residual stream.
+
+    Raises:
+        InputError: naming the setting or the module.
+    """
+    check_streams(model)
+    for site, layer in sites_and_layers(model, inventory):
+        if site.kind.projection(layer, site) is not None:
+            Gain.of(layer, layer.below(site.path))
+
+
 class Repair(ABC):
     """Changes what is left of a network so that it does again what the dense network does.
 
@@ -118,16 +160,18 @@ class Repair(ABC):
         """
         model, inventory, now = pair.now.model, pair.inventory, pair.now
         device = next(model.parameters()).device
-        outputs = {site.path: site.kind.projection(layer, site) for site, layer in sites_and_layers(model, inventory)}
+        layers = {site.path: layer for site, layer in sites_and_layers(model, inventory)}
         gates = torch.tensor(keep, dtype=torch.get_default_dtype(), device=device)
         with gated(model, inventory, gates):
             for site in inventory.sites if sites is None else sites:
-                projection = outputs[site.path]
+                layer = layers[site.path]
+                projection = site.kind.projection(layer, site)
                 if projection is None or keep[: site.units.stop].all():
                     continue
+                gain = Gain.of(layer, layer.below(site.path)) if self.fits_stream else Gain.none(projection)
                 features = torch.from_numpy(keep[site.units])[site.owner].nonzero().flatten().to(device)
                 now.advance_to(site.layer, gates[: site.units.start])
-                if not self.repair_sublayer(PrunedSublayer(model, site, projection, features, now, pair.before)):
+                if not self.repair_sublayer(PrunedSublayer(model, site, projection, features, now, pair.before, gain)):
                     return
 
     @abstractmethod

@@ -55,7 +55,7 @@ class Scales(Repair):
         weight = outputs_first(pruned.projection)
         owner = features // _features_a_scale(pruned.model, pruned.site)
         group = (owner.diff(prepend=owner[:1]) != 0).cumsum(0)
-        change = self._solved(*_normal_equations(pruned, weight.index_select(1, features).double(), group))
+        change = self._solved(*_normal_equations(pruned, group))
         if change is None:
             return False
         weight[:, features] *= (1 + change).to(weight)[group]
@@ -73,16 +73,17 @@ def _features_a_scale(model: nn.Module, site: Site) -> int:
     return head_size(layers_of(model)[site.layer]) if site.sublayer == "heads" else 1
 
 
-def _normal_equations(pruned: PrunedSublayer, columns: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
+def _normal_equations(pruned: PrunedSublayer, group: Tensor) -> tuple[Tensor, Tensor]:
     """A'A [scales, scales] and A'(S - S') [scales] in float64.
 
-    With x [tokens, k] the features and W [hidden, k] their `columns`, feature i adds x_i W_i, so that A'A is
+    With x [tokens, k] the features and W [hidden, k] their columns, feature i adds x_i W_i, so that A'A is
     x'x * W'W number by number, and A'T the sum over tokens of x * TW; those of features with one scale are summed
     (`group` [k]).
     """
     products = moment = torch.zeros(())
-    for x, gap, _ in pruned.read():
-        x, gap = x.double(), gap.double()
+    columns = pruned.columns.double()
+    for seen in pruned.read():
+        x, gap = seen.features.double(), seen.gap.double()
         products = products.to(x) + x.T @ x
         moment = moment.to(x) + (x * (gap @ columns)).sum(0)
     scales = int(group.max()) + 1

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import platform
 from pathlib import Path
 from typing import Any
@@ -54,13 +55,32 @@ def network_hash(model: nn.Module) -> str:
 
 
 def sample_batch(model: nn.Module, batch: int, length: int) -> dict[str, Tensor]:
-    """A full batch for a model: random tokens without padding, or, for models of images, noise."""
-    device, generator = next(model.parameters()).device, torch.Generator().manual_seed(0)
+    """A full batch for a model: random tokens without padding, or noise in the place of pictures or sound.
+
+    Sound is as long as the model takes it, with one token for the decoder; pictures see `_side`.
+    """
+    weight, generator = next(model.parameters()), torch.Generator().manual_seed(0)
     config: Any = getattr(model, "config", None)
     if getattr(config, "patch_size", None) is not None:
-        size = config.image_size if isinstance(config.image_size, (tuple, list)) else [config.image_size] * 2
+        size = _side(model, config, length)
         pixels = torch.randn(batch, config.num_channels, *size, generator=generator)
-        return {"pixel_values": pixels.to(device, next(model.parameters()).dtype)}
+        return {"pixel_values": pixels.to(weight.device, weight.dtype)}
+    if getattr(config, "num_mel_bins", None) is not None:
+        sound = torch.randn(batch, config.num_mel_bins, 2 * config.max_source_positions, generator=generator)
+        first = torch.full((batch, 1), int(config.decoder_start_token_id), device=weight.device)
+        return {"input_features": sound.to(weight.device, weight.dtype), "decoder_input_ids": first}
     words = next(m.num_embeddings for m in model.modules() if isinstance(m, nn.Embedding))
-    tokens = torch.randint(words, (batch, length), generator=generator).to(device)
+    tokens = torch.randint(words, (batch, length), generator=generator).to(weight.device)
     return {"input_ids": tokens, "attention_mask": torch.ones_like(tokens)}
+
+
+def _side(model: nn.Module, config: Any, length: int) -> list[int]:
+    """Height and width of pictures that make `length` tokens where a square does, else those of the configuration."""
+    own = ("cls_token", "distillation_token", "register_tokens")
+    added = sum(p.shape[1] for name, p in model.named_parameters() if name.rpartition(".")[2] in own)
+    patch = config.patch_size if isinstance(config.patch_size, int) else config.patch_size[0]
+    side = math.isqrt(max(length - added, 0))
+    if side and side * side + added == length:
+        return [side * patch] * 2
+    size = config.image_size
+    return list(size) if isinstance(size, (tuple, list)) else [size] * 2

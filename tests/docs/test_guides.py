@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 import torch
 from doc_pages import DOCS, block, blocks, code_lines
-from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel
+from PIL import Image
+from scipy.io import wavfile
+from tiny_senses import write_speech, write_vision
+from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel, ViTImageProcessorPil
 
 import walras
 from walras.experiments.outcome import Outcome
@@ -21,7 +24,8 @@ from walras.experiments.spec import RunSpec
 from walras.market import ComputeMarket
 from walras.mechanisms import MECHANISMS, traits
 from walras.mechanisms.testing.conformance import check_mechanism
-from walras.models.loading import DEFAULT_MODEL, find
+from walras.models.export.reloading import load_model
+from walras.models.loading import DEFAULT_MODEL, find, load
 
 
 def test_rule_is_short_and_conforms(tmp_path: Path) -> None:
@@ -214,6 +218,30 @@ def test_rows_of_a_csv_file(tiny: str, tmp_path: Path, monkeypatch: pytest.Monke
     task = {"name": "csv", "text": ["question", "answer"], "label": "score"}
     result = walras.run(tiny, data="pairs.csv", task=task, recipe="none", budget=0.5, rounds=1, sentences=8)
     assert result.metric.name == "spearman"
+
+
+def test_pictures_and_sound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The blocks of the guide on tiny networks: pictures from Python, and the words of a smaller network of speech."""
+    monkeypatch.chdir(tmp_path)
+    page = "guides/pictures-and-sound.md"
+    vision, speech = write_vision(tmp_path / "vision"), write_speech(tmp_path / "speech")
+    ViTImageProcessorPil(size={"height": 16, "width": 16}).save_pretrained(vision)
+    Path("photos").mkdir()
+    for i in range(6):
+        noise = np.random.default_rng(i).integers(0, 255, (20, 20 + i, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(f"photos/{i}.png")
+    scope: dict[str, Any] = {}
+    exec(block(page, "walras.run(model, processor").replace("facebook/dinov2-small", str(vision)), scope)
+    assert "cosine with dense" in capsys.readouterr().out
+    assert load_model("smaller").config.model_type == "dinov2"
+    sounds = [0.3 * np.sin(np.arange(8000 + 800 * i) * (0.1 + 0.02 * i)).astype(np.float32) for i in range(6)]
+    model, processor = load(str(speech), "speech", device="cpu")
+    walras.run(model, processor, sounds, budget=0.6, recipe="none").export("smaller-whisper")
+    wavfile.write("hello.wav", 16_000, (sounds[0] * 32767).astype(np.int16))
+    exec(block(page, "wavfile.read("), scope)
+    assert capsys.readouterr().out.endswith("\n")
 
 
 def test_the_guide_has_every_word_of_rules_and_bids() -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 from torch import Tensor, nn
-from transformers import AutoTokenizer, BertConfig, BertModel, Gemma3ForCausalLM, Gemma3TextConfig
+from transformers import BertConfig, BertModel
 
 import walras
 from walras.errors import InputError
@@ -213,19 +213,3 @@ def test_the_figure_of_batches_without_labels_moves(encoder: Any, ids: dict[str,
         assert result.metric.dense == pytest.approx(1.0, abs=1e-6)
         figures.append(result.metric.value)
     assert 1 > figures[0] > figures[1]
-
-
-def test_a_repair_that_no_family_allows_is_refused_before_the_first_round(
-    models: Path, lines: Path, no_pictures: None
-) -> None:
-    """What a projection of DINOv2 or Gemma 3 writes is normed or scaled before it is added."""
-    sizes: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
-    sizes["num_key_value_heads"] = 2
-    config = Gemma3TextConfig(**sizes, head_dim=8, intermediate_size=64, vocab_size=99, pad_token_id=0)
-    model = Gemma3ForCausalLM(config)
-    tokenizer = AutoTokenizer.from_pretrained(models / "bert")
-    told: dict[str, Any] = {"rounds": 1, "block": 8, "sentences": 8, "length": 16}
-    with pytest.raises(InputError, match=r"weights of a Gemma3ForCausalLM cannot be repaired: .* valid: repair=none"):
-        walras.run(model, tokenizer, lines.read_text().splitlines(), repair="least_squares", **told)
-    result = walras.run(model, tokenizer, lines.read_text().splitlines(), recipe="none", **told)
-    assert result.market.round == 1

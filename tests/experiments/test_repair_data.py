@@ -72,6 +72,7 @@ def test_tokens() -> None:
     assert tokens_of({"input_ids": ids, "attention_mask": torch.tensor([[1, 1, 0], [1, 0, 0]])}) == 3
     assert tokens_of({"input_ids": ids, "labels": torch.zeros(2)}) == 6
     assert tokens_of({"pixel_values": torch.zeros(2, 3, 4, 4)}) == 2
+    assert tokens_of({"pixel_values": torch.zeros(2, 3, 4, 4)}, 17) == 34
 
 
 def test_the_widest_projection_that_can_be_re_fitted(models: Path) -> None:

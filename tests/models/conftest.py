@@ -12,6 +12,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForImageClassification,
     AutoModelForSequenceClassification,
+    AutoModelForSpeechSeq2Seq,
 )
 
 from walras.models import ARCHITECTURES
@@ -40,6 +41,12 @@ SIZES = {
 }
 SPECIAL = {"bos_token_id": 2, "eos_token_id": 3}
 IMAGE = {"image_size": 8, "patch_size": 4, "num_channels": 3}
+SOUND = {
+    **SPECIAL, "d_model": 24, "encoder_layers": 3, "encoder_attention_heads": 4, "encoder_ffn_dim": 40,
+    "decoder_layers": 2, "decoder_attention_heads": 3, "decoder_ffn_dim": 16, "num_mel_bins": 5,
+    "max_source_positions": LENGTH, "max_target_positions": 8, "decoder_start_token_id": 2,
+    "begin_suppress_tokens": None,
+}  # fmt: skip
 GROUPS = {**SPECIAL, "num_attention_heads": 6, "num_key_value_heads": 3, "head_dim": 4, "attention_bias": True}
 QWEN_MOE = {**GROUPS, "num_experts": 5, "moe_intermediate_size": 32, "shared_expert_intermediate_size": 20}
 CAUSAL = AutoModelForCausalLM
@@ -70,6 +77,7 @@ RECIPES = {
     "vit": Recipe(AutoModelForImageClassification, IMAGE),
     "deit": Recipe(AutoModelForImageClassification, {**IMAGE, "architectures": ["DeiTForImageClassification"]}),
     "dinov2": Recipe(AutoModelForImageClassification, {**IMAGE, "mlp_ratio": 2, "layerscale_value": 0.5}),
+    "whisper": Recipe(AutoModelForSpeechSeq2Seq, SOUND),
 }
 SAMPLE = ("bert", "gpt2", "llama", "vit")  # separate linear maps; one transposed map; groups and a gate; images
 
@@ -112,6 +120,10 @@ def build(family: str, attention: str = "eager", dtype: torch.dtype = torch.floa
     if "image_size" in recipe.sizes:
         tokens = (IMAGE["image_size"] // IMAGE["patch_size"]) ** 2 + (2 if family == "deit" else 1)
         return Tiny(model.to(dtype), {"pixel_values": torch.randn(BATCH, 3, 8, 8, dtype=dtype)}, tokens, False)
+    if "num_mel_bins" in recipe.sizes:
+        sound = torch.randn(BATCH, recipe.sizes["num_mel_bins"], 2 * LENGTH, dtype=dtype)
+        said = torch.randint(4, VOCABULARY, (BATCH, 2))
+        return Tiny(model.to(dtype), {"input_features": sound, "decoder_input_ids": said}, LENGTH, False)
     ids = torch.randint(4, VOCABULARY, (BATCH, LENGTH))
     mask = torch.ones_like(ids)
     mask[1, 6:] = 0
@@ -123,10 +135,9 @@ def build(family: str, attention: str = "eager", dtype: torch.dtype = torch.floa
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test that asks for `every_family` runs for every dense row, one for `moe` for every row with experts.
 
-    One for `family`, `repairable` (a dense family that a repair is right for) or `decoder` (a dense family that
-    generates text) runs for one family per layout of weights, and for the others nightly only. With `attention` beside
-    it runs under all attention functions that the row's models have; with `kernel` in its place, under the first one,
-    and under the others nightly only.
+    One for `family` or `decoder` (a dense family that generates text) runs for one family per layout of weights, and
+    for the others nightly only. With `attention` beside it runs under all attention functions that the row's models
+    have; with `kernel` in its place, under the first one, and under the others nightly only.
     """
     dense = [name for name, row in ARCHITECTURES.items() if row.mixture is None]
     asked = set(metafunc.fixturenames)
@@ -134,7 +145,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         "every_family": dense,
         "moe": [name for name in ARCHITECTURES if name not in dense],
         "family": dense,
-        "repairable": [name for name in dense if not ARCHITECTURES[name].heads.after],
         "decoder": [name for name in dense if RECIPES[name].auto is CAUSAL],
     }
     for fixture in asked & rows.keys():
@@ -146,7 +156,7 @@ def _cases(fixture: str, families: list[str], second: str | None) -> list[Any]:
     """Families, with attention functions where a test asks for them; those of the long half are marked."""
     cases: list[Any] = []
     for name in families:
-        further = fixture in ("family", "repairable", "decoder") and name not in SAMPLE
+        further = fixture in ("family", "decoder") and name not in SAMPLE
         for place, kind in enumerate(RECIPES[name].attentions if second else [""]):
             values = (name, kind) if second else (name,)
             cases.append(nightly(*values) if further or (second == "kernel" and place > 0) else pytest.param(*values))

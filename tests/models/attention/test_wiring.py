@@ -75,9 +75,14 @@ def test_softmax_changes_nothing_in_double_precision(family: str, tiny: Make) ->
 
 def test_watch_sees_what_the_model_computes(family: str, tiny: Make) -> None:
     model, seen = tiny(family), Seen()
-    own = model.model(**model.batch, output_attentions=True).attentions
+
+    def attentions() -> Any:
+        output = model.model(**model.batch, output_attentions=True)
+        return output.encoder_attentions if hasattr(output, "encoder_attentions") else output.attentions
+
+    own = attentions()
     with attention_market(model.model, Softmax(), spy(seen)):
-        inside = model.model(**model.batch, output_attentions=True).attentions
+        inside = attentions()
     assert [layer for layer, _, _ in seen] == [0, 1, 2]
     queries = real(model).unsqueeze(1).unsqueeze(-1)  # padding of the model's own looks at what it likes
     for (_, scores, weights), expected, returned in zip(seen, own, inside, strict=True):

@@ -29,7 +29,8 @@ def uneven(tested: Any, folder: Path) -> Any:
 
 def loss(model: Any, tested: Any) -> torch.Tensor:
     """The language model's loss, or that of a class for each row."""
-    labels = tested.batch["input_ids"] if tested.decoder else torch.arange(4) % 3
+    said = tested.batch.get("decoder_input_ids")
+    labels = tested.batch["input_ids"] if tested.decoder else torch.arange(4) % 3 if said is None else said
     found: torch.Tensor = model(**tested.batch, labels=labels).loss
     return found
 

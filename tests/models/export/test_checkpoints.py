@@ -42,6 +42,8 @@ def remote(tested: Any, folder: Path, attention: str) -> Any:
     kind = CLASSES[tested.decoder]
     if "pixel_values" in tested.batch:
         kind = transformers.AutoModelForImageClassification
+    if "input_features" in tested.batch:
+        kind = transformers.AutoModelForSpeechSeq2Seq
     return kind.from_pretrained(folder, trust_remote_code=True, attn_implementation=attention).eval()
 
 

@@ -66,8 +66,8 @@ def test_tied_weights_stay_tied(share: bool, tiny: Any) -> None:
     assert small.lm_head.weight is not model.lm_head.weight
 
 
-def test_a_repair_leaves_the_network_that_its_copy_shares_weights_with_as_it_was(repairable: str, tiny: Any) -> None:
-    tested = tiny(repairable)
+def test_a_repair_leaves_the_network_that_its_copy_shares_weights_with_as_it_was(family: str, tiny: Any) -> None:
+    tested = tiny(family)
     units, keep = half(tested.model)
     before = {name: tensor.clone() for name, tensor in tested.model.state_dict().items()}
     copied = repairable_copy(tested.model, units)

@@ -29,6 +29,8 @@ def loaded(tested: Any, folder: Path) -> Any:
         kind = transformers.AutoModelForSequenceClassification
     if "pixel_values" in tested.batch:
         kind = transformers.AutoModelForImageClassification
+    if "input_features" in tested.batch:
+        kind = transformers.AutoModelForSpeechSeq2Seq
     return kind.from_pretrained(folder, trust_remote_code=False, **options(tested)).eval()
 
 

@@ -34,8 +34,8 @@ def _computed(model: nn.Module) -> tuple[list[str], Callable[[], set[str]]]:
     return paths, since
 
 
-def test_what_has_been_read_is_not_computed_again(repairable: str, tiny: Any) -> None:
-    tested = tiny(repairable)
+def test_what_has_been_read_is_not_computed_again(family: str, tiny: Any) -> None:
+    tested = tiny(family)
     units = inventory(tested.model, block=8)
     heads, ffn = (site for site in units.sites if site.layer == 0)
     paths, since = _computed(tested.model)
@@ -55,9 +55,9 @@ def test_what_has_been_read_is_not_computed_again(repairable: str, tiny: Any) ->
 
 
 @pytest.mark.parametrize("changed", ["an input map", "the lower projection", "nothing", "the upper projection"])
-def test_a_changed_weight_is_seen(changed: str, repairable: str, tiny: Any) -> None:
+def test_a_changed_weight_is_seen(changed: str, family: str, tiny: Any) -> None:
     """What goes into the layer above is what a whole pass says, whichever weight was written to after reading."""
-    tested = tiny(repairable)
+    tested = tiny(family)
     units = inventory(tested.model, block=8)
     gates = torch.rand(len(units), generator=torch.Generator().manual_seed(0))
     heads, ffn, above, *_ = units.sites

@@ -83,8 +83,8 @@ def test_the_solution_is_that_of_a_direct_solver(tiny: Any) -> None:
     torch.testing.assert_close(repaired.get_parameter("bias").detach(), wanted[-1], rtol=1e-8, atol=1e-10)
 
 
-def test_every_family_comes_closer_to_the_dense_network(repairable: str, tiny: Any) -> None:
-    tested = tiny(repairable)
+def test_every_family_comes_closer_to_the_dense_network(family: str, tiny: Any) -> None:
+    tested = tiny(family)
     units = inventory(tested.model, block=8)
     keep = _half(units)
     before = _error(tested, tested.model, units, keep)
@@ -226,7 +226,8 @@ def test_what_left_here_and_what_was_lost_below_are_told_apart(tiny: Any) -> Non
     class Noted(Repair):
         def repair_sublayer(self, pruned: PrunedSublayer) -> bool:
             parts = [
-                (float(local.square().sum()), float((gap - local).square().sum())) for _, gap, local in pruned.read()
+                (float(seen.local.square().sum()), float((seen.gap - seen.local).square().sum()))
+                for seen in pruned.read()
             ]
             seen.append((sum(a for a, _ in parts), sum(b for _, b in parts)))
             return True

@@ -232,7 +232,16 @@ def test_on_the_clock(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     after = dict(model.named_parameters())
     assert all(id(after[name]) == place and torch.equal(after[name], old) for name, (place, old) in before.items())
     assert len(layer_paths(model)) == 3
-    assert sample_batch(tiny("vit").model, 2, 5)["pixel_values"].shape == (2, 3, 8, 8)
+
+
+def test_batches_of_pictures_and_of_sound(tiny: Any) -> None:
+    """A square of patches and what the network puts before them make the tokens; else as the configuration says."""
+    pictures = {("vit", 5): 8, ("vit", 7): 8, ("dinov2", 17): 16, ("deit", 6): 8, ("dinov2", 6): 8}
+    for (family, length), side in pictures.items():
+        assert sample_batch(tiny(family).model, 2, length)["pixel_values"].shape == (2, 3, side, side)
+    model = tiny("whisper").model
+    with torch.no_grad():
+        assert model(**sample_batch(model, 2, 5)).encoder_last_hidden_state.shape == (2, 9, 24)
 
 
 def test_by_name_with_a_table_and_for_other_kinds(clock: list[int], tiny: Any, tmp_path: Path) -> None:
