@@ -15,7 +15,7 @@ from walras.models.export.modeling_walras import tell_experts
 from walras.models.families import Architecture, Mixture
 from walras.models.units.kinds.kind import Amounts, UnitKind, WeightShare
 from walras.models.units.layouts import sublayer_layout
-from walras.models.units.routing import Routing, routed
+from walras.models.units.routing import Routing, routed, router_routing
 from walras.models.units.site import Site
 
 
@@ -69,7 +69,7 @@ class Experts(UnitKind):
             raise InputError(f"the gate of {name} is {float(own[..., place].min())}; valid for experts: 0 or more")
         mixture = _mixture(layer)
         router: Any = layer.at(mixture.router)
-        hook = _Gate(gates, site, rows, _routing(router, mixture))
+        hook = _Gate(gates, site, rows, router_routing(router, mixture))
         # Before other hooks, so that the logits that transformers records for its auxiliary loss are the gated ones.
         handle: RemovableHandle = router.register_forward_hook(hook, prepend=True)
         return handle
@@ -176,13 +176,6 @@ def _count(layer: Layer, mixture: Mixture) -> int:
     """Experts of a layer as it is."""
     experts: Any = layer.at(mixture.experts)
     return int(experts.num_experts)
-
-
-def _routing(router: Any, mixture: Mixture) -> Routing:
-    normalised = mixture.normalised
-    if isinstance(normalised, str):
-        normalised = bool(getattr(router, normalised))
-    return Routing(int(router.top_k), normalised, mixture.selected_first)
 
 
 def _tensors(layer: Layer, mixture: Mixture) -> Iterable[tuple[nn.Module, str]]:
