@@ -10,14 +10,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from walras.models.architectures import layers_of
 from walras.models.export.copying import shared_copy
 from walras.models.objective import Batch
 from walras.models.repair.layerwise_runner import LayerwiseRunner
 from walras.models.repair.streams import by_length
 from walras.models.units.gates import gated
 from walras.models.units.inventory import Inventory, sites_and_layers
+from walras.models.units.mixtures import MixtureLayer
 from walras.models.units.projections import outputs_first
 from walras.models.units.site import Site
+
+MIXTURE = "mixture"  # `sublayer` of sites of experts
 
 
 @final
@@ -47,6 +51,34 @@ class PrunedSublayer:
             gap = old.total.to(wide) - new.total.to(wide)
             local = new.whole[:, gone].to(wide) @ weight[:, gone].T.to(wide)
             yield new.features.index_select(-1, self.features).to(wide), gap, local
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class PrunedMixture:
+    """A mixture of experts of which, or from further down, units have left: as it is now, and in the dense network."""
+
+    site: Site
+    mixture: MixtureLayer  # whose router and output weights a repair changes
+    dense: MixtureLayer
+    keep: Tensor  # bool [experts]
+    now: LayerwiseRunner
+    before: LayerwiseRunner
+
+    @property
+    def wide(self) -> torch.dtype:
+        """In which products are taken: the network's precision, float32 at least."""
+        return torch.promote_types(self.mixture.output_weight.dtype, torch.float32)
+
+    def read(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Batch by batch, in float32 at least: X', X, gap S - S'; rows are the real tokens.
+
+        X' and X [tokens, hidden] are what enters router and experts now and in the dense network, S and S'
+        [tokens, hidden] the residual streams after the sub-layer.
+        """
+        for new, old in zip(self.now.read(self.site), self.before.read(self.site), strict=True):
+            wide = self.wide
+            yield new.whole.to(wide), old.whole.to(wide), old.total.to(wide) - new.total.to(wide)
 
 
 @final
@@ -81,23 +113,28 @@ class ModelPair:
 
 
 def repairable_copy(model: nn.Module, inventory: Inventory) -> nn.Module:
-    """A copy that a repair may change while `model` stays as it is: it owns its output projections and shares the rest.
+    """A copy that a repair may change while `model` stays as it is: it owns what repairs change and shares the rest.
+
+    These are output projections, and of mixtures the routers and what experts write with.
 
     Nothing but a repair may change either of the two in place as long as both are in use.
 
     Raises:
         InputError: an inventory of another model.
     """
-    projections = [site.kind.projection(layer, site) for site, layer in sites_and_layers(model, inventory)]
-    return shared_copy(model, own=[projection for projection in projections if projection is not None])
+    places = sites_and_layers(model, inventory)
+    return shared_copy(model, own=[own for site, layer in places for own in site.kind.repaired(layer, site)])
 
 
 class Repair(ABC):
     """Changes what is left of a network so that it does again what the dense network does.
 
-    Concrete repairs are final frozen dataclasses. They change output projections only, so that slicing cuts a
-    repaired network as it cuts any other.
+    Concrete repairs are final frozen dataclasses. They change output projections only, and of mixtures routers and what
+    experts write with, so that slicing cuts a repaired network as it cuts any other.
     """
+
+    mixtures: bool = False
+    """Whether it changes mixtures of experts."""
 
     tokens_per_feature: int = 0
     """Tokens on which it is fitted at least, for each input of the widest output projection; 0: those at hand."""
@@ -107,23 +144,36 @@ class Repair(ABC):
         """Repair the network of the pair in place, in which only the units of `keep` [n] are to stay.
 
         Goes through the sub-layers `sites`, all by default, from the bottom to the top. Those with nothing gone, there
-        or further down, stay as they are, and so do those whose units own no features of a projection. Batches are
-        gone through several times.
+        or further down, stay as they are, and so do mixtures of experts where the repair leaves them. Batches are gone
+        through several times.
         """
         model, inventory, now = pair.now.model, pair.inventory, pair.now
         device = next(model.parameters()).device
+        layers = layers_of(model)
         outputs = {site.path: site.kind.projection(layer, site) for site, layer in sites_and_layers(model, inventory)}
         gates = torch.tensor(keep, dtype=torch.get_default_dtype(), device=device)
         with gated(model, inventory, gates):
             for site in inventory.sites if sites is None else sites:
-                projection = outputs[site.path]
-                if projection is None or keep[: site.units.stop].all():
+                projection, stays = outputs[site.path], torch.from_numpy(keep[site.units])[site.owner].to(device)
+                mixture = projection is None and site.sublayer == MIXTURE
+                if (projection is None and not (mixture and self.mixtures)) or keep[: site.units.stop].all():
                     continue
-                features = torch.from_numpy(keep[site.units])[site.owner].nonzero().flatten().to(device)
                 now.advance_to(site.layer, gates[: site.units.start])
-                if not self.repair_sublayer(PrunedSublayer(model, site, projection, features, now, pair.before)):
+                if projection is None:
+                    here, there = (MixtureLayer.of_layer(of[site.layer]) for of in (layers, layers_of(pair.before.model)))
+                    kept = stays.view(here.count, -1)[:, 0]
+                    goes_on = self.repair_mixture(PrunedMixture(site, here, there, kept, now, pair.before))
+                else:
+                    features = stays.nonzero().flatten()
+                    goes_on = self.repair_sublayer(PrunedSublayer(model, site, projection, features, now, pair.before))
+                if not goes_on:
                     return
 
     @abstractmethod
     def repair_sublayer(self, pruned: PrunedSublayer) -> bool:
         """Repair one sub-layer in place; whether to go on with those above."""
+
+    def repair_mixture(self, pruned: PrunedMixture) -> bool:
+        """The same of a mixture of experts, which is asked for where `mixtures` says so."""
+        del pruned
+        return True

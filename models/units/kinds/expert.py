@@ -15,6 +15,7 @@ from walras.models.export.modeling_walras import tell_experts
 from walras.models.families import Architecture, Mixture
 from walras.models.units.kinds.kind import Amounts, UnitKind, WeightShare
 from walras.models.units.layouts import sublayer_layout
+from walras.models.units.mixtures import MixtureLayer
 from walras.models.units.routing import Routing, routed, router_routing
 from walras.models.units.site import Site
 
@@ -42,6 +43,12 @@ class Experts(UnitKind):
         count = _count(layer, mixture)
         if count:
             experts: Any = layer.at(mixture.experts)
+            chosen = MixtureLayer.of_layer(layer).chosen
+            if not 1 <= chosen <= count:
+                raise InputError(
+                    f"{layer.path}.{mixture.router} gives each token {chosen} of {count} experts; valid: 1 to {count} "
+                    "(num_experts_per_tok in config.json)"
+                )
             neurons = int(experts.intermediate_dim)
             path = f"{layer.path}.{mixture.experts}"
             yield Site(path, layer.index, self, slice(0, count), neurons, count * neurons, "mixture")
@@ -81,6 +88,12 @@ class Experts(UnitKind):
             f"experts have no features for each token (layer {site.layer}), which this valuation or repair needs; "
             "valuations without: fisher, partial-fisher, gradient, magnitude, leave-one-out, shapley, random"
         )
+
+    def repaired(self, layer: Layer, site: Site) -> Iterable[Tensor]:
+        """The router's rows, and what experts write with."""
+        del site
+        mixture = MixtureLayer.of_layer(layer)
+        return mixture.router_weight, mixture.output_weight
 
     def output_weight(self, layer: Layer, site: Site) -> Tensor:
         """What the neurons of all experts write, `[hidden, experts * neurons]`; a token uses those of its k experts."""
