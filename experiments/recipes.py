@@ -112,6 +112,12 @@ for _recipe in (
         "Men et al. 2024 (ShortGPT), arXiv 2403.03853",
         "shortgpt",
     ),
+    Recipe(
+        "What experts add to their tokens; of every layer the same share of its experts leaves, once; no repair.",
+        _once("reap", units=("expert",), scope="sublayer"),
+        "Lasby et al. 2025 (REAP), arXiv 2510.13999",
+        "reap",
+    ),
     Recipe("The norm of the output weights, once.", _once("magnitude"), "Han et al. 2015", "magnitude"),
     Recipe("The same share of every sub-layer, by magnitude.", _once("uniform"), name="uniform"),
     Recipe("No knowledge at all: units drawn at random.", _once("random"), name="random"),

@@ -31,7 +31,8 @@ def assign_by_auction(value: Tensor, wants: int, places: int, step: float) -> As
        bids for the best goods that it does not hold, value - v + step each: as much as leaves it no worse off than with
        the best that it would go without, and a step more.
     3. Each good keeps its highest bids, as many as it has places, ties by position; who is outbid has lost the place.
-    4. End when nobody lacks anything.
+    4. End when nobody lacks anything. Where every place is taken only differences of prices mean anything: all are
+       lowered until the lowest is 0, as it is where a place is left over.
 
     What a bidder holds leaves it at least v - step at the end as well, since prices only rise, and a good with a price
     has no empty place: complementary slackness within a step, hence the bound.
@@ -63,7 +64,7 @@ def assign_by_auction(value: Tensor, wants: int, places: int, step: float) -> As
         lacks = wants - held.sum(-1)
         short = lacks.nonzero().flatten()
         if not len(short):
-            return Assignment(held, price, rounds)
+            return Assignment(held, price - price.min(), rounds)
         net = value[short] - price
         reference = net.topk(wants + 1, -1).values[:, -1:]
         best = net.masked_fill(held[short], -torch.inf).topk(wants, -1).indices
