@@ -54,7 +54,7 @@ def train_mixture(start: "Start", plan: Plan, progress: Progress) -> Any:
     Raises:
         InputError: a checkpoint of another plan; a loss that is no number.
     """
-    model = start.model.train()
+    model = start.network().train()
     model.config.output_router_logits = plan.auxiliary > 0
     model.config.router_aux_loss_coef = model.router_aux_loss_coef = plan.auxiliary
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=DECAY, betas=(0.9, 0.95))

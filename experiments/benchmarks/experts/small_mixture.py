@@ -72,12 +72,11 @@ def main(
         if (out / "model").exists():
             raise InputError(f"{str(out / 'model')!r} is there already; choose another --out")
         with progress_bar() as progress:
-            plan = Plan(out, rule, auxiliary, steps, batch, seed)
-            trained = train_mixture(begin(data, out, size, seed), plan, progress)
-        tokenizer: Any = AutoTokenizer.from_pretrained(out / "fresh")
+            start = begin(data, out, size, seed)
+            trained = train_mixture(start, Plan(out, rule, auxiliary, steps, batch, seed), progress)
         with whole_folder(out / "model") as draft:
             trained.save_pretrained(draft)
-            tokenizer.save_pretrained(draft)
+            start.tokenizer.save_pretrained(draft)
     count = sum(p.numel() for p in trained.parameters())
     output().print(f"{count:,} parameters after {steps * batch * size.length:,} tokens: {out / 'model'}", soft_wrap=True)
 
@@ -85,10 +84,16 @@ def main(
 @final
 @dataclass(frozen=True, eq=False)
 class Start:
-    """A network of random weights, and the training text as blocks [blocks, length]."""
+    """The folder of a network of random weights, its tokenizer, and the training text as blocks [blocks, length]."""
 
-    model: Any
+    fresh: Path
+    tokenizer: Any
     blocks: Tensor
+
+    def network(self) -> Any:
+        """The network, anew."""
+        causal: Any = MixtralForCausalLM
+        return causal.from_pretrained(self.fresh, experts_implementation="eager")
 
 
 def begin(data: str, folder: Path, size: Size, seed: int) -> Start:
@@ -109,11 +114,9 @@ def begin(data: str, folder: Path, size: Size, seed: int) -> Start:
     known: Mapping[str, Any] = read_json(fresh / "size.json", "sizes")
     if dict(known) != told:
         raise InputError(f"{str(folder)!r} holds a mixture of {dict(known)}; {told} was asked for: choose another folder")
-    causal: Any = MixtralForCausalLM
-    model = causal.from_pretrained(fresh, experts_implementation="eager")
     tokenizer = AutoTokenizer.from_pretrained(fresh)
     ids = stream(tokenizer, text).ids
-    return Start(model, ids[: len(ids) // size.length * size.length].view(-1, size.length))
+    return Start(fresh, tokenizer, ids[: len(ids) // size.length * size.length].view(-1, size.length))
 
 
 def config_of(size: Size, tokenizer: Any) -> MixtralConfig:
