@@ -121,6 +121,7 @@ def test_logits_stay_where_nothing_changed_further_down(tiny: Any) -> None:
     assert not torch.equal(gates[1], gates[3])
 
 
+@pytest.mark.spread
 def test_every_family_comes_closer_to_the_dense_network(moe: str, tiny: Any) -> None:
     tested = tiny(moe)
     units = inventory(tested.model, ["expert"])

@@ -36,6 +36,7 @@ def test_top_experts_is_the_stock_router_bit_by_bit(moe: str, experts: str, tiny
         assert torch.equal(tested.logits(), stock)
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("experts", IMPLEMENTATIONS)
 def test_every_rule_trains(moe: str, experts: str, tiny: Any) -> None:
     tested = tiny(moe, experts=experts)
