@@ -33,8 +33,8 @@ class LeastSquares(Repair):
     have left stay as they were. The target is that of K-prune (Park et al., ICLR 2024); the pull towards the old
     weights keeps a re-fit on few tokens from unlearning what these do not show.
 
-    Mixtures of experts stay as they are unless asked for. `router` re-fits the router's rows of the experts that stay to
-    the dense network's logits, `experts` what these experts write, with the same ridges (`refit_router`,
+    Mixtures of experts stay as they are unless asked for. `router` re-fits the router's rows of the experts that stay
+    to the dense network's logits, `experts` what these experts write, with the same ridges (`refit_router`,
     `refit_experts`).
 
     Attributes:

@@ -36,9 +36,9 @@ def refit_experts(pruned: PrunedMixture, ridges: Sequence[float]) -> None:
     """Re-fit what the experts that stay write so that the residual stream is that of the dense network, in place.
 
     A token's output is the sum over its experts e of W_e z_e, with z_e the expert's features times its share of the
-    token. All W_e together are a ridge regression of S - S' on these, too large to solve at once: expert by expert, each
-    is fitted to what the others leave over (block coordinate descent, `SWEEPS` times), on the tokens that the router, as
-    it is now, gives it. A ridge is chosen for each expert, on tokens that its fit has not seen.
+    token. All W_e together are a ridge regression of S - S' on these, too large to solve at once: expert by expert,
+    each is fitted to what the others leave over (block coordinate descent, `SWEEPS` times), on the tokens that the
+    router, as it is now, gives it. A ridge is chosen for each expert, on tokens that its fit has not seen.
     """
     mixture, keep = pruned.mixture, pruned.keep
     weight, change = mixture.output_weight, dict[int, Tensor]()

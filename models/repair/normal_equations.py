@@ -25,7 +25,7 @@ def chosen(halves: "Sequence[Normal]", ridges: Sequence[float]) -> tuple[float, 
         return (max(ridges),) * parts
     errors = halves[0].errors(halves[1], ridges) + halves[1].errors(halves[0], ridges)
     place = np.unravel_index(int(errors.argmin()), errors.shape)
-    return tuple(ridges[i] for i in place)
+    return tuple(ridges[int(i)] for i in place)
 
 
 def add_to_halves(halves: "list[Normal]", place: int, batch: "Normal") -> None:

@@ -160,7 +160,9 @@ class Repair(ABC):
                     continue
                 now.advance_to(site.layer, gates[: site.units.start])
                 if projection is None:
-                    here, there = (MixtureLayer.of_layer(of[site.layer]) for of in (layers, layers_of(pair.before.model)))
+                    here, there = (
+                        MixtureLayer.of_layer(of[site.layer]) for of in (layers, layers_of(pair.before.model))
+                    )
                     kept = stays.view(here.count, -1)[:, 0]
                     goes_on = self.repair_mixture(PrunedMixture(site, here, there, kept, now, pair.before))
                 else:

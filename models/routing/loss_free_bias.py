@@ -21,8 +21,8 @@ class LossFreeBias(RoutingRule):
     excess demand as a share of the supply, at most 1 as in `Tatonnement`, which is dual ascent (arXiv 2512.03915).
 
     The paper adds the bias to sigmoids of logits; here it is added to the logits themselves, which are what these
-    families rank. Weights of the chosen do not see it. Prices come from earlier batches alone, so that a token's experts
-    depend on no other token, and evaluation posts the last ones.
+    families rank. Weights of the chosen do not see it. Prices come from earlier batches alone, so that a token's
+    experts depend on no other token, and evaluation posts the last ones.
 
     Attributes:
         rate: of a step, in logits.

@@ -2,8 +2,8 @@
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import ClassVar, final
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, final
 
 import torch
 from torch import Tensor
@@ -79,6 +79,18 @@ class RoutingRule(ABC):
         """The rule for the next batch, which knows the outcome of this one. Most rules learn nothing."""
         del allotment
         return self
+
+    def knowing(self, learned: Tensor) -> "RoutingRule":
+        """The same rule with what it has learned before, such as out of a checkpoint.
+
+        Raises:
+            InputError: a rule that learns nothing.
+        """
+        this: Any = self
+        if "learned" not in {field.name for field in fields(this)}:
+            raise InputError(f"{type(self).__name__} learns nothing; what it has learned cannot be given back to it")
+        found: RoutingRule = replace(this, learned=learned)
+        return found
 
     def at_evaluation(self) -> "RoutingRule":
         """The rule by which the network is evaluated and generates: a causal one that learns nothing."""

@@ -83,7 +83,9 @@ def routing_market(
         raise InputError(f"{type(model).__name__} has no mixture of experts, whose routers a rule could decide for")
     several = [rules] * len(layers) if isinstance(rules, (str, RoutingRule)) else list(rules)
     if len(several) != len(layers):
-        raise InputError(f"{len(several)} routing rules for {len(layers)} mixtures; valid: one for all, or one for each")
+        raise InputError(
+            f"{len(several)} routing rules for {len(layers)} mixtures; valid: one for all, or one for each"
+        )
     routers = Routers(layers, [ROUTING_RULES.make(rule) for rule in several], watch)
     with hooked(_attached(routers)):
         yield routers

@@ -198,7 +198,7 @@ def test_uneven_layers_repaired(repair: str, loaded: tuple[Any, Any]) -> None:
 
 def test_reap_of_heads_is_refused(loaded: tuple[Any, Any]) -> None:
     model, tokenizer = loaded
-    with pytest.raises(InputError, match="reap values experts alone; L0.H0 is of kind 'head'"):
+    with pytest.raises(InputError, match=r"reap values experts alone; L0\.H0 is of kind 'head'"):
         library.run(model, tokenizer, TEXTS, budget="bytes=0.6", recipe="none", valuation="reap", length=32)
 
 

@@ -50,7 +50,8 @@ class REAP(Valuation):
             for batch in calibration.batches:
                 with _added(calibration, batch, value, tokens):
                     model(**{name: tensor.to(calibration.device) for name, tensor in inputs_of(batch).items()})
-        return value / tokens.clamp(min=1)
+        mean: Tensor = value / tokens.clamp(min=1)
+        return mean
 
 
 def check_experts(inventory: Inventory) -> None:

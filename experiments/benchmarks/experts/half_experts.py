@@ -181,7 +181,9 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     table = pd.DataFrame(list(rows))
     by = table.groupby(["shape", "valuation", "repair"], sort=False)
     found = by["perplexity"].agg(["mean", "min", "max", "count"]).rename(columns={"count": "draws"})
-    rest = by[[name for name in table if name.endswith(" left") or name in ("dense", "experts", "heads", "seconds")]]
+    rest = by[
+        [name for name in table if str(name).endswith(" left") or name in ("dense", "experts", "heads", "seconds")]
+    ]
     return found.join(rest.mean()).reset_index()
 
 

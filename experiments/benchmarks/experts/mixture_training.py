@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -105,7 +105,7 @@ def rules_of(plan_rule: str, folder: Path, layers: int) -> list[Any]:
 def _rules(name: str, learned: Mapping[str, Tensor], layers: int) -> list[Any]:
     """A rule for each mixture, with what it has learned so far."""
     found = [ROUTING_RULES.make(name) for _ in range(layers)]
-    return [replace(rule, learned=learned[str(i)]) if str(i) in learned else rule for i, rule in enumerate(found)]
+    return [rule.knowing(learned[str(i)]) if str(i) in learned else rule for i, rule in enumerate(found)]
 
 
 def _counted(allotment: Allotment) -> tuple[Load, Tensor | None]:

@@ -1,15 +1,15 @@
 """Routing rules side by side: the same small mixture, trained from scratch under each of them.
 
     python -P -m walras.experiments.benchmarks.experts.routing_rules --data FOLDER
-    python -P -m walras.experiments.benchmarks.experts.routing_rules --data FOLDER --layers 4 --width 128 --neurons 192 \
-        --steps 300 --batch 4
+    python -P -m walras.experiments.benchmarks.experts.routing_rules --data FOLDER --layers 4 --width 128 \
+        --neurons 192 --steps 120 --batch 2
 
-A cell is a design (a rule, or top-k with the auxiliary loss of Switch Transformers) and a seed; all begin from the same
-random weights and see the same text in the same order. Perplexity is on the first 8,192 tokens of the test text, with
-each rule as it is at evaluation (`at_evaluation`): by its own logits, or at posted prices. What a rule that looks at
-later tokens would have instead stands in a column of its own; no decoder can have that. Finished cells are not run
-again, one that was ended goes on from its last checkpoint: `routing_rules_cells.jsonl`. Tables: `routing_rules.csv`, and
-prices by expert over training, `routing_prices.png`.
+The second command is a small run. A cell is a design (a rule, or top-k with the auxiliary
+loss of Switch Transformers) and a seed; all begin from the same random weights and see the same text in the same order.
+Perplexity is on the first 8,192 tokens of the test text, with each rule as it is at evaluation (`at_evaluation`): top-k,
+or posted prices. What a rule that looks at later tokens would have instead stands in a column of its own; no decoder
+can have that. Finished cells are not run again, and one that was ended goes on from its last checkpoint:
+`routing_rules_cells.jsonl`. Tables: `routing_rules.csv`, and prices by expert over training, `routing_prices.png`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -66,8 +66,9 @@ class Study:
 
     def key(self, design: str, seed: int) -> dict[str, Any]:
         """What says which cell a row is of."""
-        return {"design": design, "seed": seed, "steps": self.steps, "tokens": self.steps * self.batch * self.size.length,
-                **{name: getattr(self.size, name) for name in ("layers", "width", "neurons", "experts", "chosen")}}  # fmt: skip
+        size = {name: getattr(self.size, name) for name in ("layers", "width", "neurons", "experts", "chosen")}
+        tokens = self.steps * self.batch * self.size.length
+        return {"design": design, "seed": seed, "steps": self.steps, "tokens": tokens, **size}
 
 
 def main(
@@ -164,7 +165,9 @@ def plotted(rows: Sequence[Mapping[str, Any]]) -> bytes:
         row = shown[name]
         for expert, line in enumerate(np.array(row["prices"]).T):
             axes.plot(row["price steps"], line, linewidth=1, label=f"E{expert}")
-        axes.set(title=name, xlabel="step", ylabel="share turned away" if name == "expert choice" else "price, in logits")
+        axes.set(
+            title=name, xlabel="step", ylabel="share turned away" if name == "expert choice" else "price, in logits"
+        )
     if panels:
         figure.axes[-1].legend(fontsize="x-small", ncols=2)
     buffer = BytesIO()

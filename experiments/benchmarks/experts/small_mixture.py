@@ -1,7 +1,7 @@
 """A small mixture of experts from scratch on WikiText-2, trained under a routing rule.
 
     python -P -m walras.experiments.benchmarks.experts.small_mixture --data FOLDER --out runs/small-mixture --steps 3000
-    walras run --model runs/small-mixture/model --task wikitext2 --data FOLDER --length 256 --units expert --budget bytes=0.5
+    walras run --model runs/small-mixture/model --task wikitext2 --data FOLDER --length 256 --recipe reap --budget bytes=0.6
 
 A Mixtral of 19.9 M parameters: 6 layers of 8 experts, 2 for each token, and a byte-level tokenizer of its own. The
 folder gets `fresh` (tokenizer, random weights), `checkpoint`, `training.jsonl` (a row a step: loss, loads, prices) and,
@@ -46,7 +46,9 @@ class Size:
 
     def __post_init__(self) -> None:
         if not 1 <= self.chosen <= self.experts:
-            raise InputError(f"chosen is {self.chosen} of {self.experts} experts for each token; valid: 1 to {self.experts}")
+            raise InputError(
+                f"chosen is {self.chosen} of {self.experts} experts for each token; valid: 1 to {self.experts}"
+            )
         if self.width % self.heads:
             raise InputError(f"width is {self.width}; it must be a multiple of the number of heads, {self.heads}")
 
@@ -78,7 +80,9 @@ def main(
             trained.save_pretrained(draft)
             start.tokenizer.save_pretrained(draft)
     count = sum(p.numel() for p in trained.parameters())
-    output().print(f"{count:,} parameters after {steps * batch * size.length:,} tokens: {out / 'model'}", soft_wrap=True)
+    output().print(
+        f"{count:,} parameters after {steps * batch * size.length:,} tokens: {out / 'model'}", soft_wrap=True
+    )
 
 
 @final
@@ -113,7 +117,9 @@ def begin(data: str, folder: Path, size: Size, seed: int) -> Start:
             write_whole(draft / "size.json", write_json(told))
     known: Mapping[str, Any] = read_json(fresh / "size.json", "sizes")
     if dict(known) != told:
-        raise InputError(f"{str(folder)!r} holds a mixture of {dict(known)}; {told} was asked for: choose another folder")
+        raise InputError(
+            f"{str(folder)!r} holds a mixture of {dict(known)}; {told} was asked for: choose another folder"
+        )
     tokenizer = AutoTokenizer.from_pretrained(fresh)
     ids = stream(tokenizer, text).ids
     return Start(fresh, tokenizer, ids[: len(ids) // size.length * size.length].view(-1, size.length))

@@ -37,7 +37,9 @@ def _weights(model: Any) -> list[torch.Tensor]:
     return [p.detach().clone() for p in model.parameters()]
 
 
-@pytest.mark.parametrize("rule", ["capacity-price:capacity=1", pytest.param("expert-choice", marks=pytest.mark.nightly)])
+@pytest.mark.parametrize(
+    "rule", ["capacity-price:capacity=1", pytest.param("expert-choice", marks=pytest.mark.nightly)]
+)
 def test_training_goes_on_bit_by_bit(rule: str, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mixture_training, "SAVE", 2)
     whole = train_mixture(start, Plan(tmp_path / "whole", rule, 0.01, 5, 2, 0), Silent())
@@ -48,9 +50,10 @@ def test_training_goes_on_bit_by_bit(rule: str, start: Start, tmp_path: Path, mo
             raise KeyboardInterrupt
         return batch_of(*given)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(mixture_training, "batch_of", killed)
-        train_mixture(start, plan, Silent())
+        with pytest.raises(KeyboardInterrupt):
+            train_mixture(start, plan, Silent())
     assert len(read_rows(plan.folder / "training.jsonl")) == 4
     again = train_mixture(start, plan, Silent())
     assert all(torch.equal(a, b) for a, b in zip(_weights(whole), _weights(again), strict=True))
@@ -61,7 +64,7 @@ def test_training_goes_on_bit_by_bit(rule: str, start: Start, tmp_path: Path, mo
     assert rows[0] == rows[1]
     assert [row["step"] for row in rows[0]] == list(range(5))
     other = Plan(tmp_path / "ended", rule, 0.0, 5, 2, 0)
-    with pytest.raises(InputError, match="was trained with .*choose another folder"):
+    with pytest.raises(InputError, match=r"was trained with .*choose another folder"):
         train_mixture(start, other, Silent())
 
 
@@ -87,7 +90,7 @@ def test_sizes_that_cannot_be(settings: dict[str, int], message: str) -> None:
 
 
 def test_another_mixture_in_the_folder_is_refused(data: str, start: Start) -> None:
-    with pytest.raises(InputError, match="holds a mixture of .*choose another folder"):
+    with pytest.raises(InputError, match=r"holds a mixture of .*choose another folder"):
         begin(data, start.fresh.parent, SMALL, 1)
 
 

@@ -31,9 +31,9 @@ def _without(units: Inventory, *gone: str) -> Any:
 
 def _streams(tested: Any, model: nn.Module, units: Inventory, keep: Any, place: int) -> Any:
     """The residual stream after a mixture, and what enters its router."""
-    with gated(model, units, torch.tensor(keep).to(next(model.parameters()).dtype)):
-        with LayerwiseRunner(model, [tested.batch]) as runner:
-            (seen,) = runner.read(units.sites[place])
+    gates = torch.tensor(keep).to(next(model.parameters()).dtype)
+    with gated(model, units, gates), LayerwiseRunner(model, [tested.batch]) as runner:
+        (seen,) = runner.read(units.sites[place])
     return seen.total, seen.whole
 
 
@@ -97,7 +97,7 @@ def test_the_router_is_that_of_a_direct_solver(tiny: Any) -> None:
     units, ridge = inventory(tested.model), 0.2
     keep = _without(units, "L0.H0", "L0.E2", "L1.E1")
     model = _repaired(tested, units, keep, ridges=(ridge,), router=True)
-    place = [i for i, site in enumerate(units.sites) if (site.layer, site.kind.name) == (0, "expert")][0]
+    place = next(i for i, site in enumerate(units.sites) if (site.layer, site.kind.name) == (0, "expert"))
     before = _streams(tested, tested.model, units, np.ones(len(units), dtype=bool), place)[1].detach()
     after = model.get_submodule("model.layers.0.self_attn.o_proj").weight
     assert not torch.equal(after, tested.model.model.layers[0].self_attn.o_proj.weight)  # heads are re-fitted first

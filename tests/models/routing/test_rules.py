@@ -237,6 +237,9 @@ def test_settings_out_of_range(make: Callable[[], object], message: str) -> None
 
 
 def test_an_unknown_rule_has_a_nearest_one() -> None:
+    assert ROUTING_RULES.make("loss-free-bias").knowing(PRICES).learned is PRICES
+    with pytest.raises(InputError, match="TopExperts learns nothing"):
+        TopExperts().knowing(PRICES)
     with pytest.raises(UnknownNameError, match="top-experts"):
         ROUTING_RULES.make("top-expert")
 

@@ -56,7 +56,9 @@ def test_every_rule_trains(moe: str, experts: str, tiny: Any) -> None:
         assert list(seen) == mixtures
         if name in ("expert-choice", "balanced-assignment"):
             assert max(load.violation for load in seen.values()) < 0.2
-        assert all((rule.learned is not None) == (name in ("loss-free-bias", "capacity-price")) for rule in routers.rules)
+        assert all(
+            (rule.learned is not None) == (name in ("loss-free-bias", "capacity-price")) for rule in routers.rules
+        )
         weight: Any = routers.layers[0].at(routers.layers[0].row.mixture.router).weight  # type: ignore[union-attr]  # it has one
         assert bool(weight.grad.isfinite().all())
         assert float(weight.grad.abs().max()) > 0
@@ -83,7 +85,10 @@ def test_what_a_layer_adds_by_hand(rule: Any, experts: str, tiny: Any) -> None:
     seen: dict[str, Any] = {}
     block = tested.model.model.layers[0].mlp
     handle = block.register_forward_hook(lambda _, args, out: seen.update(x=args[0], out=out))
-    with torch.no_grad(), routing_market(tested.model.train(), rule, lambda i, z, a: seen.setdefault("chosen", a.chosen)):
+    with (
+        torch.no_grad(),
+        routing_market(tested.model.train(), rule, lambda i, z, a: seen.setdefault("chosen", a.chosen)),
+    ):
         tested.logits()
     handle.remove()
     x = seen["x"].flatten(0, 1)
@@ -91,7 +96,9 @@ def test_what_a_layer_adds_by_hand(rule: Any, experts: str, tiny: Any) -> None:
     if isinstance(rule, ExpertChoice):
         assert (int(counts.min()), int(counts.max()) > 2) == (0, True)  # some have none, some more than k
     with torch.no_grad():
-        torch.testing.assert_close(seen["out"].flatten(0, 1), by_hand(tested.model, x, seen["chosen"]), rtol=0, atol=1e-5)
+        torch.testing.assert_close(
+            seen["out"].flatten(0, 1), by_hand(tested.model, x, seen["chosen"]), rtol=0, atol=1e-5
+        )
 
 
 def test_what_was_learned_goes_on_and_decides_at_evaluation(tiny: Any) -> None:
@@ -133,8 +140,9 @@ def test_gates_and_experts_that_were_cut_out_take_no_part(tiny: Any) -> None:
 
 
 def test_bad_input(tiny: Any) -> None:
-    with pytest.raises(InputError, match="LlamaForCausalLM has no mixture of experts"), routing_market(
-        tiny("llama").model, "top-experts"
+    with (
+        pytest.raises(InputError, match="LlamaForCausalLM has no mixture of experts"),
+        routing_market(tiny("llama").model, "top-experts"),
     ):
         pass
     model = tiny("mixtral").model
