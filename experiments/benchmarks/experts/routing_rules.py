@@ -4,12 +4,12 @@
     python -P -m walras.experiments.benchmarks.experts.routing_rules --data FOLDER --layers 4 --width 128 \
         --neurons 192 --steps 120 --batch 2
 
-The second command is a small run. A cell is a design (a rule, or top-k with the auxiliary
-loss of Switch Transformers) and a seed; all begin from the same random weights and see the same text in the same order.
-Perplexity is on the first 8,192 tokens of the test text, with each rule as it is at evaluation (`at_evaluation`): top-k,
-or posted prices. What a rule that looks at later tokens would have instead stands in a column of its own; no decoder
-can have that. Finished cells are not run again, and one that was ended goes on from its last checkpoint:
-`routing_rules_cells.jsonl`. Tables: `routing_rules.csv`, and prices by expert over training, `routing_prices.png`.
+The second command is a small run. A cell is a design (a rule, or top-k with the auxiliary loss of Switch Transformers)
+and a seed; all begin from the same random weights and see the same text in the same order. Perplexity is on the first
+8,192 tokens of the test text, with each rule as it is at evaluation (`at_evaluation`): top-k, or posted prices. What a
+rule that looks at later tokens would have instead stands in a column of its own; no decoder can have that. Finished
+cells are not run again, and one that was ended goes on from its last checkpoint: `routing_rules_cells.jsonl`. Tables:
+`routing_rules.csv`, and prices by expert over training, `routing_prices.png`.
 """
 
 from collections.abc import Mapping, Sequence

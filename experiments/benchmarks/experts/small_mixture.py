@@ -1,7 +1,7 @@
 """A small mixture of experts from scratch on WikiText-2, trained under a routing rule.
 
     python -P -m walras.experiments.benchmarks.experts.small_mixture --data FOLDER --out runs/small-mixture --steps 3000
-    walras run --model runs/small-mixture/model --task wikitext2 --data FOLDER --length 256 --recipe reap --budget bytes=0.6
+    walras run --model runs/small-mixture/model --task wikitext2 --data FOLDER --recipe reap --budget bytes=0.6
 
 A Mixtral of 19.9 M parameters: 6 layers of 8 experts, 2 for each token, and a byte-level tokenizer of its own. The
 folder gets `fresh` (tokenizer, random weights), `checkpoint`, `training.jsonl` (a row a step: loss, loads, prices) and,

@@ -79,7 +79,7 @@ def by_hand(model: Any, x: Tensor, chosen: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("experts", IMPLEMENTATIONS)
-@pytest.mark.parametrize("rule", [ExpertChoice(0.8), CapacityPrice(1.0)], ids=repr)
+@pytest.mark.parametrize("rule", [ExpertChoice(0.7), CapacityPrice(1.0)], ids=repr)
 def test_what_a_layer_adds_by_hand(rule: Any, experts: str, tiny: Any) -> None:
     tested = tiny("mixtral", experts=experts)
     seen: dict[str, Any] = {}
@@ -94,7 +94,7 @@ def test_what_a_layer_adds_by_hand(rule: Any, experts: str, tiny: Any) -> None:
     x = seen["x"].flatten(0, 1)
     counts = seen["chosen"].sum(1)
     if isinstance(rule, ExpertChoice):
-        assert (int(counts.min()), int(counts.max()) > 2) == (0, True)  # some have none, some more than k
+        assert (int(counts.min()), len(counts.unique()) > 2) == (0, True)  # some have none, others one or more
     with torch.no_grad():
         torch.testing.assert_close(
             seen["out"].flatten(0, 1), by_hand(tested.model, x, seen["chosen"]), rtol=0, atol=1e-5
