@@ -38,7 +38,7 @@ def _weights(model: Any) -> list[torch.Tensor]:
 
 
 @pytest.mark.parametrize(
-    "rule", ["capacity-price:capacity=1", pytest.param("expert-choice", marks=pytest.mark.nightly)]
+    "rule", ["loss-free-bias:rate=0.5", pytest.param("expert-choice", marks=pytest.mark.nightly)]
 )
 def test_training_goes_on_bit_by_bit(rule: str, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mixture_training, "SAVE", 2)
