@@ -151,7 +151,7 @@ def test_even_layers_are_a_stock_configuration(loaded: tuple[Any, Any], tmp_path
     model, tokenizer = loaded
     for number, left in ((2, 0.63), (1, 0.44)):
         outcome = library.run(model, tokenizer, TEXTS, budget={"bytes": left}, recipe="reap", length=32)
-        small = outcome.compact()
+        small: Any = outcome.compact()
         assert [layer.mlp.experts.num_experts for layer in small.model.layers] == [number] * 2
         outcome.export(tmp_path / f"{number}", stock=True)
         causal: Any = transformers.AutoModelForCausalLM

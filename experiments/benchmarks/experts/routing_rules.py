@@ -39,13 +39,15 @@ DESIGNS: Mapping[str, tuple[str, float]] = {
     "balanced assignment": ("balanced-assignment", 0.0),
     "bias": ("loss-free-bias", 0.0),
     "shadow price": ("capacity-price", 0.0),
+    "bias, 20 times the rate": ("loss-free-bias:rate=0.02", 0.0),
 }
-"""Rules, each at its published settings, and the weight of the auxiliary loss."""
+"""Rules, each at its published settings, and the weight of the auxiliary loss. A bias at its published rate moves by
+0.001 a step, which is meant for many thousands of steps: in a short training nothing comes of it."""
 
 LAST = 0.1
 """Share of the steps, the last ones, of which loads and losses of training are means."""
 
-PRICED = ("expert choice", "balanced assignment", "bias", "shadow price")
+PRICED = ("expert choice", "balanced assignment", "bias, 20 times the rate", "shadow price")
 
 
 @final

@@ -37,9 +37,7 @@ def _weights(model: Any) -> list[torch.Tensor]:
     return [p.detach().clone() for p in model.parameters()]
 
 
-@pytest.mark.parametrize(
-    "rule", ["loss-free-bias:rate=0.5", pytest.param("expert-choice", marks=pytest.mark.nightly)]
-)
+@pytest.mark.parametrize("rule", ["loss-free-bias:rate=0.5", pytest.param("expert-choice", marks=pytest.mark.nightly)])
 def test_training_goes_on_bit_by_bit(rule: str, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mixture_training, "SAVE", 2)
     whole = train_mixture(start, Plan(tmp_path / "whole", rule, 0.01, 5, 2, 0), Silent())
@@ -105,7 +103,7 @@ def test_half_of_the_experts_bytes_by_hand(start: Start) -> None:
 
 def test_what_is_done_is_not_done_again() -> None:
     done = [{**vars(cell), "perplexity": 1.0} for cell in half_experts.cells(1)]
-    assert list(half_experts.measured(half_experts.cells(1), done, pytest.fail, Silent())) == []  # type: ignore[arg-type]  # never asked
+    assert list(half_experts.measured(half_experts.cells(1), done, pytest.fail, Silent())) == []
     assert len(done) == 2 * 5 + 3 * 3 * 2 + 2
 
 

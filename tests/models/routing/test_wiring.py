@@ -110,12 +110,12 @@ def test_what_was_learned_goes_on_and_decides_at_evaluation(tiny: Any) -> None:
             tested.logits()
             routers.learn()
             routers.learn()  # nothing new has been seen
-            learned = [rule.learned for rule in routers.rules]
+            learned: list[Any] = [rule.learned for rule in routers.rules]
         assert {abs(p) for prices in learned for p in prices.tolist()} <= {0.0, 5.0}
         with routing_market(model.eval(), [LossFreeBias(learned=prices) for prices in learned]) as routers:
             moved = tested.logits()
             routers.learn()
-            assert all(torch.equal(rule.learned, prices) for rule, prices in zip(routers.rules, learned, strict=True))
+            assert all(rule.learned is prices for rule, prices in zip(routers.rules, learned, strict=True))
         assert not torch.equal(moved, stock)
         with routing_market(model, [PostedPrices(prices) for prices in learned]):
             assert torch.equal(tested.logits(), moved)

@@ -26,7 +26,8 @@ FAMILIES: dict[str, dict[str, Any]] = {
 
 def network(family: str) -> Any:
     torch.manual_seed(0)
-    model: Any = AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **SIZES, **FAMILIES[family]))
+    causal: Any = AutoModelForCausalLM
+    model = causal.from_config(AutoConfig.for_model(family, **SIZES, **FAMILIES[family]))
     with torch.no_grad():
         for weight in model.parameters():
             if weight.ndim > 1:
