@@ -27,6 +27,7 @@ from walras.agents.unit import (
     agent_class,
 )
 from walras.agents.valuations import (
+    REAP,
     VALUATIONS,
     BlockFisher,
     BlockInfluence,
@@ -52,6 +53,7 @@ from walras.agents.valuations import (
 __all__ = [
     "AGENTS",
     "EXP3",
+    "REAP",
     "STRATEGIES",
     "VALUATIONS",
     "BestResponse",

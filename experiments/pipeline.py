@@ -234,7 +234,7 @@ def _calibration(subject: Subject, data: SubjectData, plan: Plan, costs: UnitCos
     objective = data.objective(subject.model, market.label_free)
     valued, fitted = data.batches(market.sentences, seed), None
     if plan.repair is not None:
-        wanted = plan.repair.tokens_per_feature * widest_projection(network, costs.units)
+        wanted = plan.repair.tokens_per_feature * widest_projection(network, costs.units, plan.repair.mixtures)
         fitted = repair_batches(data, market, seed, valued, wanted, subject.length)
     return Calibration(
         network, costs.units, objective, valued, costs.resources[0].share, subject.model, repair_batches=fitted

@@ -73,7 +73,7 @@ def _once(valuation: str, **more: Any) -> dict[str, Any]:
 for _recipe in (
     Recipe(
         "Our own: partial Fisher values of single neurons, without labels, once; least squares on many tokens.",
-        _once("partial-fisher", block=1, label_free=True, repair="least_squares:tokens_per_feature=24"),
+        _once("partial-fisher", block=1, label_free=True, repair="least_squares:tokens_per_feature=24,experts=true"),
         name="walras",
     ),
     Recipe(
@@ -135,6 +135,12 @@ for _recipe in (
         _once("uniform", block=1, phases=("evopress",), repair="structured_obs:sequential=false"),
         "Sieberling et al. 2025 (EvoPress), arXiv 2410.14649",
         "evopress",
+    ),
+    Recipe(
+        "What experts add to their tokens; of every layer the same share of its experts leaves, once; no repair.",
+        _once("reap", units=("expert",), scope="sublayer"),
+        "Lasby et al. 2025 (REAP), arXiv 2510.13999",
+        "reap",
     ),
     Recipe("The norm of the output weights, once.", _once("magnitude"), "Han et al. 2015", "magnitude"),
     Recipe("The same share of every sub-layer, by magnitude.", _once("uniform"), name="uniform"),

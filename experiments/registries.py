@@ -19,6 +19,7 @@ _HOMES: dict[str, tuple[str, str]] = {
     "task": ("walras.experiments.tasks", "TASKS"),
     "recipe": ("walras.experiments.recipes", "RECIPES"),
     "attention rule": ("walras.experiments.observing.attention_rules", "BUDGETED_RULES"),
+    "routing rule": ("walras.models.routing", "ROUTING_RULES"),
     "token valuation": ("walras.models.tokens.worths", "TOKEN_VALUATIONS"),
     "price policy": ("walras.models.tokens.policies", "PRICE_POLICIES"),
     "pricing": ("walras.market.pricing", "PRICINGS"),

@@ -13,6 +13,8 @@ from walras.experiments.subjects.data import SubjectData
 from walras.models import Inventory
 from walras.models.objective import Batch, inputs_of
 from walras.models.repair.streams import refittable
+from walras.models.units.inventory import sites_and_layers
+from walras.models.units.mixtures import MIXTURE, MixtureLayer
 
 PASSES = 5.0
 """A repair by least squares takes about as long as so many forward passes of the dense network over its tokens."""
@@ -60,10 +62,17 @@ def repair_batches(
     )  # a text, or batches, may be at their end
 
 
-def widest_projection(model: nn.Module, units: Inventory) -> int:
-    """Inputs of the widest output projection that a repair can re-fit; 0 where there is none."""
-    fitted = refittable(model, units)
-    return max((site.width for site, fit in zip(units.sites, fitted, strict=True) if fit), default=0)
+def widest_projection(model: nn.Module, units: Inventory, mixtures: bool = False) -> int:
+    """Inputs of the widest output projection that a repair can re-fit; 0 where there is none.
+
+    Where it re-fits `mixtures` of experts, an expert counts that gets an equal share of the tokens: as wide as all
+    experts together, by the number of experts of a token.
+    """
+    widths = [site.width for site, fit in zip(units.sites, refittable(model, units), strict=True) if fit]
+    for site, layer in sites_and_layers(model, units) if mixtures else ():
+        if site.sublayer == MIXTURE:
+            widths.append(-(-site.width // MixtureLayer.of_layer(layer).chosen))
+    return max(widths, default=0)
 
 
 def tokens_of(batch: Batch, inside: int = 1) -> int:

@@ -51,6 +51,7 @@ class Mixture:
     outputs: str = "down_proj"  # the one of `weights` that writes [experts, hidden, neurons]
     normalised: bool | str = True  # whether the weights of a token's experts sum to 1, or the router's attribute for it
     selected_first: bool = False  # whether the softmax is taken of the chosen logits alone
+    stream: str = ""  # as in `SubLayer`
     shared: SubLayer | None = None  # an FFN that every token passes besides; its output is multiplied by a gate
     count: str = "num_experts"  # setting: experts of a layer
     shared_width: str = "shared_expert_intermediate_size"  # setting: neurons of the shared FFN

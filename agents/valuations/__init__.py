@@ -3,6 +3,7 @@
 from walras.agents.valuations.activations.block_influence import BlockInfluence
 from walras.agents.valuations.activations.fluctuation import Fluctuation
 from walras.agents.valuations.activations.obs_errors import OBSErrors
+from walras.agents.valuations.activations.reap import REAP
 from walras.agents.valuations.activations.wanda import WandaSP
 from walras.agents.valuations.block_fisher import BlockFisher
 from walras.agents.valuations.fisher import Fisher
@@ -22,6 +23,7 @@ from walras.agents.valuations.uniform import Uniform
 from walras.agents.valuations.valuation import Valuation
 
 __all__ = [
+    "REAP",
     "VALUATIONS",
     "BlockFisher",
     "BlockInfluence",

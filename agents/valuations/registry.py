@@ -3,6 +3,7 @@
 from walras.agents.valuations.activations.block_influence import BlockInfluence
 from walras.agents.valuations.activations.fluctuation import Fluctuation
 from walras.agents.valuations.activations.obs_errors import OBSErrors
+from walras.agents.valuations.activations.reap import REAP
 from walras.agents.valuations.activations.wanda import WandaSP
 from walras.agents.valuations.block_fisher import BlockFisher
 from walras.agents.valuations.fisher import Fisher
@@ -22,7 +23,7 @@ from walras.registry import Registry
 
 VALUATIONS: Registry[Valuation] = Registry("valuation", Valuation, texts=("unit",))
 for _rule in (
-    BlockFisher, BlockInfluence, Fisher, Fluctuation, Gradient, KnowledgeScore, LayerLoss, LeaveOneOut, Magnitude,
+    REAP, BlockFisher, BlockInfluence, Fisher, Fluctuation, Gradient, KnowledgeScore, LayerLoss, LeaveOneOut, Magnitude,
     Michel, OBSErrors, PartialFisher, QuadraticSurrogate, Random, Shapley, Uniform, WandaSP,
 ):  # fmt: skip
     VALUATIONS.add(_rule)

@@ -7,13 +7,13 @@ from typing import Any
 from torch import Tensor, nn
 
 
-def shared_copy(model: nn.Module, own: Iterable[nn.Module] = ()) -> nn.Module:
-    """A copy whose parameters and buffers lie in the same memory as the model's, save those of the modules `own`.
+def shared_copy(model: nn.Module, own: Iterable[Tensor] = ()) -> nn.Module:
+    """A copy whose parameters and buffers lie in the same memory as the model's, save those that are its `own`.
 
     Modules, settings and hooks are copies. Parameters are other objects, so that `requires_grad` and gradients are each
     network's own. Tied parameters stay tied.
     """
-    apart = {id(tensor) for module in own for tensor in _tensors(module)}
+    apart = {id(tensor) for tensor in own}
     memo: dict[int, Any] = {id(t): _alias(t) for t in _tensors(model) if id(t) not in apart}
     return copy.deepcopy(model, memo)
 

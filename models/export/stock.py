@@ -12,6 +12,7 @@ from walras.errors import InputError
 from walras.models.architectures import Layer, layers_of
 from walras.models.export.modeling_walras import PREFIX
 from walras.models.export.reloading import KEY
+from walras.models.units.mixtures import MixtureLayer
 
 PerLayer = Mapping[int, Mapping[str, Any]]
 _INSTEAD = "without --stock it is exported with a file of code, and loads with trust_remote_code=True"
@@ -42,6 +43,9 @@ def as_stock(model: nn.Module, left: PerLayer) -> Any:
                     f"--stock: layer {layer.index} has {value} {what} and a layer before it {sizes[key]}; {name} has "
                     f"one number for all layers; {_INSTEAD}"
                 )
+    if "num_experts_per_tok" in config.to_dict():  # a token gets all experts where they are fewer than it would get
+        mixed = [MixtureLayer.of_layer(layer).chosen for layer in layers_of(model) if layer.mixture is not None]
+        sizes["num_experts_per_tok"] = min(mixed, default=config.num_experts_per_tok)
     cut = sizes["num_attention_heads"] != config.num_attention_heads
     if cut:
         attention: Any = layers_of(model)[0]

@@ -14,6 +14,7 @@ from walras.models.repair.layerwise_runner import LayerwiseRunner, check_streams
 from walras.models.repair.streams import real_tokens
 from walras.models.repair.tensor_files import TensorFiles
 from walras.models.units.gates import hooked
+from walras.models.units.mixtures import MIXTURE
 from walras.models.units.site import Site
 
 
@@ -23,6 +24,13 @@ class DenseStream(NamedTuple):
 
     output: Tensor  # [tokens, hidden]
     total: Tensor  # [tokens, hidden]
+    experts_input: Tensor | None  # [tokens, hidden], of a mixture of experts
+
+    @property
+    def entering(self) -> Tensor:
+        """What enters router and experts."""
+        assert self.experts_input is not None, "not a mixture"
+        return self.experts_input
 
 
 @final
@@ -57,17 +65,17 @@ class DenseStreams:
         """
         check_streams(self.model)
         if site.layer == self._layers - 1:  # there is no layer above to go to
-            yield from (DenseStream(seen.output, seen.total) for seen in self._runner.read(site))
+            yield from (DenseStream(seen.output, seen.total, seen.whole) for seen in self._runner.read(site))
             return
         if site.layer != self._layer or not self._files.open:
             self._pass(site.layer)
         scale = stream_scale(self.model)
         for place in range(len(self._runner.batches)):
-            output, total = (
-                real_tokens(self._files[site.path, part, place], self._runner.batches[place])
-                for part in ("output", "total")
+            parts = ("output", "total", "input") if site.sublayer == MIXTURE else ("output", "total")
+            output, total, *entering = (
+                real_tokens(self._files[site.path, part, place], self._runner.batches[place]) for part in parts
             )
-            yield DenseStream(output, total / scale)
+            yield DenseStream(output, total / scale, entering[0] if entering else None)
 
     def read_inputs(self, site: Site) -> Iterator[Tensor]:
         """What enters a sub-layer's output projection [tokens, width], likewise, in a pass of its own."""
@@ -84,7 +92,9 @@ class DenseStreams:
 
     def _watched(self, site: Site) -> Iterator[RemovableHandle]:
         """Keep what passes after a sub-layer, which it does once a batch, batch by batch."""
-        (module, before), outputs, totals = stream_module(self.model, site), count(), count()
+        (module, before), outputs, totals, inputs = stream_module(self.model, site), count(), count(), count()
         projection, path = submodule(self.model, site.path), site.path
         yield take_from(projection, lambda x: self._files.keep((path, "output", next(outputs)), x), before=False)
+        if site.sublayer == MIXTURE:
+            yield take_from(projection, lambda x: self._files.keep((path, "input", next(inputs)), x), before=True)
         yield take_from(module, lambda x: self._files.keep((path, "total", next(totals)), x), before=before)

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from walras.models.architectures import layers_of
 from walras.models.export.copying import shared_copy
 from walras.models.objective import Batch
 from walras.models.repair.dense_streams import DenseStreams
@@ -18,6 +19,7 @@ from walras.models.repair.layerwise_runner import LayerwiseRunner, check_streams
 from walras.models.repair.streams import by_length, refittable
 from walras.models.units.gates import gated
 from walras.models.units.inventory import Inventory, sites_and_layers
+from walras.models.units.mixtures import MIXTURE, MixtureLayer
 from walras.models.units.projections import outputs_first
 from walras.models.units.site import Site
 
@@ -82,6 +84,34 @@ class PrunedSublayer:
 
 @final
 @dataclass(frozen=True, eq=False)
+class PrunedMixture:
+    """A mixture of experts of which, or from further down, units have left: as it is now, and in the dense network."""
+
+    site: Site
+    mixture: MixtureLayer  # whose router and output weights a repair changes
+    dense: MixtureLayer
+    keep: Tensor  # bool [experts]
+    now: LayerwiseRunner
+    before: DenseStreams
+
+    @property
+    def wide(self) -> torch.dtype:
+        """In which products are taken: the network's precision, float32 at least."""
+        return torch.promote_types(self.mixture.output_weight.dtype, torch.float32)
+
+    def read(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Batch by batch, in float32 at least: X', X, gap S - S'; rows are the real tokens.
+
+        X' and X [tokens, hidden] are what enters router and experts now and in the dense network, S and S'
+        [tokens, hidden] the residual streams after the sub-layer.
+        """
+        for new, old in zip(self.now.read(self.site), self.before.read(self.site), strict=True):
+            wide = self.wide
+            yield new.whole.to(wide), old.entering.to(wide), old.total.to(wide) - new.total.to(wide)
+
+
+@final
+@dataclass(frozen=True, eq=False)
 class ModelPair:
     """A network and the dense one that it is a copy of, side by side, on the same batches.
 
@@ -98,7 +128,8 @@ class ModelPair:
         """`model` is what will be repaired."""
         regrouped = by_length(batches)
         fitted = zip(inventory.sites, refittable(dense, inventory), strict=True)
-        before = DenseStreams(dense, regrouped, [site for site, fits in fitted if fits])
+        read = [site for site, fits in fitted if fits or site.sublayer == MIXTURE]
+        before = DenseStreams(dense, regrouped, read)
         return ModelPair(inventory, LayerwiseRunner(model, regrouped), before)
 
     def __enter__(self) -> "ModelPair":
@@ -114,15 +145,17 @@ class ModelPair:
 
 
 def repairable_copy(model: nn.Module, inventory: Inventory) -> nn.Module:
-    """A copy that a repair may change while `model` stays as it is: it owns its output projections and shares the rest.
+    """A copy that a repair may change while `model` stays as it is: it owns what repairs change and shares the rest.
+
+    These are output projections, and of mixtures the routers and what experts write with.
 
     Nothing but a repair may change either of the two in place as long as both are in use.
 
     Raises:
         InputError: an inventory of another model.
     """
-    projections = [site.kind.projection(layer, site) for site, layer in sites_and_layers(model, inventory)]
-    return shared_copy(model, own=[projection for projection in projections if projection is not None])
+    places = sites_and_layers(model, inventory)
+    return shared_copy(model, own=[own for site, layer in places for own in site.kind.repaired(layer, site)])
 
 
 def check_repairable(model: nn.Module, inventory: Inventory) -> None:
@@ -140,12 +173,15 @@ def check_repairable(model: nn.Module, inventory: Inventory) -> None:
 class Repair(ABC):
     """Changes what is left of a network so that it does again what the dense network does.
 
-    Concrete repairs are final frozen dataclasses. They change output projections only, so that slicing cuts a
-    repaired network as it cuts any other.
+    Concrete repairs are final frozen dataclasses. They change output projections only, and of mixtures routers and what
+    experts write with, so that slicing cuts a repaired network as it cuts any other.
     """
 
     fits_stream: ClassVar[bool] = True
     """Whether it fits what is added to the residual stream, which must be what output projections write then."""
+
+    mixtures: bool = False
+    """Whether it changes mixtures of experts."""
 
     tokens_per_feature: int = 0
     """Tokens on which it is fitted at least, for each input of the widest output projection; 0: those at hand."""
@@ -155,25 +191,41 @@ class Repair(ABC):
         """Repair the network of the pair in place, in which only the units of `keep` [n] are to stay.
 
         Goes through the sub-layers `sites`, all by default, from the bottom to the top. Those with nothing gone, there
-        or further down, stay as they are, and so do those whose units own no features of a projection. Batches are
-        gone through several times.
+        or further down, stay as they are, and so do mixtures of experts where the repair leaves them. Batches are gone
+        through several times.
         """
         model, inventory, now = pair.now.model, pair.inventory, pair.now
         device = next(model.parameters()).device
-        layers = {site.path: layer for site, layer in sites_and_layers(model, inventory)}
+        layers = layers_of(model)
+        outputs = {site.path: site.kind.projection(layer, site) for site, layer in sites_and_layers(model, inventory)}
         gates = torch.tensor(keep, dtype=torch.get_default_dtype(), device=device)
         with gated(model, inventory, gates):
             for site in inventory.sites if sites is None else sites:
-                layer = layers[site.path]
-                projection = site.kind.projection(layer, site)
-                if projection is None or keep[: site.units.stop].all():
+                projection, stays = outputs[site.path], torch.from_numpy(keep[site.units])[site.owner].to(device)
+                mixture = projection is None and site.sublayer == MIXTURE
+                if (projection is None and not (mixture and self.mixtures)) or keep[: site.units.stop].all():
                     continue
-                gain = Gain.of(layer, layer.below(site.path)) if self.fits_stream else Gain.none(projection)
-                features = torch.from_numpy(keep[site.units])[site.owner].nonzero().flatten().to(device)
                 now.advance_to(site.layer, gates[: site.units.start])
-                if not self.repair_sublayer(PrunedSublayer(model, site, projection, features, now, pair.before, gain)):
+                if projection is None:
+                    here, there = (
+                        MixtureLayer.of_layer(of[site.layer]) for of in (layers, layers_of(pair.before.model))
+                    )
+                    kept = stays.view(here.count, -1)[:, 0]
+                    goes_on = self.repair_mixture(PrunedMixture(site, here, there, kept, now, pair.before))
+                else:
+                    layer, features = layers[site.layer], stays.nonzero().flatten()
+                    gain = Gain.of(layer, layer.below(site.path)) if self.fits_stream else Gain.none(projection)
+                    goes_on = self.repair_sublayer(
+                        PrunedSublayer(model, site, projection, features, now, pair.before, gain)
+                    )
+                if not goes_on:
                     return
 
     @abstractmethod
     def repair_sublayer(self, pruned: PrunedSublayer) -> bool:
         """Repair one sub-layer in place; whether to go on with those above."""
+
+    def repair_mixture(self, pruned: PrunedMixture) -> bool:
+        """The same of a mixture of experts, which is asked for where `mixtures` says so."""
+        del pruned
+        return True

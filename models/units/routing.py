@@ -1,10 +1,12 @@
 """What a router of experts gives its tokens where every expert's share of it is multiplied by a gate."""
 
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor
+
+from walras.models.families import Mixture
 
 LARGEST = 60.0  # exponent at most: e^60 is far from float32's limit
 
@@ -22,6 +24,31 @@ class Routing:
     top_k: int
     normalised: bool
     selected_first: bool = False
+
+
+def router_routing(router: Any, mixture: Mixture) -> Routing:
+    """How a router of transformers makes weights of its logits, by its family's row and its own attributes."""
+    normalised = mixture.normalised
+    if isinstance(normalised, str):
+        normalised = bool(getattr(router, normalised))
+    return Routing(int(router.top_k), normalised, mixture.selected_first)
+
+
+def shares_of(logits: Tensor, index: Tensor, routing: Routing) -> Tensor:
+    """Weights [tokens, m] of experts that somebody else has chosen, made as the router makes those of its k largest.
+
+    Where `index` [tokens, m] is the number of experts or more, the place is empty and its weight 0.
+    """
+    there = index < logits.shape[-1]
+    safe = index.clamp(max=logits.shape[-1] - 1)
+    if routing.selected_first:
+        chosen = logits.gather(-1, safe).masked_fill(~there, -torch.inf)
+        return torch.where(there, chosen.masked_fill(~there.any(-1, keepdim=True), 0.0).softmax(-1), 0.0)
+    weights = torch.where(there, logits.softmax(-1).gather(-1, safe), 0.0)
+    if not routing.normalised:
+        return weights
+    total = weights.sum(-1, keepdim=True)
+    return weights / torch.where(total > 0, total, 1.0)
 
 
 def routed(logits: Tensor, gates: Tensor, routing: Routing) -> tuple[Tensor, Tensor, Tensor]:

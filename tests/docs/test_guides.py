@@ -253,3 +253,8 @@ def test_the_guide_has_every_word_of_rules_and_bids() -> None:
     ]
     assert len(words) == len(traits.TRAITS | traits.PROPERTIES)
     assert [word for word in words if f"| `{word}` |" not in text] == []
+
+
+def test_the_guide_to_experts(capsys: pytest.CaptureFixture[str]) -> None:
+    exec(block("guides/experts.md", "routing_market(model.train()"), {})
+    assert "tensor(" in capsys.readouterr().out

@@ -1,6 +1,7 @@
 """Whole markets on a mixture of experts: from Python, from the command line, and out of the folder that is exported."""
 
 import json
+import shutil
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -140,3 +141,74 @@ def test_an_expert_market_on_a_dense_network_is_refused(walras: Any, models: Pat
     answer = walras(*run, "--budget", "0.6", "--units", "expert", "--out", "market")
     assert "GPT2LMHeadModel has no units of kind 'expert'; it has: head, ffn" in answer.error
     assert not Path("market/result.json").exists()
+
+
+def test_even_layers_are_a_stock_configuration(loaded: tuple[Any, Any], tmp_path: Path) -> None:
+    """A market in each layer keeps the same number of experts everywhere: no code goes along, not even for one a token.
+
+    At 0.44 a single expert is left of each layer, of which a token cannot be given two.
+    """
+    model, tokenizer = loaded
+    for number, left in ((2, 0.63), (1, 0.44)):
+        outcome = library.run(model, tokenizer, TEXTS, budget={"bytes": left}, recipe="reap", length=32)
+        small: Any = outcome.compact()
+        assert [layer.mlp.experts.num_experts for layer in small.model.layers] == [number] * 2
+        outcome.export(tmp_path / f"{number}", stock=True)
+        causal: Any = transformers.AutoModelForCausalLM
+        stock = causal.from_pretrained(tmp_path / f"{number}", trust_remote_code=False, experts_implementation="eager")
+        assert (stock.config.num_local_experts, stock.config.num_experts_per_tok) == (number, number)
+        assert not list((tmp_path / f"{number}").glob("*.py"))
+        ids = torch.arange(4, 20).unsqueeze(0)
+        with torch.no_grad():
+            assert torch.equal(stock.eval()(ids).logits, small(ids).logits)
+
+
+def test_macs_and_bytes_are_two_prices(loaded: tuple[Any, Any]) -> None:
+    """Experts that leave save bytes, and MACs only where fewer are left than a token is given: then MACs are free."""
+    model, tokenizer = loaded
+    settings: dict[str, Any] = {"recipe": "none", "valuation": "fisher", "length": 32, "rounds": 1}
+
+    def sold(size: float, work: float) -> tuple[Any, Any, Any]:
+        outcome = library.run(model, tokenizer, TEXTS, budget={"bytes": size, "macs": work}, **settings)
+        found = outcome.summary.budgets
+        for name, share in (("bytes", size), ("macs", work)):
+            assert found[name].absolute <= share * found[name].dense
+        return outcome, found["bytes"].price, found["macs"].price
+
+    outcome, of_bytes, of_macs = sold(0.6, 0.9)
+    assert min(of_bytes, of_macs) > 0
+    small = outcome.compact()
+    assert outcome.summary.budgets["macs"].absolute == macs(small, inventory(small), 32).dense
+    _, of_bytes, of_macs = sold(0.5, 0.9)
+    assert (of_bytes > 0, of_macs) == (True, 0)
+    _, of_bytes, of_macs = sold(0.9, 0.8)
+    assert (of_bytes, of_macs > 0) == (0, True)
+
+
+@pytest.mark.parametrize("repair", ["router=true", "router=true,experts=true"])
+def test_uneven_layers_repaired(repair: str, loaded: tuple[Any, Any]) -> None:
+    model, tokenizer = loaded
+    before = [p.detach().clone() for p in model.parameters()]
+    settings: dict[str, Any] = {"recipe": "none", "valuation": "reap", "units": ["expert"], "rounds": 1, "length": 32}
+    outcome = library.run(model, tokenizer, TEXTS, budget="bytes=0.6", repair=f"least_squares:{repair}", **settings)
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+    assert outcome.summary.kept["expert"] < 2 * EXPERTS
+    assert np.isfinite(outcome.summary.metric.value)
+
+
+def test_reap_of_heads_is_refused(loaded: tuple[Any, Any]) -> None:
+    model, tokenizer = loaded
+    with pytest.raises(InputError, match=r"reap values experts alone; L0\.H0 is of kind 'head'"):
+        library.run(model, tokenizer, TEXTS, budget="bytes=0.6", recipe="none", valuation="reap", length=32)
+
+
+def test_fewer_experts_than_a_token_is_given(mixture: Path, lines: Path, walras: Any, tmp_path: Path) -> None:
+    """Said before anything is traded, or written."""
+    broken = tmp_path / "broken"
+    shutil.copytree(mixture, broken)
+    config = json.loads((broken / "config.json").read_text())
+    (broken / "config.json").write_text(json.dumps({**config, "num_experts_per_tok": 5}))
+    run = ("run", "--model", broken, "--task", "text", "--data", lines, "--length", 32)
+    answer = walras(*run, "--budget", "bytes=0.6", "--out", "market")
+    assert "gives each token 5 of 4 experts; valid: 1 to 4 (num_experts_per_tok in config.json)" in answer.error
+    assert not Path("market").exists()

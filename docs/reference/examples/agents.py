@@ -147,6 +147,22 @@ for valuation in (OBSErrors(), LayerLoss(spared_first=0, spared_last=0)):
     worth = valuation(calibration, gates, generator)
     print(f"{type(valuation).__name__:15} most valued: {market.ledger.name[int(worth.argmax())]}")
 
+# %% REAP
+from transformers import MixtralConfig, MixtralForCausalLM
+
+import walras
+from walras.agents import REAP
+
+sizes = {"hidden_size": 16, "intermediate_size": 16, "num_attention_heads": 2, "num_key_value_heads": 2}
+mixture = MixtralForCausalLM(MixtralConfig(vocab_size=50, num_hidden_layers=2, num_local_experts=4, **sizes)).eval()
+ids = torch.arange(48).view(4, 12)
+experts = walras.open_market(
+    mixture, None, [{"input_ids": ids, "attention_mask": torch.ones_like(ids)}], budget="bytes=0.7", units=["expert"],
+    valuation=REAP(), scope="sublayer",
+)  # fmt: skip
+experts.step()
+print("kept:", [name for name, kept in zip(experts.ledger.name, experts.ledger.quantity > 0, strict=True) if kept])
+
 # %% LeaveOneOut, Shapley
 from walras.agents import LeaveOneOut, Shapley
 

@@ -149,6 +149,56 @@ for rule in (
 ):  # Literal is the paper's formula as printed: the price cancels, and softmax is left
     print(f"{type(rule).__name__:11}", [round(weight, 3) for weight in rule(scores).tolist()])
 
+# %% routing_market, RoutingRule, Routers, Load
+from transformers import MixtralConfig, MixtralForCausalLM
+
+from walras.models.routing import CapacityPrice, Load, Routers, RoutingRule, routing_market
+
+sizes = {"hidden_size": 16, "intermediate_size": 16, "num_attention_heads": 2, "num_key_value_heads": 2}
+mixture = MixtralForCausalLM(MixtralConfig(vocab_size=50, num_hidden_layers=2, num_local_experts=4, **sizes))
+rule, load = CapacityPrice(capacity=1.0), Load()
+assert isinstance(rule, RoutingRule)
+with routing_market(mixture.train(), rule, watch=lambda layer, logits, found: load.add(found)) as routers:
+    ids = torch.arange(48).view(4, 12)
+    mixture(input_ids=ids, labels=ids).loss.backward()
+    routers.learn()  # once a step: prices are remembered, and posted at evaluation
+assert isinstance(routers, Routers)
+print("tokens of each expert:", load.experts.tolist(), "- prices:", [r.learned is not None for r in routers.rules])
+
+# %% ROUTING_RULES
+from walras.models.routing import ROUTING_RULES
+
+print(list(ROUTING_RULES))
+
+# %% TopExperts, ExpertChoice, BalancedAssignment, LossFreeBias, PostedPrices, CapacityPrice
+from walras.models.routing import (
+    BalancedAssignment,
+    CapacityPrice,
+    ExpertChoice,
+    LossFreeBias,
+    PostedPrices,
+    TopExperts,
+)
+
+logits = torch.tensor([[3.0, 1.0, 0.0], [2.0, 1.0, 0.0], [2.5, 0.0, 1.0]])  # every token likes the first expert best
+posted = PostedPrices(torch.tensor([1.5, 0.0, 0.0]))
+for rule in (TopExperts(), ExpertChoice(), BalancedAssignment(), LossFreeBias(), posted, CapacityPrice(capacity=2)):
+    found = rule(logits, k=1)
+    print(
+        f"{type(rule).__name__:18}", found.chosen.int().tolist(), None if found.price is None else found.price.tolist()
+    )
+
+# %% Allotment, RoutingMarket
+from walras.models.routing import Allotment, CapacityPrice, RoutingMarket
+
+logits = torch.tensor([[3.0, 1.0, 0.0], [2.0, 1.0, 0.0], [2.5, 0.0, 1.0]])
+rule = CapacityPrice(capacity=1.0)
+assert isinstance(rule(logits, k=1), Allotment)
+market = rule.market(logits, k=1)  # the same as a market of the general mechanisms
+assert isinstance(market, RoutingMarket)
+sold = market.mechanism(market.bids, market.supply, market.cost)
+print(type(market.mechanism).__name__, torch.equal(rule.settle(sold.quantity, (3, 3)), rule(logits, k=1).chosen))
+
 # %% Budget, temperature_for_support, price_for_support, price_for_mass
 from walras.models.attention import Budget, price_for_mass, price_for_support, temperature_for_support
 

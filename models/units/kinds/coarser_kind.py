@@ -51,6 +51,10 @@ class CoarserKind(UnitKind):
         """That of the finer kind."""
         return self.finer(site).projection(layer, site)
 
+    def repaired(self, layer: Layer, site: Site) -> Iterable[Tensor]:
+        """Those of the finer kind."""
+        return self.finer(site).repaired(layer, site)
+
     def output_weight(self, layer: Layer, site: Site) -> Tensor:
         """That of the finer kind."""
         return self.finer(site).output_weight(layer, site)

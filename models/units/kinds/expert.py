@@ -15,7 +15,8 @@ from walras.models.export.modeling_walras import tell_experts
 from walras.models.families import Architecture, Mixture
 from walras.models.units.kinds.kind import Amounts, UnitKind, WeightShare
 from walras.models.units.layouts import sublayer_layout
-from walras.models.units.routing import Routing, routed
+from walras.models.units.mixtures import MixtureLayer
+from walras.models.units.routing import Routing, routed, router_routing
 from walras.models.units.site import Site
 
 
@@ -42,6 +43,12 @@ class Experts(UnitKind):
         count = _count(layer, mixture)
         if count:
             experts: Any = layer.at(mixture.experts)
+            chosen = MixtureLayer.of_layer(layer).chosen
+            if not 1 <= chosen <= count:
+                raise InputError(
+                    f"{layer.path}.{mixture.router} gives each token {chosen} of {count} experts; valid: 1 to {count} "
+                    "(num_experts_per_tok in config.json)"
+                )
             neurons = int(experts.intermediate_dim)
             path = f"{layer.path}.{mixture.experts}"
             yield Site(path, layer.index, self, slice(0, count), neurons, count * neurons, "mixture")
@@ -69,7 +76,7 @@ class Experts(UnitKind):
             raise InputError(f"the gate of {name} is {float(own[..., place].min())}; valid for experts: 0 or more")
         mixture = _mixture(layer)
         router: Any = layer.at(mixture.router)
-        hook = _Gate(gates, site, rows, _routing(router, mixture))
+        hook = _Gate(gates, site, rows, router_routing(router, mixture))
         # Before other hooks, so that the logits that transformers records for its auxiliary loss are the gated ones.
         handle: RemovableHandle = router.register_forward_hook(hook, prepend=True)
         return handle
@@ -81,6 +88,12 @@ class Experts(UnitKind):
             f"experts have no features for each token (layer {site.layer}), which this valuation or repair needs; "
             "valuations without: fisher, partial-fisher, gradient, magnitude, leave-one-out, shapley, random"
         )
+
+    def repaired(self, layer: Layer, site: Site) -> Iterable[Tensor]:
+        """The router's rows, and what experts write with."""
+        del site
+        mixture = MixtureLayer.of_layer(layer)
+        return mixture.router_weight, mixture.output_weight
 
     def output_weight(self, layer: Layer, site: Site) -> Tensor:
         """What the neurons of all experts write, `[hidden, experts * neurons]`; a token uses those of its k experts."""
@@ -176,13 +189,6 @@ def _count(layer: Layer, mixture: Mixture) -> int:
     """Experts of a layer as it is."""
     experts: Any = layer.at(mixture.experts)
     return int(experts.num_experts)
-
-
-def _routing(router: Any, mixture: Mixture) -> Routing:
-    normalised = mixture.normalised
-    if isinstance(normalised, str):
-        normalised = bool(getattr(router, normalised))
-    return Routing(int(router.top_k), normalised, mixture.selected_first)
 
 
 def _tensors(layer: Layer, mixture: Mixture) -> Iterable[tuple[nn.Module, str]]:

@@ -115,6 +115,11 @@ class UnitKind(ABC):
         del layer, site
         return None
 
+    def repaired(self, layer: Layer, site: Site) -> Iterable[Tensor]:
+        """The parameters that a repair may change, in place, in a network that owns them."""
+        projection = self.projection(layer, site)
+        return () if projection is None else tuple(projection.parameters())
+
     def output_weight(self, layer: Layer, site: Site) -> Tensor:
         """The weight `[hidden, width]`, with its gradients; column j is what feature j writes.
 

@@ -12,7 +12,8 @@ from torch import nn
 from walras.errors import InputError
 from walras.models import Inventory, compact, gated, inventory
 from walras.models.repair.layerwise_runner import LayerwiseRunner
-from walras.models.repair.least_squares import LeastSquares, _Normal
+from walras.models.repair.least_squares import LeastSquares
+from walras.models.repair.normal_equations import Normal, chosen
 from walras.models.repair.repair import ModelPair, PrunedSublayer, Repair
 from walras.models.units.projections import outputs_first
 
@@ -242,20 +243,20 @@ def test_what_left_here_and_what_was_lost_below_are_told_apart(tiny: Any) -> Non
     assert all(a > 1e-6 and b > 1e-6 for a, b in seen[2:])
 
 
-def _parts(seed: int, noise: float) -> _Normal:
+def _parts(seed: int, noise: float) -> Normal:
     """Two targets of the same features: one that they explain, one that is mostly noise."""
     generator = torch.Generator().manual_seed(seed)
     known = torch.Generator().manual_seed(99)
     x = torch.randn(60, 8, dtype=torch.float64, generator=generator)
     clear = x @ torch.randn(8, 3, dtype=torch.float64, generator=known)
     rough = noise * torch.randn(60, 3, dtype=torch.float64, generator=generator)
-    return _Normal(x.T @ x, (x.T @ clear, x.T @ rough), 0)
+    return Normal(x.T @ x, (x.T @ clear, x.T @ rough), 0)
 
 
 def test_each_part_gets_the_ridge_that_is_best_on_unseen_tokens() -> None:
     ridges = (1e-3, 0.1, 10.0)
     one, two = _parts(0, 3.0), _parts(1, 3.0)
-    assert LeastSquares(ridges, apart=True)._chosen([one, two]) == (1e-3, 10.0)
+    assert chosen([one, two], ridges) == (1e-3, 10.0)
     errors = one.errors(two, ridges)
     assert errors.shape == (3, 3)
     for i, first in enumerate(ridges):
