@@ -76,6 +76,7 @@ def check_checkpoint_config(content: Any, where: str) -> None:
         if isinstance(content.get(name), str) and content[name] not in ACT2FN:
             raise InputError(f"{where}: {name} is {content[name]!r}; valid: {', '.join(sorted(ACT2FN))}")
     _check_padding(told, renamed)
+    _check_experts(told, where)
 
 
 def check_not_quantised(config: Any, what: str) -> None:
@@ -114,6 +115,15 @@ def _check_padding(told: Record, renamed: Mapping[str, str]) -> None:
     vocabulary = told.content.get(renamed.get("vocab_size", "vocab_size"))
     if isinstance(vocabulary, int) and told.content.get("pad_token_id") is not None:
         told.whole("pad_token_id", -1, vocabulary - 1)
+
+
+def _check_experts(told: Record, where: str) -> None:
+    """No token is given more experts than there are."""
+    chosen = told.content.get("num_experts_per_tok")
+    for name in ("num_local_experts", "num_experts"):
+        count = told.content.get(name)
+        if isinstance(count, int) and isinstance(chosen, int) and chosen > count:
+            raise InputError(f"{where}: num_experts_per_tok is {chosen}; valid: 1 to {count}, as many as {name}")
 
 
 def _numbers(content: Any, path: str) -> Iterator[tuple[str, float]]:

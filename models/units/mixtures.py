@@ -45,6 +45,18 @@ class MixtureLayer:
         """Experts of each token."""
         return int(self.router.top_k)
 
+    def check(self, path: str) -> None:
+        """Refuse a router, at a path, that gives tokens more experts than there are.
+
+        Raises:
+            InputError: as said.
+        """
+        if self.chosen > self.count:
+            raise InputError(
+                f"{path} gives each token {self.chosen} of {self.count} experts; valid: 1 to {self.count} "
+                "(num_experts_per_tok in config.json)"
+            )
+
     @property
     def router_weight(self) -> nn.Parameter:
         """[experts, hidden]."""

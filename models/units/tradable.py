@@ -9,6 +9,7 @@ from walras.errors import InputError
 from walras.models.architectures import Layer, layers_of, transformer
 from walras.models.checkpoint_config import check_not_quantised
 from walras.models.families import SubLayer
+from walras.models.units.mixtures import MixtureLayer
 from walras.models.units.projections import check_map, features
 
 
@@ -35,6 +36,8 @@ def check_tradable(model: nn.Module) -> None:
         )
     seen: dict[int, str] = {}
     for layer in layers_of(model):
+        if layer.mixture is not None:
+            MixtureLayer.of_layer(layer).check(f"{layer.path}.{layer.mixture.router}")
         for sublayer in _sublayers(layer):
             paths = [*(projection.path for projection in sublayer.inputs), sublayer.output]
             for path in paths:

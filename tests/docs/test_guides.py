@@ -256,5 +256,5 @@ def test_the_guide_has_every_word_of_rules_and_bids() -> None:
 
 
 def test_the_guide_to_experts(capsys: pytest.CaptureFixture[str]) -> None:
-    exec(block("guides/experts.md", "routing_market(model.train()"), {})
+    exec(block("guides/experts.md", "from walras.models.routing import Load, routing_market"), {})
     assert "tensor(" in capsys.readouterr().out

@@ -1,5 +1,6 @@
 """Whole markets on a mixture of experts: from Python, from the command line, and out of the folder that is exported."""
 
+import copy
 import json
 import shutil
 from itertools import product
@@ -210,5 +211,12 @@ def test_fewer_experts_than_a_token_is_given(mixture: Path, lines: Path, walras:
     (broken / "config.json").write_text(json.dumps({**config, "num_experts_per_tok": 5}))
     run = ("run", "--model", broken, "--task", "text", "--data", lines, "--length", 32)
     answer = walras(*run, "--budget", "bytes=0.6", "--out", "market")
-    assert "gives each token 5 of 4 experts; valid: 1 to 4 (num_experts_per_tok in config.json)" in answer.error
+    assert "num_experts_per_tok is 5; valid: 1 to 4, as many as num_local_experts" in answer.error
     assert not Path("market").exists()
+
+
+def test_a_network_with_fewer_experts_than_a_token_is_given(loaded: tuple[Any, Any]) -> None:
+    model, tokenizer = copy.deepcopy(loaded[0]), loaded[1]
+    model.model.layers[1].mlp.gate.top_k = 5
+    with pytest.raises(InputError, match=r"layers\.1\.mlp\.gate gives each token 5 of 4 experts; valid: 1 to 4"):
+        library.run(model, tokenizer, TEXTS, budget="bytes=0.6", length=32)

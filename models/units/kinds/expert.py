@@ -43,12 +43,7 @@ class Experts(UnitKind):
         count = _count(layer, mixture)
         if count:
             experts: Any = layer.at(mixture.experts)
-            chosen = MixtureLayer.of_layer(layer).chosen
-            if not 1 <= chosen <= count:
-                raise InputError(
-                    f"{layer.path}.{mixture.router} gives each token {chosen} of {count} experts; valid: 1 to {count} "
-                    "(num_experts_per_tok in config.json)"
-                )
+            MixtureLayer.of_layer(layer).check(f"{layer.path}.{mixture.router}")
             neurons = int(experts.intermediate_dim)
             path = f"{layer.path}.{mixture.experts}"
             yield Site(path, layer.index, self, slice(0, count), neurons, count * neurons, "mixture")
