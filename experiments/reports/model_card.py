@@ -55,7 +55,8 @@ def model_card(
     for batch, timing in summary.get("latency_ms", {}).items():
         what = markdown_text(f"milliseconds, {batch} x {summary['length']} tokens, where it was made")
         rows.append((what, number(timing["dense"]), number(timing["value"])))
-    remote = "" if stock or inputs != "AutoTokenizer" else ", trust_remote_code=True"
+    remote = ")" if stock or inputs != "AutoTokenizer" else ", trust_remote_code=True)"
+    called = "tokenizer" if inputs == "AutoTokenizer" else "processor"
     trusted = ")" if stock else ", trust_remote_code=True)  # runs modeling_walras.py beside it"
     return "\n".join(
         [
@@ -75,7 +76,7 @@ def model_card(
             "",
             f"model = {auto}.from_pretrained({quoted}{trusted}",
             f"model = walras.load_model({quoted})  # or so, where Walras is installed: no code from this folder",
-            *([f"{made} = {inputs}.from_pretrained({quoted}{remote})"] if inputs else []),
+            *([f"{called} = {inputs}.from_pretrained({quoted}{remote}"] if inputs else []),
             "```",
             "",
             *_table(

@@ -35,7 +35,7 @@ def test_what_is_said(tmp_path: Path) -> None:
 
 def test_a_line_a_recipe_and_budget() -> None:
     rows = [
-        {"part": "x", "recipe": recipe, "budget": budget, "draw": draw, "value": value, "macs": budget, "seconds": 1}
+        {"recipe": recipe, "budget": budget, "draw": draw, "value": value, "macs": budget, "seconds": 1}
         for recipe, budget, draw, value in (("dense", 1.0, 0, 0.9), ("a", 0.5, 0, 0.5), ("a", 0.5, 1, 0.7))
     ]
     found = table(rows)

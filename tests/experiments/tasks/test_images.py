@@ -147,7 +147,11 @@ def test_an_image_processor_is_used_and_travels_along(pictures: Make, vision: Pa
     result.export(tmp_path / "small")
     loaded = load(str(tmp_path / "small"), "images")
     assert torch.equal(pixel_values(loaded.tokenizer, [grey(51)], None), pixels)
-    assert "AutoImageProcessor" in (tmp_path / "small" / "README.md").read_text(encoding="utf-8")
+    card = (tmp_path / "small" / "README.md").read_text(encoding="utf-8")
+    code = card.split("```python\n")[1].split("```")[0]
+    scope: dict[str, Any] = {}
+    exec(code.replace('"small"', f'"{tmp_path}/small"'), scope)
+    assert type(scope["processor"]).__name__ == "ViTImageProcessorPil"
     (folder / "preprocessor_config.json").write_text(
         '{"image_processor_type": "ViTImageProcessor", "size": {"height": 99999, "width": 9}}', encoding="utf-8"
     )
