@@ -115,8 +115,7 @@ class ComputeMarket(mesa.Model):
         cost = self.supply.costs(ranks(inventory, np.zeros(units)))[:, 0]
         self.ledger = Ledger(inventory, cost, self.strategy.names(units), endowment)
         self.may_bid, self.regrets = np.ones(units, dtype=bool), Regrets.before_trading(units)
-        self.rounds: list[Round] = []
-        self.economics: list[Economics] = []
+        self.rounds, self.economics = list[Round](), list[Economics]()
         self.clearing: Clearing | None = None
         self.memory: dict[str, Any] = {}
         self.tell: Callable[[str, float], object] = lambda what, share: None

@@ -36,6 +36,7 @@ READERS = {
     "models/export/modeling_sparsified.py",  # transformers calls it; it checks what was read
     "experiments/benchmarks/peers/peer_textpruner_script.py",  # runs where Walras is not installed
     "experiments/benchmarks/small_gpt2.py",  # what it reads it has just written
+    "experiments/benchmarks/experts/small_mixture.py",  # likewise
     "experiments/benchmarks/smollm2.py",  # reads the packed weights of one package
 }
 WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz")

@@ -97,7 +97,7 @@ def test_every_entry_says_in_a_sentence_what_it_does() -> None:
     for registry in (STRATEGIES, VALUATIONS):
         for entry in registry.describe():
             assert len(entry.about.split()) > 5
-            assert entry.about.split()[0] in ("A", "Agents")
+            assert entry.about.split()[0] in ("A", "An", "Agents")
             assert not {"score", "arm", "place"} & {parameter.name for parameter in entry.parameters}  # what is learnt
 
 

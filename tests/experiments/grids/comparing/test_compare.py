@@ -227,7 +227,10 @@ def test_killed_in_the_middle_and_started_again_gives_the_same_bytes(
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (("--recipe", "walrus"), "unknown recipe 'walrus'. Did you mean 'walras'? Known: flap, k-prune, kwon"),
+        (
+            ("--recipe", "walrus"),
+            "unknown recipe 'walrus'. Did you mean 'walras'? Known: evopress, flap, k-prune, kwon",
+        ),
         (("--recipe", "random"), "recipe random is given twice; each counts once"),
         (("--budget", 0.5), "budget 0.5 is given twice; each counts once"),
         (("--budget", 0), "budget is 0.0; it must be a share of the dense model's compute, above 0 and at most 1"),
