@@ -221,7 +221,7 @@ def mixed() -> Iterator[Any]:
         (TEXTS, {"round": 3}, r"unknown setting 'round'\. Did you mean 'rounds'\? Known: batch_size"),
         (TEXTS, {"task": "stsb"}, r"task is 'stsb' beside data of your own"),
         (None, {}, r"data is None; give texts, batches, or a task"),
-        (5, {}, r"data is 5; give a list of texts, batches, or a task"),
+        (5, {}, r"data is 5; give a list of texts, pictures, sounds or batches, or a task"),
         (TEXTS, {"rounds": "3"}, r"rounds is '3'; it must be of type int"),
         (TEXTS, {"budget": 2}, r"budget is 2\.0; it must be a share"),
         (TEXTS, {"budget": "half"}, r"budget is 'half'; it must be a share"),

@@ -86,7 +86,7 @@ def test_batches(encoder: Any, ids: dict[str, Tensor], change: Callable[[Any], A
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"abc", "data is bytes; give a list of texts, batches, or a task"),
+        (b"abc", "data is bytes; give a list of texts, pictures, sounds or batches, or a task"),
         ({"input_ids": torch.ones(1, 2)}, "data is one batch; give a list"),
         (["a \ud800", "b"], r"data\[0\] holds half a character: '\\ud800'"),
         ([5], r"data\[0\] is int; a batch must be"),
