@@ -7,7 +7,7 @@ from typing import NamedTuple, final
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from walras.models.architectures import layer_paths, submodule
+from walras.models.architectures import layer_paths, layers_of, submodule
 from walras.models.objective import Batch
 from walras.models.repair.hooks import take_from
 from walras.models.repair.layerwise_runner import LayerwiseRunner, check_streams, stream_module, stream_scale
@@ -69,11 +69,11 @@ class DenseStreams:
             return
         if site.layer != self._layer or not self._files.open:
             self._pass(site.layer)
-        scale = stream_scale(self.model)
+        scale, below = stream_scale(self.model), self._below(site)
         for place in range(len(self._runner.batches)):
             parts = ("output", "total", "input") if site.sublayer == MIXTURE else ("output", "total")
             output, total, *entering = (
-                real_tokens(self._files[site.path, part, place], self._runner.batches[place]) for part in parts
+                real_tokens(self._files[below, part, place], self._runner.batches[place]) for part in parts
             )
             yield DenseStream(output, total / scale, entering[0] if entering else None)
 
@@ -90,10 +90,14 @@ class DenseStreams:
             self._runner.advance_to(layer + 1)
         self._layer = layer
 
+    def _below(self, site: Site) -> str:
+        """A name that is the same in every layer, so that files are overwritten."""
+        return layers_of(self.model)[site.layer].below(site.path)
+
     def _watched(self, site: Site) -> Iterator[RemovableHandle]:
         """Keep what passes after a sub-layer, which it does once a batch, batch by batch."""
         (module, before), outputs, totals, inputs = stream_module(self.model, site), count(), count(), count()
-        projection, path = submodule(self.model, site.path), site.path
+        projection, path = submodule(self.model, site.path), self._below(site)
         yield take_from(projection, lambda x: self._files.keep((path, "output", next(outputs)), x), before=False)
         if site.sublayer == MIXTURE:
             yield take_from(projection, lambda x: self._files.keep((path, "input", next(inputs)), x), before=True)

@@ -1,5 +1,6 @@
 """A network that nobody changes is read in one pass, and says what a runner says that goes through it site by site."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -47,6 +48,20 @@ def test_every_layer_but_the_last_is_run_once(tiny: Any) -> None:
     for layer_index in range(last):
         assert calls.count(layer_index) == 2
     assert calls.count(last) > 0
+
+
+def test_files_do_not_grow_with_the_layers(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is kept of a layer takes the place of what was kept of the one below."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    tested = tiny("llama")
+    sites = inventory(tested.model).sites
+    streams, found = DenseStreams(tested.model, _halves(tested.batch), sites), list[int]()
+    for site in sites[:-2]:  # the last layer is read site by site
+        list(streams.read(site))
+        found.append(len(list(tmp_path.glob("*/*"))))
+    assert len(set(found)) == 1
+    assert len({site.layer for site in sites[:-2]}) > 1
+    streams.close()
 
 
 def test_a_pass_that_fails_is_begun_anew(tiny: Any) -> None:
