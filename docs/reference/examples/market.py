@@ -116,14 +116,13 @@ for recipe, phase in (("ziplm", Spdy(steps=10)), ("evopress", search)):
 
 # %% BilateralTrade, Menus
 from walras.market import BilateralTrade, Menus
-from walras.mechanisms import VCG
 
-repair = "structured_obs:sequential=false"
 two = [{name: rows[i : i + 2] for name, rows in batches[0].items()} for i in (0, 2)]
-for phase in (BilateralTrade(rounds=1, tokens=16), Menus(levels=2, tokens=16)):
+for phase in (BilateralTrade(rounds=1, tokens=16), Menus(levels=2, tokens=16)):  # with mechanism=VCG(): the best menus
     result = walras.run(
-        model, None, two, budget=0.5, recipe="none", rounds=1, block=4, phases=[phase], mechanism=VCG(), repair=repair
-    )
+        model, None, two, budget=0.5, recipe="none", rounds=1, block=16, phases=[phase],
+        repair="structured_obs:sequential=false",
+    )  # fmt: skip
     print(type(phase).__name__, dict(result.summary.kept), f"{result.summary.used:.3f}")
 
 # %% RepairWeights
