@@ -28,8 +28,8 @@ def test_streams_are_those_of_a_runner(family: str, tiny: Any) -> None:
             for found, seen in zip(streams.read(site), runner.read(site), strict=True):
                 torch.testing.assert_close(found.total, seen.total, rtol=0, atol=1e-6)
                 torch.testing.assert_close(found.output, seen.output, rtol=0, atol=1e-6)
-            for found, seen in zip(streams.read_inputs(site), runner.read(site), strict=True):
-                torch.testing.assert_close(found, seen.whole, rtol=0, atol=1e-6)
+            for entering, seen in zip(streams.read_inputs(site), runner.read(site), strict=True):
+                torch.testing.assert_close(entering, seen.whole, rtol=0, atol=1e-6)
     streams.close()
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in tested.model.modules())
 

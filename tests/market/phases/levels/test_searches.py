@@ -13,8 +13,8 @@ from tests.market.phases.levels.conftest import levels_of, usage
 from walras.agents import Uniform
 from walras.errors import InputError
 from walras.market import EvoPress, Phase, RepairWeights, Spdy, SublayerSessions
-from walras.market.phases.levels.evopress import alike_sublayers, offspring_of, within
-from walras.market.phases.levels.level_search import drawn, mean_loss
+from walras.market.phases.levels.evopress import alike_sublayers, offspring_of
+from walras.market.phases.levels.level_search import drawn, mean_loss, within
 from walras.models import gated, inventory, macs
 from walras.models.levels import NetworkLevels
 
