@@ -21,7 +21,6 @@ from walras.experiments.repair_data import (
     check_enough,
     minutes_of_repair,
     repair_batches,
-    tokens_of,
     widest_projection,
 )
 from walras.experiments.reports.run_report import write_report
@@ -35,6 +34,7 @@ from walras.experiments.unit_costs import UnitCosts
 from walras.market import ComputeMarket, TraceWriter, Turn
 from walras.models import compact
 from walras.models.fingerprint import fingerprint
+from walras.models.objective import tokens_of
 from walras.models.repair.repair import repairable_copy
 from walras.models.units.inventory import members
 

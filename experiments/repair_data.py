@@ -11,7 +11,7 @@ from walras.errors import InputError
 from walras.experiments.spec import MarketSpec
 from walras.experiments.subjects.data import SubjectData
 from walras.models import Inventory
-from walras.models.objective import Batch, inputs_of
+from walras.models.objective import Batch, inputs_of, tokens_of
 from walras.models.repair.streams import refittable
 from walras.models.units.inventory import sites_and_layers
 from walras.models.units.mixtures import MIXTURE, MixtureLayer
@@ -57,9 +57,8 @@ def repair_batches(
     if wanted <= known:
         return None
     found = data.batches(math.ceil(wanted / max(known / market.sentences, 1.0)), seed)
-    return (
-        found if sum(tokens_of(batch, inside) for batch in found) > known else None
-    )  # a text, or batches, may be at their end
+    more = sum(tokens_of(batch, inside) for batch in found) > known  # a text, or batches, may be at their end
+    return found if more else None
 
 
 def widest_projection(model: nn.Module, units: Inventory, mixtures: bool = False) -> int:
@@ -73,15 +72,6 @@ def widest_projection(model: nn.Module, units: Inventory, mixtures: bool = False
         if site.sublayer == MIXTURE:
             widths.append(-(-site.width // MixtureLayer.of_layer(layer).chosen))
     return max(widths, default=0)
-
-
-def tokens_of(batch: Batch, inside: int = 1) -> int:
-    """Real tokens of a batch; of pictures and the like, so many `inside` the network for each row."""
-    mask = batch.get("attention_mask")
-    if mask is not None:
-        return int(mask.sum())
-    first = next(iter(inputs_of(batch).values()))
-    return first.numel() if not first.is_floating_point() else inside * len(first)
 
 
 @torch.no_grad()

@@ -130,6 +130,23 @@ _BERT = Architecture(
 
 EXAMPLE = _BERT
 
+_OPT = Architecture(
+    layers="decoder.layers",
+    attention="self_attn",
+    heads=_apart(
+        "self_attn.q_proj",
+        "self_attn.k_proj",
+        "self_attn.v_proj",
+        output="self_attn.out_proj",
+        stream="final_layer_norm",
+    ),
+    ffn=_ffn("fc1", output="fc2"),
+    head_size="head_dim",
+    counters={"num_heads": "heads"},
+    width="ffn_dim",
+    streams_if={"do_layer_norm_before": True},
+)
+
 _LLAMA = Architecture(
     layers="layers",
     attention="self_attn",
@@ -219,22 +236,7 @@ _ROWS = {
         counters={"num_heads": "heads", "split_size": "features"},
         width="n_inner",
     ),
-    "opt": Architecture(
-        layers="decoder.layers",
-        attention="self_attn",
-        heads=_apart(
-            "self_attn.q_proj",
-            "self_attn.k_proj",
-            "self_attn.v_proj",
-            output="self_attn.out_proj",
-            stream="final_layer_norm",
-        ),
-        ffn=_ffn("fc1", output="fc2"),
-        head_size="head_dim",
-        counters={"num_heads": "heads"},
-        width="ffn_dim",
-        streams_if={"do_layer_norm_before": True},
-    ),
+    "opt": _OPT,
     "gpt_neox": Architecture(
         layers="layers",
         attention="attention",
@@ -272,21 +274,8 @@ _ROWS = {
         ffn=replace(_VIT.ffn, after="layer_scale2"),
         width="",
     ),
-    "whisper": Architecture(  # its encoder; the decoder stays as it is
-        layers="encoder.layers",
-        attention="self_attn",
-        heads=_apart(
-            "self_attn.q_proj",
-            "self_attn.k_proj",
-            "self_attn.v_proj",
-            output="self_attn.out_proj",
-            stream="final_layer_norm",
-        ),
-        ffn=_ffn("fc1", output="fc2"),
-        head_size="head_dim",
-        counters={"num_heads": "heads"},
-        width="encoder_ffn_dim",
-        along_tokens=_MASK,
+    "whisper": replace(  # its encoder; the decoder stays as it is
+        _OPT, layers="encoder.layers", width="encoder_ffn_dim", streams_if={}, along_tokens=_MASK
     ),
 }
 

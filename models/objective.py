@@ -20,6 +20,15 @@ def inputs_of(batch: Batch) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in batch.items() if name != LABELS}
 
 
+def tokens_of(batch: Batch, inside: int = 1) -> int:
+    """Real tokens of a batch; of pictures and the like, so many `inside` the network for each row."""
+    mask = batch.get("attention_mask")
+    if mask is not None:
+        return int(mask.sum())
+    first = next(iter(inputs_of(batch).values()))
+    return first.numel() if not first.is_floating_point() else inside * len(first)
+
+
 def over_tokens(loss: Tensor, mask: Tensor) -> Tensor:
     """Mean [] over rows of the mean over each row's real tokens, from loss and mask [rows, tokens]."""
     kept = mask.to(loss)

@@ -69,7 +69,7 @@ class LeastSquares(Repair):
         return True
 
     @property
-    def mixtures(self) -> bool:  # type: ignore[override]  # follows from the settings; elsewhere a constant
+    def mixtures(self) -> bool:
         """Whether anything of mixtures is re-fitted."""
         return self.router or self.experts
 

@@ -180,9 +180,6 @@ class Repair(ABC):
     fits_stream: ClassVar[bool] = True
     """Whether it fits what is added to the residual stream, which must be what output projections write then."""
 
-    mixtures: bool = False
-    """Whether it changes mixtures of experts."""
-
     tokens_per_feature: int = 0
     """Tokens on which it is fitted at least, for each input of the widest output projection; 0: those at hand."""
 
@@ -220,6 +217,11 @@ class Repair(ABC):
                     )
                 if not goes_on:
                     return
+
+    @property
+    def mixtures(self) -> bool:
+        """Whether it changes mixtures of experts."""
+        return False
 
     @abstractmethod
     def repair_sublayer(self, pruned: PrunedSublayer) -> bool:

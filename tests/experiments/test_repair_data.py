@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from transformers import AutoModel
 
-from walras.experiments.repair_data import minutes_of_repair, repair_batches, tokens_of, widest_projection
+from walras.experiments.repair_data import minutes_of_repair, repair_batches, widest_projection
 from walras.experiments.spec import MarketSpec
 from walras.experiments.subjects.data import SubjectData
 from walras.models import inventory
@@ -65,14 +65,6 @@ def test_sentences(sentences: int, wanted: int, expected: int | None) -> None:
 def test_at_the_end_of_the_text_there_are_no_more() -> None:
     data, market = Sentences(), MarketSpec(sentences=ROWS)
     assert repair_batches(data, market, 0, data.batches(ROWS, 0), 1000) is None
-
-
-def test_tokens() -> None:
-    ids = torch.zeros(2, 3, dtype=torch.long)
-    assert tokens_of({"input_ids": ids, "attention_mask": torch.tensor([[1, 1, 0], [1, 0, 0]])}) == 3
-    assert tokens_of({"input_ids": ids, "labels": torch.zeros(2)}) == 6
-    assert tokens_of({"pixel_values": torch.zeros(2, 3, 4, 4)}) == 2
-    assert tokens_of({"pixel_values": torch.zeros(2, 3, 4, 4)}, 17) == 34
 
 
 def test_the_widest_projection_that_can_be_re_fitted(models: Path) -> None:

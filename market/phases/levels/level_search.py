@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, final
 
@@ -15,7 +16,8 @@ from walras.errors import InputError
 from walras.market.phases.phase import Phase, Turn
 from walras.models.levels import NetworkLevels
 from walras.models.levels.network import Choice
-from walras.models.objective import inputs_of
+from walras.models.objective import inputs_of, tokens_of
+from walras.models.repair.layerwise_runner import LayerwiseRunner
 from walras.models.units.site import Site
 
 if TYPE_CHECKING:
@@ -89,30 +91,24 @@ class LevelSearch(Phase):
 
 
 @torch.no_grad()
-def mean_loss(calibration: Calibration, places: Sequence[int], *, divergence: bool = False) -> float:
+def mean_loss(
+    calibration: Calibration, places: Sequence[int], *, divergence: bool = False, runner: LayerwiseRunner | None = None
+) -> float:
     """Mean loss over the batches of these numbers, of the network as it stands.
 
     With `divergence`, and where the loss says nothing, it is KL(dense || now) of the predictions, at temperature 1.
+    With a runner of these batches, the network begins at the runner's layer.
     """
     total, rows = 0.0, 0
-    for place in places:
+    for number, place in enumerate(places):
         batch, objective = calibration.batches[place], calibration.objective
         if divergence or not objective.trains:
             objective = calibration.distillation(place, batch, 1.0)
         count = len(next(iter(inputs_of(batch).values())))
-        total += count * float(objective(calibration.model, batch, torch.Generator().manual_seed(0)))
-        rows += count
+        with nullcontext() if runner is None else runner.starting_at(number):
+            loss = float(objective(calibration.model, batch, torch.Generator().manual_seed(0)))
+        total, rows = total + count * loss, rows + count
     return total / rows
-
-
-def tokens_of(calibration: Calibration, place: int) -> int:
-    """Real tokens of batch number `place`; of pictures and the like, rows."""
-    batch = calibration.batches[place]
-    first = next(iter(inputs_of(batch).values()))
-    mask = batch.get("attention_mask")
-    if mask is not None:
-        return int(mask.sum())
-    return len(first) if first.is_floating_point() else first.numel()
 
 
 def drawn(calibration: Calibration, tokens: int, generator: np.random.Generator | None) -> list[int]:
@@ -127,7 +123,7 @@ def drawn(calibration: Calibration, tokens: int, generator: np.random.Generator 
         if found and tokens and sum_ >= tokens:
             break
         found.append(place)
-        sum_ += tokens_of(calibration, place)
+        sum_ += tokens_of(calibration.batches[place])
     return found
 
 

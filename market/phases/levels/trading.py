@@ -1,20 +1,18 @@
 """Two sub-layers meet, and exchange compute if the whole network comes nearer to the dense one by it."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple, final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from walras.agents import Calibration
 from walras.errors import InputError
-from walras.market.phases.levels.level_search import Place, tokens_of
+from walras.market.phases.levels.level_search import Place, mean_loss
 from walras.models.levels import NetworkLevels
 from walras.models.levels.network import Choice
-from walras.models.objective import inputs_of
+from walras.models.objective import tokens_of
 from walras.models.repair.layerwise_runner import LayerwiseRunner
 
 
@@ -72,7 +70,11 @@ class Trading:
     def state(self, choice: Choice) -> State:
         """Look at a choice, which stays on the network."""
         self.place(choice)
-        return State(choice, divergence(self.calibration, self.quoted), divergence(self.calibration, self.fresh))
+        return State(choice, self._divergence(self.quoted), self._divergence(self.fresh))
+
+    def _divergence(self, places: Sequence[int], runner: LayerwiseRunner | None = None) -> float:
+        """Of the network as it stands, in nats; from a runner's layer on."""
+        return mean_loss(self.calibration, places, divergence=True, runner=runner)
 
     def quotes(self, state: State, tell: Callable[[float], object]) -> Quotes:
         """Of every sub-layer, by one way through the layers from the bottom up: none below a change is run again."""
@@ -96,7 +98,7 @@ class Trading:
         other = list(choice)
         other[sublayer] += by
         self.place(other)
-        return divergence(self.calibration, self.quoted, runner)
+        return self._divergence(self.quoted, runner)
 
     def played(self, state: State, quotes: Quotes) -> list[tuple[Exchange, State]]:
         """All meetings of a round, in their order, and what stood after each."""
@@ -115,9 +117,9 @@ class Trading:
         """Make both changes; they stand if the divergence is lower on both samples."""
         other = moved(state.choice, seller, buyer)
         self.place(other)
-        quoted, fresh = divergence(self.calibration, self.quoted), float("nan")
+        quoted, fresh = self._divergence(self.quoted), float("nan")
         if quoted < state.quoted:
-            fresh = divergence(self.calibration, self.fresh)
+            fresh = self._divergence(self.fresh)
         agreed, dense = fresh < state.fresh, self.levels.dense  # never true of NaN
         more, less = self.levels.step(buyer, other) / dense, self.levels.step(seller, state.choice) / dense
         bid, ask = float(quotes.fall[buyer]) / more, float(quotes.rise[seller]) / less
@@ -151,19 +153,6 @@ def meetings(quotes: Quotes, fits: Callable[[int, int], bool]) -> Iterator[tuple
             gain[seller, buyer] = -np.inf
 
 
-@torch.no_grad()
-def divergence(calibration: Calibration, places: Sequence[int], runner: LayerwiseRunner | None = None) -> float:
-    """KL(dense || network) in nats on the batches of these numbers, mean over rows; from a runner's layer on."""
-    total, rows = 0.0, 0
-    for number, place in enumerate(places):
-        batch = calibration.batches[place]
-        count = len(next(iter(inputs_of(batch).values())))
-        with nullcontext() if runner is None else runner.starting_at(number):
-            apart = calibration.distillation(place, batch, 1.0)(calibration.model, batch, torch.Generator())
-        total, rows = total + count * float(apart), rows + count
-    return total / rows
-
-
 def two_samples(
     calibration: Calibration, tokens: int, generator: np.random.Generator
 ) -> tuple[Sequence[int], Sequence[int]]:
@@ -178,6 +167,6 @@ def two_samples(
             "phase BilateralTrade needs fresh tokens beside those of quotes, and there is one batch; give more "
             "sentences, or a smaller batch_size"
         )
-    sizes = np.cumsum([tokens_of(calibration, place) for place in order])
+    sizes = np.cumsum([tokens_of(calibration.batches[place]) for place in order])
     first = min(int(np.searchsorted(sizes, tokens)) + 1, len(order) // 2)
     return order[:first], order[first : 2 * first]

@@ -94,11 +94,12 @@ def test_only_real_states_count(recordings: Path, speech: Path) -> None:
 def test_what_lies_in_silence_moves_no_loss(speech: Path, recordings: Path) -> None:
     """The loss is that of real states alone."""
     task = task_of(recordings)
-    model, processor = load(str(speech), "speech", device="cpu")
-    batch = task.batch(processor, task.pool()[:2], 0)
+    loaded = load(str(speech), "speech", device="cpu")
+    model: Any = loaded.model
+    batch = task.batch(loaded.tokenizer, task.pool()[:2], 0)
     hidden = states(model, batch).detach().requires_grad_()
 
-    given: Any = WhisperModel(model.config)  # type: ignore[arg-type]
+    given: Any = WhisperModel(model.config)
     given.forward = lambda **_: type("Output", (), {"encoder_last_hidden_state": hidden})
     (slope,) = torch.autograd.grad(States()(given, batch, torch.Generator().manual_seed(0)), hidden)
     mask = batch["attention_mask"].bool()
@@ -124,11 +125,12 @@ def test_from_python(speech: Path) -> None:
 
 
 def test_a_feature_extractor_alone_will_do(speech: Path, recordings: Path, tmp_path: Path) -> None:
-    model, processor = load(str(speech), "speech", device="cpu")
-    model.save_pretrained(tmp_path / "m")  # type: ignore[operator]
+    loaded = load(str(speech), "speech", device="cpu")
+    model: Any = loaded.model
+    model.save_pretrained(tmp_path / "m")
     with pytest.raises(InputError, match=r"comes without preprocessor_config\.json"):
         load(str(tmp_path / "m"), "speech")
-    processor.feature_extractor.save_pretrained(tmp_path / "m")
+    loaded.tokenizer.feature_extractor.save_pretrained(tmp_path / "m")
     result = walras.run(str(tmp_path / "m"), task=task_of(recordings), recipe="none", **QUICK)
     assert result.metric.dense == pytest.approx(1, abs=1e-6)
 

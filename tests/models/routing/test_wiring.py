@@ -20,6 +20,7 @@ from walras.models.routing import (
     TopExperts,
     routing_market,
 )
+from walras.models.units.mixtures import MixtureLayer
 
 IMPLEMENTATIONS = ["eager", *(pytest.param(name, marks=pytest.mark.nightly) for name in ("batched_mm", "grouped_mm"))]
 
@@ -59,7 +60,7 @@ def test_every_rule_trains(moe: str, experts: str, tiny: Any) -> None:
         assert all(
             (rule.learned is not None) == (name in ("loss-free-bias", "capacity-price")) for rule in routers.rules
         )
-        weight: Any = routers.layers[0].at(routers.layers[0].row.mixture.router).weight  # type: ignore[union-attr]  # it has one
+        weight = MixtureLayer.of_layer(routers.layers[0]).router.weight
         assert bool(weight.grad.isfinite().all())
         assert float(weight.grad.abs().max()) > 0
         model.zero_grad()

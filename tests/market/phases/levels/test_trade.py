@@ -10,7 +10,8 @@ from tests.market.phases.levels.conftest import levels_of, usage
 from walras.agents import Uniform
 from walras.errors import InputError
 from walras.market import BilateralTrade
-from walras.market.phases.levels.trading import Quotes, Trading, divergence, meetings, moved, two_samples
+from walras.market.phases.levels.level_search import mean_loss
+from walras.market.phases.levels.trading import Quotes, Trading, meetings, moved, two_samples
 
 
 def trading(floor: Any, levels: Any, place: Any, budget: float = 0.6) -> Trading:
@@ -45,7 +46,7 @@ def test_quotes_are_those_of_whole_passes(copied: Any) -> None:
                     assert found == np.inf
                     continue
                 place(other)
-                assert found == pytest.approx(divergence(copied.calibration, [0]), rel=1e-4)
+                assert found == pytest.approx(mean_loss(copied.calibration, [0], divergence=True), rel=1e-4)
     assert told == [0.25, 0.5, 0.75, 1.0]
     assert quotes.fall[2] == -np.inf  # it has both heads
 

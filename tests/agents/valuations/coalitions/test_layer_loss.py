@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from walras.agents import Calibration, LayerLoss
-from walras.agents.valuations.layer_loss import layer_losses
+from walras.agents.valuations.coalitions.layer_loss import layer_losses
 from walras.errors import InputError
 from walras.models import gated, inventory
 from walras.models.distillation import Distillation
@@ -15,16 +15,26 @@ from walras.models.objective import Batch, Objective, squared_distance
 
 
 class Labelled(Objective):
-    """A loss that calls the network once, with whole batches, and one that does not say so."""
+    """A loss that calls the network once, with whole batches."""
 
     unit = "loss"
-
-    def __init__(self, replays: bool, trains: bool = True) -> None:
-        self.replays, self.trains = replays, trains  # type: ignore[misc]
+    replays = True
 
     def __call__(self, model: Any, batch: Batch, generator: torch.Generator) -> torch.Tensor:
         logits = model(**batch).logits
         return (logits.sin() + 1).square().mean() if self.trains else squared_distance(logits, generator)
+
+
+class Unsaid(Labelled):
+    """One that does not say so."""
+
+    replays = False
+
+
+class LabelFree(Labelled):
+    """One whose value says nothing."""
+
+    trains = False
 
 
 def blocks_of(network: Any) -> Any:
@@ -42,9 +52,9 @@ def without(network: Any, gates: torch.Tensor, objective: Any) -> float:
     return total / count
 
 
-@pytest.mark.parametrize("replays", [True, False])
-def test_losses_are_those_of_the_network_without_each_layer(replays: bool, network: Any) -> None:
-    blocks, loss = blocks_of(network), Labelled(replays)
+@pytest.mark.parametrize("loss", [Labelled(), Unsaid()])
+def test_losses_are_those_of_the_network_without_each_layer(loss: Objective, network: Any) -> None:
+    blocks = blocks_of(network)
     gates = torch.ones(len(blocks.units), dtype=torch.float64)
     found = layer_losses(blocks.calibration(loss), gates)
     layer = torch.from_numpy(blocks.units.layer.copy())
@@ -55,7 +65,7 @@ def test_losses_are_those_of_the_network_without_each_layer(replays: bool, netwo
 def test_a_loss_that_says_nothing_is_replaced_by_the_divergence(bert: Any) -> None:
     blocks = blocks_of(bert)
     gates = torch.ones(len(blocks.units), dtype=torch.float64)
-    found = layer_losses(blocks.calibration(Labelled(True, trains=False)), gates)
+    found = layer_losses(blocks.calibration(LabelFree()), gates)
     dense = [Distillation.from_dense(bert.model, batch) for batch in bert.batches]
     layer = torch.from_numpy(blocks.units.layer.copy())
     wanted = [without(blocks, torch.where(layer == one, 0.0, gates), dense.__getitem__) for one in range(len(found))]
@@ -64,7 +74,7 @@ def test_a_loss_that_says_nothing_is_replaced_by_the_divergence(bert: Any) -> No
 
 def test_layers_that_are_spared_or_have_left_are_above_all_others(llama: Any) -> None:
     blocks = blocks_of(llama)
-    calibration, gates = blocks.calibration(Labelled(True)), torch.ones(len(blocks.units), dtype=torch.float64)
+    calibration, gates = blocks.calibration(Labelled()), torch.ones(len(blocks.units), dtype=torch.float64)
     first, last = layer_losses(calibration, gates).tolist()
     assert layer_losses(calibration, gates, 1, 0).tolist() == [pytest.approx(last + 1), pytest.approx(last)]
     assert layer_losses(calibration, gates, 0, 1).tolist() == [pytest.approx(first), pytest.approx(first + 1)]
@@ -75,7 +85,7 @@ def test_layers_that_are_spared_or_have_left_are_above_all_others(llama: Any) ->
 
 def test_a_layer_that_is_missed_least_leaves_whole_and_first(network: Any, generator: torch.Generator) -> None:
     blocks = blocks_of(network)
-    calibration: Calibration = blocks.calibration(Labelled(True))
+    calibration: Calibration = blocks.calibration(Labelled())
     gates = torch.ones(len(blocks.units), dtype=torch.float64)
     value = LayerLoss(0, 0)(calibration, gates, generator) / torch.from_numpy(calibration.cost)
     order = [int(blocks.units.layer[i]) for i in value.argsort()]

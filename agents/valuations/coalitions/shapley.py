@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from walras.agents.calibration import Calibration, coalition_losses
-from walras.agents.valuations.leave_one_out import LeaveOneOut
+from walras.agents.valuations.coalitions.leave_one_out import LeaveOneOut
 from walras.agents.valuations.valuation import Valuation
 from walras.errors import InputError
 
