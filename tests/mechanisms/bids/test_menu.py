@@ -137,6 +137,19 @@ def _slope(a: Any, b: Any) -> float:
     return float((b[1] - a[1]) / (b[0] - a[0]))
 
 
+def test_what_is_paid_for_levels_by_hand() -> None:
+    """Two places are sold to two agents.
+
+    A: 1 place 5, 2 places 7. B: 1 place 4, 2 places 6. Best is one each, 9. Without A, B had both: 6 instead of 4, so
+    that A pays 2; without B, A had both: 7 instead of 5, and B pays 2.
+    """
+    bids = MenuBids(torch.tensor([1.0, 2.0]), torch.tensor([[5.0, 7.0], [4.0, 6.0]], dtype=torch.float64))
+    sale = VCG()(bids, 2.0)
+    assert sale.quantity.tolist() == [1.0, 1.0]
+    assert sale.payment is not None
+    assert sale.payment.tolist() == pytest.approx([2.0, 2.0])
+
+
 def test_more_menus_than_can_be_chosen_exactly_are_refused() -> None:
     with pytest.raises(RequirementError, match=r"at most 2 agents .* 3 were given, which ShadowPrice clears"):
         VCG(exact=2)(random(3, 0), 100.0)

@@ -83,6 +83,27 @@ def test_a_pass_that_fails_is_begun_anew(tiny: Any) -> None:
         assert torch.equal(found.total, stream)
 
 
+def test_where_a_layer_fails_the_one_below_is_not_read_from_its_files(tiny: Any) -> None:
+    tested = tiny("bert")
+    sites, halves = inventory(tested.model).sites, _halves(tested.batch)
+    streams, calls = DenseStreams(tested.model, halves, sites), list[int]()
+    wanted = [seen.total.clone() for seen in streams.read(sites[0])]
+    above = next(site for site in sites if site.layer == 1)
+    assert above.layer < len(layers_of(tested.model)) - 1
+
+    def fail(*_: Any) -> None:
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+
+    handle = tested.model.bert.encoder.layer[1].output.dense.register_forward_pre_hook(fail)
+    with pytest.raises(KeyboardInterrupt):
+        list(streams.read(above))
+    handle.remove()
+    for found, stream in zip(streams.read(sites[0]), wanted, strict=True):
+        assert torch.equal(found.total, stream)
+
+
 def test_nothing_is_read_from_what_was_closed(tiny: Any) -> None:
     tested = tiny("bert")
     sites = inventory(tested.model).sites

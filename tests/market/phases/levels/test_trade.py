@@ -51,6 +51,25 @@ def test_quotes_are_those_of_whole_passes(copied: Any) -> None:
     assert quotes.fall[2] == -np.inf  # it has both heads
 
 
+def test_what_the_budget_does_not_pay_for_never_meets(copied: Any) -> None:
+    """A pair whose levels cost more than is left is passed over, however much it would gain."""
+    levels = levels_of(copied)
+    choice = (1, 3, 1, 2)
+    large = Quotes(np.array([9.0, 8.0, 7.0, 6.0]), np.array([0.4, 0.3, 0.2, 0.1]))
+    with levels.placing(copied.calibration.model) as place:
+        exact = levels.cost(choice)
+        for spare in (0.0, 10 * exact):
+            floor = Trading(copied.calibration, levels, place, exact + spare, [0], [1])
+            state = floor.state(choice)
+            met = [(e.seller, e.buyer) for e, _ in floor.played(state, large)]
+            if spare:
+                assert met == [(3, 0), (2, 1)]  # neurons pay for heads, as far as there is more
+            else:
+                assert met
+                assert all(levels.cost(moved(choice, *pair)) <= exact * (1 + 1e-9) for pair in met)
+                assert (3, 0) not in met
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_nobody_trades_for_the_worse_or_beyond_the_budget(seed: int, copied: Any) -> None:
     before = {k: v.clone() for k, v in copied.model.state_dict().items()}
