@@ -46,14 +46,28 @@ class Distillation(Objective):
         Raises:
             InputError: outputs with neither `logits` nor `last_hidden_state`; a temperature that is not above 0.
         """
+        return Distillation.from_outputs(dense(**inputs(dense, batch)), batch.get("attention_mask"), rows, temperature)
+
+    @staticmethod
+    @torch.no_grad()
+    def from_outputs(outputs: Any, mask: Tensor | None, rows: int = 1, temperature: float = 2.0) -> "Distillation":
+        """The same from what a dense network returned; `mask` [rows, tokens] says which tokens are real.
+
+        Raises:
+            InputError: as `from_dense`.
+        """
         if not 0 < temperature < float("inf"):
             raise InputError(f"temperature is {temperature!r}; it must be a number above 0")
-        return Distillation(_predictions(dense, batch, temperature), rows, temperature)
+        return Distillation(_predictions(outputs, mask, temperature), rows, temperature)
 
     def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
-        """Mean over the rows of the batch that `of` was given."""
+        """Mean over the rows of the batch that `from_dense` was given."""
         del generator
-        now = _predictions(model, batch, self.temperature)
+        return self.of(model(**inputs(model, batch)), batch.get("attention_mask"))
+
+    def of(self, outputs: Any, mask: Tensor | None) -> Tensor:
+        """The same for what a network returned."""
+        now = _predictions(outputs, mask, self.temperature)
         if now.shape != self.target.shape:
             raise InputError(
                 f"predictions of shape {tuple(now.shape)} on a batch whose target has {tuple(self.target.shape)}"
@@ -64,25 +78,22 @@ class Distillation(Objective):
             gone = self.target == -torch.inf  # a text's likeness to itself
             difference = (self.target - now).masked_fill(gone, 0.0)
             apart = self.temperature**2 * (self.target.exp() * difference).sum(-1)
-        mask = batch.get("attention_mask") if apart.ndim == 2 else None
-        if mask is None:
+        if mask is None or apart.ndim != 2:
             return apart.flatten(1).mean(-1).mean() if apart.ndim > 1 else apart.mean()
         return over_tokens(apart, mask)
 
 
-def _predictions(model: nn.Module, batch: Batch, temperature: float) -> Tensor:
+def _predictions(outputs: Any, mask: Tensor | None, temperature: float) -> Tensor:
     """Log-probabilities [rows, classes], [rows, tokens, words] or [rows, rows], or an only output [rows, 1]."""
-    given = inputs(model, batch)
-    outputs = model(**given)
     logits = _found(outputs, "logits")
     if logits is not None:
         logits = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
         return logits if logits.shape[-1] == 1 else (logits / temperature).log_softmax(-1)
     hidden = _found(outputs, "last_hidden_state")
     if hidden is None:
-        name = type(model).__name__
-        raise InputError(f"{name} gives neither logits nor last_hidden_state; there is nothing to distil")
-    embedding = pooled(hidden, given.get("attention_mask"))
+        name = type(outputs).__name__
+        raise InputError(f"{name} has neither logits nor last_hidden_state; there is nothing to distil")
+    embedding = pooled(hidden, mask)
     cosine = SCALE * (embedding @ embedding.detach().T) / temperature
     own = torch.eye(len(cosine), dtype=torch.bool, device=cosine.device)
     if len(cosine) == 1:

@@ -18,11 +18,11 @@ from walras.experiments.store.result_folder import ResultFolder
 from walras.experiments.subjects.subject import Subject
 from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.folder import TRAINING
-from walras.experiments.training.loop.economy import Economy
 from walras.experiments.training.loop.processes import accelerator_of
 from walras.experiments.training.loop.rows import Batches
 from walras.experiments.training.loop.state import resume as resume_from_checkpoint
 from walras.experiments.training.loop.trainer import Trainer
+from walras.experiments.training.price.economy import Economy
 from walras.experiments.training.stage import TrainPlan, TrainStage, task_data
 from walras.experiments.training.start import Start, starting_network
 from walras.experiments.training.summary import TrainSummary, summarised
@@ -167,7 +167,7 @@ def _economy(plan: TrainPlan, calibration: Calibration, loss: float, device: tor
         value = plan.market.valuation(calibration, everyone, torch.Generator().manual_seed(config.seed))
     economy = Economy.start(units, share, pricing, config.economy.kind, value)
     economy.gates.to(device)
-    _check_reach(config, economy)
+    economy.check_reach(config.budget, config.economy.taxed)
     return economy
 
 
@@ -192,16 +192,6 @@ def _check_foldable(units: Inventory) -> None:
                 f"units of kind {kind.name} cannot be priced during training: their gates cannot be written into "
                 "weights; use --recipe, or other --units"
             )
-
-
-def _check_reach(config: TrainConfig, economy: Economy) -> None:
-    """Refuse a budget below what is left when everything that is taxed has gone."""
-    reserved = economy.reserved
-    if economy.pricing.steered and config.budget < reserved - 1e-9:
-        raise InputError(
-            f"budget {config.budget:g} cannot be reached: {config.economy.taxed} alone are taxed, and what is not "
-            f"taxed uses {reserved:.4f} of the dense model's compute; valid: from {reserved:.4f} on"
-        )
 
 
 @torch.no_grad()

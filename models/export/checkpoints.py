@@ -105,15 +105,24 @@ def save_shell(
             (draft / "README.md").write_text(card, encoding="utf-8")
         if more is not None:
             more(draft)
-        file = draft / "config.json"
-        config = read_json(file, "configuration")
-        files = [place for place in draft.rglob("*") if place.is_file()]
-        config.setdefault(KEY, {"stock": True})["files"] = sorted(
-            place.relative_to(draft).as_posix() for place in files
-        )  # the only ones replaced
-        file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        for place in files:
-            place.chmod(file.stat().st_mode)  # safetensors lets nobody else read its file
+        _tell_files(draft)
+        for place in (place for place in draft.rglob("*") if place.is_file()):
+            place.chmod((draft / "config.json").stat().st_mode)  # safetensors lets nobody else read its file
+
+
+def add_code(folder: Path) -> None:
+    """Put the file of code beside the weights of a model that `described` returned, and that was saved there."""
+    (folder / CODE.name).write_text(CODE.read_text(encoding="utf-8"), encoding="utf-8")
+    _tell_files(folder)
+
+
+def _tell_files(folder: Path) -> None:
+    """Let the configuration say which files belong to the export: the only ones that another may replace."""
+    file = folder / "config.json"
+    config = read_json(file, "configuration")
+    files = sorted(place.relative_to(folder).as_posix() for place in folder.rglob("*") if place.is_file())
+    config.setdefault(KEY, {"stock": True})["files"] = files
+    file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def check_target(folder: str | Path, overwrite: bool) -> None:

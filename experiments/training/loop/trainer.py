@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from walras.agents import Calibration, Valuation
 from walras.errors import TrainingError
 from walras.experiments.training.config import TrainConfig
-from walras.experiments.training.loop.economy import Economy, Step
-from walras.experiments.training.loop.moments import Moments
-from walras.experiments.training.loop.rates import gates_factor, weights_factor
+from walras.experiments.training.loop.rates import weights_factor
 from walras.experiments.training.loop.rows import Batches
 from walras.experiments.training.loop.state import TrainerState, save
+from walras.experiments.training.price.economy import Economy, Step
+from walras.experiments.training.price.gate_rates import gates_factor
+from walras.experiments.training.price.moments import Moments
 from walras.market.pricing import Cleared
 from walras.models import Inventory, compact, gated
 from walras.models.distillation import Distillation

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from walras.experiments.training.loop.moments import Moments
+from walras.experiments.training.price.moments import Moments
 from walras.models import Inventory, compact, gated, inventory
 from walras.models.units.weights import fold
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from walras.errors import InputError
 from walras.market.pricing import Cleared, Pricing
 from walras.mechanisms import IndivisibleBids, ShadowPrice
 from walras.models import Inventory
@@ -80,18 +81,40 @@ class Economy:
         logits[free] = self.pricing.logits(self.gates.logits[free], share[free], left, at).to(logits)
         return Step(logits, (self.gates.chance(logits) * share).sum(), left)
 
-    def clear(self, value: Tensor) -> None:
+    def clear(self, value: Tensor) -> float:
         """Play a round of a market that clears; a unit that can leave and is not funded has left for good.
 
         Args:
             value: of every unit [n].
+
+        Returns:
+            The surplus of those that are funded: what they are worth, less what they pay at the clearing's price.
         """
         assert isinstance(self.pricing, Cleared)
         free = self.gates.free
         self.pricing, clearing = self.pricing.clear(value[free], self.share[free], self.reserved)
-        left = torch.zeros_like(free)
-        left[free] = clearing.quantity.to(free.device) <= 0
+        left, funded = torch.zeros_like(free), clearing.quantity.to(free.device) > 0
+        left[free] = ~funded
         self.gates.fix(left, 0.0)
+        return float((value[free].double() - self.pricing.price * self.share[free])[funded].sum())
+
+    def check_reach(self, budget: float, taxed: str) -> None:
+        """Refuse a budget below what is left when everything that is taxed has gone.
+
+        Raises:
+            InputError: as said.
+        """
+        if self.pricing.steered and budget < self.reserved - 1e-9:
+            raise InputError(
+                f"budget {budget:g} cannot be reached: {taxed} alone are taxed, and what is not taxed uses "
+                f"{self.reserved:.4f} of the dense model's compute; valid: from {self.reserved:.4f} on"
+            )
+
+    @torch.no_grad()
+    def kept_gates(self, keep: Tensor) -> Tensor:
+        """The gates [n] with which units stay that settle now; 1 where they do not (bool `keep` [n])."""
+        gates = self.gates.at_rest(self.step(1.0).logits)
+        return torch.where(keep, gates.clamp(min=MIN_KEPT_GATE), 1.0)
 
     def settle(self, budget: float) -> tuple[Tensor, Tensor]:
         """Which units stay, bool [n], and the gates [n] with which they do.
@@ -109,4 +132,4 @@ class Economy:
             bids = IndivisibleBids(self.gates.chance(logits)[free] * share)
             keep = self.gates.fixed == 1
             keep[free] = ShadowPrice()(bids, max(budget - self.reserved, 0.0), share).quantity > 0
-        return keep, torch.where(keep, gates.clamp(min=MIN_KEPT_GATE), 1.0)
+        return keep, self.kept_gates(keep)

@@ -1,0 +1,147 @@
+"""A network that is trained under a price, the dense one that it came from, and what its units are worth and cost."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from walras.agents import Calibration
+from walras.errors import InputError
+from walras.experiments.plan import Plan
+from walras.experiments.subjects.data import BatchData, Loss
+from walras.experiments.tasks.base import on_device
+from walras.experiments.training.price.network import check_cut, from_first_process, network_of, widest
+from walras.experiments.training.price.settings import PriceSettings
+from walras.models import Inventory, inventory
+from walras.models.export.copying import shared_copy
+from walras.models.fingerprint import fingerprint
+from walras.models.objective import Batch, ModelLoss
+from walras.models.repair.repair import ModelPair
+from walras.models.resources import RESOURCES, Workload
+from walras.models.units import UnitKind
+
+FIRST = 8  # batches whose mean loss scales prices
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class PricedNetwork:
+    """What stays the same while a price is paid.
+
+    Attributes:
+        settings: of the price.
+        plan: the same with names resolved.
+        model: the network in training.
+        dense: what it was before, which is never changed.
+        units: of the dense network, n of them.
+        batches: on which units are valued.
+        share: of the dense network's MACs that each unit uses [n].
+    """
+
+    settings: PriceSettings
+    plan: Plan
+    model: nn.Module
+    dense: nn.Module
+    units: Inventory
+    batches: Sequence[Batch]
+    share: NDArray[np.float64]
+
+    @staticmethod
+    def of(
+        model: nn.Module, batches: Sequence[Batch], settings: PriceSettings, dense: nn.Module | None = None
+    ) -> "PricedNetwork":
+        """Count the units of what is trained, or of the network in it; see `Price`.
+
+        Raises:
+            InputError: whatever is wrong with network, batches or settings.
+        """
+        plan, network = settings.plan(), network_of(model)
+        if settings.cut:
+            check_cut(network)
+        before: nn.Module = untouched(network) if dense is None else dense
+        units = inventory(before, plan.kinds, plan.spec.market.block)
+        if not len(units):
+            raise InputError(f"{type(network).__name__} has no units that could pay")
+        _check_kinds(units.unit_kinds)
+        found = [on_device(batch, network) for batch in batches]
+        if not found:
+            raise InputError("batches is empty; give a few, on which units are valued")
+        macs = RESOURCES.make("macs").measure(before, units, Workload(1, widest(found)))
+        return PricedNetwork(settings, plan, network, before, units, found, macs.share)
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """What valuations look at."""
+        data = BatchData.from_batches(self.batches, self.dense, seed=self.settings.seed)
+        objective = data.objective(self.dense, self.settings.market.label_free)
+        return Calibration(self.model, self.units, objective, self.batches, self.share, self.dense)
+
+    @property
+    def device(self) -> torch.device:
+        """Of the network."""
+        return next(self.model.parameters()).device
+
+    @property
+    def smaller(self) -> bool:
+        """Whether the network has fewer weights than the dense one."""
+        now, before = (sum(p.numel() for p in one.parameters()) for one in (self.model, self.dense))
+        return now < before
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of the dense network."""
+        return fingerprint(self.dense)
+
+    def values(self, open_: Tensor, generator: torch.Generator) -> Tensor:
+        """What every unit is worth now [n], where only those are there whose gate `open_` [n] is 1."""
+        return from_first_process(self.plan.valuation(self.calibration, open_, generator))
+
+    def repair(self, keep: Tensor) -> None:
+        """Re-fit what those that stay (bool [n]) write to what the dense network writes, where that is wanted."""
+        if self.plan.repair is None or bool(keep.all()):
+            return
+        was, _ = self.model.training, self.model.eval()
+        with ModelPair.from_models(self.model, self.dense, self.units, self.batches) as pair:
+            self.plan.repair(pair, keep.cpu().numpy())
+        self.model.train(was)
+
+    @torch.no_grad()
+    def first_loss(self, loss: Loss | float | None) -> float:
+        """Mean loss of the first batches of the network as it is; 1 where nobody can say what it is."""
+        if isinstance(loss, (int, float)):
+            return float(loss)
+        rule = loss or (_own_loss if "labels" in self.batches[0] else None)
+        if rule is None:
+            return 1.0
+        was, _ = self.model.training, self.model.eval()
+        losses = [float(rule(self.model, batch)) for batch in self.batches[:FIRST]]
+        self.model.train(was)
+        return sum(losses) / len(losses)
+
+
+def untouched(network: nn.Module) -> nn.Module:
+    """A copy of a network with weights of its own, in evaluation mode, that nothing trains."""
+    return shared_copy(network, [*network.parameters(), *network.buffers()]).eval().requires_grad_(False)
+
+
+def _own_loss(model: nn.Module, batch: Any) -> Tensor:
+    return ModelLoss()(model, batch, torch.Generator())
+
+
+def _check_kinds(kinds: Sequence[UnitKind]) -> None:
+    """Refuse gates that could not be written into weights once units settle.
+
+    Raises:
+        InputError: as said.
+    """
+    for kind in kinds:
+        if type(kind).fold is UnitKind.fold:
+            raise InputError(
+                f"units of kind {kind.name} cannot be priced in training: their gates cannot be written into weights; "
+                "use other units"
+            )

@@ -1,0 +1,93 @@
+"""Settings of a price in anybody's training; checked before a network is touched."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+from walras.errors import InputError, UnknownNameError
+from walras.experiments.plan import Plan
+from walras.experiments.settings.command_settings import CommandSettings
+from walras.experiments.settings.fields import leaf_values, section, setting, whole
+from walras.experiments.settings.names import NONE
+from walras.experiments.spec import RunSpec
+from walras.experiments.training.sections import EconomySpec, TrainMarketSpec
+from walras.market.pricing import PRICINGS, Pricing
+from walras.models.units import UNIT_KINDS
+
+STIFF = 1000.0
+"""Curvature with which dual ascent begins, in rates. AdamW moves gates by the same step at any price, so that a
+multiplier alone swings to and fro; with this, simulated gates under noisy losses land within 1 % for budgets of 0.4 to
+0.8 and 110 to 800 steps (with 300, one in six does not)."""
+_MARKET = ("mechanism", "valuation", "label_free", "rounds", "schedule", "repair", "units", "block", "sentences")
+
+
+@final
+@dataclass(frozen=True)
+class PriceSettings(CommandSettings):
+    """What compute costs in a training that is not ours. `parse` makes it from whatever is given."""
+
+    budget: float = setting(0.5, "Share of the dense model's compute that may be used at the end; 1 keeps every unit.")
+    seed: int = setting(0, "Seed of everything random about the price.")
+    distil: float = setting(0.0, "Weight of the divergence from the dense model's predictions; 0: no distillation.")
+    cut: bool = setting(True, "Whether units that lost are cut out once units settle; else their gates stay at 0.")
+    economy: EconomySpec = section(EconomySpec, "Price of compute")
+    market: TrainMarketSpec = section(TrainMarketSpec, "Market and values")
+
+    def __post_init__(self) -> None:
+        whole("seed", self.seed, 0, 2**32 - 1)
+        if not 0 <= self.distil < float("inf"):
+            raise InputError(f"distil is {self.distil!r}; it must be a number of at least 0")
+        if not isinstance(self.cut, bool):
+            raise InputError(f"cut is {self.cut!r}; it must be True or False")
+        if self.economy.pricing == NONE:
+            raise InputError("pricing is none; a price needs one: cleared, shadow-price, dual-ascent, tax, ...")
+        if self.economy.cost != "macs":
+            raise InputError(f"cost is {self.economy.cost}; only walras train prices activations, and here it is macs")
+        if self.economy.kind is not None and self.economy.kind not in UNIT_KINDS:
+            raise UnknownNameError("kind of unit that is taxed", self.economy.taxed, UNIT_KINDS)
+
+    @classmethod
+    def completed(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Values as they are: nothing follows from one for another."""
+        return values
+
+    def priced_steps(self, steps: int) -> int:
+        """In how many of the steps a price is paid: the first ones.
+
+        Raises:
+            InputError: no steps, or none that is priced.
+        """
+        whole("steps", steps, 1)
+        found = round(self.economy.priced * steps)
+        if found < 1:
+            raise InputError(
+                f"budget {self.budget:g} cannot be reached: of {steps} steps a share of {self.economy.priced:g} is "
+                "priced, which is none; train for longer, or give a larger priced="
+            )
+        return found
+
+    def plan(self) -> Plan:
+        """The market of these settings, with every name resolved.
+
+        Raises:
+            InputError, UnknownNameError: whatever is wrong with them.
+        """
+        own = leaf_values(self)
+        given: Mapping[str, Any] = {name: own[name] for name in (*_MARKET, "budget", "seed")}
+        found = Plan.from_spec(RunSpec.parse({**given, "recipe": None}))
+        self.pricing(found, 1.0)  # whatever loss it will be scaled by, its settings and rule are checked
+        return found
+
+    def pricing(self, plan: Plan, loss: float) -> Pricing:
+        """The pricing in its first state; `loss` is the one that training begins with.
+
+        A class gets what it takes of: the budget, the tax and how it rises, the supply of every round of the market
+        and its mechanism, and a rate and a curvature that grow with the loss.
+        """
+        economy = self.economy
+        rate = economy.ascent * max(loss, 1e-6)
+        made: Pricing = PRICINGS.make(
+            economy.pricing, budget=self.budget, price=economy.price, rise=economy.rise, rate=rate,
+            curvature=STIFF * rate, mechanism=plan.mechanism, supplies=tuple(plan.paths[0]),
+        )  # fmt: skip
+        return made

@@ -1,0 +1,47 @@
+"""Gates on a network that somebody else trains, and what their gradients are collected in."""
+
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from walras.errors import InputError
+from walras.models import Inventory
+from walras.models.units.gates import Gates, attach
+
+
+@final
+class TrainedGates:
+    """The drawn gates of one step, on the network until `remove` is called.
+
+    However many batches are run in a step, each adds to the gradient of the same numbers, which are no part of any
+    graph: backward passes do not know of each other. In evaluation mode, gates are at rest.
+    """
+
+    def __init__(self, network: nn.Module, units: Inventory, drawn: Tensor, at_rest: Tensor) -> None:
+        self._drawn, self._at_rest = drawn.detach(), at_rest.detach()
+        self.values = self._drawn.clone().requires_grad_()
+        hook = network.register_forward_pre_hook(self._enter)
+        self._hooks = Gates((hook, *attach(network, units, self.values).handles))
+        self._evaluates = False
+
+    def gradient(self) -> Tensor:
+        """What the backward passes have added up [n].
+
+        Raises:
+            InputError: there were none.
+        """
+        if self.values.grad is None:
+            raise InputError("a step of the price follows loss.backward(), and the network has not been in this loss")
+        return self.values.grad
+
+    def remove(self) -> None:
+        """Take the gates off."""
+        self._hooks.remove()
+
+    def _enter(self, network: nn.Module, _: object) -> None:
+        """Show the network the gates of its mode."""
+        if network.training == self._evaluates:
+            self._evaluates = not network.training
+            with torch.no_grad():
+                self.values.copy_(self._at_rest if self._evaluates else self._drawn)

@@ -1,0 +1,104 @@
+"""Removing units from a network that others hold on to: an optimizer, a wrapper, a training loop."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MethodType
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from walras.errors import InputError
+from walras.models.architectures import layers_of, submodule
+from walras.models.export.checkpoints import add_code, described
+from walras.models.units.inventory import Inventory, sites_and_layers
+from walras.models.units.projections import features
+from walras.models.units.site import Site
+
+
+@torch.no_grad()
+def cut_in_place(model: nn.Module, inventory: Inventory, keep: Tensor | NDArray[np.bool_]) -> set[nn.Parameter]:
+    """Cut the weights of the units that do not stay out of the network itself; those parameters that are gone.
+
+    It becomes what `compact` returns, but every module and every parameter that is left is the same object as before,
+    with fewer numbers: whoever holds them goes on with the smaller network. Gradients of what was cut are dropped.
+    Parameters are gone where a whole sub-layer is.
+
+    Args:
+        model: the network that `inventory` was taken from, without gates.
+        inventory: its units, n of them.
+        keep: bool `[n]`, the units that stay.
+
+    Raises:
+        InputError: an inventory of another network; quantised projections.
+    """
+    kept, before = torch.as_tensor(keep).cpu(), dict(model.named_parameters(remove_duplicate=False))
+    layers = layers_of(model)
+    for site in [site for site, _ in sites_and_layers(model, inventory)]:
+        units = kept[site.units]
+        if not bool(units.all()):
+            site.kind.cut(layers[site.layer], site, units)
+    now = dict(model.named_parameters(remove_duplicate=False))
+    for name, cut in now.items():
+        old = before.get(name)
+        if old is not None and old is not cut:
+            old.data, old.grad = cut.data, None
+            path, _, own = name.rpartition(".")
+            model.get_submodule(path)._parameters[own] = old
+    left = {id(parameter) for parameter in model.parameters()}
+    return {parameter for parameter in before.values() if id(parameter) not in left}
+
+
+def cut_to_fit(model: nn.Module, inventory: Inventory, tensors: Mapping[str, Tensor]) -> bool:
+    """Cut as many units out of each sub-layer as weights of a smaller network want, in place; whether any were cut.
+
+    Which units stay is arbitrary: the weights are about to be loaded.
+
+    Args:
+        model: the network that `inventory` was taken from.
+        inventory: its units.
+        tensors: weights by name.
+
+    Raises:
+        InputError: widths that no cut leads to.
+    """
+    keep = np.ones(len(inventory), dtype=bool)
+    for site, layer in sites_and_layers(model, inventory):
+        stock, wanted = _width(model, site), _width(model, site, tensors)
+        if wanted is None or wanted == stock:
+            continue
+        left = np.cumsum(site.widths) <= wanted
+        if int(site.widths[left].sum()) != wanted:
+            raise InputError(f"{site.path} of layer {layer.index} has {wanted} of {stock} features: no whole units")
+        keep[site.units] = left
+    if not keep.all():
+        cut_in_place(model, inventory, keep)
+    return not bool(keep.all())
+
+
+def _width(model: nn.Module, site: Site, tensors: Mapping[str, Tensor] | None = None) -> int | None:
+    """Features, or experts, that a sub-layer has, or has in these weights; None where they do not say."""
+    module = submodule(model, site.path)
+    for name, parameter in module.named_parameters(recurse=False):
+        shape = parameter.shape if tensors is None else getattr(tensors.get(f"{site.path}.{name}"), "shape", None)
+        if parameter.ndim == 3:  # experts side by side
+            return None if shape is None else int(shape[0])
+        if parameter.ndim == 2:
+            return None if shape is None else int(shape.numel()) // max(features(module)[1], 1)
+    return None
+
+
+def save_as_export(model: Any) -> None:
+    """Let `model.save_pretrained` write what `walras export` would, which reloads though layers differ in size."""
+    model.save_pretrained = MethodType(_save_export, model)
+
+
+def _save_export(model: Any, folder: str | Path, **options: Any) -> None:
+    """The network with the configuration of its layers, and the file of code that reads it."""
+    shell = described(model)
+    shell.__dict__.pop("save_pretrained", None)
+    shell.save_pretrained(folder, **options)
+    if options.get("is_main_process", True):
+        add_code(Path(folder))
