@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from walras.experiments.sparsifying.trace_table import read_token_trace
     from walras.experiments.tasks import Task
     from walras.experiments.training.config import TrainConfig
+    from walras.experiments.training.price.callback import PriceCallback
+    from walras.experiments.training.price.price import Price
     from walras.experiments.training.train import train
     from walras.market import ComputeMarket, read_rounds, read_trace
     from walras.market.queries import Allocation, Clear, OnlineMarket, Queries
@@ -74,6 +76,8 @@ __all__ = [
     "Outcome",
     "PayAsBidAuction",
     "PostedPrice",
+    "Price",
+    "PriceCallback",
     "ProportionalShare",
     "QuadraticBids",
     "Queries",
@@ -117,6 +121,8 @@ _HOMES = {
     "MarketModel": "walras.experiments.market_model.model",
     "OnlineMarket": "walras.market.queries",
     "Outcome": "walras.experiments.outcome",
+    "Price": "walras.experiments.training.price.price",
+    "PriceCallback": "walras.experiments.training.price.callback",
     "Queries": "walras.market.queries",
     "Recipe": "walras.experiments.recipes",
     "Strategy": "walras.agents",

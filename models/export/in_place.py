@@ -17,38 +17,37 @@ from walras.models.units.inventory import Inventory, sites_and_layers
 from walras.models.units.projections import features
 from walras.models.units.site import Site
 
+Replaced = dict[nn.Parameter, nn.Parameter | None]
+"""The parameter that is in the place of another one; None where there is none any more."""
+
 
 @torch.no_grad()
-def cut_in_place(model: nn.Module, inventory: Inventory, keep: Tensor | NDArray[np.bool_]) -> set[nn.Parameter]:
-    """Cut the weights of the units that do not stay out of the network itself; those parameters that are gone.
+def cut_in_place(model: nn.Module, inventory: Inventory, keep: Tensor | NDArray[np.bool_]) -> Replaced:
+    """Cut the weights of the units that do not stay out of the network itself.
 
-    It becomes what `compact` returns, but every module and every parameter that is left is the same object as before,
-    with fewer numbers: whoever holds them goes on with the smaller network. Gradients of what was cut are dropped.
-    Parameters are gone where a whole sub-layer is.
+    It becomes what `compact` returns, but every module that is left is the same object as before, and so is every
+    parameter that is not cut. Those that are cut are replaced by others, without a gradient: a graph that somebody
+    still holds knows the former ones by their sizes.
 
     Args:
         model: the network that `inventory` was taken from, without gates.
         inventory: its units, n of them.
         keep: bool `[n]`, the units that stay.
 
+    Returns:
+        What was replaced, which an optimizer must be told of.
+
     Raises:
         InputError: an inventory of another network; quantised projections.
     """
-    kept, before = torch.as_tensor(keep).cpu(), dict(model.named_parameters(remove_duplicate=False))
+    kept, before = torch.as_tensor(keep).cpu(), dict(model.named_parameters())
     layers = layers_of(model)
     for site in [site for site, _ in sites_and_layers(model, inventory)]:
         units = kept[site.units]
         if not bool(units.all()):
             site.kind.cut(layers[site.layer], site, units)
-    now = dict(model.named_parameters(remove_duplicate=False))
-    for name, cut in now.items():
-        old = before.get(name)
-        if old is not None and old is not cut:
-            old.data, old.grad = cut.data, None
-            path, _, own = name.rpartition(".")
-            model.get_submodule(path)._parameters[own] = old
-    left = {id(parameter) for parameter in model.parameters()}
-    return {parameter for parameter in before.values() if id(parameter) not in left}
+    now = dict(model.named_parameters())
+    return {old: now.get(name) for name, old in before.items() if now.get(name) is not old}
 
 
 def cut_to_fit(model: nn.Module, inventory: Inventory, tensors: Mapping[str, Tensor]) -> bool:
@@ -65,14 +64,11 @@ def cut_to_fit(model: nn.Module, inventory: Inventory, tensors: Mapping[str, Ten
         InputError: widths that no cut leads to.
     """
     keep = np.ones(len(inventory), dtype=bool)
-    for site, layer in sites_and_layers(model, inventory):
+    for site, _ in sites_and_layers(model, inventory):
         stock, wanted = _width(model, site), _width(model, site, tensors)
         if wanted is None or wanted == stock:
             continue
-        left = np.cumsum(site.widths) <= wanted
-        if int(site.widths[left].sum()) != wanted:
-            raise InputError(f"{site.path} of layer {layer.index} has {wanted} of {stock} features: no whole units")
-        keep[site.units] = left
+        keep[site.units] = _of_width(site, wanted, stock)
     if not keep.all():
         cut_in_place(model, inventory, keep)
     return not bool(keep.all())
@@ -88,6 +84,22 @@ def _width(model: nn.Module, site: Site, tensors: Mapping[str, Tensor] | None = 
         if parameter.ndim == 2:
             return None if shape is None else int(shape.numel()) // max(features(module)[1], 1)
     return None
+
+
+def _of_width(site: Site, wanted: int, stock: int | None) -> NDArray[np.bool_]:
+    """Units of a sub-layer, bool [units], that have so many of its features, or experts, together.
+
+    Raises:
+        InputError: none do.
+    """
+    widths = site.widths if int(site.widths.sum()) == stock else np.ones(len(site), dtype=np.int64)
+    last = int(widths[-1]) if wanted % int(widths[0]) else 0  # the only one that may be smaller than the others
+    left = np.zeros(len(site), dtype=bool)
+    left[: (wanted - last) // int(widths[0])] = True
+    left[-1] |= last > 0
+    if int(widths[left].sum()) != wanted:
+        raise InputError(f"{site.path} has {wanted} of {stock} features: no whole units")
+    return left
 
 
 def save_as_export(model: Any) -> None:

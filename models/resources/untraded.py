@@ -12,7 +12,7 @@ from walras.models.units.site import Site
 def untraded_sites(model: nn.Module, units: Inventory) -> Iterator[tuple[Site, Layer]]:
     """The sites of the finest kinds in sub-layers in which no unit of an inventory is, each with its layer."""
     traded = {(site.layer, site.sublayer) for site in units.sites}
-    whole = inventory(model)
+    whole = inventory(model, cuttable=False)
     if all((site.layer, site.sublayer) in traded for site in whole.sites):
         return
     for site, layer in sites_and_layers(model, whole):

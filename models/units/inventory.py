@@ -57,7 +57,9 @@ class Inventory:
         return [site.units.start for site in self.sites]
 
 
-def inventory(model: nn.Module, kinds: Sequence[UnitKind | str] | None = None, block: int = 32) -> Inventory:
+def inventory(
+    model: nn.Module, kinds: Sequence[UnitKind | str] | None = None, block: int = 32, *, cuttable: bool = True
+) -> Inventory:
     """Count the units of a model from its weights, so that a compacted model is counted as it is.
 
     Args:
@@ -65,12 +67,13 @@ def inventory(model: nn.Module, kinds: Sequence[UnitKind | str] | None = None, b
         kinds: the kinds of unit to trade, objects or names with parameters (`ffn:neurons=8`); None: the finest kinds
             that the family has. Sub-layers without units of these kinds are not traded, and stay.
         block: FFN neurons per unit, where `kinds` does not say it.
+        cuttable: refuse weights that cannot be cut, quantised or adapted ones; False where units get gates alone.
 
     Raises:
         InputError: as `check_tradable`; `block` below 1; kinds none of which the model has, or two that overlap.
         UnknownNameError: a family that is not in the table of architectures; an unknown kind.
     """
-    check_tradable(model)
+    check_tradable(model, cuttable)
     if kinds is None:
         wanted = finest_kinds(block)
     elif isinstance(kinds, (str, int)) or not kinds:

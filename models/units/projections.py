@@ -26,7 +26,8 @@ _LAYOUTS: dict[type[nn.Module], _Layout] = {
 
 
 def features(module: nn.Module) -> tuple[int, int]:
-    """Number of input and of output features of a linear map, or of what is left of one."""
+    """Number of input and of output features of a linear map, one with an adapter, or what is left of one."""
+    module = getattr(module, "base_layer", module)
     if not isinstance(module, Emptied):
         _layout(module)
     return sizes(module)
@@ -38,7 +39,11 @@ def outputs_first(module: nn.Module) -> Tensor:
 
 
 def written(module: nn.Module) -> Tensor:
-    """The weight [outputs, inputs] of a linear map, with its gradients; column j is what input j writes."""
+    """The weight [outputs, inputs] of a linear map, with its gradients; column j is what input j writes.
+
+    Of a map with an adapter it is the weight below.
+    """
+    module = getattr(module, "base_layer", module)
     weight = module.get_parameter("weight")
     return weight if _layout(module).outputs == 0 else weight.T
 

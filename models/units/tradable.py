@@ -13,8 +13,8 @@ from walras.models.units.mixtures import MixtureLayer
 from walras.models.units.projections import check_map, features
 
 
-def check_tradable(model: nn.Module) -> None:
-    """Refuse a network out of which units could not be cut, or whose units are not all counted.
+def check_tradable(model: nn.Module, cuttable: bool = True) -> None:
+    """Refuse a network out of which units could not be cut (unless they need not), or whose units are not all counted.
 
     Raises:
         UnknownNameError: a family that is in no row.
@@ -28,7 +28,8 @@ def check_tradable(model: nn.Module) -> None:
             f"{type(network).__name__} has cross-attention (add_cross_attention), whose heads are neither traded nor "
             "counted here; give a model without it"
         )
-    check_not_quantised(network.config, type(network).__name__)
+    if cuttable:
+        check_not_quantised(network.config, type(network).__name__)
     if any(_is_market(module) for module in network.modules()):
         raise InputError(
             f"the tokens of this {type(network).__name__} buy what they are computed with already, at prices of these "
@@ -38,10 +39,11 @@ def check_tradable(model: nn.Module) -> None:
     for layer in layers_of(model):
         if layer.mixture is not None:
             MixtureLayer.of_layer(layer).check(f"{layer.path}.{layer.mixture.router}")
-        for sublayer in _sublayers(layer):
+        for sublayer in _sublayers(layer, cuttable):
             paths = [*(projection.path for projection in sublayer.inputs), sublayer.output]
             for path in paths:
-                check_map(layer.at(path), f"{layer.path}.{path}")
+                if cuttable:
+                    check_map(layer.at(path), f"{layer.path}.{path}")
                 first = seen.setdefault(id(layer.at(path)), f"{layer.path}.{path}")
                 if first != f"{layer.path}.{path}":
                     raise InputError(
@@ -67,13 +69,14 @@ def check_loaded(model: nn.Module) -> None:
             raise InputError(f"{type(model).__name__} has no weights: {name} is on the meta device; load them first")
 
 
-def _sublayers(layer: Layer) -> Iterator[SubLayer]:
+def _sublayers(layer: Layer, cuttable: bool) -> Iterator[SubLayer]:
     """Attention and FFN of a layer, as far as any unit of them is left."""
     for sublayer in (layer.row.heads, layer.ffn):
         if sublayer is None:
             continue
         output = layer.at(sublayer.output)
-        check_map(output, f"{layer.path}.{sublayer.output}")
+        if cuttable:
+            check_map(output, f"{layer.path}.{sublayer.output}")
         if features(output)[0]:
             yield sublayer
 

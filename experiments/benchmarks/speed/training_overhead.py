@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from walras.experiments.cli.screen import output
 from walras.experiments.tasks import TASKS
 from walras.experiments.training.config import TrainConfig
-from walras.experiments.training.price.economy import Economy
 from walras.experiments.training.loop.rows import Batches, split
+from walras.experiments.training.price.economy import Economy
 from walras.experiments.training.stage import TrainPlan
 from walras.files.writing import write_whole
 from walras.market.pricing import Cleared

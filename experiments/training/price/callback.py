@@ -4,16 +4,14 @@ from contextlib import ExitStack
 from typing import Any, final
 
 from torch import nn
-from transformers import Trainer, TrainerCallback
-from transformers.trainer_callback import ExportableState
+from transformers.trainer_callback import ExportableState, TrainerCallback
 
 from walras.errors import InputError
 from walras.experiments.training.price.host import calibration, check_host, host_of, with_penalty, wrap_anew
 from walras.experiments.training.price.network import check_cut, network_of
 from walras.experiments.training.price.price import Price
-from walras.experiments.training.price.priced_network import untouched
+from walras.experiments.training.price.priced_network import units_of, untouched
 from walras.experiments.training.price.settings import PriceSettings
-from walras.models import inventory
 from walras.models.export.in_place import cut_to_fit
 
 _NAME = "PriceCallback"
@@ -42,7 +40,7 @@ class PriceCallback(TrainerCallback, ExportableState):
         InputError: bad settings; once a Trainer has it, whatever it cannot be used with.
     """
 
-    def __init__(self, *, trainer: Trainer | None = None, **settings: Any) -> None:
+    def __init__(self, *, trainer: Any = None, **settings: Any) -> None:
         self._given = settings
         self._settings = PriceSettings.parse(settings)
         self._settings.plan()  # names are resolved, or refused, before anything is loaded
@@ -60,7 +58,7 @@ class PriceCallback(TrainerCallback, ExportableState):
         if self._settings.cut:
             check_cut(network)
         self._dense = untouched(network)
-        self._units = inventory(self._dense, self._settings.plan().kinds, self._settings.market.block)
+        self._units = units_of(self._dense, self._settings)
         network.register_load_state_dict_pre_hook(self._fit)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:

@@ -5,6 +5,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
+from walras.experiments.training.price.network import Calls
 from walras.models.distillation import Distillation
 from walras.models.objective import LABELS
 
@@ -18,7 +19,7 @@ class Distilled:
 
     def __init__(self, network: nn.Module, dense: nn.Module, weight: float) -> None:
         self._dense, self._weight, self._terms = dense, weight, list[Tensor]()
-        self._handle = network.register_forward_hook(self._compare, with_kwargs=True) if weight else None
+        self._network, self._calls = network, Calls(network, self._compare)
         self._nothing = torch.zeros((), device=next(network.parameters()).device)
 
     def taken(self) -> Tensor:
@@ -29,15 +30,14 @@ class Distilled:
     def close(self) -> None:
         """Stop watching."""
         self._terms = []
-        if self._handle is not None:
-            self._handle.remove()
+        self._calls.remove()
 
-    def _compare(self, network: nn.Module, args: tuple[Any, ...], given: dict[str, Any], outputs: Any) -> None:
-        """A hook behind the network."""
-        if not (network.training and torch.is_grad_enabled()):
+    def _compare(self, given: dict[str, Any], outputs: Any) -> None:
+        """Run the dense network on what the network was called with."""
+        if not (self._network.training and torch.is_grad_enabled()):
             return
         mask = given.get("attention_mask")
         unlabelled = {name: value for name, value in given.items() if name != LABELS}
         with torch.no_grad():
-            dense = Distillation.from_outputs(self._dense(*args, **unlabelled), mask)
+            dense = Distillation.from_outputs(self._dense(**unlabelled), mask)
         self._terms.append(dense.of(outputs, mask))

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from transformers import Trainer
 
 from walras.errors import InputError
 from walras.experiments.training.price.network import network_of, own_random_state, recorded_inputs
@@ -18,7 +17,7 @@ from walras.models.objective import Batch
 SAMPLES = 8  # rows of a batch on which units are valued, at most
 
 
-def host_of(callback: object) -> Trainer:
+def host_of(callback: object) -> Any:
     """The Trainer that has just called one of a callback's events.
 
     Events get model, optimizer and data, but not the Trainer, whose log and whose loss are wanted. It is the one of the
@@ -27,6 +26,8 @@ def host_of(callback: object) -> Trainer:
     Raises:
         InputError: no Trainer called.
     """
+    from transformers import Trainer
+
     frame = sys._getframe(1)
     while frame is not None:
         caller = frame.f_locals.get("self")
@@ -45,16 +46,19 @@ def check_host(trainer: Any, kind: type) -> None:
     """
     args = trainer.args
     callbacks = [one for one in trainer.callback_handler.callbacks if isinstance(one, kind)]
-    checkpointing = args.gradient_checkpointing and (args.gradient_checkpointing_kwargs or {}).get("use_reentrant")
+    checkpointing = [
+        (getattr(args, f"{name}_kwargs", None) or {}).get("use_reentrant")
+        for name in ("gradient_checkpointing", "activation_checkpointing")
+        if getattr(args, name, False)
+    ]
     for wrong, what in (
         (len(callbacks) > 1, f"{len(callbacks)} PriceCallbacks; one pays for all units"),
         (args.deepspeed, "DeepSpeed, in which a price is not tested"),
         (args.fsdp, "FSDP, in which a price is not tested"),
         (args.torch_compile, "torch_compile, in which a price is not tested"),
         (args.n_gpu > 1, "several GPUs in one process; start one process for each: accelerate launch"),
-        (checkpointing, "reentrant checkpointing of activations; use gradient_checkpointing_kwargs={'use_reentrant': "
-                        "False}"),
-    ):  # fmt: skip
+        (any(checkpointing), "reentrant checkpointing of activations; leave use_reentrant off"),
+    ):
         if wrong:
             raise InputError(f"the Trainer has {what}")
 
@@ -108,9 +112,12 @@ def wrap_anew(trainer: Any) -> None:
     """Let the wrapper that averages gradients over processes know the parameters as they are now."""
     wrapper = trainer.model_wrapped
     if isinstance(wrapper, DistributedDataParallel):
+        for parameter in wrapper.module.parameters():
+            parameter.requires_grad_(parameter.requires_grad and parameter.numel() > 0)  # of no use, and waited for
         handler = trainer.accelerator.ddp_handler
         told = {} if handler is None else handler.to_kwargs()
         ids, output = wrapper.device_ids, wrapper.output_device
+        wrapper.reducer = wrapper.logger = None  # type: ignore[assignment]  # they keep what knows parameters by their former shapes
         wrapper.__init__(wrapper.module, device_ids=ids, output_device=output, **told)  # type: ignore[misc]  # in place
 
 

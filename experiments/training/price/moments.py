@@ -1,7 +1,7 @@
 """What an optimizer remembers of a network's weights, carried over to the weights that are left once units are cut."""
 
 import copy
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -70,15 +70,16 @@ class Moments:
                 optimizer.state[parameter] = dict(self.of[name])
 
 
-def forget(optimizer: Any, gone: Collection[nn.Parameter]) -> None:
-    """Let an optimizer, where there is one, forget parameters that a network no longer has."""
+def replace_parameters(optimizer: Any, replaced: Mapping[nn.Parameter, nn.Parameter | None]) -> None:
+    """Let an optimizer, where there is one, train other parameters in the place of some, or none; it knows none yet."""
     if optimizer is None:
         return
-    left_out = {id(parameter) for parameter in gone}
+    now = {id(old): new for old, new in replaced.items()}
     for group in optimizer.param_groups:
-        group["params"] = [parameter for parameter in group["params"] if id(parameter) not in left_out]
-    for parameter in gone:
-        optimizer.state.pop(parameter, None)
+        found = [now.get(id(parameter), parameter) for parameter in group["params"]]
+        group["params"] = [parameter for parameter in found if parameter is not None]
+    for old in replaced:
+        optimizer.state.pop(old, None)
 
 
 def _alike(value: Any, model: nn.Module, name: str) -> bool:

@@ -1,9 +1,11 @@
 """The network whose units pay, inside whatever is trained."""
 
+import functools
+import inspect
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -12,6 +14,8 @@ from transformers import PreTrainedModel
 
 from walras.errors import InputError
 from walras.models.objective import Batch
+
+_WAY = "; with cut=False its units get gates, and nothing is cut"
 
 
 def network_of(model: nn.Module) -> Any:
@@ -32,13 +36,12 @@ def network_of(model: nn.Module) -> Any:
     return found[0]
 
 
-def check_cut(network: Any) -> None:
-    """Refuse a network whose weights nobody can cut.
+def check_cut(network: Any, way: str = _WAY) -> None:
+    """Refuse a network whose weights nobody can cut, or change; `way` is what one can do.
 
     Raises:
         InputError: it is quantised, or has adapters in it.
     """
-    way = "; with cut=False its units get gates, and nothing is cut"
     if getattr(network, "is_quantized", False) or getattr(network, "hf_quantizer", None) is not None:
         raise InputError(f"{type(network).__name__} is quantised, so that its weights cannot be cut{way}")
     for name, module in network.named_modules():
@@ -64,21 +67,48 @@ def own_random_state(seed: int) -> Iterator[None]:
             np.random.set_state(arrays)
 
 
+@final
+class Calls:
+    """Tells a function of every call of a network: arguments, by name, and what came out; until `remove`.
+
+    Some call `forward` itself, as sentence-transformers does, which hooks do not see. Take no copy of the network
+    before `remove`.
+    """
+
+    def __init__(self, network: nn.Module, tell: Callable[[dict[str, Any], Any], object]) -> None:
+        self._network, self._before = network, vars(network).get("forward")
+        names = [*inspect.signature(network.forward).parameters]
+        forward = network.forward
+
+        @functools.wraps(forward)
+        def told(*args: Any, **given: Any) -> Any:
+            outputs = forward(*args, **given)
+            tell({**dict(zip(names, args, strict=False)), **given}, outputs)
+            return outputs
+
+        network.forward = told
+
+    def remove(self) -> None:
+        """Leave the network as it was; a second call does nothing."""
+        if self._before is not None:
+            self._network.forward = self._before
+        else:
+            vars(self._network).pop("forward", None)
+
+
 @contextmanager
 def recorded_inputs(network: nn.Module) -> Iterator[list[dict[str, Tensor]]]:
     """Within the context, the list of what the network is called with: tensors by name."""
     found: list[dict[str, Tensor]] = []
 
-    def keep(module: nn.Module, args: tuple[Any, ...], given: dict[str, Any]) -> None:
-        names = [str(getattr(module, "main_input_name", "input_ids")), "attention_mask"]
-        named = {**dict(zip(names, args, strict=False)), **given}
-        found.append({name: value.detach() for name, value in named.items() if isinstance(value, Tensor)})
+    def keep(given: dict[str, Any], _: Any) -> None:
+        found.append({name: value.detach() for name, value in given.items() if isinstance(value, Tensor)})
 
-    handle = network.register_forward_pre_hook(keep, with_kwargs=True)
+    calls = Calls(network, keep)
     try:
         yield found
     finally:
-        handle.remove()
+        calls.remove()
 
 
 def widest(batches: Sequence[Batch]) -> int:

@@ -11,8 +11,8 @@ from walras.experiments.subjects.data import Loss
 from walras.experiments.training.price.distilled import Distilled
 from walras.experiments.training.price.economy import Economy
 from walras.experiments.training.price.gate_rates import gates_factor
-from walras.experiments.training.price.moments import Moments, forget
-from walras.experiments.training.price.network import mean_of_processes
+from walras.experiments.training.price.moments import Moments, replace_parameters
+from walras.experiments.training.price.network import check_cut, mean_of_processes, network_of
 from walras.experiments.training.price.priced_network import PricedNetwork
 from walras.experiments.training.price.priced_step import PricedStep
 from walras.experiments.training.price.saved import SavedPrice
@@ -82,7 +82,7 @@ class Price:
         self._economy = self._started(1.0 if saved is not None else self.priced.first_loss(loss), state is None)
         peak = read.economy.gate_logit_range / self._priced
         self._trainer_of_gates = torch.optim.AdamW(self._economy.gates.parameters(), lr=peak, weight_decay=0.0)
-        self._distilled = Distilled(self.priced.model, self.priced.dense, read.distil)
+        self._distilled: Distilled | None = None
         if state is None:
             self._enter()
         else:
@@ -98,7 +98,8 @@ class Price:
 
         Where gradients of several batches are added up, it belongs to each, weighed as its loss is.
         """
-        distilled = self._distilled.taken()
+        zero = torch.zeros((), device=self.priced.device)
+        distilled = zero if self._distilled is None else self._distilled.taken()
         return distilled if self._step is None else self._step.penalty(self._economy.pricing) + distilled
 
     def step(self, scale: float = 1.0) -> None:
@@ -127,13 +128,12 @@ class Price:
             return
         self._leave()
         self._clear(1.0)
-        self._distilled.close()
         model, units = self.priced.model, self.priced.units
         gone = self._economy.gates.fixed == 0
         keep, gates = self._economy.settle(self.priced.settings.budget)
         self.keep = keep.cpu()
         if not self.priced.settings.cut:
-            attach(model, units, torch.where(keep, gates, 0.0))
+            self._hold(keep)
         else:
             moments = Moments.kept(self._optimizer, model, units, keep, gates)
             fold(model, units, gates)
@@ -141,12 +141,11 @@ class Price:
                 self.priced.repair(keep)
             self._cut()
             moments.give(self._optimizer, model)
-        self._distilled = Distilled(model, self.priced.dense, self.priced.settings.distil)
+        self._watch()
 
     def close(self) -> None:
         """Take everything off the network but, with `cut=False`, the gates that units settled with."""
         self._leave()
-        self._distilled.close()
 
     def figures(self) -> dict[str, float]:
         """Price, share of the dense network's MACs, units left, and the surplus of those that a market funded last."""
@@ -187,11 +186,12 @@ class Price:
         self._number, self._surplus, self.keep = saved.number, saved.surplus, saved.keep
         if self.keep is None:
             self._enter()
-        elif not self.priced.settings.cut:
-            keep = self.keep.to(self.priced.device)
-            attach(self.priced.model, self.priced.units, torch.where(keep, self._economy.kept_gates(keep), 0.0))
-        else:
+            return
+        if self.priced.settings.cut:
             self._cut()
+        else:
+            self._hold(self.keep.to(self.priced.device))
+        self._watch()
 
     def _enter(self) -> None:
         """Clear a market where that is due, and draw the gates of a step."""
@@ -199,9 +199,18 @@ class Price:
         self._clear(at)
         priced = self.priced
         self._step = PricedStep(priced.model, priced.units, self._economy, at, self._generator())
+        self._watch()
+
+    def _watch(self) -> None:
+        """Compare what the network says with what the dense one does, where that is wanted."""
+        weight = self.priced.settings.distil
+        self._distilled = Distilled(self.priced.model, self.priced.dense, weight) if weight else None
 
     def _leave(self) -> None:
-        """Take the gates of a step off."""
+        """Take off what a step put on the network."""
+        if self._distilled is not None:
+            self._distilled.close()
+        self._distilled = None
         if self._step is not None:
             self._step.gates.remove()
         self._step = None
@@ -225,12 +234,38 @@ class Price:
             self._surplus = economy.clear(self.priced.values(open_, self._generator()))
             self.priced.repair(economy.gates.fixed != 0)
 
+    @torch.no_grad()
+    def cut_from(self, model: nn.Module) -> None:
+        """Cut out of a network what lost in a training with `cut=False`: an adapter that was merged, weights unpacked.
+
+        Args:
+            model: a network with the weights that were trained, in their dense shapes, or something that holds one.
+
+        Raises:
+            InputError: units have not settled, or have been cut out already; weights that cannot be cut.
+        """
+        if self.keep is None or self.priced.settings.cut:
+            state = "not settled yet" if self.keep is None else "been cut out already"
+            raise InputError(f"units have {state}: cut_from is for after a training with cut=False")
+        network = network_of(model)
+        check_cut(network)
+        self._held.remove()
+        keep = self.keep.to(self.priced.device)
+        fold(network, self.priced.units, self._economy.kept_gates(keep).to(next(network.parameters()).device))
+        cut_in_place(network, self.priced.units, self.keep)
+        save_as_export(network)
+
+    def _hold(self, keep: Tensor) -> None:
+        """Hold the gates at which units settled, 0 for those that do not stay."""
+        gates = torch.where(keep, self._economy.kept_gates(keep), 0.0)
+        self._held = attach(self.priced.model, self.priced.units, gates)
+
     def _cut(self) -> None:
         """Cut out of the network those that do not stay, unless its weights have been cut already."""
         assert self.keep is not None
         if not self.priced.smaller:
-            gone = cut_in_place(self.priced.model, self.priced.units, self.keep)
-            forget(self._optimizer, gone)
+            replaced = cut_in_place(self.priced.model, self.priced.units, self.keep)
+            replace_parameters(self._optimizer, replaced)
         save_as_export(self.priced.model)
 
     def _generator(self) -> torch.Generator:

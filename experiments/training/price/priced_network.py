@@ -63,8 +63,10 @@ class PricedNetwork:
         plan, network = settings.plan(), network_of(model)
         if settings.cut:
             check_cut(network)
+        elif plan.repair is not None:
+            check_cut(network, ", nor repaired: use repair='none'")
         before: nn.Module = untouched(network) if dense is None else dense
-        units = inventory(before, plan.kinds, plan.spec.market.block)
+        units = units_of(before, settings)
         if not len(units):
             raise InputError(f"{type(network).__name__} has no units that could pay")
         _check_kinds(units.unit_kinds)
@@ -122,6 +124,12 @@ class PricedNetwork:
         losses = [float(rule(self.model, batch)) for batch in self.batches[:FIRST]]
         self.model.train(was)
         return sum(losses) / len(losses)
+
+
+def units_of(dense: nn.Module, settings: PriceSettings) -> Inventory:
+    """The units of a network that pay by these settings."""
+    plan = settings.plan()
+    return inventory(dense, plan.kinds, plan.spec.market.block, cuttable=settings.cut)
 
 
 def untouched(network: nn.Module) -> nn.Module:

@@ -85,11 +85,14 @@ class SavedPrice:
         told = Record(given, _WHERE)
         tensors = Record(told.content.get("tensors"), f"{_WHERE}: tensors")
         keep = None if told.content.get("keep") is None else _numbers(told, "keep").bool()
+        found = {name: _numbers(tensors, name) for name in tensors}
+        if missing := {"logits", "fixed"} - found.keys():
+            raise InputError(f"{_WHERE}: tensors has no {min(missing)!r}")
         pricing = Record(told.content.get("pricing"), f"{_WHERE}: pricing").content
         surplus = None if told.content.get("surplus") is None else told.number("surplus")
         return SavedPrice(
             told.whole("number"), told.text("dense"), pricing, surplus, keep,
-            {name: _numbers(tensors, name) for name in tensors},
+            found,
         )  # fmt: skip
 
 
@@ -101,8 +104,11 @@ def _text(values: "np.ndarray[Any, Any]") -> list[Any]:
 
 def _numbers(told: Record, name: str) -> Tensor:
     """The reverse."""
-    kind, shape, text = told.content[name]
-    if kind not in ("<f4", "|b1"):
-        raise InputError(f"the saved price: {name} has the type {kind!r}; valid: <f4, |b1")
-    values = np.frombuffer(base64.b64decode(text, validate=True), dtype=kind)
-    return torch.tensor(values.reshape(shape).astype(kind[1:]))
+    try:
+        kind, shape, text = told.items(name)
+        if kind not in ("<f4", "|b1"):
+            raise ValueError(f"its type is {kind!r}; valid: <f4, |b1")
+        values = np.frombuffer(base64.b64decode(text, validate=True), dtype=kind).reshape(shape)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{told.where}: {name} is no array: {error}") from error
+    return torch.tensor(values.astype(kind[1:]))

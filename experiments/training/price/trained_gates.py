@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from walras.errors import InputError
 from walras.models import Inventory
+from walras.models.architectures import layers_of
 from walras.models.units.gates import Gates, attach
 
 
@@ -21,7 +22,8 @@ class TrainedGates:
     def __init__(self, network: nn.Module, units: Inventory, drawn: Tensor, at_rest: Tensor) -> None:
         self._drawn, self._at_rest = drawn.detach(), at_rest.detach()
         self.values = self._drawn.clone().requires_grad_()
-        hook = network.register_forward_pre_hook(self._enter)
+        self._network = network
+        hook = layers_of(network)[0].module.register_forward_pre_hook(self._enter)  # some call `forward` of the network
         self._hooks = Gates((hook, *attach(network, units, self.values).handles))
         self._evaluates = False
 
@@ -39,9 +41,9 @@ class TrainedGates:
         """Take the gates off."""
         self._hooks.remove()
 
-    def _enter(self, network: nn.Module, _: object) -> None:
+    def _enter(self, *_: object) -> None:
         """Show the network the gates of its mode."""
-        if network.training == self._evaluates:
-            self._evaluates = not network.training
+        if self._network.training == self._evaluates:
+            self._evaluates = not self._network.training
             with torch.no_grad():
                 self.values.copy_(self._at_rest if self._evaluates else self._drawn)

@@ -20,8 +20,8 @@ from walras.experiments.training.loop.checkpoint import (
     restore_optimizer,
     save_checkpoint,
 )
-from walras.experiments.training.price.economy import MIN_KEPT_GATE, OPEN, Economy
 from walras.experiments.training.loop.rows import Batches, split
+from walras.experiments.training.price.economy import MIN_KEPT_GATE, OPEN, Economy
 from walras.market.pricing import Cleared, DualAscent, ShadowPricing, Tax
 from walras.mechanisms import ShadowPrice
 from walras.models.units.hard_concrete import HardConcrete
