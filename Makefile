@@ -7,7 +7,7 @@ FITS := (3, 11) <= sys.version_info[:2] <= (3, 14)
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
   $$name -c 'import sys; sys.exit(not $(FITS))' 2>/dev/null && echo $$name && exit; done; echo python3)
 ARGS :=
-TESTED := demo,dev,train,cluster,onnx,gguf,decode,exports,designs,viz,docs,serve,peers
+TESTED := demo,dev,train,trainers,cluster,onnx,gguf,decode,exports,designs,viz,docs,serve,peers
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 PIP := .venv/bin/python -m pip install -qq -c constraints.txt
 

@@ -112,6 +112,39 @@ config = walras.TrainConfig.parse(
 trained = walras.train(config)
 print(type(trained).__name__, "of", config.budget, "of the compute")
 
+# %% Price
+import copy
+
+import torch
+import walras
+
+batch = dict(tokenizer(texts, padding=True, return_tensors="pt"))
+trained = copy.deepcopy(model).train()
+optimizer = torch.optim.AdamW(trained.parameters(), lr=1e-3)
+price = walras.Price(trained, optimizer, steps=8, batches=[batch], budget=0.5, block=16)
+for _ in range(8):
+    loss = trained(**batch).last_hidden_state.square().mean() + price.penalty()
+    loss.backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    price.step()
+print({name: round(value, 3) for name, value in price.figures().items()})
+trained.save_pretrained("half")  # the smaller network
+
+# %% PriceCallback
+import walras
+from transformers import AutoModelForSequenceClassification, Trainer, TrainingArguments
+
+classifier = AutoModelForSequenceClassification.from_pretrained(folder / "model", num_labels=2)
+rows = [{**tokenizer(text), "labels": number % 2} for number, text in enumerate(texts)]
+sizes = {"max_steps": 8, "per_device_train_batch_size": 4, "logging_steps": 4}
+arguments = TrainingArguments("fine-tuned", report_to=[], use_cpu=True, **sizes)
+callback = walras.PriceCallback(budget=0.5, block=16)
+trainer = Trainer(classifier, arguments, train_dataset=rows, processing_class=tokenizer, callbacks=[callback])
+trainer.train()
+trainer.save_model("half-classifier")
+print(walras.load_model("half-classifier").num_parameters(), "of", callback.price.priced.dense.num_parameters())
+
 # %% sparsify, read_token_trace
 import walras
 from transformers import LlamaConfig, LlamaForCausalLM
