@@ -142,7 +142,7 @@ def test_bad_input() -> None:
     for temperature in (0.0, -1.0, math.nan, math.inf):
         with pytest.raises(InputError, match=f"temperature is {temperature}; it must be a number above 0"):
             Distillation.from_dense(network, BATCH, temperature=temperature)
-    with pytest.raises(InputError, match="Says gives neither logits nor last_hidden_state"):
+    with pytest.raises(InputError, match="SimpleNamespace have neither logits nor last_hidden_state"):
         Distillation.from_dense(Says(pooler_output=double(P)), BATCH)
     with pytest.raises(InputError, match=r"shape \(1, 3\) on a batch whose target has \(2, 3\)"):
         Distillation.from_dense(network, BATCH)(Says(logits=double(P[:1])), BATCH, NOBODY)
