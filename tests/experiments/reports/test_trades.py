@@ -76,4 +76,5 @@ def test_any_trades_can_be_drawn(rows: pd.DataFrame) -> None:
 
 def test_without_trades_there_is_nothing_to_tell() -> None:
     none = TRADES.head(0)
-    assert trades_section(none) == trade_tables(none, 8) == []
+    assert trades_section(none) == []
+    assert trade_tables(none, 8) == []
