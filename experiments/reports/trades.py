@@ -24,8 +24,8 @@ def trades_section(trades: pd.DataFrame) -> list[Section]:
         return []
     picture = Picture(
         "trades", trades_picture(trades), "Meetings of sub-layers with their bids and asks; gains; who sold to whom.",
-        "Filled marks met and agreed, hollow ones met in vain. Gains are measured after each agreement: on the tokens "
-        "that quotes were made on, and on fresh ones, which say what the network gained by it.",
+        "Filled marks met and agreed, hollow ones in vain. Gains are measured at each agreement, on the tokens that "
+        "quotes were made on and on fresh ones. Both had to fall for one, so that sums of noise rise as well.",
     )  # fmt: skip
     balances = trade_balances(trades)
     tables = [Table.from_frame(trade_rounds(trades), "Meetings by round of trade")]
@@ -123,7 +123,7 @@ def _sold(axes: Any, agreed: pd.DataFrame) -> None:
     sold = agreed.pivot_table(index="seller", columns="buyer", values="compute", aggfunc="sum", fill_value=0.0)
     amounts = sold.reindex(index=sellers, columns=buyers).to_numpy(dtype=float)
     axes.imshow(amounts, cmap=SHADES, vmin=0, vmax=amounts.max(), aspect="auto", interpolation="none")
-    axes.set_title(f"compute sold; the darkest is {percent(amounts.max(), 2)} of the dense", fontsize=10)
+    axes.set_title(f"compute sold; darkest: {percent(amounts.max(), 2)} of the dense", fontsize=10)
     axes.set_xlabel("buyer")
     axes.set_ylabel("seller")
     for axis, names in ((axes.xaxis, buyers), (axes.yaxis, sellers)):
