@@ -23,12 +23,14 @@ Mask = NDArray[np.bool_]
 class Design:
     """What is traded of attention; FFN neurons always are. `heads`: a group of heads may leave whole.
 
-    Else a group leaves when all of its dimensions have: nothing is left that its queries and keys are for.
+    Else a group leaves when all of its dimensions have: nothing is left that its queries and keys are for. `axes`:
+    dimensions are principal axes of what the group writes (`in_principal_axes`).
     """
 
     heads: bool = False
     dimensions: bool = False
     pairs: bool = False
+    axes: bool = False
 
 
 DESIGNS = {
@@ -36,7 +38,9 @@ DESIGNS = {
     "dimensions": Design(dimensions=True),
     "dimensions, heads": Design(dimensions=True, heads=True),
     "pairs, dimensions": Design(pairs=True, dimensions=True),
-    "pairs, dimensions, heads": Design(pairs=True, dimensions=True, heads=True),
+    "axes": Design(dimensions=True, axes=True),
+    "axes, heads": Design(dimensions=True, axes=True, heads=True),
+    "pairs, axes": Design(pairs=True, dimensions=True, axes=True),
 }
 
 

@@ -3,14 +3,15 @@
     python -P -m walras.experiments.benchmarks.attention_units.measure --model runs/smollm2 --data DATA
 
 Value-output dimensions of a group of heads, and rotary pairs of its queries and keys, are closed by masks and counted
-as if they were sliced. Values are by 32 blocks of the calibration text, the repair by these and 32 others, and
-perplexity is of 32 more that nothing was calibrated on. A cell that is in the file of rows is not measured again.
+as if they were sliced; `axes` are dimensions along the principal axes of what a group writes. Values are by 32 blocks
+of the calibration text, the repair by these and 32 others, and perplexity is of 32 more that nothing was calibrated on.
+A cell that is in the file of rows is not measured again.
 """
 
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Any, final
 
@@ -22,6 +23,7 @@ from scipy import stats
 from torch import nn
 
 from walras.errors import InputError, UnknownNameError, WalrasError
+from walras.experiments.benchmarks.attention_units.axes import in_principal_axes
 from walras.experiments.benchmarks.attention_units.designs import DESIGNS, Parts, Sizes, Values, cleared
 from walras.experiments.benchmarks.attention_units.masks import masked
 from walras.experiments.benchmarks.attention_units.values import worths
@@ -103,21 +105,28 @@ class Bench:
         """Of the network."""
         return Sizes.of(self.subject.model, self.subject.length)
 
-    @cached_property
-    def worths(self) -> tuple[Parts, Values]:
-        """Of everything that any design trades."""
+    @cache  # noqa: B019  # as long as this lives
+    def network(self, axes: bool) -> nn.Module:
+        """The dense network, or the same in principal axes."""
+        model = self.subject.model
+        return in_principal_axes(model, self.sizes, self.blocks.valued) if axes else model
+
+    @cache  # noqa: B019
+    def worths(self, axes: bool) -> tuple[Parts, Values]:
+        """Of everything that any design trades in one of these networks."""
         step = self.progress.add_task("Values", total=1.0)
-        model, objective = self.subject.model, self.subject.data.objective(self.subject.model, True)
+        model, objective = self.network(axes), self.subject.data.objective(self.subject.model, True)
         return worths(model, self.sizes, objective, self.blocks.valued,
                       lambda share: self.progress.update(step, completed=share))  # fmt: skip
 
     def measured(self, name: str, budget: float) -> dict[str, Any]:
         """A cell: MACs, what stays, and the nats of every block without and with the repair."""
-        keep = cleared(*self.worths, self.sizes, budget, DESIGNS[name])
-        with masked(self.subject.model, self.sizes, keep) as model:
+        design = DESIGNS[name]
+        keep, dense = cleared(*self.worths(design.axes), self.sizes, budget, design), self.network(design.axes)
+        with masked(dense, self.sizes, keep) as model:
             unrepaired = self.blocks.nats(model)
         self.progress.add_task(f"Repair of {name} at {budget}", total=None)
-        with masked(self.subject.model, self.sizes, keep, self.blocks.repaired) as model:
+        with masked(dense, self.sizes, keep, self.blocks.repaired) as model:
             nats = self.blocks.nats(model)
         return {
             "macs": self.sizes.macs(keep) / self.sizes.dense,

@@ -12,14 +12,16 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from walras.agents import Calibration, PartialFisher
 from walras.errors import InputError
 from walras.experiments.benchmarks.attention_units import measure
+from walras.experiments.benchmarks.attention_units.axes import in_principal_axes
 from walras.experiments.benchmarks.attention_units.designs import DESIGNS, Parts, Sizes, cleared
-from walras.experiments.benchmarks.attention_units.masks import masked
+from walras.experiments.benchmarks.attention_units.masks import feature_inventory, masked
 from walras.experiments.benchmarks.attention_units.values import worths
 from walras.experiments.benchmarks.kept_rows import read_rows
 from walras.experiments.spec import RunSpec
 from walras.experiments.subjects.subject import Subject
 from walras.experiments.tasks.losses import NextTokens
 from walras.models import inventory, macs
+from walras.models.levels.moments import input_moments
 
 LENGTH = 5
 TINY = Sizes(layers=2, hidden=8, heads=4, groups=2, size=4, neurons=12, length=LENGTH)
@@ -195,6 +197,30 @@ def test_values_are_those_of_the_market_and_of_derivatives(tiny: Any) -> None:
     np.testing.assert_allclose(parts.pairs, expected, rtol=1e-4)
 
 
+@torch.no_grad()
+def test_principal_axes_compute_the_same_and_write_apart(tiny: Any) -> None:
+    data = batches(count=6)
+    turned: Any = in_principal_axes(tiny, TINY, data)
+    for batch in data[:2]:
+        torch.testing.assert_close(turned(**batch).logits, tiny(**batch).logits, rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(
+        turned.model.layers[0].self_attn.v_proj.weight, tiny.model.layers[0].self_attn.v_proj.weight
+    )
+    units = feature_inventory(tiny)
+    moments = input_moments(turned, units, data, torch.ones(len(units)))
+    for layer in range(2):
+        weight = turned.model.layers[layer].self_attn.o_proj.weight
+        for group in range(2):
+            heads = [slice(4 * h, 4 * h + 4) for h in (2 * group, 2 * group + 1)]
+            written = sum(weight[:, h].T @ weight[:, h] for h in heads)
+            torch.testing.assert_close(written, torch.eye(4), rtol=0, atol=5e-3)
+            moment: Any = sum(moments[2 * layer][h, h] for h in heads)
+            variances = moment.diagonal()
+            apart = moment - torch.diag(variances)
+            assert float(apart.abs().max()) < 1e-3 * float(variances.max())
+            assert variances.tolist() == sorted(variances.tolist(), reverse=True)
+
+
 def test_other_families_are_refused() -> None:
     auto: Any = AutoModelForCausalLM
     gpt2 = auto.from_config(AutoConfig.for_model("gpt2", n_embd=8, n_layer=1, n_head=2, vocab_size=9))
@@ -212,11 +238,11 @@ def test_cells_are_measured_once(models: Path, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(measure, "Counts", lambda: counts)
     given: dict[str, Any] = {
         "model": str(models / "llama"), "task": "wikitext2-raw", "data": str(text), "length": 32, "budget": [0.8],
-        "design": ["heads", "dimensions"], "draw": 0, "out": tmp_path / "rows.jsonl",
+        "design": ["heads", "axes"], "draw": 0, "out": tmp_path / "rows.jsonl",
     }  # fmt: skip
     measure.main(**given)
     rows = read_rows(tmp_path / "rows.jsonl")
-    assert [row["design"] for row in rows] == ["dense", "heads", "dimensions"]
+    assert [row["design"] for row in rows] == ["dense", "heads", "axes"]
     assert [len(row["nats"]) for row in rows] == [4, 4, 4]
     assert all(row["macs"] <= 0.8 for row in rows[1:])
     measure.main(**given)
