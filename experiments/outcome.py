@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from walras.errors import InputError
 from walras.market import ComputeMarket, read_trace
+from walras.market.phases.levels.trades_table import trades_of
 from walras.mechanisms import Clearing
 from walras.models import Inventory, compact, gated
 
@@ -147,6 +148,11 @@ class Outcome:
         if self.folder is None:
             raise InputError("this run kept no trace; give it a folder: out=...")
         return read_trace(self.folder)
+
+    @property
+    def trades(self) -> pd.DataFrame:
+        """One row per meeting of two sub-layers, in order; none where no phase, such as `trade`, left any."""
+        return trades_of(self.market)
 
     @contextmanager
     def gated(self) -> Iterator[nn.Module]:

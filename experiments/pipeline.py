@@ -26,12 +26,21 @@ from walras.experiments.repair_data import (
 from walras.experiments.reports.run_report import write_report
 from walras.experiments.spec import RunSpec
 from walras.experiments.store.result_folder import ResultFolder
-from walras.experiments.store.run_folder import NETWORK, ROUNDS, RUN, write_allocation, write_table, write_weights
+from walras.experiments.store.run_folder import (
+    NETWORK,
+    ROUNDS,
+    RUN,
+    TRADES,
+    write_allocation,
+    write_table,
+    write_weights,
+)
 from walras.experiments.subjects.data import SubjectData
 from walras.experiments.subjects.subject import Subject, evaluating, find_task
 from walras.experiments.tasks import TASKS
 from walras.experiments.unit_costs import UnitCosts
 from walras.market import ComputeMarket, TraceWriter, Turn
+from walras.market.phases.levels.trades_table import trades_of
 from walras.models import compact
 from walras.models.fingerprint import fingerprint
 from walras.models.objective import tokens_of
@@ -204,12 +213,15 @@ class Recorder:
     recorded: int = 0  # rounds
 
     def __call__(self, market: ComputeMarket, turn: Turn | None = None) -> None:
-        """Write the settings, the round's part of the trace, and the table of rounds."""
+        """Write the settings, the round's part of the trace, and the tables of rounds and trades."""
         del turn
         self.recorded = market.round
         self.folder.begin()
         TraceWriter(self.folder.trace)(market)
         write_table(self.folder.path / ROUNDS, market.frame)
+        trades = trades_of(market)
+        if len(trades):
+            write_table(self.folder.path / TRADES, trades)
 
     def catch_up(self, market: ComputeMarket) -> None:
         """Write a round that was settled, where something raised before it was told to be over."""

@@ -106,11 +106,8 @@ class _Residuals:
         owner = owner[features]
         if len(features) == 0:
             return _Residuals(site, features, owner, moment[:0, :0].to(dtype))
-        kept = moment[features][:, features]
-        strength = (ridge * kept.diagonal().mean()).clamp(min=torch.finfo(kept.dtype).tiny)
-        kept.diagonal().add_(strength)
-        precision = torch.linalg.inv(kept)
-        return _Residuals(site, features, owner, scaled_by_unit(precision, owner).to(dtype))
+        weight = residual_map(moment[features][:, features], owner, ridge)
+        return _Residuals(site, features, owner, weight.to(dtype))
 
     def effects(self, x: Tensor, slope: Tensor, samples: int) -> Tensor:
         """Step 2: J_it [samples, tokens, units of the sub-layer] from x and dL/dx, both [..., width].
@@ -122,6 +119,19 @@ class _Residuals:
         by_feature = x @ self.weight.to(x.dtype) * slope
         found = by_feature.new_zeros(*by_feature.shape[:2], len(self.site))
         return found.index_add_(2, self.owner, by_feature)
+
+
+def residual_map(moment: Tensor, owner: Tensor, ridge: float) -> Tensor:
+    """Q [k, k], which maps features x to the residuals x Q of all units, from second moments [k, k] in float64.
+
+    Args:
+        moment: of the features; the ridge is added in place.
+        owner: LongTensor [k], the unit that owns each of them.
+        ridge: times the mean second moment.
+    """
+    strength = (ridge * moment.diagonal().mean()).clamp(min=torch.finfo(moment.dtype).tiny)
+    moment.diagonal().add_(strength)
+    return scaled_by_unit(torch.linalg.inv(moment), owner)
 
 
 def scaled_by_unit(precision: Tensor, owner: Tensor) -> Tensor:

@@ -67,11 +67,15 @@ def trace(
         pair.check()
     if pictures is not None:
         told = check_result(read_result(run), f"result of {str(run)!r}") if runs[0].finished else None
-        draw({one.name: one.trace for one in runs}, pictures, _command(folders, pictures), told)
+        draw({one.name: one.trace for one in runs}, pictures, _command(folders, pictures), told, runs[0].trades)
     written = exports.write(chosen[0].trace.trace, runs[0].trace, chosen)
     if as_json:
         rows = [{"run": pair.second.name, **row} for pair in compared for row in pair.kept.to_dict("records")]
-        found = study_json(runs[0].trace, top) if where is None else {"rows": plain_rows(chosen[0].trace.trace)}
+        found = (
+            {**study_json(runs[0].trace, top), "trades": plain_rows(runs[0].trades)}
+            if where is None
+            else {"rows": plain_rows(chosen[0].trace.trace)}
+        )
         more = {"compared": rows, "differences": [pair.as_json() for pair in compared]} if compared else {}
         print(json.dumps({**found, **more}, indent=2))
         return
@@ -85,10 +89,16 @@ def trace(
 
 def _print(run: "TracedRun", chosen: "TracedRun | None", compared: "list[Comparison]", top: int) -> None:
     """The study of a run, or the rows that were chosen of it, and where other runs differ."""
-    from walras.experiments.reports.tables import comparison_table, difference_tables, selection_table, study_tables
+    from walras.experiments.reports.tables import (
+        comparison_table,
+        difference_tables,
+        selection_table,
+        study_tables,
+        trade_tables,
+    )
 
     tables = (
-        study_tables(run.trace, top)
+        [*study_tables(run.trace, top), *trade_tables(run.trades, top)]
         if chosen is None
         else [selection_table(chosen.trace.trace, len(run.trace.trace), top)]
     )

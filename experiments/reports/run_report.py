@@ -12,6 +12,7 @@ from walras.experiments.reports.pages.made import command_of
 from walras.experiments.reports.pages.page import Link, Made, Note, Page, Picture, Section, Table
 from walras.experiments.reports.pages.writing import write_page
 from walras.experiments.reports.sentence import in_one_sentence
+from walras.experiments.reports.trades import trades_section
 from walras.experiments.reports.verdict import allocation_notes, budgets_section, verdict_table
 from walras.experiments.store.grid_folder import SWEEP
 from walras.experiments.store.result_folder import ResultFolder
@@ -36,17 +37,21 @@ def write_report(folder: ResultFolder, outcome: "Outcome", exact: bool = True) -
         exact: the settings say all of it; else agents, shocks or hooks of the user's own took part.
     """
     summary = {**outcome.summary.as_dict(), VERSIONS: versions()}
-    page = run_page(summary, outcome.trace, outcome.rounds, made_of(summary, folder.settings, folder.place, exact))
+    made = made_of(summary, folder.settings, folder.place, exact)
+    page = run_page(summary, outcome.trace, outcome.rounds, outcome.trades, made)
     write_page(folder.path, page)
 
 
-def run_page(summary: Mapping[str, Any], trace: pd.DataFrame, rounds: pd.DataFrame, made: Made) -> Page:
+def run_page(
+    summary: Mapping[str, Any], trace: pd.DataFrame, rounds: pd.DataFrame, trades: pd.DataFrame, made: Made
+) -> Page:
     """The page of a run.
 
     Args:
         summary: what `result.json` holds, of this version or an earlier one.
         trace: a row per agent and round.
         rounds: a row per round.
+        trades: a row per meeting of two sub-layers; no rows where none traded.
         made: how it can be made again.
     """
     notes = [Note(_unsettled(summary), warning=True)] if summary.get("status") in UNSETTLED else []
@@ -60,6 +65,7 @@ def run_page(summary: Mapping[str, Any], trace: pd.DataFrame, rounds: pd.DataFra
         Section("Allocation", [*allocation_notes(summary), picture]),
         *([] if budgets is None else [budgets]),
         Section("Economics", [_figures(summary), *_pictures(summary, trace, rounds)], folded=True),
+        *trades_section(trades),
         Section(f"Rounds ({len(rounds)})", [_rounds(rounds)], folded=True),
     ]
     return Page(

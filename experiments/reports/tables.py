@@ -13,6 +13,7 @@ from walras.experiments.reports.metric import titled
 from walras.experiments.reports.numbers import amounts, count, decimals, megabytes, number, percent, quality, short
 from walras.experiments.reports.pages.page import cells
 from walras.experiments.reports.sentence import binding, kept_units
+from walras.experiments.reports.trades import trade_balances, trade_rounds
 from walras.market import Trace
 from walras.mechanisms import Status
 from walras.mechanisms.testing.conformance import Check
@@ -116,6 +117,17 @@ def study_tables(study: Trace, top: int) -> list[Table]:
         _frame("Most valued in the first round", most[_VALUED]),
         _frame("Least valued in the first round", least[_VALUED]),
     ]
+
+
+def trade_tables(trades: pd.DataFrame, top: int) -> list[Table]:
+    """The tables of `walras trace` on trades between sub-layers; none where there were none."""
+    if trades.empty:
+        return []
+    balances = trade_balances(trades).sort_values("balance", key=abs, ascending=False, kind="stable")
+    rounds = _frame("Trades: meetings of two sub-layers by round of trade", trade_rounds(trades))
+    if balances.empty:
+        return [rounds]
+    return [rounds, _frame("Who bought and who sold [share of the dense compute]", balances.head(top))]
 
 
 _LONG = 40  # characters of a cell that may be told in several lines

@@ -5,12 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from walras.experiments.reports import plots
 from walras.experiments.reports.numbers import count, number
 from walras.experiments.reports.pages.page import Made, Note, Page, Picture, Section, Table
 from walras.experiments.reports.pages.writing import write_page
 from walras.experiments.reports.run_report import made_of
 from walras.experiments.reports.sentence import in_one_sentence
+from walras.experiments.reports.trades import trades_section
 from walras.experiments.reports.verdict import verdict_table
 from walras.experiments.store.place import check_place
 from walras.market import Trace
@@ -19,7 +22,10 @@ _LONGEST = 40  # characters of a run's name in that of a file, which must stay b
 _TOP = 20  # rows of long tables
 
 
-def draw(runs: Mapping[str, Trace], folder: Path, command: str = "", summary: Mapping[str, Any] | None = None) -> None:
+def draw(
+    runs: Mapping[str, Trace], folder: Path, command: str = "", summary: Mapping[str, Any] | None = None,
+    trades: pd.DataFrame | None = None,
+) -> None:  # fmt: skip
     """Write pictures of the first run into a folder; of several, prices.png and compared-NAME.png show all of them.
 
     Beside them `report.html` has them all, with the tables and the first run's verdict.
@@ -29,16 +35,20 @@ def draw(runs: Mapping[str, Trace], folder: Path, command: str = "", summary: Ma
         folder: where they go.
         command: by which they were made.
         summary: what `result.json` holds of the first run, of this version or an earlier one; None: unfinished.
+        trades: of its sub-layers; None or no rows where none traded.
 
     Raises:
         InputError: a place that cannot be written, or runs of different units.
     """
-    page = trace_page(runs, command, summary)
+    page = trace_page(runs, command, summary, trades)
     check_place(folder)
     write_page(folder, page)
 
 
-def trace_page(runs: Mapping[str, Trace], command: str, summary: Mapping[str, Any] | None = None) -> Page:
+def trace_page(
+    runs: Mapping[str, Trace], command: str, summary: Mapping[str, Any] | None = None,
+    trades: pd.DataFrame | None = None,
+) -> Page:  # fmt: skip
     """The page of the first run's agents, and of what others keep that it does not; arguments as of `draw`.
 
     Raises:
@@ -77,6 +87,7 @@ def trace_page(runs: Mapping[str, Trace], command: str, summary: Mapping[str, An
         Section("Allocation", [allocation]),
         *([Section("Against other runs", compared)] if compared else []),
         Section("Economics", economics),
+        *([] if trades is None else trades_section(trades)),
         Section("Tables", tables, folded=True),
     ]
     about = f"What became of the agents of a run, from its trace of {count(len(study.trace))} bids."

@@ -23,8 +23,9 @@ from walras.files.plain_data import parse_json, read_json
 from walras.files.record import Record
 from walras.files.writing import whole_file, write_whole
 from walras.market import rounds_table
+from walras.market.phases.levels import trades_table
 
-ROUNDS = rounds_table.NAME
+ROUNDS, TRADES = rounds_table.NAME, trades_table.NAME
 NETWORK = "network"
 """In `result.json`: the fingerprint of the dense network."""
 LARGEST_RESULT = 2**23
@@ -35,6 +36,7 @@ RUN = Layout(
         "config.yaml",
         "result.json",
         ROUNDS,
+        TRADES,
         "allocation.safetensors",
         "weights.safetensors",
         "report.html",
@@ -44,6 +46,7 @@ RUN = Layout(
         "bids.png",
         "lorenz.png",
         "frontier.png",
+        "trades.png",
     ),
     {"trace": re.compile(r"part-\d{5,}\.(parquet|partial)")},
 )
@@ -97,7 +100,7 @@ def check_hashes(path: str | Path, result: Mapping[str, Any]) -> None:
     if FILES not in told:
         return
     hashes = told.record(FILES)
-    for name in sorted({*hashes, ALLOCATION, WEIGHTS}):
+    for name in sorted({*hashes, ALLOCATION, WEIGHTS, TRADES}):
         file = Path(path) / name
         if name not in RUN.parts:
             raise InputError(f"result of run {str(path)!r} tells of a file that no run has: {shown(name)}")

@@ -1,7 +1,7 @@
 """Where two runs of one network differ."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, final
@@ -13,6 +13,7 @@ from walras.escaping import shown
 from walras.experiments.store.run_folder import is_finished, read_result
 from walras.experiments.tracing.query import select
 from walras.market import Trace, read_trace
+from walras.market.phases.levels.trades_table import read_trades
 
 _COLUMNS = ("price", "used", "welfare")
 
@@ -34,12 +35,14 @@ class TracedRun:
     """The trace of a run, by name.
 
     `unit` is what its values are counted in, as its result says; empty where it has none, or has not finished.
+    `trades` are the meetings of its sub-layers (`trades_table.SCHEMA`); no rows where none traded.
     """
 
     name: str
     trace: Trace
     unit: str = ""
     finished: bool = True
+    trades: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @staticmethod
     def read(folder: Path, name: str) -> "TracedRun":
@@ -51,7 +54,7 @@ class TracedRun:
         trace = Trace(read_trace(folder))
         finished = is_finished(folder)
         unit = str(read_result(folder).get("unit", "")) if finished else ""
-        return TracedRun(name, trace, unit, finished)
+        return TracedRun(name, trace, unit, finished, read_trades(folder))
 
     def where(self, condition: str | None) -> "TracedRun":
         """The rows of the trace for which a condition holds; all of them without one.

@@ -88,6 +88,8 @@ def fits(kind: pa.DataType, wanted: pa.DataType) -> bool:
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
     if pa.types.is_dictionary(wanted) or pa.types.is_string(wanted):
         return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+    if pa.types.is_boolean(wanted):
+        return bool(pa.types.is_boolean(kind))
     whole = pa.types.is_integer(wanted)
     return bool(pa.types.is_integer(kind) if whole else pa.types.is_floating(kind))
 

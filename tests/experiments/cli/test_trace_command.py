@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from matplotlib.image import imread
 
@@ -112,3 +113,40 @@ def test_rows_are_chosen_and_written_and_runs_drawn_together(walras: Walras, two
     assert [row["round"] for row in pair["rounds"]] == [1, 2]
     assert "'layer.values' reads an attribute" in walras("trace", "a", "--where", "layer.values == 1").error
     assert "holds of no row of a" in walras("trace", "a", "--where", "layer == 7").error
+
+
+def test_trades_are_kept_printed_and_drawn(walras: Walras, models: Path, two: list[str], no_pictures: None) -> None:
+    """Phase `trade` leaves its meetings; another run has none, and its folder opens as one of an earlier version."""
+    answer = walras(
+        "run", "--model", models / "bert", "--sentences", 16, "--batch-size", 4, "--block", 8, "--budget", 0.6,
+        "--recipe", "none", "--repair", "least_squares", "--rounds", 1, "--phases",
+        "trade:rounds=1,tokens=32,step=0.01", "--out", "traded",
+    )  # fmt: skip
+    assert answer.code == 0, answer.error
+    trades = pd.read_parquet("traded/trades.parquet")
+    assert trades["agreed"].any()
+    assert set(trades["seller"]) <= {f"L{layer}.{part}" for layer in range(2) for part in ("heads", "ffn")}
+    assert "trades.parquet" in json.loads(Path("traded/result.json").read_text(encoding="utf-8"))["files"]
+    assert Path("traded/trades.png").is_file()
+    assert "came to an agreement" in Path("traded/report.html").read_text(encoding="utf-8")
+    answer = walras("trace", "traded", "--pictures", "p")
+    assert answer.code == 0, answer.error
+    assert "Trades: meetings of two sub-layers" in answer.out
+    assert Path("p/trades.png").is_file()
+    told = json.loads(walras("trace", "traded", "--json").out)["trades"]
+    assert [row["agreed"] for row in told] == trades["agreed"].tolist()
+    assert {row["fresh_fall"] is None for row in told} == set(trades["fresh_fall"].isna())
+
+    kept = Path("traded/trades.parquet").read_bytes()
+    Path("traded/trades.parquet").write_bytes(kept[:-40])
+    assert "trades.parquet' was changed after the run" in walras("trace", "traded").error
+    Path("traded/trades.parquet").unlink()
+    assert "'traded/trades.parquet'" in walras("trace", "traded").error
+
+    plain = Path(two[0])
+    assert not {"trades.parquet", "trades.png"} & {path.name for path in plain.iterdir()}
+    answer = walras("trace", plain)
+    assert (answer.code, "Trades" in answer.out) == (0, False)
+    assert json.loads(walras("trace", plain, "--json").out)["trades"] == []
+    (plain / "trades.parquet").write_bytes(kept)
+    assert "'a/trades.parquet' was not written by the run" in walras("trace", plain).error

@@ -34,7 +34,7 @@ class Outcome:
     """Everything that the report reads of a result."""
 
     def __init__(self, trace: pd.DataFrame) -> None:
-        self.trace = trace
+        self.trace, self.trades = trace, pd.DataFrame()
         self.rounds = pd.DataFrame(
             {"round": [1, 2], "budget": [0.7, 0.5], "price": [0.0, 1.23456789], "status": ["a", "b"]}
         )

@@ -1,0 +1,1 @@
+"""Whether parts of attention heads are worth trading."""
