@@ -92,7 +92,9 @@ def _predictions(outputs: Any, mask: Tensor | None, temperature: float) -> Tenso
     hidden = _found(outputs, "last_hidden_state")
     if hidden is None:
         name = type(outputs).__name__
-        raise InputError(f"outputs of type {name} have neither logits nor last_hidden_state; there is nothing to distil")
+        raise InputError(
+            f"outputs of type {name} have neither logits nor last_hidden_state; there is nothing to distil"
+        )
     embedding = pooled(hidden, mask)
     cosine = SCALE * (embedding @ embedding.detach().T) / temperature
     own = torch.eye(len(cosine), dtype=torch.bool, device=cosine.device)
