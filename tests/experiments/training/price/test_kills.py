@@ -38,7 +38,8 @@ def _child(trainer: Trained, settings: dict[str, Any], out: Path, dies: list[Any
     """One life of a training: to the end, or to its death."""
     torch.set_num_threads(1)
     training = trainer(settings, output_dir=str(out), save_strategy="steps", save_steps=2, callbacks=dies)
-    training.train(resume_from_checkpoint=get_last_checkpoint(out) if out.is_dir() else None)
+    newest: Any = get_last_checkpoint
+    training.train(resume_from_checkpoint=newest(out) if out.is_dir() else None)
     torch.save(training.model.state_dict(), out / "end.pt")
     (out / "end.json").write_text(json.dumps(price_of(training).figures()))
 
