@@ -66,7 +66,8 @@ class PriceCallback(TrainerCallback, ExportableState):
         self._trainer = self._trainer or host_of(self)
         check_host(self._trainer, PriceCallback)
         self._begin(given["model"])
-        tell_new_models(self._trainer, self._begin)
+        if getattr(self._trainer, "model_init", None) is not None:
+            tell_new_models(self._trainer, self._begin)
 
     def _begin(self, model: nn.Module) -> None:
         """Keep the network in a model as it is, and let it take weights of a checkpoint from after units settled."""
