@@ -16,30 +16,31 @@ _ROWS = ("input_ids", "attention_mask", "token_type_ids", "inputs_embeds", "pixe
 """Inputs of a network that have a row for each of its own rows; labels may be fewer, one per pair."""
 
 
-def check_batches(items: Sequence[Any], model: nn.Module) -> None:
+def check_batches(items: Sequence[Any], model: nn.Module, name: str = "data") -> None:
     """Refuse what is no batch of a network: wrong types, rows that do not match, tokens or positions that it has not.
 
     Raises:
         InputError: naming the batch and what is wrong in it.
     """
     for i, item in enumerate(items):
+        where = f"{name}[{i}]"
         if not (isinstance(item, Mapping) and item):
             raise InputError(
-                f"data[{i}] is {type(item).__name__}; a batch must be a dict of tensors, as the model takes it"
+                f"{where} is {type(item).__name__}; a batch must be a dict of tensors, as the model takes it"
             )
-        for name, tensor in item.items():
-            if not isinstance(name, str):
-                raise InputError(f"data[{i}] has {name!r}; the names in a batch are texts, such as 'input_ids'")
+        for key, tensor in item.items():
+            if not isinstance(key, str):
+                raise InputError(f"{where} has {key!r}; the names in a batch are texts, such as 'input_ids'")
             if not isinstance(tensor, Tensor) or tensor.ndim == 0:
                 told = f"of shape {[*tensor.shape]}" if isinstance(tensor, Tensor) else type(tensor).__name__
-                raise InputError(f"data[{i}][{name!r}] is {told}; it must be a tensor with a row per sample")
+                raise InputError(f"{where}[{key!r}] is {told}; it must be a tensor with a row per sample")
         if any(len(tensor) == 0 for tensor in item.values()):
-            raise InputError(f"data[{i}] has no rows")
-        rows = {name: len(item[name]) for name in _ROWS if name in item}
+            raise InputError(f"{where} has no rows")
+        rows = {key: len(item[key]) for key in _ROWS if key in item}
         if len(set(rows.values())) > 1:
-            told = ", ".join(f"{name} {number}" for name, number in rows.items())
-            raise InputError(f"data[{i}] has different numbers of rows: {told}")
-        _check_tokens(item, model, f"data[{i}]")
+            told = ", ".join(f"{key} {number}" for key, number in rows.items())
+            raise InputError(f"{where} has different numbers of rows: {told}")
+        _check_tokens(item, model, where)
 
 
 def _check_tokens(batch: Batch, model: nn.Module, where: str) -> None:
@@ -47,6 +48,8 @@ def _check_tokens(batch: Batch, model: nn.Module, where: str) -> None:
     ids = batch.get("input_ids")
     if ids is None:
         return
+    if ids.ndim > 2:
+        raise InputError(f"{where}['input_ids'] is of shape {[*ids.shape]}; it must be [rows, tokens], with no choices")
     if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
         raise InputError(f"{where}['input_ids'] is {ids.dtype}; tokens are whole numbers")
     check_ids(ids, model, where)

@@ -163,7 +163,7 @@ class BatchData(SubjectData):
         """
         check_batches(items, model)
         own = None if loss is None else as_objective(loss)
-        rule = own or (ModelLoss() if "labels" in items[0] else _without_labels(model, items[0]))
+        rule = own or objective_of(model, items[0], label_free=False)
         if rule.trains:
             return BatchData(items, own, None, rule, seed, f"loss ({rule.unit})", False)
         dense = [_outputs(model, batch) for batch in items]
@@ -174,7 +174,7 @@ class BatchData(SubjectData):
         """The user's own loss, the model's where there are labels that may be used, or the change of its outputs."""
         if self.own_objective is not None:
             return self.own_objective
-        return _without_labels(model, self.given[0]) if label_free else self.rule
+        return objective_of(model, self.given[0], label_free) if label_free else self.rule
 
     def batches(self, sentences: int, seed: int) -> Sequence[Batch]:
         """All of them."""
@@ -292,10 +292,28 @@ def as_objective(loss: Any) -> Objective:
     return GivenLoss(loss)
 
 
-def _without_labels(model: nn.Module, batch: Batch) -> Objective:
-    """How far a network's outputs move: its predictions where it has logits, else its embeddings."""
-    logits = getattr(_answer(model, batch), "logits", None)
-    return Embeddings() if logits is None else OwnPredictions(by_position=logits.ndim == 3)
+def objective_of(model: nn.Module, batch: Batch, label_free: bool) -> Objective:
+    """The loss that a network computes of a batch, where that may be used, or how far its outputs move.
+
+    Outputs are its predictions where it has logits, else its embeddings.
+
+    Raises:
+        InputError: a network that has neither, where its loss may not be used, or there is none.
+    """
+    if not label_free and "labels" in batch:
+        return ModelLoss()
+    answer = _answer(model, batch)
+    if not label_free and getattr(answer, "loss", None) is not None:  # labels by other names, such as start_positions
+        return ModelLoss()
+    logits = getattr(answer, "logits", None)
+    if logits is not None:
+        return OwnPredictions(by_position=logits.ndim == 3)
+    if not hasattr(answer, "last_hidden_state"):
+        raise InputError(
+            f"{type(model).__name__} returns neither logits nor last_hidden_state; value its units with labels: "
+            "label_free=False"
+        )
+    return Embeddings()
 
 
 @torch.no_grad()

@@ -6,6 +6,7 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor, nn
 
+from walras.errors import InputError
 from walras.experiments.tasks.base import on_device
 from walras.models.objective import Batch, Objective, inputs_of, over_tokens, squared_distance
 from walras.models.pooling import embedded, mean_pooled, states
@@ -109,11 +110,17 @@ class OwnPredictions(Objective):
     trains: ClassVar[bool] = False
 
     def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
-        """Mean over rows of the mean over the row's tokens."""
+        """Mean over rows of the mean over the row's tokens.
+
+        Raises:
+            InputError: predictions that are not finite.
+        """
         batch = on_device(batch, model)
         logits: Tensor = model(**inputs_of(batch)).logits.float()
-        mask = batch["attention_mask"] if logits.ndim == 3 else None
+        mask = batch.get("attention_mask") if logits.ndim == 3 else None
         chance = logits.detach().softmax(-1).flatten(0, -2).cpu()
+        if not chance.isfinite().all():
+            raise InputError(f"{type(model).__name__} predicts what is not finite; look at its weights and inputs")
         target = torch.multinomial(chance, 1, generator=generator).to(logits.device).view(logits.shape[:-1])
         loss = nn.functional.cross_entropy(logits.flatten(0, -2), target.flatten(), reduction="none")
         loss = loss.view(target.shape)

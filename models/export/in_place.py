@@ -1,9 +1,9 @@
 """Removing units from a network that others hold on to: an optimizer, a wrapper, a training loop."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from types import MethodType
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -74,6 +74,27 @@ def cut_to_fit(model: nn.Module, inventory: Inventory, tensors: Mapping[str, Ten
     return not bool(keep.all())
 
 
+@final
+class FitsSmaller:
+    """A hook before weights are loaded into a network: those of a smaller one cut it to their shapes first.
+
+    It holds nothing but the units, so that copies and files of the network stay what they are without it.
+    """
+
+    def __init__(self, inventory: Inventory) -> None:
+        self._units = inventory
+
+    def __call__(self, module: nn.Module, tensors: Mapping[str, Tensor], prefix: str, *_: object) -> None:
+        """Registered by `register_load_state_dict_pre_hook`.
+
+        Raises:
+            InputError: widths that no cut leads to.
+        """
+        own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+        if any(getattr(own.get(name), "shape", p.shape) != p.shape for name, p in module.named_parameters()):
+            cut_to_fit(module, self._units, own)
+
+
 def _width(model: nn.Module, site: Site, tensors: Mapping[str, Tensor] | None = None) -> int | None:
     """Features, or experts, that a sub-layer has, or has in these weights; None where they do not say."""
     module = submodule(model, site.path)
@@ -104,7 +125,7 @@ def _of_width(site: Site, wanted: int, stock: int | None) -> NDArray[np.bool_]:
 
 def save_as_export(model: Any) -> None:
     """Let `model.save_pretrained` write what `walras export` would, which reloads though layers differ in size."""
-    model.save_pretrained = MethodType(_save_export, model)
+    model.save_pretrained = partial(_save_export, model)  # which copies and pickles with the model, as no method does
 
 
 def _save_export(model: Any, folder: str | Path, **options: Any) -> None:

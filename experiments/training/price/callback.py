@@ -4,15 +4,23 @@ from contextlib import ExitStack
 from typing import Any, final
 
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 from transformers.trainer_callback import ExportableState, TrainerCallback
 
 from walras.errors import InputError
-from walras.experiments.training.price.host import calibration, check_host, host_of, with_penalty, wrap_anew
+from walras.experiments.training.price.host import (
+    calibration,
+    check_host,
+    host_of,
+    tell_new_models,
+    with_penalty,
+    wrap_anew,
+)
 from walras.experiments.training.price.network import check_cut, network_of
 from walras.experiments.training.price.price import Price
 from walras.experiments.training.price.priced_network import units_of, untouched
 from walras.experiments.training.price.settings import PriceSettings
-from walras.models.export.in_place import cut_to_fit
+from walras.models.export.in_place import FitsSmaller
 
 _NAME = "PriceCallback"
 
@@ -46,28 +54,44 @@ class PriceCallback(TrainerCallback, ExportableState):
         self._settings.plan()  # names are resolved, or refused, before anything is loaded
         self._trainer = trainer
         self._dense: nn.Module | None = None
+        self._fits: RemovableHandle | None = None
         self._context = ExitStack()
         self.price: Price | None = None
 
     def on_init_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
-        """Keep the network as it is before training."""
+        """Keep the network as it is before training; also those that `model_init` makes later."""
         del args, state, control
+        if self._dense is not None:
+            raise InputError("PriceCallback belongs to another Trainer already; make one for each Trainer")
         self._trainer = self._trainer or host_of(self)
         check_host(self._trainer, PriceCallback)
-        network = network_of(given["model"])
+        self._begin(given["model"])
+        if getattr(self._trainer, "model_init", None) is not None:
+            tell_new_models(self._trainer, self._begin)
+
+    def _begin(self, model: nn.Module) -> None:
+        """Keep the network in a model as it is, and let it take weights of a checkpoint from after units settled."""
+        network = network_of(model)
         if self._settings.cut:
             check_cut(network)
-        self._dense = untouched(network)
-        self._units = units_of(self._dense, self._settings)
-        network.register_load_state_dict_pre_hook(self._fit)
+        self._dense, self.price = untouched(network), None
+        if self._settings.cut:
+            fits = FitsSmaller(units_of(self._dense, self._settings))
+            self._fits = network.register_load_state_dict_pre_hook(fits)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         """Gates on the network, or where the checkpoint left them."""
-        del args, control
-        if self._trainer is None or self._dense is None:
-            raise InputError(
-                "PriceCallback restores itself from checkpoints; leave restore_callback_states_from_checkpoint off"
-            )
+        if self._dense is None:
+            if state.global_step:
+                raise InputError(
+                    "PriceCallback has not seen the network before a checkpoint was loaded; give it to the Trainer as "
+                    "it is made, callbacks=[...], and leave restore_callback_states_from_checkpoint off"
+                )
+            self.on_init_end(args, state, control, **given)
+        assert self._dense is not None
+        if self.price is not None:  # of a training before this one
+            self.price.release()
+        self._end()
         saved = ((state.stateful_callbacks or {}).get(_NAME) or {}).get("attributes", {}).get("saved")
         steps = state.max_steps - (state.global_step if saved is None else 0)
         batches, loss = calibration(self._trainer, given["train_dataloader"], self._settings.market.sentences)
@@ -89,32 +113,37 @@ class PriceCallback(TrainerCallback, ExportableState):
         price, trainer = self.price, self._trainer
         assert price is not None
         assert trainer is not None
-        if control.should_log:
-            trainer.log(price.figures())
-            control.should_log = True  # a log clears it, and that of the loss is still to come
+        self._log(control)
         scaler, before = trainer.accelerator.scaler, price.settled
         price.step(1.0 if scaler is None else float(scaler.get_scale()))
         if price.settled and not before:
             wrap_anew(trainer)
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+        """Where the loss is logged after epochs, so is the price."""
+        del args, state, given
+        self._log(control)
+
+    def _log(self, control: Any) -> None:
+        if self.price is not None and control.should_log:
+            self._trainer.log(self.price.figures())
+            control.should_log = True  # a log clears it, and that of the loss is still to come
 
     def on_train_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         """A training that ended early leaves a network within its budget all the same."""
         del args, state, control, given
         assert self.price is not None
         self.price.settle()
-        self.price.close()
+        self._end()
+        if self._fits is not None:
+            self._fits.remove()
+
+    def _end(self) -> None:
+        """Take what belongs to a training off network and Trainer, also where it was interrupted."""
+        if self.price is not None:
+            self.price.close()
         self._context.close()
 
     def state(self) -> dict[str, Any]:
         """What checkpoints keep; called by the Trainer when it writes one."""
         return {"args": {}, "attributes": {"saved": None if self.price is None else self.price.saved()}}
-
-    def _fit(self, module: nn.Module, tensors: Any, prefix: str, *_: Any) -> None:
-        """A hook before weights are loaded: a checkpoint from after units settled has a smaller network's."""
-        whole = self._dense is not None and _numbers(module) == _numbers(self._dense)
-        if whole and not prefix and self._settings.cut:
-            cut_to_fit(module, self._units, tensors)
-
-
-def _numbers(network: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in network.parameters())

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import IterableDataset
 
 from walras.errors import InputError
 from walras.experiments.training.price.network import network_of, own_random_state, recorded_inputs
@@ -108,6 +109,18 @@ def with_penalty(trainer: Any, penalty: Callable[[], Tensor]) -> Iterator[None]:
             del trainer.compute_loss
 
 
+def tell_new_models(trainer: Any, tell: Callable[[nn.Module], object]) -> None:
+    """Tell of every model that the Trainer makes by `model_init` from now on, before weights are loaded into it."""
+    original = trainer.call_model_init
+
+    def call_model_init(trial: Any = None) -> nn.Module:
+        model: nn.Module = original(trial)
+        tell(model)
+        return model
+
+    trainer.call_model_init = call_model_init  # the one place where all are made
+
+
 def wrap_anew(trainer: Any) -> None:
     """Let the wrapper that averages gradients over processes know the parameters as they are now."""
     wrapper = trainer.model_wrapped
@@ -124,7 +137,7 @@ def wrap_anew(trainer: Any) -> None:
 def _drawn(data: Any, sentences: int, seed: int) -> Iterator[Sequence[Any]]:
     """Rows in batches of at most 8."""
     rows = data.dataset
-    if hasattr(rows, "__getitem__") and hasattr(rows, "__len__"):
+    if not isinstance(rows, IterableDataset) and hasattr(rows, "__getitem__") and hasattr(rows, "__len__"):
         order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:sentences]
         found = [rows[int(i)] for i in order]
     else:

@@ -8,6 +8,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
+from walras.errors import InputError
 from walras.models import Inventory, compact
 from walras.models.export.copying import shared_copy
 from walras.models.units.weights import fold
@@ -68,6 +69,19 @@ class Moments:
             optimizer.state.pop(parameter, None)
             if name in self.of:
                 optimizer.state[parameter] = dict(self.of[name])
+
+
+def check_trains(optimizer: Any, model: nn.Module) -> None:
+    """Refuse an optimizer, where there is one, that trains nothing of a model: what is cut would not be trained on.
+
+    Raises:
+        InputError: as said.
+    """
+    if optimizer is None:
+        return
+    own = {id(parameter) for parameter in model.parameters()}
+    if not any(id(parameter) in own for group in optimizer.param_groups for parameter in group["params"]):
+        raise InputError(f"the {type(optimizer).__name__} trains no weight of {type(model).__name__}")
 
 
 def replace_parameters(optimizer: Any, replaced: Mapping[nn.Parameter, nn.Parameter | None]) -> None:

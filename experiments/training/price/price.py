@@ -11,7 +11,7 @@ from walras.experiments.subjects.data import Loss
 from walras.experiments.training.price.distilled import Distilled
 from walras.experiments.training.price.economy import Economy
 from walras.experiments.training.price.gate_rates import gates_factor
-from walras.experiments.training.price.moments import Moments, replace_parameters
+from walras.experiments.training.price.moments import Moments, check_trains, replace_parameters
 from walras.experiments.training.price.network import check_cut, mean_of_processes, network_of
 from walras.experiments.training.price.priced_network import PricedNetwork
 from walras.experiments.training.price.priced_step import PricedStep
@@ -20,7 +20,7 @@ from walras.experiments.training.price.settings import PriceSettings
 from walras.market.pricing import Cleared
 from walras.models.export.in_place import cut_in_place, save_as_export
 from walras.models.objective import Batch
-from walras.models.units.gates import attach
+from walras.models.units.gates import Gates, attach
 from walras.models.units.weights import fold
 
 
@@ -56,7 +56,8 @@ class Price:
         keep: units of the dense network that stay, bool [n], once they have settled; None before.
 
     Raises:
-        InputError: bad settings; no units; a network that cannot be cut; a budget that cannot be reached.
+        InputError: bad settings; no units; a network that cannot be cut; a budget that cannot be reached; an optimizer
+            of other weights.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Price:
         **settings: Any,
     ) -> None:
         read = PriceSettings.parse(settings)
+        check_trains(optimizer, model)
         self._priced, self._optimizer = read.priced_steps(steps), optimizer
         self.priced = PricedNetwork.of(model, batches, read, dense)
         self.keep: Tensor | None = None
@@ -83,6 +85,7 @@ class Price:
         peak = read.economy.gate_logit_range / self._priced
         self._trainer_of_gates = torch.optim.AdamW(self._economy.gates.parameters(), lr=peak, weight_decay=0.0)
         self._distilled: Distilled | None = None
+        self._held = Gates(())
         if state is None:
             self._enter()
         else:
@@ -147,6 +150,11 @@ class Price:
         """Take everything off the network but, with `cut=False`, the gates that units settled with."""
         self._leave()
 
+    def release(self) -> None:
+        """Take these off as well."""
+        self._leave()
+        self._held.remove()
+
     def figures(self) -> dict[str, float]:
         """Price, share of the dense network's MACs, units left, and the surplus of those that a market funded last."""
         economy = self._economy
@@ -160,8 +168,9 @@ class Price:
         economy = self._economy
         tensors = SavedPrice.tensors_of(economy, self._trainer_of_gates)
         return SavedPrice(
-            self._number, self.priced.fingerprint, economy.pricing.state(), self._surplus, self.keep, tensors
-        ).as_plain()
+            self._number, self.priced.settings.told, self._priced, self.priced.fingerprint, economy.pricing.state(),
+            self._surplus, self.keep, tensors,
+        ).as_plain()  # fmt: skip
 
     def _started(self, loss: float, new: bool) -> Economy:
         """Gates and their price before the first step."""
@@ -177,6 +186,7 @@ class Price:
 
     def _go_on(self, saved: SavedPrice) -> None:
         """From where training was interrupted."""
+        saved.check(self.priced.settings.told, self._priced)
         if (self.priced.settings.distil or saved.keep is None) and saved.dense != self.priced.fingerprint:
             raise InputError(
                 "the network that training began with is not the one of the saved price; where its head is new, "
@@ -193,6 +203,7 @@ class Price:
             self._hold(self.keep.to(self.priced.device))
         self._watch()
 
+    @torch.enable_grad()
     def _enter(self) -> None:
         """Clear a market where that is due, and draw the gates of a step."""
         at = min(self._number / self._priced, 1.0)
@@ -217,7 +228,7 @@ class Price:
 
     def _move(self, step: PricedStep, scale: float) -> None:
         """Gates along their gradients, and the price by what the step cost; nothing where gradients overflowed."""
-        if not step.backward(scale, mean_of_processes):
+        if not step.backward(self._economy.pricing, scale, mean_of_processes):
             return
         peak = self.priced.settings.economy.gate_logit_range / self._priced
         for group in self._trainer_of_gates.param_groups:
@@ -249,7 +260,7 @@ class Price:
             raise InputError(f"units have {state}: cut_from is for after a training with cut=False")
         network = network_of(model)
         check_cut(network)
-        self._held.remove()
+        self.release()
         keep = self.keep.to(self.priced.device)
         fold(network, self.priced.units, self._economy.kept_gates(keep).to(next(network.parameters()).device))
         cut_in_place(network, self.priced.units, self.keep)

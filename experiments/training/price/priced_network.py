@@ -13,11 +13,13 @@ from torch import Tensor, nn
 from walras.agents import Calibration
 from walras.errors import InputError
 from walras.experiments.plan import Plan
-from walras.experiments.subjects.data import BatchData, Loss
+from walras.experiments.subjects.checks import check_batches
+from walras.experiments.subjects.data import Loss, objective_of
 from walras.experiments.tasks.base import on_device
 from walras.experiments.training.price.network import check_cut, from_first_process, network_of, widest
 from walras.experiments.training.price.settings import PriceSettings
 from walras.models import Inventory, inventory
+from walras.models.distillation import Distillation
 from walras.models.export.copying import shared_copy
 from walras.models.fingerprint import fingerprint
 from walras.models.objective import Batch, ModelLoss
@@ -65,22 +67,25 @@ class PricedNetwork:
             check_cut(network)
         elif plan.repair is not None:
             check_cut(network, ", nor repaired: use repair='none'")
-        before: nn.Module = untouched(network) if dense is None else dense
+        before: nn.Module = untouched(network) if dense is None else dense.to(next(network.parameters()).device)
         units = units_of(before, settings)
         if not len(units):
             raise InputError(f"{type(network).__name__} has no units that could pay")
         _check_kinds(units.unit_kinds)
-        found = [on_device(batch, network) for batch in batches]
-        if not found:
+        given = [*batches]
+        if not given:
             raise InputError("batches is empty; give a few, on which units are valued")
+        check_batches(given, before, "batches")
+        found = [on_device(batch, network) for batch in given]
+        if settings.distil:
+            Distillation.from_dense(before, found[0])  # that there is something to distil
         macs = RESOURCES.make("macs").measure(before, units, Workload(1, widest(found)))
         return PricedNetwork(settings, plan, network, before, units, found, macs.share)
 
     @cached_property
     def calibration(self) -> Calibration:
         """What valuations look at."""
-        data = BatchData.from_batches(self.batches, self.dense, seed=self.settings.seed)
-        objective = data.objective(self.dense, self.settings.market.label_free)
+        objective = objective_of(self.dense, self.batches[0], self.settings.market.label_free)
         return Calibration(self.model, self.units, objective, self.batches, self.share, self.dense)
 
     @property

@@ -6,6 +6,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from walras.errors import InputError
 from walras.experiments.training.price.economy import Economy
 from walras.experiments.training.price.trained_gates import TrainedGates
 from walras.market.pricing import Pricing
@@ -43,10 +44,11 @@ class PricedStep:
         """Of the loss in the supply, after `backward`; None where the pricing has none."""
         return None if self._now.left.grad is None else float(self._now.left.grad)
 
-    def backward(self, scale: float, mean: Callable[[Tensor], Tensor]) -> bool:
+    def backward(self, pricing: Pricing, scale: float, mean: Callable[[Tensor], Tensor]) -> bool:
         """Gradients of the gates' logits, from what the batches have added up.
 
         Args:
+            pricing: as in `penalty`.
             scale: by which gradients are too large.
             mean: over processes.
 
@@ -54,10 +56,12 @@ class PricedStep:
             Whether all are numbers; the logits get none where they are not, which mixed precision expects now and then.
 
         Raises:
-            InputError: no batch has been through the network and back.
+            InputError: no batch has been through the network and back, or none with its penalty.
         """
         gates = mean(self.gates.gradient()) / scale
         cost = self._expected.grad
+        if cost is None and self.penalty(pricing).requires_grad:
+            raise InputError("a step of the price follows loss.backward(), and penalty() has not been in this loss")
         cost = torch.zeros_like(self._expected) if cost is None else mean(cost) / scale
         if not bool(gates.isfinite().all() and cost.isfinite()):
             return False

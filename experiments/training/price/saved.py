@@ -23,6 +23,8 @@ class SavedPrice:
 
     Attributes:
         number: of the next step.
+        settings: told as plain data by name.
+        priced: in how many steps a price is paid.
         dense: fingerprint of the network before training.
         pricing: its state, plain data.
         keep: units that stay [n], once they have settled.
@@ -31,6 +33,8 @@ class SavedPrice:
     """
 
     number: int
+    settings: Mapping[str, Any]
+    priced: int
     dense: str
     pricing: Mapping[str, Any]
     surplus: float | None
@@ -44,6 +48,22 @@ class SavedPrice:
         moments = {f"moment {name}": torch.as_tensor(v) for name, v in optimizer.state.get(logits, {}).items()}
         tensors = {"logits": logits, "fixed": economy.gates.fixed, **moments}
         return {name: value.detach().cpu().float().clone() for name, value in tensors.items()}
+
+    def check(self, settings: Mapping[str, Any], priced: int) -> None:
+        """Refuse to go on with another price than was begun with.
+
+        Raises:
+            InputError: other settings; units that have not settled, and would settle after another number of steps.
+        """
+        for name, value in settings.items():
+            was = self.settings.get(name)
+            if was != value:
+                raise InputError(f"{name} is {value!r}, and was {was!r} in {_WHERE}; go on with that, or begin anew")
+        if self.keep is None and self.priced != priced:
+            raise InputError(
+                f"a price would be paid in {priced} steps, and is in {self.priced} by {_WHERE}; go on with as many "
+                "(steps times priced), or begin anew"
+            )
 
     def give(self, economy: Economy, optimizer: torch.optim.Optimizer) -> None:
         """Bring gates, their price and their optimizer into this state.
@@ -70,7 +90,8 @@ class SavedPrice:
     def as_plain(self) -> dict[str, Any]:
         """The same as what JSON can hold: numbers of tensors as base64 of their bytes."""
         return {
-            "number": self.number, "dense": self.dense, "pricing": dict(self.pricing), "surplus": self.surplus,
+            "number": self.number, "settings": dict(self.settings), "priced": self.priced, "dense": self.dense,
+            "pricing": dict(self.pricing), "surplus": self.surplus,
             "keep": None if self.keep is None else _text(self.keep.numpy()),
             "tensors": {name: _text(tensor.numpy()) for name, tensor in self.tensors.items()},
         }  # fmt: skip
@@ -89,10 +110,10 @@ class SavedPrice:
         if missing := {"logits", "fixed"} - found.keys():
             raise InputError(f"{_WHERE}: tensors has no {min(missing)!r}")
         pricing = Record(told.content.get("pricing"), f"{_WHERE}: pricing").content
+        settings = Record(told.content.get("settings"), f"{_WHERE}: settings").content
         surplus = None if told.content.get("surplus") is None else told.number("surplus")
         return SavedPrice(
-            told.whole("number"), told.text("dense"), pricing, surplus, keep,
-            found,
+            told.whole("number"), settings, told.whole("priced"), told.text("dense"), pricing, surplus, keep, found,
         )  # fmt: skip
 
 

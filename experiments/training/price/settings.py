@@ -1,14 +1,16 @@
 """Settings of a price in anybody's training; checked before a network is touched."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, final
 
 from walras.errors import InputError, UnknownNameError
 from walras.experiments.plan import Plan
 from walras.experiments.settings.command_settings import CommandSettings
-from walras.experiments.settings.fields import leaf_values, section, setting, whole
-from walras.experiments.settings.names import NONE
+from walras.experiments.settings.fields import leaf_values, leaves, section, setting, whole
+from walras.experiments.settings.names import NONE, told
 from walras.experiments.spec import RunSpec
 from walras.experiments.training.sections import EconomySpec, TrainMarketSpec
 from walras.market.pricing import PRICINGS, Pricing
@@ -65,6 +67,14 @@ class PriceSettings(CommandSettings):
                 "priced, which is none; train for longer, or give a larger priced="
             )
         return found
+
+    @cached_property
+    def told(self) -> dict[str, Any]:
+        """All by name, as plain data; not `priced`, whose number of steps says more."""
+        own = leaf_values(self)
+        found = {name: told(leaf.field, own[name]) for name, leaf in leaves(type(self)).items() if name != "priced"}
+        plain: dict[str, Any] = json.loads(json.dumps(found))
+        return plain
 
     def plan(self) -> Plan:
         """The market of these settings, with every name resolved.

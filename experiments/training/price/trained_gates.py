@@ -17,13 +17,19 @@ class TrainedGates:
 
     However many batches are run in a step, each adds to the gradient of the same numbers, which are no part of any
     graph: backward passes do not know of each other. In evaluation mode, gates are at rest.
+
+    Raises:
+        InputError: a network with such gates on it.
     """
 
     def __init__(self, network: nn.Module, units: Inventory, drawn: Tensor, at_rest: Tensor) -> None:
+        first = layers_of(network)[0].module
+        if any(isinstance(getattr(hook, "__self__", None), TrainedGates) for hook in first._forward_pre_hooks.values()):
+            raise InputError("a price is paid in this network already; close() it, or make the network anew")
         self._drawn, self._at_rest = drawn.detach(), at_rest.detach()
         self.values = self._drawn.clone().requires_grad_()
         self._network = network
-        hook = layers_of(network)[0].module.register_forward_pre_hook(self._enter)  # some call `forward` of the network
+        hook = first.register_forward_pre_hook(self._enter)  # some call `forward` of the network
         self._hooks = Gates((hook, *attach(network, units, self.values).handles))
         self._evaluates = False
 

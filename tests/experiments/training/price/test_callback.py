@@ -238,12 +238,3 @@ def test_callbacks_that_transformers_restores_say_so(trainer: Trained, tmp_path:
         trainer(restore_callback_states_from_checkpoint=True).train(
             resume_from_checkpoint=str(tmp_path / "out" / "checkpoint-2")
         )
-
-
-def test_copies_of_a_network_in_training_leave_the_training_alone(trainer: Trained) -> None:
-    """A hook's owner, here the callback with a dense network, is not copied with the network."""
-    from walras.models.export.copying import shared_copy
-
-    found = trainer()
-    hook: Any = next(iter(shared_copy(found.model)._load_state_dict_pre_hooks.values()))
-    assert hook.hook.__self__ is next(c for c in found.callback_handler.callbacks if isinstance(c, PriceCallback))
