@@ -81,6 +81,7 @@ def test_models_that_are_made_anew(network: Make, tmp_path: Any) -> None:
         assert found.model.num_parameters() < dense.num_parameters()
 
 
+@pytest.mark.nightly
 def test_a_model_that_is_made_anew_and_resumed(network: Make, tmp_path: Any) -> None:
     saving: dict[str, Any] = {"save_strategy": "steps", "save_steps": 4}
     whole = _made_by(network, tmp_path, PriceCallback(**SETTINGS), **saving)
