@@ -28,10 +28,9 @@ from walras.models.export.token_kernels import (
 )
 from walras.models.export.token_kernels_cuda import cuda_kernel
 from walras.models.export.token_layers import in_two_calls
+from walras.models.export.token_settings import MARKET, check_markets, told_of
 
 PREFIX = "Sparsified"
-DENSE, MARKET = "dense", "market"
-"""What a sequence of several tokens does: buy everything, or each token as if it were alone."""
 
 
 def __getattr__(name: str) -> Any:
@@ -192,7 +191,7 @@ class SparsifiedNetwork(SlicedNetwork):
 
     def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(config, *args, **kwargs)
-        attach(self, config.walras["tokens"])
+        attach(self, told_of(config))
 
     @classmethod
     def from_pretrained(cls, source: Any, *args: Any, **kwargs: Any) -> Any:
@@ -260,18 +259,14 @@ def attach(model: Any, told: Mapping[str, Any]) -> None:
     Args:
         model: with stock maps, whose weights are taken over.
         told: `prefill`, and `maps`: path of a map to its role; `ffns`: path of a gated FFN to the names of its maps.
+
+    Raises:
+        ValueError: markets that fit no map of the network, or one another.
     """
-    if told["prefill"] not in (DENSE, MARKET):
-        raise ValueError(f"prefill is {told['prefill']!r}; it must be {DENSE} or {MARKET}")
-    gated, running = {f"{path}.{names['up']}" for path, names in told["ffns"].items()}, Pass()
+    check_markets(model, told)
+    running = Pass()
     for path, kind in told["maps"].items():
-        if (kind == "neurons") != (path in gated):
-            raise ValueError(
-                f"{path} has buyers of kind {kind!r}, and is {'' if path in gated else 'not '}the up "
-                "projection of a gated FFN that is told"
-            )
-        module = model.get_submodule(path)
-        model.set_submodule(path, market_of(module, kind, told["prefill"], running))
+        model.set_submodule(path, market_of(model.get_submodule(path), kind, told["prefill"], running))
     for path, names in told["ffns"].items():
         ffn = model.get_submodule(path)
         maps = {role: ffn.get_submodule(name) for role, name in names.items()}

@@ -285,6 +285,14 @@ def test_a_valuation_of_ones_own(walras: Walras, line: tuple[object, ...], tmp_p
     assert "own.py:First" in json.loads(Path("x/sparsify.json").read_text())["token_valuation"]
 
 
+def test_a_budget_that_no_price_spends(settings: dict[str, Any], tmp_path: Path) -> None:
+    """Worths of 0: at every price above 0 nobody buys. Such a network is broken, with a word."""
+    name = own(tmp_path, "torch.zeros(m.bidders)")
+    with pytest.warns(UserWarning, match=r"spends 0\.\d+ where the budget is 0\.6: no prices .* many bids are 0"):
+        found = sparsify(**settings, budget=0.6, token_valuation=name)
+    assert found.summary.spent == found.summary.floor
+
+
 @pytest.mark.parametrize(
     ("what", "said"),
     [
@@ -295,6 +303,7 @@ def test_a_valuation_of_ones_own(walras: Walras, line: tuple[object, ...], tmp_p
         ("[1.0]", "is list; it must be a tensor [64]"),
         ("-torch.ones(m.bidders)", "has worths below 0, or that are no finite numbers"),
         ("torch.full((m.bidders,), torch.inf)", "has worths below 0, or that are no finite numbers"),
+        ("torch.full((m.bidders,), 3e38)", "bids, squared activations times worths, of model.layers.0."),
         ("m.nothing", "own.py"),
     ],
 )
