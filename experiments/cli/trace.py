@@ -40,7 +40,7 @@ def trace(
 
     Of what `walras sparsify --trace` wrote: which tokens bought how much, from whom, and how surprising they were.
     """
-    from walras.experiments.sparsifying.trace_table import parts
+    from walras.experiments.sparsifying.trace_table import FIGURES, parts
 
     files = {"csv": csv, "graphml": graphml, "png": png, "svg": svg}
     if parts(run):
@@ -51,6 +51,8 @@ def trace(
             raise InputError(f"{run} holds a token trace; --{given[0]} is of traces of runs. valid: --pictures, --json")
         _token_trace(run, top, pictures, as_json)
         return
+    if (run / FIGURES).is_file():
+        raise InputError(f"{run} was written by walras sparsify without --trace; write it again with --trace")
     from walras.experiments.reports.tables import study_json
     from walras.experiments.reports.trace_pictures import draw, run_names
     from walras.experiments.store.result_file import check_result

@@ -8,13 +8,12 @@ import pandas as pd
 from torch import nn
 
 from walras.experiments.sparsifying.card import card
-from walras.experiments.sparsifying.trace_table import write_part
+from walras.experiments.sparsifying.trace_table import FIGURES, write_part
 from walras.files.plain_data import write_json
 from walras.files.writing import write_whole
 from walras.models.tokens.calibrated import Calibrated
 from walras.models.tokens.saving import save_sparsified
 
-FIGURES = "sparsify.json"
 TRACE = "trace"
 
 

@@ -49,7 +49,7 @@ class SparsifySummary:
     token_valuation: str
     price_policy: str
     prefill: str
-    sequences: int  # of calibration
+    sequences: int  # of calibration, as many as there are where the settings ask for more
     limit: int  # rows of the evaluation split that are measured on, at most
     rounds: int  # how often prices were found anew
     metric: dict[str, Any]  # name, dense, value, direction
@@ -197,7 +197,8 @@ def _summary(
         spent=calibration.spent, measured=spent, floor=account.floor, dense_macs=account.dense,
         token_valuation=str(registry("token valuation").spelled(market.token_valuation)),
         price_policy=str(registry("price policy").spelled(market.price_policy)), prefill=market.prefill,
-        sequences=config.sequences, limit=config.limit, rounds=calibration.rounds,
+        sequences=sum(len(next(iter(batch.values()))) for batch in network.batches), limit=config.limit,
+        rounds=calibration.rounds,
         metric={"name": data.metric, "dense": subject.dense, "value": value, "higher_is_better": data.higher_is_better},
         protocol=data.protocol(), maps=rows, seconds=seconds,
         transposed_bytes=sum(m.inputs * m.outputs * size for m in network.maps if not m.signal),

@@ -11,6 +11,7 @@ from walras.files.contents import reading
 from walras.files.tables import read_part, write_table
 
 WHAT = "part of a token trace"
+FIGURES = "sparsify.json"  # in every folder of a sparsified network, traced or not
 MOST_ROWS = 2**24
 _LARGEST = 1e300
 _TEXT = pa.dictionary(pa.int32(), pa.string())

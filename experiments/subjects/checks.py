@@ -95,16 +95,25 @@ def check_texts(texts: Sequence[Any]) -> None:
             raise InputError(f"data[{i}] holds half a character: {item[error.start]!a}") from error
 
 
+def check_given(tokenizer: Any) -> None:
+    """Refuse what is no tokenizer; it need not pad.
+
+    Raises:
+        InputError: none, or something that cannot be called.
+    """
+    if tokenizer is None:
+        raise InputError("tokenizer is None, and data are texts; give the model's tokenizer")
+    if not callable(tokenizer):
+        raise InputError(f"tokenizer is {tokenizer!r}; it must be the model's tokenizer")
+
+
 def check_tokenizer(tokenizer: Any) -> None:
     """Refuse a tokenizer that cannot make batches of texts.
 
     Raises:
         InputError: none, no tokenizer, or one that does not pad.
     """
-    if tokenizer is None:
-        raise InputError("tokenizer is None, and data are texts; give the model's tokenizer")
-    if not callable(tokenizer):
-        raise InputError(f"tokenizer is {tokenizer!r}; it must be the model's tokenizer")
+    check_given(tokenizer)
     if getattr(tokenizer, "pad_token", "") is None:
         raise InputError(
             f"{type(tokenizer).__name__} has no padding token; set one: tokenizer.pad_token = tokenizer.eos_token"

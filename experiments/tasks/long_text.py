@@ -54,7 +54,7 @@ class LongText(Task):
         if count < 2:
             raise InputError(
                 f"the {self.pool_split} split has {len(cut.ids)} tokens, which make {count} block(s) of {size}; "
-                "at least two are needed"
+                "at least two are needed: a longer text, or a smaller length"
             )
         blocks = [Example(cut.span(i * size, (i + 1) * size), label=i) for i in range(count)]
         return replace(self, blocks=blocks)

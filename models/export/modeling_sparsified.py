@@ -28,10 +28,9 @@ from walras.models.export.token_kernels import (
 )
 from walras.models.export.token_kernels_cuda import cuda_kernel
 from walras.models.export.token_layers import in_two_calls
+from walras.models.export.token_settings import MARKET, check_markets, told_of
 
 PREFIX = "Sparsified"
-DENSE, MARKET = "dense", "market"
-"""What a sequence of several tokens does: buy everything, or each token as if it were alone."""
 
 
 def __getattr__(name: str) -> Any:
@@ -39,6 +38,16 @@ def __getattr__(name: str) -> Any:
     found = made_of(name, PREFIX, SparsifiedNetwork, __name__)
     globals()[name] = found
     return found
+
+
+class Pass:
+    """What all maps of a network know of the forward pass that runs: whether its sequences are of one token each.
+
+    OPT's FFN and the shared expert of Qwen2-MoE are given the tokens of all sequences in one row, out of which nobody
+    tells a prompt from a batch that decodes; the maps of attention, which come before them, are not.
+    """
+
+    single = True
 
 
 class Buyer(nn.Module):
@@ -49,13 +58,15 @@ class Buyer(nn.Module):
         worth: [buyers] of one squared unit of its signal, divided by m.
         price: [] per multiplication.
         prefill: `DENSE` or `MARKET`.
+        running: the forward pass, which the maps of a network share.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, prefill: str) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None, prefill: str, running: Pass | None = None) -> None:
         super().__init__()
         self.weight = nn.Parameter(weight, requires_grad=False)
         self.bias = bias
         self.prefill = prefill
+        self.running = running or Pass()
         self.register_buffer("worth", weight.new_ones(len(weight), dtype=torch.float32))
         self.register_buffer("price", weight.new_zeros((), dtype=torch.float32))
         self._kernel: tuple[Any, Kernel | None] | None = None
@@ -67,13 +78,14 @@ class Buyer(nn.Module):
         return found
 
     def trades(self, states: Tensor) -> bool:
-        """Whether tokens [batch, length, features] buy each for itself."""
-        alone = states.ndim < 3 or states.shape[-2] == 1
+        """Whether tokens [batch, length, features], or [batch * length, features], buy each for itself."""
+        if states.ndim > 2:
+            self.running.single = states.shape[-2] == 1
         if self.prefill == MARKET and states.ndim > 2 and len(states) > 1:
             warnings.warn(
                 "several sequences buy at once: each computes what its tokens buy, and nothing is saved", stacklevel=2
             )
-        return alone or self.prefill == MARKET
+        return self.running.single or self.prefill == MARKET
 
     def kernel(self) -> Kernel | None:
         """What computes a single token, made once; None where there is none for these weights, or slopes are wanted."""
@@ -179,7 +191,7 @@ class SparsifiedNetwork(SlicedNetwork):
 
     def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(config, *args, **kwargs)
-        attach(self, config.walras["tokens"])
+        attach(self, told_of(config))
 
     @classmethod
     def from_pretrained(cls, source: Any, *args: Any, **kwargs: Any) -> Any:
@@ -247,18 +259,14 @@ def attach(model: Any, told: Mapping[str, Any]) -> None:
     Args:
         model: with stock maps, whose weights are taken over.
         told: `prefill`, and `maps`: path of a map to its role; `ffns`: path of a gated FFN to the names of its maps.
+
+    Raises:
+        ValueError: markets that fit no map of the network, or one another.
     """
-    if told["prefill"] not in (DENSE, MARKET):
-        raise ValueError(f"prefill is {told['prefill']!r}; it must be {DENSE} or {MARKET}")
-    gated = {f"{path}.{names['up']}" for path, names in told["ffns"].items()}
+    check_markets(model, told)
+    running = Pass()
     for path, kind in told["maps"].items():
-        if (kind == "neurons") != (path in gated):
-            raise ValueError(
-                f"{path} has buyers of kind {kind!r}, and is {'' if path in gated else 'not '}the up "
-                "projection of a gated FFN that is told"
-            )
-        module = model.get_submodule(path)
-        model.set_submodule(path, market_of(module, kind, told["prefill"]))
+        model.set_submodule(path, market_of(model.get_submodule(path), kind, told["prefill"], running))
     for path, names in told["ffns"].items():
         ffn = model.get_submodule(path)
         maps = {role: ffn.get_submodule(name) for role, name in names.items()}
@@ -266,10 +274,10 @@ def attach(model: Any, told: Mapping[str, Any]) -> None:
         in_two_calls(model.get_submodule(path.rpartition(".")[0]), Buyer, MarketFFN)
 
 
-def market_of(module: Any, kind: str, prefill: str) -> Buyer:
-    """The market of a stock linear map: `features` or `neurons` buy."""
+def market_of(module: Any, kind: str, prefill: str, running: Pass | None = None) -> Buyer:
+    """The market of a stock linear map, in a network's forward pass: `features` or `neurons` buy."""
     weight = module.weight.detach()
     inputs_first = not hasattr(module, "in_features")  # GPT-2's maps
     if kind == "features":
-        return FeatureBuyer(weight if inputs_first else weight.T.contiguous(), module.bias, prefill)
-    return NeuronBuyer(weight.T.contiguous() if inputs_first else weight, module.bias, prefill)
+        return FeatureBuyer(weight if inputs_first else weight.T.contiguous(), module.bias, prefill, running)
+    return NeuronBuyer(weight.T.contiguous() if inputs_first else weight, module.bias, prefill, running)

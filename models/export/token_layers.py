@@ -36,8 +36,9 @@ class MarketLayer(nn.Module):
     def forward(self, hidden_states: Tensor, *args: Any, **given: Any) -> Any:
         """[batch, length, hidden] from the same; a single token in two calls, else as the class does it."""
         free = not (self.training or torch.is_grad_enabled() or torch.compiler.is_compiling() or args)
-        plain = free and hidden_states.numel() == hidden_states.shape[-1] and "position_embeddings" in given
-        arrays = self._arrays() if plain and _is_row(given.get("attention_mask")) else None
+        paged = given.get("cache") is not None  # of continuous batching: only the attention function writes into it
+        single = hidden_states.numel() == hidden_states.shape[-1] and "position_embeddings" in given
+        arrays = self._arrays() if free and single and not paged and _is_row(given.get("attention_mask")) else None
         if arrays is None:
             return super().forward(hidden_states, *args, **given)  # of the class of the layer
         attention: Any = self._modules["self_attn"]

@@ -1,5 +1,6 @@
 """Prices at which a network, computed from what its tokens buy, spends a budget."""
 
+import warnings
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from walras.user_code import user_code
 
 ROUNDS = 9
 NEAR = 0.001
+FAR = 0.005
 
 
 @final
@@ -42,7 +44,8 @@ def find_prices(network: Calibrated, budget: float, policy: PricePolicy, account
     1. Collect the offers of the dense network, and price them so that the budget's share is sold.
     2. Run the network at these prices: inputs of later maps change with what earlier ones dropped, and so do their
        bids. Collect the offers again, and price them.
-    3. Repeat until what is spent is within 0.1 points of the budget; nine times at most.
+    3. Repeat until what is spent is within 0.1 points of the budget; nine times at most. A warning says where it is
+       more than 0.5 points off after that: bids of 0, or that are alike, are bought all or none at any price.
 
     Raises:
         InputError: a budget that bids and attention alone exceed; prices that are missing, below 0, or no finite
@@ -60,6 +63,12 @@ def find_prices(network: Calibrated, budget: float, policy: PricePolicy, account
         if abs(spent - budget) <= NEAR:
             break
         prices = _prices(relative, network, offers, share)
+    if abs(found.spent - budget) > FAR:
+        warnings.warn(
+            f"an average token spends {found.spent:.3f} where the budget is {budget:g}: no prices were found that are "
+            "nearer; many bids are 0, or alike, or the text is too short",
+            stacklevel=2,
+        )
     return found
 
 

@@ -8,7 +8,8 @@ from torch import nn
 
 from walras.errors import InputError
 from walras.models.export.copying import shared_copy
-from walras.models.export.modeling_sparsified import DENSE, Buyer, attach
+from walras.models.export.modeling_sparsified import Buyer, attach
+from walras.models.export.token_settings import DENSE
 from walras.models.objective import Batch, inputs_of
 from walras.models.tokens.relative_prices import Prices
 from walras.models.tokens.token_map import TokenMap

@@ -7,12 +7,19 @@ from typing import Any
 
 from torch import nn
 
-from walras.models.export import modeling_sparsified, modeling_walras, token_kernels, token_kernels_cuda, token_layers
+from walras.models.export import (
+    modeling_sparsified,
+    modeling_walras,
+    token_kernels,
+    token_kernels_cuda,
+    token_layers,
+    token_settings,
+)
 from walras.models.export.checkpoints import check_class, described, save_shell
 from walras.models.tokens.runtime import described_maps
 from walras.models.tokens.token_map import TokenMap
 
-_PARTS = (modeling_walras, token_kernels, token_kernels_cuda, token_layers, modeling_sparsified)
+_PARTS = (modeling_walras, token_settings, token_kernels, token_kernels_cuda, token_layers, modeling_sparsified)
 _OWN = re.compile(r"^ *from walras\.models\.export\.\w+ import (?:\([^)]*\)|.*)\n", re.MULTILINE)
 _ABOUT = re.compile(r'\A""".*?"""\n', re.DOTALL)
 

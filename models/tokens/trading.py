@@ -55,7 +55,7 @@ def token_markets(
         tell: is told of every clearing.
 
     Raises:
-        InputError: activations that are not finite numbers, when the network is run.
+        InputError: activations, or bids, that are not finite numbers, when the network is run.
     """
     market = _Market(clear, tell)
     with ExitStack() as stack:
@@ -86,7 +86,8 @@ class _Market:
         """Who buys: bool [..., n]."""
         value = bid_values(traded, signal, worth)
         if not bool(value.sum().isfinite()):
-            raise InputError(f"activations of {traded.path} are not finite numbers; nothing can be bid with them")
+            cause = "activations" if not bool(signal.isfinite().all()) else "bids, squared activations times worths,"
+            raise InputError(f"{cause} of {traded.path} are not finite numbers; nothing can be bid with them")
         real = self._real
         if real is None or real.shape != value.shape[:-1]:
             return self._cleared(traded, value)

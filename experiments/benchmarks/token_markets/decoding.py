@@ -26,8 +26,9 @@ from torch.nn import functional
 from walras.experiments.cli.screen import ended_in_words, output, progress_bar
 from walras.experiments.store.place import check_place
 from walras.files.writing import write_whole
-from walras.models.export.modeling_sparsified import DENSE, MARKET, Buyer, FeatureBuyer
+from walras.models.export.modeling_sparsified import Buyer, FeatureBuyer
 from walras.models.export.reloading import load_model
+from walras.models.export.token_settings import DENSE, MARKET
 from walras.models.loading import load
 
 PROMPT = "The market opened early that morning, and everybody who had something to sell"

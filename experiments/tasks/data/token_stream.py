@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from walras.errors import InputError
+from walras.experiments.subjects.checks import check_given
 
 PIECE = 2**21  # characters that are tokenised at once; as one piece, 10 MB of text would take 2 GB
 
@@ -35,8 +36,9 @@ def stream(tokenizer: Any, text: str) -> Stream:
     """The tokens of a text, no special ones among them.
 
     Raises:
-        InputError: a tokenizer that does not tell where its tokens end.
+        InputError: no tokenizer, or one that does not tell where its tokens end.
     """
+    check_given(tokenizer)
     if not tokenizer.is_fast:
         raise InputError(
             f"{type(tokenizer).__name__} does not tell where its tokens end in the text; use its fast form"

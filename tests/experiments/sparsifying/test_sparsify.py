@@ -230,6 +230,17 @@ def test_a_layer_of_another_formula_is_refused(llama: Path, document: Path) -> N
         sparsify(model, tokenizer, document.read_text(encoding="utf-8"), budget=0.6, length=16)
 
 
+def test_as_many_sequences_as_there_are_are_told(settings: dict[str, Any]) -> None:
+    found = sparsify(**settings, budget=1, sequences=9999)
+    assert 2 <= found.summary.sequences == sum(len(batch["input_ids"]) for batch in found.network.batches) < 9999
+
+
+def test_no_tokenizer(llama: Path) -> None:
+    model, _ = load(str(llama), "causal", device="cpu")
+    with pytest.raises(InputError, match="tokenizer is None, and data are texts; give the model's tokenizer"):
+        sparsify(model, None, "the cat sat on the mat", length=16)
+
+
 @pytest.mark.parametrize("texts", [None, 3, ["a", 3], b"abc"])
 def test_what_is_no_text(texts: Any, llama: Path) -> None:
     model, tokenizer = load(str(llama), "causal", device="cpu")
@@ -259,47 +270,3 @@ def test_what_the_guide_shows(llama: Path, document: Path, tmp_path: Path, monke
     scope = {"walras": walras, "model": model, "tokenizer": tokenizer, "text": document.read_text(encoding="utf-8")}
     exec(block.replace("length=256", "length=16").replace("generate(", "generate(max_new_tokens=3, "), scope)
     assert (tmp_path / "fast" / "model.safetensors").is_file()
-
-
-OWN = """
-import torch
-from walras.models.tokens.worths import TokenValuation
-
-class First(TokenValuation):
-    \"\"\"The first bidders of every map are worth most.\"\"\"
-
-    def __call__(self, model, maps, batches, objective, seed):
-        return {m.path: WHAT for m in maps}
-"""
-
-
-def own(folder: Path, what: str) -> str:
-    file = folder / "own.py"
-    file.write_text(OWN.replace("WHAT", what))
-    return f"{file}:First"
-
-
-def test_a_valuation_of_ones_own(walras: Walras, line: tuple[object, ...], tmp_path: Path) -> None:
-    name = own(tmp_path, "torch.linspace(1, 0.01, m.bidders)")
-    assert walras(*line, "--token-valuation", name, "--out", "x").code == 0
-    assert "own.py:First" in json.loads(Path("x/sparsify.json").read_text())["token_valuation"]
-
-
-@pytest.mark.parametrize(
-    ("what", "said"),
-    [
-        (
-            "torch.ones(3)",
-            "token valuation First: model.layers.0.self_attn.q_proj is of shape [3]; it must be a tensor",
-        ),
-        ("[1.0]", "is list; it must be a tensor [64]"),
-        ("-torch.ones(m.bidders)", "has worths below 0, or that are no finite numbers"),
-        ("torch.full((m.bidders,), torch.inf)", "has worths below 0, or that are no finite numbers"),
-        ("m.nothing", "own.py"),
-    ],
-)
-def test_a_valuation_that_is_wrong(
-    what: str, said: str, walras: Walras, line: tuple[object, ...], tmp_path: Path
-) -> None:
-    assert said in walras(*line, "--token-valuation", own(tmp_path, what), "--out", "x").error
-    assert not Path("x").exists()

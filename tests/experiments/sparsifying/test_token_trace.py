@@ -159,6 +159,11 @@ def test_what_is_wrong_is_named(change: dict[str, Any], said: str, trace: pd.Dat
         read_token_trace(tmp_path)
 
 
+def test_a_network_that_was_not_traced(walras: Walras, tmp_path: Path) -> None:
+    (tmp_path / "sparsify.json").write_text("{}")
+    assert "was written by walras sparsify without --trace" in walras("trace", tmp_path).error
+
+
 def test_parts_of_one_sequence_and_none(trace: pd.DataFrame, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no token trace"):
         read_token_trace(tmp_path)

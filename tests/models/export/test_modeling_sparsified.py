@@ -155,6 +155,29 @@ def test_decoding_is_what_the_study_computes(kind: str, tiny: Any) -> None:
     assert float((expected - dense).abs().max()) > 0.01
 
 
+@pytest.mark.parametrize("kind", ["llama", "opt", "gpt_neox", "gemma3_text", "qwen2_moe", "mixtral"])
+def test_a_dense_prompt_is_dense_in_every_map(kind: str, tiny: Any) -> None:
+    """OPT's FFN and the shared expert of Qwen2-MoE lay all tokens in one row; a batch that decodes buys in them too."""
+    tested = tiny(kind)
+    maps = token_maps(tested.model)
+    worths, prices = {m.path: torch.ones(m.bidders) for m in maps}, {m.path: 0.05 for m in maps}
+    ids = tested.batch["input_ids"][:2, :4]
+    last: dict[str, torch.Tensor] = {}
+    with torch.no_grad():
+        for prefill in ("dense", "market"):
+            network = sparse(tested.model, maps, worths, prices, prefill)
+            for row in ids:  # one after the other: in a batch `market` warns
+                prompt = network(row[None, :3], use_cache=True)
+                expected = tested.model(row[None, :3]).logits
+                assert torch.allclose(prompt.logits, expected, atol=1e-5) == (prefill == "dense")
+                if prefill == "dense":
+                    told = network(row[None, 3:], past_key_values=prompt.past_key_values).logits
+                    last["alone"] = torch.cat([last["alone"], told]) if "alone" in last else told
+        network = sparse(tested.model, maps, worths, prices)
+        cache = network(ids[:, :3], use_cache=True).past_key_values
+        torch.testing.assert_close(network(ids[:, 3:], past_key_values=cache).logits, last["alone"])
+
+
 def test_the_dense_network_is_left_as_it_is(tiny: Any) -> None:
     tested = tiny("llama")
     maps = token_maps(tested.model)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from transformers.generation.continuous_batching.cache import PagedAttentionCache
 
 from walras.models.export import token_kernels, token_layers
 from walras.models.tokens.runtime import sparse
@@ -96,6 +97,23 @@ def test_masks_and_caches(how: str, tiny: Any, calls: list[int], monkeypatch: py
     expected = model.generate(ids, **given)
     assert torch.equal(found.sequences, expected.sequences)
     torch.testing.assert_close(torch.stack(found.logits), torch.stack(expected.logits), rtol=0, atol=2e-5)
+
+
+def test_a_paged_cache_is_filled_by_the_class(tiny: Any, calls: list[int]) -> None:
+    """Continuous batching hands its cache to the attention function alone, beside the caches that a layer knows."""
+    told: list[int] = []
+
+    def update(cache: Any, key_states: Any, value_states: Any, layer_idx: int, **_: Any) -> Any:
+        told.append(layer_idx)
+        return key_states, value_states
+
+    paged: Any = type("Paged", (PagedAttentionCache,), {"__init__": lambda cache: None, "update": update})
+    model = market(tiny("llama").model)
+    model.config._attn_implementation = "sdpa"
+    with torch.no_grad():
+        model(tiny("llama").batch["input_ids"][:1, :1], cache=paged(), use_cache=False)
+    assert told == [*range(len(model.model.layers))]
+    assert not calls
 
 
 def _moved(parameter: torch.nn.Parameter) -> None:

@@ -159,6 +159,13 @@ def test_what_is_missing_is_refused_whatever_its_memory_holds(name: str, tiny: A
     [
         ({"prefill": "foo"}, "prefill is 'foo'; it must be dense or market"),
         ({"ffns": {}}, "has buyers of kind 'neurons'"),
+        ({"ffns": None}, "config.json has no 'ffns' as walras sparsify writes it"),
+        ({"maps": ["model.norm"]}, "config.json has no 'maps' as walras sparsify writes it"),
+        ({"prefill": None}, "config.json has no 'prefill' as walras sparsify writes it"),
+        ({"maps": {"model.layers.9.mlp.up_proj": "features"}}, "which this network has not"),
+        ({"maps": {"model.norm": "features"}}, "model.norm, which is LlamaRMSNorm and no linear map"),
+        ({"maps": {"model.layers.0.self_attn.q_proj": "all"}}, "has buyers of kind 'all'"),
+        ({"ffns": {"model.layers.0.mlp": {"gate": "gate_proj"}}}, "it must have a name for each of gate, up and down"),
     ],
 )
 def test_a_configuration_changed_by_hand(change: dict[str, Any], said: str, tiny: Any, tmp_path: Path) -> None:
