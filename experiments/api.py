@@ -19,7 +19,7 @@ from walras.experiments.settings.keywords import RunSettings
 from walras.experiments.spec import RunSpec
 from walras.experiments.store.result_folder import ResultFolder
 from walras.experiments.store.run_folder import RUN
-from walras.experiments.subjects.data import Loss
+from walras.experiments.subjects.objectives import Loss
 from walras.experiments.subjects.subject import OWN, Subject, find_task
 from walras.experiments.tasks import Task
 from walras.market import ComputeMarket, Shock, Turn

@@ -12,17 +12,15 @@ from torch import Tensor, nn
 
 from walras.errors import InputError
 from walras.experiments.subjects.checks import check_batches, check_texts, check_tokenizer
+from walras.experiments.subjects.objectives import Loss, as_objective, objective_of, outputs_of
 from walras.experiments.tasks import Task
 from walras.experiments.tasks.audio import from_sounds
 from walras.experiments.tasks.base import Reference, on_device
 from walras.experiments.tasks.images import from_pictures, is_picture
-from walras.experiments.tasks.losses import Embeddings, OwnPredictions
 from walras.experiments.tasks.text import from_texts
 from walras.market.naming import naming
-from walras.models.objective import Batch, GivenLoss, ModelLoss, Objective, inputs_of
-from walras.models.pooling import pooled, tokens_inside
-
-Loss = Callable[[nn.Module, Batch], Tensor]
+from walras.models.objective import Batch, Objective
+from walras.models.pooling import tokens_inside
 
 
 class SubjectData(ABC):
@@ -166,7 +164,7 @@ class BatchData(SubjectData):
         rule = own or objective_of(model, items[0], label_free=False)
         if rule.trains:
             return BatchData(items, own, None, rule, seed, f"loss ({rule.unit})", False)
-        dense = [_outputs(model, batch) for batch in items]
+        dense = [outputs_of(model, batch) for batch in items]
         name = "agreement with dense" if dense[0].dtype == torch.long else "cosine with dense"
         return BatchData(items, own, dense, rule, seed, name, True)
 
@@ -195,7 +193,7 @@ class BatchData(SubjectData):
             return sum(losses) / len(losses)
         alike = [
             (now == then).double() if now.dtype == torch.long else (now * then).sum(-1).double()
-            for now, then in zip((_outputs(model, batch) for batch in self.given), self.dense, strict=True)
+            for now, then in zip((outputs_of(model, batch) for batch in self.given), self.dense, strict=True)
         ]
         return float(torch.cat(alike).mean())
 
@@ -277,58 +275,3 @@ def data_from(
     check_texts(items)
     check_tokenizer(tokenizer)
     return TaskData.from_task(from_texts(items), model, tokenizer, **sizes, loss=loss)
-
-
-def as_objective(loss: Any) -> Objective:
-    """An objective as it is, a function as the mean loss of a batch.
-
-    Raises:
-        InputError: neither of them.
-    """
-    if isinstance(loss, Objective):
-        return loss
-    if not callable(loss):
-        raise InputError(f"loss is {loss!r}; it must be a function of a model and a batch")
-    return GivenLoss(loss)
-
-
-def objective_of(model: nn.Module, batch: Batch, label_free: bool) -> Objective:
-    """The loss that a network computes of a batch, where that may be used, or how far its outputs move.
-
-    Outputs are its predictions where it has logits, else its embeddings.
-
-    Raises:
-        InputError: a network that has neither, where its loss may not be used, or there is none.
-    """
-    if not label_free and "labels" in batch:
-        return ModelLoss()
-    answer = _answer(model, batch)
-    if not label_free and getattr(answer, "loss", None) is not None:  # labels by other names, such as start_positions
-        return ModelLoss()
-    logits = getattr(answer, "logits", None)
-    if logits is not None:
-        return OwnPredictions(by_position=logits.ndim == 3)
-    if not hasattr(answer, "last_hidden_state"):
-        raise InputError(
-            f"{type(model).__name__} returns neither logits nor last_hidden_state; value its units with labels: "
-            "label_free=False"
-        )
-    return Embeddings()
-
-
-@torch.no_grad()
-def _answer(model: nn.Module, batch: Batch) -> Any:
-    return model(**inputs_of(on_device(batch, model)))
-
-
-def _outputs(model: nn.Module, batch: Batch) -> Tensor:
-    """Most likely classes or tokens [rows or tokens], or embeddings of unit length [rows, d]; on the CPU."""
-    answer, mask = _answer(model, batch), batch.get("attention_mask")
-    if not hasattr(answer, "logits"):
-        hidden: Tensor | None = getattr(answer, "last_hidden_state", None)
-        if hidden is None:
-            raise InputError(f"{type(model).__name__} returns neither logits nor last_hidden_state; give evaluate=...")
-        return pooled(hidden, None if mask is None else mask.to(hidden.device)).cpu()
-    likeliest: Tensor = answer.logits.argmax(-1)
-    real = likeliest[mask.to(likeliest.device).bool()] if likeliest.ndim == 2 and mask is not None else likeliest
-    return real.flatten().cpu()

@@ -75,7 +75,7 @@ def test_the_tokenizer_of_another_network(encoder: Any) -> None:
         (lambda b: {**b, "input_ids": torch.tensor(3)}, r"\['input_ids'\] is of shape \[\]"),
         (lambda b: {1: b["input_ids"]}, r"data\[1\] has 1; the names in a batch are texts"),
         (lambda b: {}, r"data\[1\] is dict; a batch must be a dict of tensors"),
-        (lambda b: {**b, "input_ids": torch.ones(2, 3, 4, dtype=torch.long)}, "BertModel cannot be run on data: "),
+        (lambda b: {**b, "input_ids": torch.ones(2, 3, 4, dtype=torch.long)}, r"shape \[2, 3, 4\]; it must be \[rows"),
     ],
 )  # fmt: skip
 def test_batches(encoder: Any, ids: dict[str, Tensor], change: Callable[[Any], Any], message: str) -> None:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from walras.errors import InputError
-from walras.experiments.subjects.data import Loss
+from walras.experiments.subjects.objectives import Loss
 from walras.experiments.training.price.distilled import Distilled
 from walras.experiments.training.price.economy import Economy
 from walras.experiments.training.price.gate_rates import gates_factor

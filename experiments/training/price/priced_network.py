@@ -14,7 +14,7 @@ from walras.agents import Calibration
 from walras.errors import InputError
 from walras.experiments.plan import Plan
 from walras.experiments.subjects.checks import check_batches
-from walras.experiments.subjects.data import Loss, objective_of
+from walras.experiments.subjects.objectives import Loss, objective_of
 from walras.experiments.tasks.base import on_device
 from walras.experiments.training.price.network import check_cut, from_first_process, network_of, widest
 from walras.experiments.training.price.settings import PriceSettings

@@ -1,6 +1,5 @@
 """Settings of a price in anybody's training; checked before a network is touched."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ from walras.experiments.settings.fields import leaf_values, leaves, section, set
 from walras.experiments.settings.names import NONE, told
 from walras.experiments.spec import RunSpec
 from walras.experiments.training.sections import EconomySpec, TrainMarketSpec
+from walras.files.plain_data import parse_json, write_json
 from walras.market.pricing import PRICINGS, Pricing
 from walras.models.units import UNIT_KINDS
 
@@ -73,7 +73,7 @@ class PriceSettings(CommandSettings):
         """All by name, as plain data; not `priced`, whose number of steps says more."""
         own = leaf_values(self)
         found = {name: told(leaf.field, own[name]) for name, leaf in leaves(type(self)).items() if name != "priced"}
-        plain: dict[str, Any] = json.loads(json.dumps(found))
+        plain: dict[str, Any] = parse_json(write_json(found))
         return plain
 
     def plan(self) -> Plan:

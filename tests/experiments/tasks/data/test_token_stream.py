@@ -54,5 +54,8 @@ def test_a_tokenizer_that_tells_no_places() -> None:
     class Slow:
         is_fast = False
 
+        def __call__(self, text: str) -> None:
+            raise AssertionError(text)
+
     with pytest.raises(InputError, match="Slow does not tell where its tokens end"):
         stream(Slow(), "text")
