@@ -9,7 +9,7 @@ from typing import Any, final
 import torch
 from torch import nn
 
-from walras.errors import InputError, UnknownNameError
+from walras.errors import InputError
 from walras.experiments.plan import Plan
 from walras.experiments.settings.names import NONE
 from walras.experiments.spec import SubjectSpec
@@ -19,15 +19,10 @@ from walras.experiments.tasks import Task
 from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.loop.processes import check_processes
 from walras.experiments.training.loop.rows import split
-from walras.market.pricing import PRICINGS, Pricing
+from walras.experiments.training.price.settings import check_kind, pricing_of
+from walras.market.pricing import Pricing
 from walras.models.loading import load
 from walras.models.objective import Objective
-from walras.models.units import UNIT_KINDS
-
-STIFF = 1000.0
-"""Curvature with which dual ascent begins, in rates. AdamW moves gates by the same step at any price, so that a
-multiplier alone swings to and fro; with this, simulated gates under noisy losses land within 1 % for budgets of 0.4 to
-0.8 and 110 to 800 steps (with 300, one in six does not)."""
 
 
 @final
@@ -53,28 +48,16 @@ class TrainPlan:
             InputError, UnknownNameError: whatever is wrong with the settings or the data.
         """
         check_processes(config)
-        kind = config.economy.kind
-        if kind is not None and kind not in UNIT_KINDS:
-            raise UnknownNameError("kind of unit that is taxed", config.economy.taxed, UNIT_KINDS)
+        check_kind(config.economy)
         plan = TrainPlan(config, Plan.from_spec(config.run_spec()), find_task(config.subject))
         plan.pricing(1.0)  # whatever loss it will be scaled by, its settings and rule are checked
         return plan
 
     def pricing(self, loss: float) -> Pricing | None:
-        """The pricing in its first state; `loss` is the one that training begins with.
-
-        A class gets what it takes of: the budget, the tax and how it rises, the supply of every round of the market
-        and its mechanism, and a rate and a curvature that grow with the loss.
-        """
-        config, prices = self.config, self.config.economy
-        if prices.pricing == NONE:
+        """The pricing in its first state, where there is one; `loss` is the one that training begins with."""
+        if self.config.economy.pricing == NONE:
             return None
-        rate = prices.ascent * max(loss, 1e-6)
-        made: Pricing = PRICINGS.make(
-            prices.pricing, budget=config.budget, price=prices.price, rise=prices.rise, rate=rate,
-            curvature=STIFF * rate, mechanism=self.market.mechanism, supplies=tuple(self.market.paths[0]),
-        )  # fmt: skip
-        return made
+        return pricing_of(self.config.economy, self.market, self.config.budget, loss)
 
 
 @final

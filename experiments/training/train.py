@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from walras.agents import Calibration
-from walras.errors import InputError
 from walras.experiments.forward_times import forward_times
 from walras.experiments.progress import Progress, Silent
 from walras.experiments.settings.names import NONE
@@ -22,13 +21,13 @@ from walras.experiments.training.loop.processes import accelerator_of
 from walras.experiments.training.loop.rows import Batches
 from walras.experiments.training.loop.state import resume as resume_from_checkpoint
 from walras.experiments.training.loop.trainer import Trainer
-from walras.experiments.training.price.economy import Economy
+from walras.experiments.training.price.economy import Economy, check_foldable
 from walras.experiments.training.stage import TrainPlan, TrainStage, task_data
 from walras.experiments.training.start import Start, starting_network
 from walras.experiments.training.summary import TrainSummary, summarised
 from walras.experiments.training.writing import write_run
 from walras.experiments.unit_costs import UnitCosts
-from walras.models import Inventory, UnitKind
+from walras.models import Inventory
 from walras.models.objective import Objective
 from walras.models.resources.activation_cost import ActivationCost
 
@@ -159,7 +158,7 @@ def _economy(plan: TrainPlan, calibration: Calibration, loss: float, device: tor
     config, units, pricing = plan.config, calibration.inventory, plan.pricing(loss)
     assert pricing is not None
     if config.economy.cost == "macs":
-        _check_foldable(units)
+        check_foldable(units)
     share = torch.from_numpy(calibration.cost).to(device)
     value = None
     if config.economy.init_gates_by_value and config.economy.cost == "macs":
@@ -178,20 +177,6 @@ def _activations(config: TrainConfig, units: Inventory) -> ActivationCost | None
         return None
     parts = {"heads": prices.kind != "ffn", "ffn": prices.kind != "head"}
     return ActivationCost(units, prices.cost == "invariant", **parts)
-
-
-def _check_foldable(units: Inventory) -> None:
-    """Refuse gates that could not be written into weights once units settle.
-
-    Raises:
-        InputError: as said.
-    """
-    for kind in units.unit_kinds:
-        if type(kind).fold is UnitKind.fold:
-            raise InputError(
-                f"units of kind {kind.name} cannot be priced during training: their gates cannot be written into "
-                "weights; use --recipe, or other --units"
-            )
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ A cell that is in the file of rows is not measured again.
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, final
 
@@ -105,15 +105,27 @@ class Bench:
         """Of the network."""
         return Sizes.of(self.subject.model, self.subject.length)
 
-    @cache  # noqa: B019  # as long as this lives
+    @cached_property
+    def _turned(self) -> nn.Module:
+        """The dense network in principal axes."""
+        return in_principal_axes(self.subject.model, self.sizes, self.blocks.valued)
+
+    @cached_property
+    def _known(self) -> dict[bool, tuple[Parts, Values]]:
+        """Worths so far, of the network as it is, and in principal axes."""
+        return {}
+
     def network(self, axes: bool) -> nn.Module:
         """The dense network, or the same in principal axes."""
-        model = self.subject.model
-        return in_principal_axes(model, self.sizes, self.blocks.valued) if axes else model
+        return self._turned if axes else self.subject.model
 
-    @cache  # noqa: B019
     def worths(self, axes: bool) -> tuple[Parts, Values]:
         """Of everything that any design trades in one of these networks."""
+        if axes not in self._known:
+            self._known[axes] = self._worths(axes)
+        return self._known[axes]
+
+    def _worths(self, axes: bool) -> tuple[Parts, Values]:
         step = self.progress.add_task("Values", total=1.0)
         model, objective = self.network(axes), self.subject.data.objective(self.subject.model, True)
         return worths(model, self.sizes, objective, self.blocks.valued,

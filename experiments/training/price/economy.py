@@ -12,7 +12,7 @@ from torch import Tensor
 from walras.errors import InputError
 from walras.market.pricing import Cleared, Pricing
 from walras.mechanisms import IndivisibleBids, ShadowPrice
-from walras.models import Inventory
+from walras.models import Inventory, UnitKind
 from walras.models.units.hard_concrete import HardConcrete
 
 OPEN = 0.98  # probability of a gate to be open when training begins
@@ -133,3 +133,17 @@ class Economy:
             keep = self.gates.fixed == 1
             keep[free] = ShadowPrice()(bids, max(budget - self.reserved, 0.0), share).quantity > 0
         return keep, self.kept_gates(keep)
+
+
+def check_foldable(units: Inventory) -> None:
+    """Refuse gates that could not be written into weights once units settle.
+
+    Raises:
+        InputError: as said.
+    """
+    for kind in units.unit_kinds:
+        if type(kind).fold is UnitKind.fold:
+            raise InputError(
+                f"units of kind {kind.name} cannot be priced during training: their gates cannot be written into "
+                "weights; use --recipe, or other --units"
+            )

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
+from types import FrameType
 from typing import Any
 
 import torch
@@ -29,12 +30,12 @@ def host_of(callback: object) -> Any:
     """
     from transformers import Trainer
 
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         caller = frame.f_locals.get("self")
         if isinstance(caller, Trainer) and any(one is callback for one in caller.callback_handler.callbacks):
             return caller
-        frame = frame.f_back  # type: ignore[assignment]  # None at the end
+        frame = frame.f_back
     raise InputError("PriceCallback was called by no Trainer; give it yours: PriceCallback(trainer=...)")
 
 
@@ -123,15 +124,16 @@ def tell_new_models(trainer: Any, tell: Callable[[nn.Module], object]) -> None:
 
 def wrap_anew(trainer: Any) -> None:
     """Let the wrapper that averages gradients over processes know the parameters as they are now."""
-    wrapper = trainer.model_wrapped
-    if isinstance(wrapper, DistributedDataParallel):
-        for parameter in wrapper.module.parameters():
-            parameter.requires_grad_(parameter.requires_grad and parameter.numel() > 0)  # of no use, and waited for
-        handler = trainer.accelerator.ddp_handler
-        told = {} if handler is None else handler.to_kwargs()
-        ids, output = wrapper.device_ids, wrapper.output_device
-        wrapper.reducer = wrapper.logger = None  # type: ignore[assignment]  # they keep what knows parameters by their former shapes
-        wrapper.__init__(wrapper.module, device_ids=ids, output_device=output, **told)  # type: ignore[misc]  # in place
+    if not isinstance(trainer.model_wrapped, DistributedDataParallel):
+        return
+    wrapper: Any = trainer.model_wrapped
+    for parameter in wrapper.module.parameters():
+        parameter.requires_grad_(parameter.requires_grad and parameter.numel() > 0)  # of no use, and waited for
+    handler = trainer.accelerator.ddp_handler
+    told = {} if handler is None else handler.to_kwargs()
+    ids, output = wrapper.device_ids, wrapper.output_device
+    wrapper.reducer = wrapper.logger = None  # they keep what knows parameters by their former shapes
+    wrapper.__init__(wrapper.module, device_ids=ids, output_device=output, **told)  # the loop holds this very object
 
 
 def _drawn(data: Any, sentences: int, seed: int) -> Iterator[Sequence[Any]]:

@@ -16,6 +16,7 @@ from walras.experiments.plan import Plan
 from walras.experiments.subjects.checks import check_batches
 from walras.experiments.subjects.objectives import Loss, objective_of
 from walras.experiments.tasks.base import on_device
+from walras.experiments.training.price.economy import check_foldable
 from walras.experiments.training.price.network import check_cut, from_first_process, network_of, widest
 from walras.experiments.training.price.settings import PriceSettings
 from walras.models import Inventory, inventory
@@ -25,7 +26,6 @@ from walras.models.fingerprint import fingerprint
 from walras.models.objective import Batch, ModelLoss
 from walras.models.repair.repair import ModelPair
 from walras.models.resources import RESOURCES, Workload
-from walras.models.units import UnitKind
 
 FIRST = 8  # batches whose mean loss scales prices
 
@@ -71,7 +71,7 @@ class PricedNetwork:
         units = units_of(before, settings)
         if not len(units):
             raise InputError(f"{type(network).__name__} has no units that could pay")
-        _check_kinds(units.unit_kinds)
+        check_foldable(units)
         given = [*batches]
         if not given:
             raise InputError("batches is empty; give a few, on which units are valued")
@@ -144,17 +144,3 @@ def untouched(network: nn.Module) -> nn.Module:
 
 def _own_loss(model: nn.Module, batch: Any) -> Tensor:
     return ModelLoss()(model, batch, torch.Generator())
-
-
-def _check_kinds(kinds: Sequence[UnitKind]) -> None:
-    """Refuse gates that could not be written into weights once units settle.
-
-    Raises:
-        InputError: as said.
-    """
-    for kind in kinds:
-        if type(kind).fold is UnitKind.fold:
-            raise InputError(
-                f"units of kind {kind.name} cannot be priced in training: their gates cannot be written into weights; "
-                "use other units"
-            )

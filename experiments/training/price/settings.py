@@ -45,8 +45,7 @@ class PriceSettings(CommandSettings):
             raise InputError("pricing is none; a price needs one: cleared, shadow-price, dual-ascent, tax, ...")
         if self.economy.cost != "macs":
             raise InputError(f"cost is {self.economy.cost}; only walras train prices activations, and here it is macs")
-        if self.economy.kind is not None and self.economy.kind not in UNIT_KINDS:
-            raise UnknownNameError("kind of unit that is taxed", self.economy.taxed, UNIT_KINDS)
+        check_kind(self.economy)
 
     @classmethod
     def completed(cls, values: dict[str, Any]) -> dict[str, Any]:
@@ -89,15 +88,29 @@ class PriceSettings(CommandSettings):
         return found
 
     def pricing(self, plan: Plan, loss: float) -> Pricing:
-        """The pricing in its first state; `loss` is the one that training begins with.
+        """The pricing in its first state; `loss` is the one that training begins with."""
+        return pricing_of(self.economy, plan, self.budget, loss)
 
-        A class gets what it takes of: the budget, the tax and how it rises, the supply of every round of the market
-        and its mechanism, and a rate and a curvature that grow with the loss.
-        """
-        economy = self.economy
-        rate = economy.ascent * max(loss, 1e-6)
-        made: Pricing = PRICINGS.make(
-            economy.pricing, budget=self.budget, price=economy.price, rise=economy.rise, rate=rate,
-            curvature=STIFF * rate, mechanism=plan.mechanism, supplies=tuple(plan.paths[0]),
-        )  # fmt: skip
-        return made
+
+def check_kind(economy: EconomySpec) -> None:
+    """Refuse a kind of unit that nobody knows as the one that is taxed.
+
+    Raises:
+        UnknownNameError: as said.
+    """
+    if economy.kind is not None and economy.kind not in UNIT_KINDS:
+        raise UnknownNameError("kind of unit that is taxed", economy.taxed, UNIT_KINDS)
+
+
+def pricing_of(economy: EconomySpec, plan: Plan, budget: float, loss: float) -> Pricing:
+    """A pricing in its first state; `loss` is the one that training begins with.
+
+    A class gets what it takes of: the budget, the tax and how it rises, the supply of every round of the market and its
+    mechanism, and a rate and a curvature that grow with the loss.
+    """
+    rate = economy.ascent * max(loss, 1e-6)
+    made: Pricing = PRICINGS.make(
+        economy.pricing, budget=budget, price=economy.price, rise=economy.rise, rate=rate,
+        curvature=STIFF * rate, mechanism=plan.mechanism, supplies=tuple(plan.paths[0]),
+    )  # fmt: skip
+    return made

@@ -33,7 +33,7 @@ def trades_of(market: "ComputeMarket") -> pd.DataFrame:
     """The meetings that phases left in a market's memory, in the columns of `SCHEMA`; no rows where none did."""
     names = [f"L{site.layer}.{site.sublayer}" for site in market.calibration.inventory.sites]
     rows = [
-        exchange._replace(seller=names[exchange.seller], buyer=names[exchange.buyer])  # type: ignore[arg-type]
+        {**exchange._asdict(), "seller": names[exchange.seller], "buyer": names[exchange.buyer]}
         for exchange in _exchanges(market)
     ]
     return _typed(pd.DataFrame(rows, columns=SCHEMA.names))

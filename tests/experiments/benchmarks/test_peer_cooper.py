@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from walras.experiments.training.config import TrainConfig
-from walras.experiments.training.stage import STIFF, TrainPlan
+from walras.experiments.training.price.settings import STIFF
+from walras.experiments.training.stage import TrainPlan
 from walras.experiments.training.train import train
 from walras.market.pricing import DualAscent
 

@@ -10,7 +10,8 @@ from walras.agents import VALUATIONS
 from walras.errors import InputError, UnknownNameError
 from walras.experiments.recipes import RECIPES, Recipe
 from walras.experiments.training.config import TrainConfig
-from walras.experiments.training.stage import STIFF, TrainPlan
+from walras.experiments.training.price.settings import STIFF
+from walras.experiments.training.stage import TrainPlan
 from walras.market.pricing import DualAscent
 
 EARLIER = """

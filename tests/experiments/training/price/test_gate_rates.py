@@ -9,7 +9,7 @@ import torch
 from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.price.economy import OPEN, SPREAD
 from walras.experiments.training.price.gate_rates import gates_factor
-from walras.experiments.training.stage import STIFF
+from walras.experiments.training.price.settings import STIFF
 from walras.market.pricing import DualAscent
 from walras.models.units.hard_concrete import HardConcrete
 

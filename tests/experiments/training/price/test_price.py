@@ -43,7 +43,7 @@ def _trained(model: nn.Module, price: Price, optimizer: Any, first: int = 0, las
         price.step()
 
 
-def _priced(model: nn.Module, **settings: Any) -> tuple[Price, torch.optim.AdamW]:
+def _priced(model: nn.Module, **settings: Any) -> tuple[Any, torch.optim.AdamW]:
     optimizer = _optimizer(model)
     return Price(model, optimizer, steps=STEPS, batches=batches(4), **{**SETTINGS, **settings}), optimizer
 
@@ -60,7 +60,7 @@ def test_a_network_ends_within_its_budget_and_reloads(family: str, network: Make
     left = macs(model, inventory(model), 9).dense
     assert left <= 0.5 * dense
     assert price.figures()["share_of_macs"] == pytest.approx(left / dense)
-    assert price.figures()["units_left"] == int(price.keep.sum()) < len(units)  # type: ignore[union-attr]
+    assert price.figures()["units_left"] == int(price.keep.sum()) < len(units)
     model.save_pretrained(tmp_path / "saved")
     price.close()
     model.eval()
@@ -77,7 +77,7 @@ def test_settling_leaves_what_the_gates_said(network: Make) -> None:
     before, economy = copy.deepcopy(model), price._economy
     keep, gates = economy.settle(0.5)
     price.settle()
-    assert torch.equal(price.keep, keep)  # type: ignore[arg-type]
+    assert torch.equal(price.keep, keep)
     trained = {id(p) for group in optimizer.param_groups for p in group["params"]}
     assert trained == {id(p) for p in model.parameters()}
     batch = batches(1)[0]
@@ -104,7 +104,7 @@ def test_batches_in_parts_are_the_same_step(settings: dict[str, Any], network: M
         ends.append((parameters_to_vector(model.parameters()), price))
     (whole, one), (halves, two) = ends
     assert torch.allclose(whole, halves, atol=1e-6)
-    assert torch.equal(one.keep, two.keep)  # type: ignore[arg-type]
+    assert torch.equal(one.keep, two.keep)
     assert one.figures() == pytest.approx(two.figures(), rel=1e-5)
 
 
@@ -139,12 +139,12 @@ def test_evaluation_sees_gates_at_rest(network: Make) -> None:
     batch = batches(1)[0]
     model.eval()
     assert torch.equal(model(**batch).logits, model(**batch).logits)
-    values = price._step.gates.values.detach()  # type: ignore[union-attr]
-    at_rest = price._economy.gates.at_rest(price._step._now.logits.detach())  # type: ignore[union-attr]
+    values = price._step.gates.values.detach()
+    at_rest = price._economy.gates.at_rest(price._step._now.logits.detach())
     assert torch.equal(values, at_rest.to(values))
     model.train()
     model(**batch)
-    assert not torch.equal(price._step.gates.values.detach(), at_rest.to(values))  # type: ignore[union-attr]
+    assert not torch.equal(price._step.gates.values.detach(), at_rest.to(values))
 
 
 def test_distillation_pulls_towards_the_dense_network(network: Make) -> None:
