@@ -136,6 +136,8 @@ def prices(texts: list[str]) -> list[float]:
 
 def _one(grid: "Grid[TrainConfig]", out: Path | None, overwrite: bool, resume: bool, as_json: bool) -> None:
     from walras.experiments.store.result_folder import unfinished_folder
+    from walras.experiments.training.folder import CHECKPOINT
+    from walras.experiments.training.loop.checkpoints import newest_checkpoint
     from walras.experiments.training.loop.processes import is_main
     from walras.experiments.training.tables import train_card
     from walras.experiments.training.train import train as run
@@ -148,7 +150,7 @@ def _one(grid: "Grid[TrainConfig]", out: Path | None, overwrite: bool, resume: b
         with progress_bar(not as_json) as progress:
             result = run(cell.settings, place, overwrite=overwrite, resume=resume, progress=progress)
     except KeyboardInterrupt:
-        begun = any((unfinished_folder(place) / "checkpoint").glob("step-*"))
+        begun = newest_checkpoint(unfinished_folder(place) / CHECKPOINT)
         interrupted(f"the same command with --out {place} --resume goes on from there" if begun else "")
     if not is_main():
         return

@@ -10,7 +10,8 @@ from walras.experiments.executors.worker import one_thread
 from walras.experiments.settings.names import NONE
 from walras.experiments.subjects.subject import find_task
 from walras.experiments.training.config import TrainConfig
-from walras.experiments.training.loop.rows import Batches, held_out, split
+from walras.experiments.training.loop.batches import Batches
+from walras.experiments.training.loop.rows import held_out, split
 from walras.experiments.training.stage import load_trainable
 from walras.models.objective import Objective
 
@@ -36,9 +37,9 @@ def seconds_of(config: TrainConfig) -> float:
     epochs = config.optimiser.epochs
     unpriced = 0.0 if config.recipe else 1.0
     dense = unpriced if config.economy.pricing == NONE else config.economy.priced
-    trained = epochs * batches.epoch * step * (dense + (1 - dense) * config.budget)
+    trained = epochs * len(batches) * step * (dense + (1 - dense) * config.budget)
     evaluated = held_out(rows.held_out, len(task.pool()[: rows.limit])) or len(batches.rows)
-    return trained + EVALUATED * epochs * evaluated / batches.size * forward
+    return trained + EVALUATED * epochs * evaluated / batches.batch_size * forward
 
 
 def _times(model: nn.Module, objective: Objective, batches: Batches) -> tuple[float, float]:
@@ -46,7 +47,7 @@ def _times(model: nn.Module, objective: Objective, batches: Batches) -> tuple[fl
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-6, fused=True)
     model.train()
     steps, forwards = [], []
-    for i in [0, *(batches.epoch * i // TRIED for i in range(TRIED))]:  # the first warms up
+    for i in [0, *(len(batches) * i // TRIED for i in range(TRIED))]:  # the first warms up
         started = time.perf_counter()
         loss = objective(model, batches.at(i), torch.Generator().manual_seed(0))
         forwards.append(time.perf_counter() - started)

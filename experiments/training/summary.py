@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, final
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from walras.experiments.outcome import Metric, Timing
 from walras.experiments.pipeline import parameters, size
-from walras.experiments.training.loop.trainer import Trainer
+from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.stage import TrainStage
 from walras.experiments.unit_costs import UnitCosts
 from walras.market.pricing import Cleared
@@ -16,6 +16,7 @@ from walras.models import inventory, macs
 from walras.models.units.inventory import members
 
 if TYPE_CHECKING:
+    from walras.experiments.training.loop.fit import Trained
     from walras.experiments.training.start import Start
 
 
@@ -65,47 +66,55 @@ class TrainSummary:
 
 
 def summarised(
-    trainer: Trainer, stage: TrainStage, costs: UnitCosts, small: nn.Module, keep: Tensor, start: "Start"
+    config: TrainConfig, trained: "Trained", stage: TrainStage, costs: UnitCosts, keep: Tensor, start: "Start"
 ) -> TrainSummary:
     """The figures, all but latency.
 
     Args:
-        trainer: after training.
+        config: settings.
+        trained: what training came to.
         stage: the network before it.
         costs: of its units.
-        small: the network that is left.
         keep: units that stay [n].
         start: what training began with.
     """
-    config, task, kept = trainer.config, stage.task, keep.numpy()
+    small, task, kept = trained.model, stage.task, keep.numpy()
     scores, length, sign = stage.data.scores(small), stage.subject.length, 1 if task.higher_is_better else -1
     return TrainSummary(
         metric=Metric(task.metric, stage.scores[task.metric], scores[task.metric], task.higher_is_better),
         scores=scores, dense_scores=stage.scores, untrained_scores=start.scores if config.recipe else None,
-        held_out=sign * trainer.state.best,
+        held_out=sign * trained.held_out,
         used=costs.macs.used(kept) / costs.macs.dense, budget=config.budget,
         macs=macs(small, inventory(small, block=config.market.block), length).dense, dense_macs=costs.macs.dense,
         parameters=parameters(small), dense_parameters=parameters(stage.subject.model),
         bytes=size(small), dense_bytes=size(stage.subject.model),
         kept=costs.units.counts(kept), members=members(stage.subject.model, costs.units, kept),
         units=len(costs.units), length=length,
-        price=None if trainer.economy is None else trainer.economy.pricing.price,
-        expected=_expected(trainer), rounds=start.rounds or _rounds(trainer),
+        price=_price(trained),
+        expected=_expected(config, trained), rounds=start.rounds or _rounds(trained),
         recipe=config.recipe_name, pricing=config.economy.pricing_text, cost=config.economy.cost,
         taxed=config.economy.taxed, mechanism=start.mechanism, valuation=start.valuation,
         task=task.name, model=config.subject.model, seed=config.seed,
-        epochs=config.optimiser.epochs, steps=trainer.state.step,
-        seconds=round(sum(row["seconds"] for row in trainer.state.log), 2), protocol=stage.data.protocol(),
+        epochs=config.optimiser.epochs, steps=len(trained.steps),
+        seconds=round(float(trained.steps["seconds"].sum()), 2), protocol=stage.data.protocol(),
     )  # fmt: skip
 
 
-def _expected(trainer: Trainer) -> float | None:
+def _price(trained: "Trained") -> float | None:
+    """The price at the end: of units, or of activations."""
+    if trained.price is not None:
+        return trained.price.pricing.price
+    return float(trained.steps["price"].dropna().iloc[-1]) if "price" in trained.steps else None
+
+
+def _expected(config: TrainConfig, trained: "Trained") -> float | None:
     """What the gates of the last priced step were expected to use."""
-    costs = [row["cost"] for row in trainer.state.log if "cost" in row]
-    return costs[-1] if costs and trainer.config.economy.cost == "macs" else None
+    if config.economy.cost != "macs" or "cost" not in trained.steps:
+        return None
+    return float(trained.steps["cost"].dropna().iloc[-1])
 
 
-def _rounds(trainer: Trainer) -> int:
+def _rounds(trained: "Trained") -> int:
     """Rounds of a market that clears, or the one in which units settle."""
-    economy = trainer.economy
-    return economy.pricing.played if economy and isinstance(economy.pricing, Cleared) else 1
+    pricing = None if trained.price is None else trained.price.pricing
+    return pricing.played if isinstance(pricing, Cleared) else 1

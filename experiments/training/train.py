@@ -9,19 +9,16 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from walras.agents import Calibration
 from walras.experiments.forward_times import forward_times
 from walras.experiments.progress import Progress, Silent
 from walras.experiments.settings.names import NONE
 from walras.experiments.store.result_folder import ResultFolder
 from walras.experiments.subjects.subject import Subject
 from walras.experiments.training.config import TrainConfig
-from walras.experiments.training.folder import TRAINING
-from walras.experiments.training.loop.processes import accelerator_of
-from walras.experiments.training.loop.rows import Batches
-from walras.experiments.training.loop.state import resume as resume_from_checkpoint
-from walras.experiments.training.loop.trainer import Trainer
-from walras.experiments.training.price.economy import Economy, check_foldable
+from walras.experiments.training.folder import CHECKPOINT, TRAINING
+from walras.experiments.training.loop.batches import Batches
+from walras.experiments.training.loop.processes import processes_of
+from walras.experiments.training.price.distilled import Distilled
 from walras.experiments.training.stage import TrainPlan, TrainStage, task_data
 from walras.experiments.training.start import Start, starting_network
 from walras.experiments.training.summary import TrainSummary, summarised
@@ -32,7 +29,9 @@ from walras.models.objective import Objective
 from walras.models.resources.activation_cost import ActivationCost
 
 if TYPE_CHECKING:
-    from accelerate import Accelerator
+    from accelerate import PartialState
+
+    from walras.experiments.training.loop.fit import Run
 
 TIMED = {1: 8, 32: 3}  # sequences of a forward pass: repeats
 
@@ -86,95 +85,81 @@ def train(
     progress = progress or Silent()
     folder = None if out is None else ResultFolder(out, TRAINING, config, overwrite=overwrite, resume=resume)
     plan = TrainPlan.from_config(config)
-    accelerator = accelerator_of(config)
-    if folder is None or not accelerator.is_main_process:
-        return _trained(plan, accelerator, folder, progress if accelerator.is_main_process else Silent())
+    processes = processes_of(config)
+    if folder is None or not processes.is_main_process:
+        return _trained(plan, processes, folder, progress if processes.is_main_process else Silent())
     with folder.held():
-        return _trained(plan, accelerator, folder, progress)
+        return _trained(plan, processes, folder, progress)
 
 
 def _trained(
-    plan: TrainPlan, accelerator: "Accelerator", folder: ResultFolder | None, progress: Progress
+    plan: TrainPlan, processes: "PartialState", folder: ResultFolder | None, progress: Progress
 ) -> TrainResult:
     """The same, where nobody else writes to the folder."""
+    from walras.experiments.training.loop.fit import fit
+
     config = plan.config
     step = progress.add_task(f"Dense model on {plan.task.name}", total=None)
-    stage = TrainStage.load(config, str(accelerator.device))
+    stage = TrainStage.load(config, str(processes.device))
     learning, costs = stage.learning(config), UnitCosts.measure(stage.subject, plan.market)
     progress.update(step, description="Where training begins")
     start = starting_network(plan, stage, learning, costs)
-    trainer = _trainer(plan, stage, learning, costs, start, accelerator, folder)
-    if folder is not None and folder.goes_on:
-        resume_from_checkpoint(trainer)
-    if folder is not None and accelerator.is_main_process:
-        folder.begin()
-    bar = progress.add_task("Training", total=trainer.steps)
-    trainer.tell = lambda done, text: progress.update(bar, completed=done, description=text)
-    small = trainer.fit()
-    keep = start.keep if trainer.keep is None else trainer.keep.cpu()
+    run = _run(plan, stage, learning, costs, start)
+    bar = progress.add_task("Training", total=run.steps)
+
+    def tell(done: int, text: str) -> None:
+        progress.update(bar, completed=done, description=text)
+
+    if folder is not None:
+        begin = folder.begin if processes.is_main_process else lambda: None
+        run = replace(run, folder=folder.path / CHECKPOINT, resume=folder.goes_on, begin=begin)
+    trained = fit(replace(run, tell=tell))
+    keep = start.keep if trained.keep is None else trained.keep
     progress.update(bar, description=f"Smaller model on {plan.task.name}")
-    summary = summarised(trainer, stage, costs, small, keep, start)
-    accelerator.wait_for_everyone()  # else others would compute while forward passes are timed
-    if accelerator.is_main_process:
-        summary = replace(summary, latency_ms=forward_times(stage.subject.model, small, stage.subject.length, TIMED))
-    steps, evaluations = pd.DataFrame(trainer.state.log), pd.DataFrame(trainer.state.evaluations)
-    result = TrainResult(small, stage.subject.tokenizer, costs.units, keep, steps, evaluations, summary)
-    if folder is not None and accelerator.is_main_process:
+    summary = summarised(config, trained, stage, costs, keep, start)
+    processes.wait_for_everyone()  # else others would compute while forward passes are timed
+    if processes.is_main_process:
+        latency = forward_times(stage.subject.model, trained.model, stage.subject.length, TIMED)
+        summary = replace(summary, latency_ms=latency)
+    result = TrainResult(
+        trained.model, stage.subject.tokenizer, costs.units, keep, trained.steps, trained.evaluations, summary
+    )
+    if folder is not None and processes.is_main_process:
         write_run(folder, result, stage.subject.model, config.market.block)
-    accelerator.wait_for_everyone()
+    processes.wait_for_everyone()
     return result
 
 
-def _trainer(
-    plan: TrainPlan, stage: TrainStage, learning: Subject, costs: UnitCosts, start: Start, accelerator: "Accelerator",
-    folder: ResultFolder | None,
-) -> Trainer:  # fmt: skip
-    """The trainer before its first step."""
+def _run(plan: TrainPlan, stage: TrainStage, learning: Subject, costs: UnitCosts, start: Start) -> "Run":
+    """The run before its first step, without a folder."""
+    from walras.experiments.training.loop.fit import Run, Valued, priced_steps
+    from walras.experiments.training.loop.task_loss import ActivationTax, TaskLoss
+
     config, dense, data = plan.config, stage.subject.model, task_data(learning)
+    batches = Batches(data.task, learning.tokenizer, config.subject.batch_size, learning.length, config.seed)
     objective = stage.task.objective(dense, False)
-    batches = Batches(
-        data.task, learning.tokenizer, config.subject.batch_size, learning.length, config.seed,
-        accelerator.process_index, accelerator.num_processes,
-    )  # fmt: skip
-    valued_by = stage.task.objective(dense, config.market.label_free)
-    drawn = data.batches(config.market.sentences, config.seed)
-    calibration = Calibration(start.model, costs.units, valued_by, drawn, costs.macs.share, dense)
-    economy = None
+    valued = tax = watched = None
     if config.economy.pricing != NONE:
-        loss = torch.tensor(_loss(start.model, objective, batches), device=accelerator.device)
-        economy = _economy(plan, calibration, float(accelerator.reduce(loss, reduction="mean")), accelerator.device)
+        first = _loss(start.model, objective, batches)
+        if config.economy.cost == "macs":
+            drawn = data.batches(config.market.sentences, config.seed)
+            valued = Valued([*drawn], stage.task.objective(dense, config.market.label_free), first)
+        else:
+            pricing, steps = plan.pricing(first), config.optimiser.epochs * len(batches)
+            assert pricing is not None
+            tax = ActivationTax(activation_cost(config, costs.units), pricing, priced_steps(config, steps))
+    if config.optimiser.distil and valued is None:
+        watched = Distilled(start.model, dense.eval(), config.optimiser.distil)
     sign = 1.0 if data.higher_is_better else -1.0
-    return Trainer(
-        accelerator, config, start.model, costs.units, objective, batches,
-        lambda model: sign * data.evaluate(model), economy=economy, activations=_activations(config, costs.units),
-        teacher=dense.eval() if config.optimiser.distil else None,
-        valuation=plan.market.valuation, calibration=calibration, repair=plan.market.repair,
-        folder=None if folder is None else folder.path,
+    return Run(
+        config, start.model, batches, TaskLoss(objective, config.seed, watched, tax),
+        lambda model: sign * data.evaluate(model), valued,
     )  # fmt: skip
 
 
-def _economy(plan: TrainPlan, calibration: Calibration, loss: float, device: torch.device) -> Economy:
-    """Gates and their price before the first step; `loss` scales it."""
-    config, units, pricing = plan.config, calibration.inventory, plan.pricing(loss)
-    assert pricing is not None
-    if config.economy.cost == "macs":
-        check_foldable(units)
-    share = torch.from_numpy(calibration.cost).to(device)
-    value = None
-    if config.economy.init_gates_by_value and config.economy.cost == "macs":
-        everyone = torch.ones(len(units), device=device)
-        value = plan.market.valuation(calibration, everyone, torch.Generator().manual_seed(config.seed))
-    economy = Economy.start(units, share, pricing, config.economy.kind, value)
-    economy.gates.to(device)
-    economy.check_reach(config.budget, config.economy.taxed)
-    return economy
-
-
-def _activations(config: TrainConfig, units: Inventory) -> ActivationCost | None:
+def activation_cost(config: TrainConfig, units: Inventory) -> ActivationCost:
     """What is priced instead of gates, where activations are."""
     prices = config.economy
-    if prices.cost == "macs":
-        return None
     parts = {"heads": prices.kind != "ffn", "ffn": prices.kind != "head"}
     return ActivationCost(units, prices.cost == "invariant", **parts)
 

@@ -24,7 +24,7 @@ ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES)  # in turn
 CLOCKS = (
     "walras.experiments.observing.evaluation",
     "walras.experiments.observing.observe",
-    "walras.experiments.training.loop.trainer",
+    "walras.experiments.training.loop.course",
     "walras.experiments.pipeline",
     "walras.experiments.sparsifying.sparsify",
 )

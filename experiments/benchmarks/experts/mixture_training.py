@@ -11,16 +11,15 @@ import torch
 from torch import Tensor
 
 from walras.errors import InputError
-from walras.experiments.benchmarks.kept_rows import write_rows
-from walras.experiments.progress import Progress
-from walras.experiments.training.loop.checkpoint import (
+from walras.experiments.benchmarks.experts.checkpoint import (
     newest_checkpoint,
     optimizer_tensors,
     read_checkpoint,
     restore_optimizer,
     save_checkpoint,
 )
-from walras.experiments.training.loop.rates import weights_factor
+from walras.experiments.benchmarks.kept_rows import write_rows
+from walras.experiments.progress import Progress
 from walras.models.routing import ROUTING_RULES, Allotment, Load, Routers, routing_market
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ def train_mixture(start: "Start", plan: Plan, progress: Progress) -> Any:
     with routing_market(model, rules, lambda layer, _, found: loads.update({layer: _counted(found)})) as routers:
         for now in range(len(rows), plan.steps):
             begun = time.perf_counter()
-            optimizer.param_groups[0]["lr"] = RATE * weights_factor(now, plan.steps, WARMUP)
+            optimizer.param_groups[0]["lr"] = _rate(now, plan.steps)
             ids = batch_of(start.blocks, plan.batch, plan.seed, now)
             found = model(input_ids=ids, labels=ids)
             if not torch.isfinite(found.loss):
@@ -106,6 +105,12 @@ def _rules(name: str, learned: Mapping[str, Tensor], layers: int) -> list[Any]:
     """A rule for each mixture, with what it has learned so far."""
     found = [ROUTING_RULES.make(name) for _ in range(layers)]
     return [rule.knowing(learned[str(i)]) if str(i) in learned else rule for i, rule in enumerate(found)]
+
+
+def _rate(step: int, steps: int) -> float:
+    """Up linearly in the warm-up, then down linearly to 0."""
+    warm = max(round(WARMUP * steps), 1)
+    return RATE * min((step + 1) / warm, (steps - step) / max(steps - warm, 1), 1.0)
 
 
 def _counted(allotment: Allotment) -> tuple[Load, Tensor | None]:

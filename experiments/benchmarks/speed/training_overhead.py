@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from walras.experiments.cli.screen import output
 from walras.experiments.tasks import TASKS
 from walras.experiments.training.config import TrainConfig
-from walras.experiments.training.loop.rows import Batches, split
+from walras.experiments.training.loop.batches import Batches
+from walras.experiments.training.loop.rows import split
 from walras.experiments.training.price.economy import Economy
 from walras.experiments.training.stage import TrainPlan
 from walras.files.writing import write_whole
@@ -44,7 +45,7 @@ def main(
     model, tokenizer = load(TrainConfig().subject.model, found.head, device="cpu", classes=found.labels())
     learning = split(found.prepared(tokenizer, 128), 0.1, None, 0)
     batches = Batches(learning, tokenizer, 32, 128, 0)
-    batch, objective = batches.at(batches.epoch // 2), found.objective(model, False)
+    batch, objective = batches.at(len(batches) // 2), found.objective(model, False)
     units = inventory(model)
     share = torch.from_numpy(macs(model, units, 128).share)
     steps = [partial(_step, model, objective, batch, None, units)] * 2

@@ -10,7 +10,7 @@ from walras.experiments.training.config import TrainConfig
 from walras.extras import installing
 
 if TYPE_CHECKING:
-    from accelerate import Accelerator
+    from accelerate import PartialState
 
 
 def check_processes(config: TrainConfig) -> None:
@@ -27,25 +27,15 @@ def check_processes(config: TrainConfig) -> None:
         raise InputError("precision is fp16, which needs a GPU; on a processor use bf16 or no")
 
 
-def accelerator_of(config: TrainConfig) -> "Accelerator":
-    """The processes that a launcher started, or this one alone.
+def processes_of(config: TrainConfig) -> "PartialState":
+    """The processes that a launcher started, or this one alone."""
+    from accelerate import PartialState
 
-    Raises:
-        InputError: a precision that the device has not, or another one than this process has trained with before.
-    """
-    from accelerate import Accelerator
-
-    device, precision = config.subject.device, config.optimiser.precision
-    try:
-        return Accelerator(cpu=device == "cpu", mixed_precision=precision)
-    except ValueError as error:
-        raise InputError(
-            f"device {device} with precision {precision} cannot be had in this process: {error}"
-        ) from error
+    return PartialState(cpu=config.subject.device == "cpu")
 
 
 def is_main() -> bool:
-    """Whether this is the process that writes and prints, once `accelerator_of` has been called."""
+    """Whether this is the process that writes and prints, once `processes_of` has been called."""
     from accelerate import PartialState
 
     return bool(PartialState().is_main_process)

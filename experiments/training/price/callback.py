@@ -1,5 +1,6 @@
 """A price in `transformers.Trainer`, and in the trainers that descend from it."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any, final
 
@@ -21,6 +22,7 @@ from walras.experiments.training.price.price import Price
 from walras.experiments.training.price.priced_network import units_of, untouched
 from walras.experiments.training.price.settings import PriceSettings
 from walras.models.export.in_place import FitsSmaller
+from walras.models.objective import Batch, Objective
 
 _NAME = "PriceCallback"
 
@@ -39,6 +41,9 @@ class PriceCallback(TrainerCallback, ExportableState):
 
     Args:
         trainer: whose training it is; found by itself.
+        batches: on which units are valued, as the network takes them; drawn from the training rows by default.
+        loss: the number that it begins with, which scales prices; measured on these rows by default.
+        objective: by which units are valued; by default how far outputs move, or the network's own loss.
         settings: budget, pricing, price, mechanism, valuation, repair, ...: those of `walras train`, and `cut`.
 
     Attributes:
@@ -48,8 +53,17 @@ class PriceCallback(TrainerCallback, ExportableState):
         InputError: bad settings; once a Trainer has it, whatever it cannot be used with.
     """
 
-    def __init__(self, *, trainer: Any = None, **settings: Any) -> None:
+    def __init__(
+        self,
+        *,
+        trainer: Any = None,
+        batches: Sequence[Batch] | None = None,
+        loss: float | None = None,
+        objective: Objective | None = None,
+        **settings: Any,
+    ) -> None:
         self._given = settings
+        self._batches, self._loss, self._objective = batches, loss, objective
         self._settings = PriceSettings.parse(settings)
         self._settings.plan()  # names are resolved, or refused, before anything is loaded
         self._trainer = trainer
@@ -94,10 +108,13 @@ class PriceCallback(TrainerCallback, ExportableState):
         self._end()
         saved = ((state.stateful_callbacks or {}).get(_NAME) or {}).get("attributes", {}).get("saved")
         steps = state.max_steps - (state.global_step if saved is None else 0)
-        batches, loss = calibration(self._trainer, given["train_dataloader"], self._settings.market.sentences)
+        batches, loss = self._batches, self._loss
+        if batches is None:
+            batches, drawn = calibration(self._trainer, given["train_dataloader"], self._settings.market.sentences)
+            loss = drawn if loss is None else loss
         self.price = Price(
-            given["model"], given["optimizer"], steps=steps, batches=batches, loss=loss, dense=self._dense,
-            saved=saved, **self._given,
+            given["model"], given["optimizer"], steps=steps, batches=batches, loss=loss,
+            objective=self._objective, dense=self._dense, saved=saved, **self._given,
         )  # fmt: skip
         self._context.enter_context(with_penalty(self._trainer, self.price.penalty))
 

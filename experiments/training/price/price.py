@@ -17,9 +17,9 @@ from walras.experiments.training.price.priced_network import PricedNetwork
 from walras.experiments.training.price.priced_step import PricedStep
 from walras.experiments.training.price.saved import SavedPrice
 from walras.experiments.training.price.settings import PriceSettings
-from walras.market.pricing import Cleared
+from walras.market.pricing import Cleared, Pricing
 from walras.models.export.in_place import cut_in_place, save_as_export
-from walras.models.objective import Batch
+from walras.models.objective import Batch, Objective
 from walras.models.units.gates import Gates, attach
 from walras.models.units.weights import fold
 
@@ -47,6 +47,8 @@ class Price:
         batches: as the network takes them, on which units are valued and weights repaired: a few dozen sentences at
             least. With labels, or `loss`, they also say what the loss is in the beginning.
         loss: a function of the network and a batch, or the number that it begins with, where batches have no labels.
+        objective: by which units are valued; by default how far outputs move or, with `label_free=False`, the loss that
+            the network computes itself.
         dense: the network before training, where `model` has begun already; a copy of `model` by default.
         saved: what `saved()` was when training was interrupted, and the price goes on from. Load weights and the
             optimizer's state afterwards: where units had settled, the model gets their shapes here.
@@ -68,6 +70,7 @@ class Price:
         steps: int,
         batches: Sequence[Batch],
         loss: Loss | float | None = None,
+        objective: Objective | None = None,
         dense: nn.Module | None = None,
         saved: Mapping[str, Any] | None = None,
         **settings: Any,
@@ -75,7 +78,7 @@ class Price:
         read = PriceSettings.parse(settings)
         check_trains(optimizer, model)
         self._priced, self._optimizer = read.priced_steps(steps), optimizer
-        self.priced = PricedNetwork.of(model, batches, read, dense)
+        self.priced = PricedNetwork.of(model, batches, read, dense, objective)
         self.keep: Tensor | None = None
         self._number = 0
         self._surplus: float | None = None
@@ -95,6 +98,11 @@ class Price:
     def settled(self) -> bool:
         """Whether units have settled: no price is paid any more."""
         return self.keep is not None
+
+    @property
+    def pricing(self) -> Pricing:
+        """Where the price comes from, in its present state."""
+        return self._economy.pricing
 
     def penalty(self) -> Tensor:
         """What is to be added to the loss of one batch, a mean over its rows: [], differentiable.

@@ -23,7 +23,7 @@ from walras.models import Inventory, inventory
 from walras.models.distillation import Distillation
 from walras.models.export.copying import shared_copy
 from walras.models.fingerprint import fingerprint
-from walras.models.objective import Batch, ModelLoss
+from walras.models.objective import Batch, ModelLoss, Objective
 from walras.models.repair.repair import ModelPair
 from walras.models.resources import RESOURCES, Workload
 
@@ -42,6 +42,7 @@ class PricedNetwork:
         dense: what it was before, which is never changed.
         units: of the dense network, n of them.
         batches: on which units are valued.
+        objective: by which they are; None: how far outputs move, or the network's own loss.
         share: of the dense network's MACs that each unit uses [n].
     """
 
@@ -51,11 +52,16 @@ class PricedNetwork:
     dense: nn.Module
     units: Inventory
     batches: Sequence[Batch]
+    objective: Objective | None
     share: NDArray[np.float64]
 
     @staticmethod
     def of(
-        model: nn.Module, batches: Sequence[Batch], settings: PriceSettings, dense: nn.Module | None = None
+        model: nn.Module,
+        batches: Sequence[Batch],
+        settings: PriceSettings,
+        dense: nn.Module | None = None,
+        objective: Objective | None = None,
     ) -> "PricedNetwork":
         """Count the units of what is trained, or of the network in it; see `Price`.
 
@@ -79,13 +85,14 @@ class PricedNetwork:
         found = [on_device(batch, network) for batch in given]
         if settings.distil:
             Distillation.from_dense(before, found[0])  # that there is something to distil
-        macs = RESOURCES.make("macs").measure(before, units, Workload(1, widest(found)))
-        return PricedNetwork(settings, plan, network, before, units, found, macs.share)
+        length = settings.length or widest(found)
+        macs = RESOURCES.make("macs").measure(before, units, Workload(1, length))
+        return PricedNetwork(settings, plan, network, before, units, found, objective, macs.share)
 
     @cached_property
     def calibration(self) -> Calibration:
         """What valuations look at."""
-        objective = objective_of(self.dense, self.batches[0], self.settings.market.label_free)
+        objective = self.objective or objective_of(self.dense, self.batches[0], self.settings.market.label_free)
         return Calibration(self.model, self.units, objective, self.batches, self.share, self.dense)
 
     @property

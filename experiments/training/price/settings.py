@@ -31,6 +31,9 @@ class PriceSettings(CommandSettings):
     budget: float = setting(0.5, "Share of the dense model's compute that may be used at the end; 1 keeps every unit.")
     seed: int = setting(0, "Seed of everything random about the price.")
     distil: float = setting(0.0, "Weight of the divergence from the dense model's predictions; 0: no distillation.")
+    length: int | None = setting(
+        None, "Tokens of the sequence in which MACs are counted. [default: those of the widest batch]"
+    )
     cut: bool = setting(True, "Whether units that lost are cut out once units settle; else their gates stay at 0.")
     economy: EconomySpec = section(EconomySpec, "Price of compute")
     market: TrainMarketSpec = section(TrainMarketSpec, "Market and values")
@@ -39,6 +42,8 @@ class PriceSettings(CommandSettings):
         whole("seed", self.seed, 0, 2**32 - 1)
         if not 0 <= self.distil < float("inf"):
             raise InputError(f"distil is {self.distil!r}; it must be a number of at least 0")
+        if self.length is not None:
+            whole("length", self.length, 1)
         if not isinstance(self.cut, bool):
             raise InputError(f"cut is {self.cut!r}; it must be True or False")
         if self.economy.pricing == NONE:

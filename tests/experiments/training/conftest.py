@@ -1,13 +1,15 @@
 """Training runs on the tiny models, short enough for a test."""
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from walras.experiments.training.config import TrainConfig
+from walras.experiments.training.loop.task_trainer import TaskTrainer
 
 
 @pytest.fixture(autouse=True)
@@ -30,3 +32,23 @@ def settings(models: Path, glue: Path, no_pictures: None) -> Callable[..., Train
         return TrainConfig.parse({**given, **own, "repair": "none", **changes})
 
     return make
+
+
+@pytest.fixture
+def killed_in() -> Callable[[int], AbstractContextManager[None]]:
+    """A context in which every training is interrupted in a step, counted from 0, before its gradients."""
+
+    @contextmanager
+    def within(step: int) -> Iterator[None]:
+        plain = TaskTrainer.training_step
+
+        def killed(self: TaskTrainer, *given: Any, **more: Any) -> Any:
+            if self.state.global_step == step:
+                raise KeyboardInterrupt
+            return plain(self, *given, **more)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(TaskTrainer, "training_step", killed)
+            yield
+
+    return within

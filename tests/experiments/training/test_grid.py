@@ -45,6 +45,7 @@ def test_one_run(command: Walras) -> None:
     assert (answer.code, answer.err) == (0, "")
     written = json.loads(Path("r/result.json").read_text())
     assert written.pop("files").keys() == {"allocation.safetensors", "evaluations.parquet", "steps.parquet"}
+    assert written.pop("versions").keys() == {"walras", "torch", "transformers"}
     assert json.loads(answer.out) == written
     printed = command("--budget", 0.6, "--out", "r", "--overwrite")
     assert "accuracy, after" in printed.out
@@ -154,21 +155,23 @@ def test_without_a_cell_of_the_reference_there_are_no_statistics(tmp_path: Path)
 
 @pytest.mark.nightly
 def test_a_cell_that_was_cut_short_goes_on(command: Walras, monkeypatch: pytest.MonkeyPatch) -> None:
-    from walras.experiments.training.loop.trainer import Trainer
+    from walras.experiments.training.loop.task_trainer import TaskTrainer
 
     options = ("--budget", 0.6, "--budget", 0.5, "--save-every", 1, "--workers", 0)
     assert command(*options, "--out", "whole").code == 0
-    step = Trainer._step
+    step = TaskTrainer.training_step
+    begun: list[TaskTrainer] = []
 
-    def killed(self: Trainer) -> None:
-        if self.state.step == 4 and self.config.budget == 0.5:
+    def killed(self: TaskTrainer, *given: Any, **more: Any) -> Any:
+        begun.extend([self] if self not in begun else [])
+        if self.state.global_step == 4 and len(begun) == 2:
             raise KeyboardInterrupt
-        step(self)
+        return step(self, *given, **more)
 
-    monkeypatch.setattr(Trainer, "_step", killed)
+    monkeypatch.setattr(TaskTrainer, "training_step", killed)
     assert command(*options, "--out", "cut").code == 130
     assert pd.read_csv("cut/frontier.csv")["budget"].tolist() == [0.6]  # what has finished can be read
-    monkeypatch.setattr(Trainer, "_step", step)
+    monkeypatch.setattr(TaskTrainer, "training_step", step)
     assert command(*options, "--out", "cut").code == 0
     timed = ["latency_ms_1", "latency_ms_32", "latency_share_1", "latency_share_32", "seconds"]
     whole, cut = (pd.read_csv(f"{name}/frontier.csv").drop(columns=timed) for name in ("whole", "cut"))
@@ -177,16 +180,18 @@ def test_a_cell_that_was_cut_short_goes_on(command: Walras, monkeypatch: pytest.
 
 @pytest.mark.nightly
 def test_a_cell_that_fails_is_told_and_the_rest_goes_on(command: Walras, monkeypatch: pytest.MonkeyPatch) -> None:
-    from walras.experiments.training.loop.trainer import Trainer
+    from walras.experiments.training.loop.task_trainer import TaskTrainer
 
-    step = Trainer._step
+    step = TaskTrainer.training_step
+    begun: list[TaskTrainer] = []
 
-    def failing(self: Trainer) -> None:
-        if self.config.budget == 0.5:
+    def failing(self: TaskTrainer, *given: Any, **more: Any) -> Any:
+        begun.extend([self] if self not in begun else [])
+        if len(begun) == 2:
             raise RuntimeError("out of memory")
-        step(self)
+        return step(self, *given, **more)
 
-    monkeypatch.setattr(Trainer, "_step", failing)
+    monkeypatch.setattr(TaskTrainer, "training_step", failing)
     answer = command("--budget", 0.6, "--budget", 0.5, "--workers", 0, "--out", "g")
     assert answer.code == 1
     assert "Failed: cleared at 0.5, seed 0: RuntimeError: out of memory" in answer.out

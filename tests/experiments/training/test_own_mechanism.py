@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,6 @@ import torch
 
 from walras.errors import InputError
 from walras.experiments.training.config import TrainConfig
-from walras.experiments.training.loop.trainer import Trainer
 from walras.experiments.training.train import train
 from walras.market.pricing import Cleared
 
@@ -74,21 +74,13 @@ def test_what_is_learnt_is_checked_as_well(settings: Make, file: Path) -> None:
 
 @pytest.mark.nightly
 def test_what_a_rule_has_learnt_goes_on(
-    settings: Make, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: Make, file: Path, tmp_path: Path, killed_in: Callable[[int], AbstractContextManager[None]]
 ) -> None:
     """Tuples are tuples again, else the rule itself would stop."""
     config = settings(pricing="cleared", mechanism=f"{file}:Remembers", rounds=2, save_every=1)
-    whole, step = train(config, tmp_path / "whole"), Trainer._step
-
-    def killed(self: Trainer) -> None:
-        if self.state.step == 2:  # the second round is still to come
-            raise KeyboardInterrupt
-        step(self)
-
-    monkeypatch.setattr(Trainer, "_step", killed)
-    with pytest.raises(KeyboardInterrupt):
+    whole = train(config, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt), killed_in(2):  # the second round is still to come
         train(config, tmp_path / "cut")
-    monkeypatch.setattr(Trainer, "_step", step)
     resumed = train(config, tmp_path / "cut", resume=True)
     assert torch.equal(whole.keep, resumed.keep)
     assert resumed.summary.rounds == 2

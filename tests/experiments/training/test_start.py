@@ -19,8 +19,8 @@ from walras.experiments.tasks.losses import (
 )
 from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.estimate import hours
-from walras.experiments.training.loop.processes import accelerator_of
-from walras.experiments.training.loop.trainer import Trainer
+from walras.experiments.training.loop.processes import processes_of
+from walras.experiments.training.loop.task_trainer import TaskTrainer
 from walras.experiments.training.train import train
 
 Make = Callable[..., TrainConfig]
@@ -34,7 +34,7 @@ def test_losses_whose_gradient_is_noise() -> None:
 def test_an_encoder_is_not_trained_on_text(
     settings: Make, lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Trainer, "_step", lambda self: pytest.fail("it was trained"))
+    monkeypatch.setattr(TaskTrainer, "training_step", lambda *_: pytest.fail("it was trained"))
     config = settings(task="text", data=str(lines))
     with pytest.raises(InputError, match=r"has no loss to train BertModel on: .*use a task with labels, such as"):
         train(config, tmp_path / "run")
@@ -52,13 +52,17 @@ def test_fp16_without_a_gpu(settings: Make, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="precision is fp16, which needs a GPU; on a processor use bf16 or no"):
         train(settings(precision="fp16"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
-    accelerator_of(settings())  # nothing was begun that another training would run into
+    processes_of(settings())  # nothing was begun that another training would run into
 
 
 def test_another_precision_in_the_same_process(settings: Make) -> None:
-    accelerator_of(settings())
-    with pytest.raises(InputError, match=r"precision bf16 cannot be had in this process: .*initialized"):
-        train(settings(precision="bf16"))
+    """Weights stay in float32, whatever they are multiplied in; and what is left calls itself by no other precision."""
+    plain, half = train(settings()), train(settings(precision="bf16"))
+    assert {p.dtype for p in half.model.parameters()} == {torch.float32}
+    first, second = plain.steps["loss"].iloc[0], half.steps["loss"].iloc[0]
+    assert first != second
+    assert first == pytest.approx(second, rel=0.02)
+    assert "forward" not in vars(half.model)
 
 
 def test_accelerate_is_optional(settings: Make, monkeypatch: pytest.MonkeyPatch) -> None:

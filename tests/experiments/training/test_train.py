@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ from torch import Tensor, nn
 import walras
 from walras.errors import InputError, TrainingError
 from walras.experiments.training.config import TrainConfig
-from walras.experiments.training.loop.trainer import Trainer
+from walras.experiments.training.loop.checkpoints import newest_checkpoint
+from walras.experiments.training.loop.task_trainer import TaskTrainer
 from walras.experiments.training.train import train
 
 Make = Callable[..., TrainConfig]
+Killed = Callable[[int], AbstractContextManager[None]]
 PRICINGS = ["shadow-price", "dual-ascent", "cleared"]
 REPAIRED = {"repair": "least_squares", "valuation": "partial-fisher"}
 
@@ -39,7 +42,7 @@ def furthest(first: nn.Module, second: nn.Module) -> float:
 
 @pytest.mark.nightly
 def test_the_folder_of_a_run(settings: Make, tmp_path: Path) -> None:
-    found = train(settings(epochs=4), tmp_path / "run")
+    found = train(settings(epochs=4, patience=12), tmp_path / "run")
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert {"budget", "used", "metric", "expected", "price", "latency_ms", "parameters"} <= result.keys()
     assert 0.3 < result["used"] <= 0.5
@@ -68,19 +71,18 @@ def test_the_optimizer_goes_on_where_units_leave(
     settings: Make, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
 ) -> None:
     """Moments of every weight have as many steps behind them as there were."""
-    seen: list[tuple[int, bool, set[float]]] = []
-    plain = Trainer._evaluate
+    seen: list[tuple[int, set[float]]] = []
+    plain = TaskTrainer.evaluate
 
-    def evaluate(self: Trainer) -> None:
-        seen.append(
-            (self.state.step, self.state.settled, {float(own["step"]) for own in self.optimizer.state.values()})
-        )
-        plain(self)
+    def evaluate(self: TaskTrainer, *given: Any, **more: Any) -> dict[str, float]:
+        assert self.optimizer is not None
+        seen.append((self.state.global_step, {float(own["step"]) for own in self.optimizer.state.values()}))
+        return plain(self, *given, **more)
 
-    monkeypatch.setattr(Trainer, "_evaluate", evaluate)
+    monkeypatch.setattr(TaskTrainer, "evaluate", evaluate)
     train(settings(**changes))
-    step, settled, steps = seen[-1]
-    assert (step, settled) == (6, True)
+    step, steps = seen[-1]
+    assert step == 6
     assert {6.0} <= steps <= {3.0, 6.0}  # what a sub-layer without units has left is reached by no gradient any more
 
 
@@ -143,22 +145,13 @@ LONG = pytest.mark.nightly
     ],
 )  # fmt: skip
 def test_killed_and_resumed_is_bit_identical(
-    settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pricing: str, stop: int
+    settings: Make, tmp_path: Path, killed_in: Killed, pricing: str, stop: int
 ) -> None:
     config = settings(pricing=pricing, save_every=1, rounds=2, **REPAIRED)
     whole = train(config, tmp_path / "whole")
-    step = Trainer._step
-
-    def killed(self: Trainer) -> None:
-        if self.state.step == stop + 1:  # a checkpoint is written once the loss at it is known
-            raise KeyboardInterrupt
-        step(self)
-
-    monkeypatch.setattr(Trainer, "_step", killed)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt), killed_in(stop):
         train(config, tmp_path / "cut")
-    monkeypatch.setattr(Trainer, "_step", step)
-    assert (tmp_path / "cut" / "checkpoint" / f"step-{stop:07}").is_dir()
+    assert newest_checkpoint(tmp_path / "cut" / "checkpoint") == tmp_path / "cut" / "checkpoint" / f"checkpoint-{stop}"
     resumed = train(config, tmp_path / "cut", resume=True)
     assert same(whole.model, resumed.model)
     assert torch.equal(whole.keep, resumed.keep)
@@ -196,17 +189,15 @@ def test_distillation_moves_towards_the_dense_model(settings: Make) -> None:
 def test_a_loss_that_is_no_number_stops_at_the_last_good_checkpoint(
     settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step = Trainer._step
+    loss = TaskTrainer.compute_loss
 
-    def poisoned(self: Trainer) -> None:
-        if self.state.step == 3:
-            with torch.no_grad():
-                next(self.model.parameters()).fill_(float("nan"))
-        step(self)
+    def poisoned(self: TaskTrainer, *given: Any, **more: Any) -> Tensor:
+        found: Tensor = loss(self, *given, **more)
+        return found * (float("nan") if self.state.global_step == 3 else 1.0)
 
-    monkeypatch.setattr(Trainer, "_step", poisoned)
+    monkeypatch.setattr(TaskTrainer, "compute_loss", poisoned)
     with pytest.raises(
-        TrainingError, match=r"the loss is nan at step 3 of 6; the last good checkpoint is .*step-0000002"
+        TrainingError, match=r"the loss is nan at step 3 of 6; the last good checkpoint is .*checkpoint-2"
     ):
         train(settings(save_every=1, pricing="none", budget=1.0), tmp_path / "run")
     assert not (tmp_path / "run" / "result.json").exists()

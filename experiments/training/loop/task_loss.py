@@ -1,0 +1,80 @@
+"""What a network is trained by in `walras train`: the task's loss, what is distilled, and what activations cost."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from walras.experiments.training.price.distilled import Distilled
+from walras.experiments.training.price.network import network_of
+from walras.market.pricing import Pricing
+from walras.models.objective import Batch, Objective
+from walras.models.resources.activation_cost import ActivationCost
+
+
+@final
+@dataclass(frozen=True)
+class ActivationTax:
+    """A tax on activations, in the place of one on units: nobody leaves.
+
+    Attributes:
+        cost: of a network's activations.
+        pricing: a tax, which adds to the loss of a batch.
+        steps: in which it is paid.
+    """
+
+    cost: ActivationCost
+    pricing: Pricing
+    steps: int
+
+
+@final
+@dataclass(frozen=True)
+class StepLoss:
+    """The loss of a step.
+
+    Attributes:
+        total: what is trained on [].
+        own: the task's part of it.
+        paid: cost and price of activations, where these are taxed.
+    """
+
+    total: Tensor
+    own: float
+    paid: Mapping[str, float]
+
+
+@final
+@dataclass(frozen=True)
+class TaskLoss:
+    """The loss of a step's batch.
+
+    Attributes:
+        objective: the task's loss.
+        seed: of whatever the objective draws, together with the step's number.
+        distilled: watches the network, where the dense one is distilled and no price does that.
+        tax: on activations.
+    """
+
+    objective: Objective
+    seed: int
+    distilled: Distilled | None = None
+    tax: ActivationTax | None = None
+
+    def __call__(self, model: nn.Module, batch: Batch, step: int) -> StepLoss:
+        """The loss of a batch in a step, counted from 0."""
+        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + step) % 2**63)
+        if self.tax is None or step >= self.tax.steps:
+            total, paid = self.objective(model, batch, generator), dict[str, float]()
+            own = float(total.detach())
+        else:
+            with self.tax.cost.measured(network_of(model)) as measured:
+                total = self.objective(model, batch, generator)
+            own, cost, pricing = float(total.detach()), measured(batch), self.tax.pricing
+            total = total + pricing.penalty(cost, step / self.tax.steps)
+            paid = {"cost": float(cost.detach()), "price": pricing.price}
+        if self.distilled is not None:
+            total = total + self.distilled.taken()
+        return StepLoss(total, own, paid)
