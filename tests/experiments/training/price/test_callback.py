@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from transformers import EarlyStoppingCallback, TrainerCallback
+from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments
 
-from tests.experiments.training.price.conftest import price_of
+from tests.experiments.training.price.conftest import SETTINGS, batches, price_of, rows
 from walras.errors import InputError
 from walras.experiments.training.price.callback import PriceCallback
 from walras.experiments.training.price.host import check_host, host_of
+from walras.market.pricing import DualAscent
 from walras.models.export.reloading import load_model
+from walras.models.objective import ModelLoss
 
 Make = Callable[..., nn.Module]
 Trained = Callable[..., Any]  # makes a Trainer
@@ -238,3 +240,20 @@ def test_callbacks_that_transformers_restores_say_so(trainer: Trained, tmp_path:
         trainer(restore_callback_states_from_checkpoint=True).train(
             resume_from_checkpoint=str(tmp_path / "out" / "checkpoint-2")
         )
+
+
+def test_batches_and_the_loss_may_be_given(network: Make, tmp_path: Path) -> None:
+    """None are drawn from the training rows then, and prices are scaled by that number."""
+    given = batches(3)
+    callback = PriceCallback(batches=given, loss=7.0, objective=ModelLoss(), pricing="dual-ascent", **SETTINGS)
+    arguments = TrainingArguments(
+        str(tmp_path), max_steps=8, per_device_train_batch_size=4, use_cpu=True, report_to=[], save_strategy="no",
+        disable_tqdm=True,
+    )  # fmt: skip
+    Trainer(network(), arguments, train_dataset=rows(64), callbacks=[callback]).train()
+    price = callback.price
+    assert price is not None
+    assert len(price.priced.batches) == 3
+    assert isinstance(price.pricing, DualAscent)
+    assert price.pricing.rate == 7.0
+    assert isinstance(price.priced.calibration.objective, ModelLoss)

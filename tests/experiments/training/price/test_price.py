@@ -17,6 +17,7 @@ from walras.errors import InputError
 from walras.experiments.training.price.price import Price
 from walras.models import compact, gated, inventory, macs
 from walras.models.export.reloading import load_model
+from walras.models.objective import GivenLoss
 
 STEPS = 16
 PRICINGS: list[dict[str, Any]] = [
@@ -269,3 +270,28 @@ def test_a_saved_price_of_another_network(network: Make) -> None:
     for wrong in ({}, {**saved, "tensors": {}}, {**saved, "number": "x"}, {**saved, "keep": ["<f8", [1], ""]}):
         with pytest.raises(InputError, match="the saved price"):
             Price(network(), steps=STEPS, batches=batches(2), saved=wrong, **SETTINGS)
+
+
+def test_macs_are_counted_for_the_length_that_is_given(network: Make) -> None:
+    """The longer a sequence, the more of it is attention."""
+    price, _ = _priced(network(), length=4096)
+    of_heads = price.priced.share[price.priced.units.kind == "head"].sum()
+    expected = macs(network(), price.priced.units, 4096).share
+    assert price.priced.share == pytest.approx(expected)
+    shorter, _ = _priced(network())
+    assert of_heads > 1.5 * shorter.priced.share[shorter.priced.units.kind == "head"].sum()
+
+
+def test_units_are_valued_by_the_objective_that_is_given(network: Make) -> None:
+    model, seen = network(), []
+
+    def loss(network: nn.Module, batch: Any) -> torch.Tensor:
+        seen.append(len(batch["labels"]))
+        found: torch.Tensor = network(**batch).loss
+        return found
+
+    price = Price(
+        model, _optimizer(model), steps=STEPS, batches=batches(4), objective=GivenLoss(loss), loss=2.0, **SETTINGS
+    )
+    assert sum(seen) >= 16  # gates begin in the order of values
+    assert price.priced.first_loss(2.0) == 2.0
