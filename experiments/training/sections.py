@@ -120,12 +120,15 @@ class OptimiserSpec:
     warmup: float = setting(0.1, "Share of the steps in which the rate rises; then it falls linearly to 0.")
     decay: float = setting(0.01, "Weight decay of AdamW.")
     distil: float = setting(0.0, "Weight of the divergence from the dense model's predictions; 0: no distillation.")
+    distil_states: float = setting(
+        0.0, "Weight of the distance of every layer's states from the dense model's, a share; 0: none is distilled."
+    )
     precision: str = setting("no", f"Mixed precision: {', '.join(PRECISIONS)}.")
 
     def __post_init__(self) -> None:
         whole("epochs", self.epochs, 1)
         _shares(self, {"warmup": 1.0})
-        _numbers(self, above=("rate",), least=("decay", "distil"))
+        _numbers(self, above=("rate",), least=("decay", "distil", "distil_states"))
         if self.precision not in PRECISIONS:
             raise UnknownNameError("precision", self.precision, PRECISIONS)
 

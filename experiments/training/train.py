@@ -148,8 +148,9 @@ def _run(plan: TrainPlan, stage: TrainStage, learning: Subject, costs: UnitCosts
             pricing, steps = plan.pricing(first), config.optimiser.epochs * len(batches)
             assert pricing is not None
             tax = ActivationTax(activation_cost(config, costs.units), pricing, priced_steps(config, steps))
-    if config.optimiser.distil and valued is None:
-        watched = Distilled(start.model, dense.eval(), config.optimiser.distil)
+    weights = config.optimiser.distil, config.optimiser.distil_states
+    if any(weights) and valued is None:
+        watched = Distilled(start.model, dense.eval(), *weights)
     sign = 1.0 if data.higher_is_better else -1.0
     return Run(
         config, start.model, batches, TaskLoss(objective, config.seed, watched, tax),

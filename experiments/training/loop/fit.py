@@ -119,6 +119,8 @@ def fit(run: Run) -> Trained:
         trainer = TaskTrainer(run.model, arguments, run.batches, run.loss, run.evaluate, place, callbacks)
         course.serve(trainer)
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        if run.loss.distilled is not None:
+            run.loss.distilled.close()
         model = trainer.network.eval()
         if vars(model).pop("_original_forward", None) is not None:  # accelerate's, of mixed precision
             del model.forward
@@ -146,7 +148,7 @@ def callback_of(config: TrainConfig, steps: int, valued: Valued) -> PriceCallbac
     """The price in the training, with the settings of the command."""
     own = leaf_values(config)
     settings: dict[str, Any] = {name: own[name] for name in leaves(PriceSettings) if name in own}
-    settings |= {"distil": config.optimiser.distil, "priced": max(config.economy.priced, 1 / steps)}
+    settings["priced"] = max(config.economy.priced, 1 / steps)
     return PriceCallback(batches=valued.batches, objective=valued.objective, loss=valued.loss, **settings)
 
 

@@ -195,7 +195,7 @@ class Price:
     def _go_on(self, saved: SavedPrice) -> None:
         """From where training was interrupted."""
         saved.check(self.priced.settings.told, self._priced)
-        if (self.priced.settings.distil or saved.keep is None) and saved.dense != self.priced.fingerprint:
+        if (self.priced.settings.distils or saved.keep is None) and saved.dense != self.priced.fingerprint:
             raise InputError(
                 "the network that training began with is not the one of the saved price; where its head is new, "
                 "seed before the network is made: transformers.set_seed(0)"
@@ -222,8 +222,9 @@ class Price:
 
     def _watch(self) -> None:
         """Compare what the network says with what the dense one does, where that is wanted."""
-        weight = self.priced.settings.distil
-        self._distilled = Distilled(self.priced.model, self.priced.dense, weight) if weight else None
+        priced, settings = self.priced, self.priced.settings
+        if settings.distils:
+            self._distilled = Distilled(priced.model, priced.dense, settings.distil, settings.distil_states)
 
     def _leave(self) -> None:
         """Take off what a step put on the network."""

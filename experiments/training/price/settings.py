@@ -31,6 +31,9 @@ class PriceSettings(CommandSettings):
     budget: float = setting(0.5, "Share of the dense model's compute that may be used at the end; 1 keeps every unit.")
     seed: int = setting(0, "Seed of everything random about the price.")
     distil: float = setting(0.0, "Weight of the divergence from the dense model's predictions; 0: no distillation.")
+    distil_states: float = setting(
+        0.0, "Weight of the distance of every layer's states from the dense model's, a share; 0: none is distilled."
+    )
     length: int | None = setting(
         None, "Tokens of the sequence in which MACs are counted. [default: those of the widest batch]"
     )
@@ -40,8 +43,9 @@ class PriceSettings(CommandSettings):
 
     def __post_init__(self) -> None:
         whole("seed", self.seed, 0, 2**32 - 1)
-        if not 0 <= self.distil < float("inf"):
-            raise InputError(f"distil is {self.distil!r}; it must be a number of at least 0")
+        for name in ("distil", "distil_states"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise InputError(f"{name} is {getattr(self, name)!r}; it must be a number of at least 0")
         if self.length is not None:
             whole("length", self.length, 1)
         if not isinstance(self.cut, bool):
@@ -56,6 +60,11 @@ class PriceSettings(CommandSettings):
     def completed(cls, values: dict[str, Any]) -> dict[str, Any]:
         """Values as they are: nothing follows from one for another."""
         return values
+
+    @property
+    def distils(self) -> bool:
+        """Whether the network is compared with the dense one in every step."""
+        return self.distil > 0 or self.distil_states > 0
 
     def priced_steps(self, steps: int) -> int:
         """In how many of the steps a price is paid: the first ones.

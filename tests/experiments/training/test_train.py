@@ -182,8 +182,19 @@ def test_the_literal_tax_on_attention_changes_nothing(settings: Make) -> None:
 
 @pytest.mark.nightly
 def test_distillation_moves_towards_the_dense_model(settings: Make) -> None:
-    plain, distilled = train(settings()), train(settings(distil=10.0))
+    plain, distilled, layers = (train(settings(**own)) for own in ({}, {"distil": 10.0}, {"distil_states": 10.0}))
     assert not same(plain.model, distilled.model)
+    assert not same(plain.model, layers.model)
+
+
+@pytest.mark.nightly
+def test_what_a_recipe_left_is_distilled_as_well(settings: Make) -> None:
+    """Nobody pays; and nothing of it is left on the network."""
+    plain, distilled = (train(settings(recipe="magnitude", distil_states=weight)) for weight in (0.0, 10.0))
+    assert plain.steps["loss"].iloc[0] == distilled.steps["loss"].iloc[0]  # the task's alone is told
+    assert plain.steps["loss"].iloc[-1] != distilled.steps["loss"].iloc[-1]
+    assert "forward" not in vars(distilled.model)
+    assert not any(module._forward_hooks for module in distilled.model.modules())
 
 
 def test_a_loss_that_is_no_number_stops_at_the_last_good_checkpoint(

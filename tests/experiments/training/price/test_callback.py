@@ -23,7 +23,8 @@ from walras.models.objective import ModelLoss
 Make = Callable[..., nn.Module]
 Trained = Callable[..., Any]  # makes a Trainer
 PRICINGS: list[dict[str, Any]] = [
-    {}, {"pricing": "shadow-price"}, {"pricing": "dual-ascent"}, {"pricing": "tax", "price": 0.3}, {"distil": 1.0},
+    {}, {"pricing": "shadow-price"}, {"pricing": "dual-ascent"}, {"pricing": "tax", "price": 0.3},
+    {"distil": 1.0, "distil_states": 1.0},
     {"cut": False, "repair": "none"},
 ]  # fmt: skip
 IDS = torch.arange(4, 20).reshape(2, 8)

@@ -21,7 +21,8 @@ from walras.models.objective import GivenLoss
 
 STEPS = 16
 PRICINGS: list[dict[str, Any]] = [
-    {}, {"pricing": "shadow-price"}, {"pricing": "dual-ascent"}, {"pricing": "tax", "price": 0.3}, {"distil": 1.0},
+    {}, {"pricing": "shadow-price"}, {"pricing": "dual-ascent"}, {"pricing": "tax", "price": 0.3},
+    {"distil": 1.0, "distil_states": 1.0},
     {"cut": False, "repair": "none"},
 ]  # fmt: skip
 Make = Callable[..., nn.Module]
@@ -215,6 +216,7 @@ def test_the_budget_is_kept_in_expectation_at_every_step(network: Make) -> None:
         ({"pricing": "none"}, "a price needs one"),
         ({"pricing": "tax"}, "give one"),
         ({"distil": -1.0}, "distil is -1.0"),
+        ({"distil_states": -1.0}, "distil_states is -1.0"),
         ({"cut": "yes"}, "cut is 'yes'"),
         ({"priced": 0.01}, "cannot be reached: of 16 steps"),
         ({"taxed": "heads", "budget": 0.05}, "cannot be reached: heads alone are taxed"),
