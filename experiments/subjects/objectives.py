@@ -15,7 +15,7 @@ from walras.models.pooling import pooled
 Loss = Callable[[nn.Module, Batch], Tensor]
 
 
-def as_objective(loss: Any) -> Objective:
+def as_objective(loss: Any, name: str = "loss") -> Objective:
     """An objective as it is, a function as the mean loss of a batch.
 
     Raises:
@@ -24,7 +24,7 @@ def as_objective(loss: Any) -> Objective:
     if isinstance(loss, Objective):
         return loss
     if not callable(loss):
-        raise InputError(f"loss is {loss!r}; it must be a function of a model and a batch")
+        raise InputError(f"{name} is {loss!r}; it must be a function of a model and a batch")
     return GivenLoss(loss)
 
 

@@ -9,6 +9,8 @@ from torch.utils.hooks import RemovableHandle
 from transformers.trainer_callback import ExportableState, TrainerCallback
 
 from walras.errors import InputError
+from walras.experiments.subjects.objectives import Loss, as_objective
+from walras.experiments.training.price.given import Given, checked_loss
 from walras.experiments.training.price.host import (
     calibration,
     check_host,
@@ -42,7 +44,8 @@ class PriceCallback(TrainerCallback, ExportableState):
     Args:
         trainer: whose training it is; found by itself.
         batches: on which units are valued, as the network takes them; drawn from the training rows by default.
-        loss: the number that it begins with, which scales prices; measured on these rows by default.
+        loss: a function of the network and a batch, or the number that it begins with, which scales prices; the
+            Trainer's own on these rows by default.
         objective: by which units are valued; by default how far outputs move, or the network's own loss.
         settings: budget, pricing, price, mechanism, valuation, repair, ...: those of `walras train`, and `cut`.
 
@@ -58,12 +61,16 @@ class PriceCallback(TrainerCallback, ExportableState):
         *,
         trainer: Any = None,
         batches: Sequence[Batch] | None = None,
-        loss: float | None = None,
-        objective: Objective | None = None,
+        loss: Loss | float | None = None,
+        objective: Objective | Loss | None = None,
         **settings: Any,
     ) -> None:
         self._given = settings
-        self._batches, self._loss, self._objective = batches, loss, objective
+        self._data = None if batches is None else Given.of(batches, loss, objective)
+        self._loss = checked_loss(loss)
+        self._objective = None if objective is None else as_objective(objective, "objective")
+        if not (trainer is None or hasattr(trainer, "callback_handler")):
+            raise InputError(f"trainer is {trainer!r}; it must be the Trainer that gets this callback")
         self._settings = PriceSettings.parse(settings)
         self._settings.plan()  # names are resolved, or refused, before anything is loaded
         self._trainer = trainer
@@ -108,15 +115,17 @@ class PriceCallback(TrainerCallback, ExportableState):
         self._end()
         saved = ((state.stateful_callbacks or {}).get(_NAME) or {}).get("attributes", {}).get("saved")
         steps = state.max_steps - (state.global_step if saved is None else 0)
-        batches, loss = self._batches, self._loss
-        if batches is None:
-            batches, drawn = calibration(self._trainer, given["train_dataloader"], self._settings.market.sentences)
-            loss = drawn if loss is None else loss
+        found = self._data or self._drawn(given["train_dataloader"])
         self.price = Price(
-            given["model"], given["optimizer"], steps=steps, batches=batches, loss=loss,
-            objective=self._objective, dense=self._dense, saved=saved, **self._given,
+            given["model"], given["optimizer"], steps=steps, batches=found.batches,
+            loss=found.loss, objective=found.objective, dense=self._dense, saved=saved, **self._given,
         )  # fmt: skip
         self._context.enter_context(with_penalty(self._trainer, self.price.penalty))
+
+    def _drawn(self, data: Any) -> Given:
+        """Batches of training rows, and their loss, where none were given."""
+        batches, loss = calibration(self._trainer, data, self._settings.market.sentences)
+        return Given(batches, loss if self._loss is None else self._loss, self._objective)
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         """Until units have settled, no evaluation is the best so far: networks of their size come later."""

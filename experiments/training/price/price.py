@@ -11,6 +11,7 @@ from walras.experiments.subjects.objectives import Loss
 from walras.experiments.training.price.distilled import Distilled
 from walras.experiments.training.price.economy import Economy
 from walras.experiments.training.price.gate_rates import gates_factor
+from walras.experiments.training.price.given import Given
 from walras.experiments.training.price.moments import Moments, check_trains, replace_parameters
 from walras.experiments.training.price.network import check_cut, mean_of_processes, network_of
 from walras.experiments.training.price.priced_network import PricedNetwork
@@ -70,7 +71,7 @@ class Price:
         steps: int,
         batches: Sequence[Batch],
         loss: Loss | float | None = None,
-        objective: Objective | None = None,
+        objective: Objective | Loss | None = None,
         dense: nn.Module | None = None,
         saved: Mapping[str, Any] | None = None,
         **settings: Any,
@@ -78,13 +79,13 @@ class Price:
         read = PriceSettings.parse(settings)
         check_trains(optimizer, model)
         self._priced, self._optimizer = read.priced_steps(steps), optimizer
-        self.priced = PricedNetwork.of(model, batches, read, dense, objective)
+        self.priced = PricedNetwork.of(model, Given.of(batches, loss, objective), read, dense)
         self.keep: Tensor | None = None
         self._number = 0
         self._surplus: float | None = None
         self._step: PricedStep | None = None
         state = None if saved is None else SavedPrice.from_plain(saved)
-        self._economy = self._started(1.0 if saved is not None else self.priced.first_loss(loss), state is None)
+        self._economy = self._started(1.0 if saved is not None else self.priced.first_loss(), state is None)
         peak = read.economy.gate_logit_range / self._priced
         self._trainer_of_gates = torch.optim.AdamW(self._economy.gates.parameters(), lr=peak, weight_decay=0.0)
         self._distilled: Distilled | None = None

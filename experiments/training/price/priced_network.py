@@ -1,7 +1,6 @@
 """A network that is trained under a price, the dense one that it came from, and what its units are worth and cost."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, final
 
@@ -14,16 +13,17 @@ from walras.agents import Calibration
 from walras.errors import InputError
 from walras.experiments.plan import Plan
 from walras.experiments.subjects.checks import check_batches
-from walras.experiments.subjects.objectives import Loss, objective_of
+from walras.experiments.subjects.objectives import objective_of
 from walras.experiments.tasks.base import on_device
 from walras.experiments.training.price.economy import check_foldable
+from walras.experiments.training.price.given import Given
 from walras.experiments.training.price.network import check_cut, from_first_process, network_of, widest
 from walras.experiments.training.price.settings import PriceSettings
 from walras.models import Inventory, inventory
 from walras.models.distillation import Distillation
 from walras.models.export.copying import shared_copy
 from walras.models.fingerprint import fingerprint
-from walras.models.objective import Batch, ModelLoss, Objective
+from walras.models.objective import ModelLoss
 from walras.models.repair.repair import ModelPair
 from walras.models.resources import RESOURCES, Workload
 
@@ -41,8 +41,7 @@ class PricedNetwork:
         model: the network in training.
         dense: what it was before, which is never changed.
         units: of the dense network, n of them.
-        batches: on which units are valued.
-        objective: by which they are; None: how far outputs move, or the network's own loss.
+        given: batches on which units are valued, where the network is, by what they are, and the loss.
         share: of the dense network's MACs that each unit uses [n].
     """
 
@@ -51,17 +50,15 @@ class PricedNetwork:
     model: nn.Module
     dense: nn.Module
     units: Inventory
-    batches: Sequence[Batch]
-    objective: Objective | None
+    given: Given
     share: NDArray[np.float64]
 
     @staticmethod
     def of(
         model: nn.Module,
-        batches: Sequence[Batch],
+        given: Given,
         settings: PriceSettings,
         dense: nn.Module | None = None,
-        objective: Objective | None = None,
     ) -> "PricedNetwork":
         """Count the units of what is trained, or of the network in it; see `Price`.
 
@@ -78,22 +75,20 @@ class PricedNetwork:
         if not len(units):
             raise InputError(f"{type(network).__name__} has no units that could pay")
         check_foldable(units)
-        given = [*batches]
-        if not given:
-            raise InputError("batches is empty; give a few, on which units are valued")
-        check_batches(given, before, "batches")
-        found = [on_device(batch, network) for batch in given]
+        check_batches(given.batches, before, "batches")
+        found = [on_device(batch, network) for batch in given.batches]
         if settings.distil:
             Distillation.from_dense(before, found[0])  # that there is something to distil
         length = settings.length or widest(found)
         macs = RESOURCES.make("macs").measure(before, units, Workload(1, length))
-        return PricedNetwork(settings, plan, network, before, units, found, objective, macs.share)
+        return PricedNetwork(settings, plan, network, before, units, replace(given, batches=found), macs.share)
 
     @cached_property
     def calibration(self) -> Calibration:
         """What valuations look at."""
-        objective = self.objective or objective_of(self.dense, self.batches[0], self.settings.market.label_free)
-        return Calibration(self.model, self.units, objective, self.batches, self.share, self.dense)
+        batches, label_free = self.given.batches, self.settings.market.label_free
+        objective = self.given.objective or objective_of(self.dense, batches[0], label_free)
+        return Calibration(self.model, self.units, objective, batches, self.share, self.dense)
 
     @property
     def device(self) -> torch.device:
@@ -120,20 +115,21 @@ class PricedNetwork:
         if self.plan.repair is None or bool(keep.all()):
             return
         was, _ = self.model.training, self.model.eval()
-        with ModelPair.from_models(self.model, self.dense, self.units, self.batches) as pair:
+        with ModelPair.from_models(self.model, self.dense, self.units, self.given.batches) as pair:
             self.plan.repair(pair, keep.cpu().numpy())
         self.model.train(was)
 
     @torch.no_grad()
-    def first_loss(self, loss: Loss | float | None) -> float:
+    def first_loss(self) -> float:
         """Mean loss of the first batches of the network as it is; 1 where nobody can say what it is."""
+        loss, batches = self.given.loss, self.given.batches
         if isinstance(loss, (int, float)):
             return float(loss)
-        rule = loss or (_own_loss if "labels" in self.batches[0] else None)
+        rule = loss or (_own_loss if "labels" in batches[0] else None)
         if rule is None:
             return 1.0
         was, _ = self.model.training, self.model.eval()
-        losses = [float(rule(self.model, batch)) for batch in self.batches[:FIRST]]
+        losses = [float(rule(self.model, batch)) for batch in batches[:FIRST]]
         self.model.train(was)
         return sum(losses) / len(losses)
 

@@ -254,7 +254,7 @@ def test_batches_and_the_loss_may_be_given(network: Make, tmp_path: Path) -> Non
     Trainer(network(), arguments, train_dataset=rows(64), callbacks=[callback]).train()
     price = callback.price
     assert price is not None
-    assert len(price.priced.batches) == 3
+    assert len(price.priced.given.batches) == 3
     assert isinstance(price.pricing, DualAscent)
     assert price.pricing.rate == 7.0
     assert isinstance(price.priced.calibration.objective, ModelLoss)

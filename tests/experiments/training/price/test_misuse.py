@@ -11,6 +11,7 @@ from torch import nn
 
 from tests.experiments.training.price.conftest import SETTINGS, batches
 from walras.errors import InputError
+from walras.experiments.training.price.callback import PriceCallback
 from walras.experiments.training.price.price import Price
 
 Make = Callable[..., nn.Module]
@@ -100,3 +101,34 @@ def test_what_is_left_can_be_copied(copied: Any, network: Make, tmp_path: Any) -
     from walras.models.export.reloading import load_model
 
     assert not next(load_model(tmp_path).parameters()).any()  # its own weights, not those of the other
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"batches": 5}, "batches is 5; it must be a list of batches"),
+        ({"batches": BATCH}, "it must be a list of batches"),
+        ({"batches": []}, "batches is empty"),
+        ({"batches": [5]}, r"batches\[0\] is int; a batch must be a dict of tensors"),
+        ({"loss": "cross entropy"}, "loss is 'cross entropy'; it must be a function of a model and a batch, or a num"),
+        ({"loss": float("nan")}, "loss is nan"),
+        ({"loss": True}, "loss is True"),
+        ({"objective": 5}, "objective is 5; it must be a function of a model and a batch"),
+    ],
+    ids=str,
+)
+def test_what_is_given_besides_settings(given: dict[str, Any], message: str, network: Make) -> None:
+    with pytest.raises(InputError, match=message):
+        _priced(network(), **given)
+    with pytest.raises(InputError, match=message):
+        PriceCallback(**SETTINGS, **given)
+
+
+def test_a_trainer_that_is_none() -> None:
+    with pytest.raises(InputError, match="trainer is 5; it must be the Trainer that gets this callback"):
+        PriceCallback(trainer=5)
+
+
+def test_a_function_may_value_units(network: Make) -> None:
+    price = _priced(network(), objective=lambda model, batch: model(**batch).loss)
+    assert price.keep is None

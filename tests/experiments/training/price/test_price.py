@@ -296,4 +296,4 @@ def test_units_are_valued_by_the_objective_that_is_given(network: Make) -> None:
         model, _optimizer(model), steps=STEPS, batches=batches(4), objective=GivenLoss(loss), loss=2.0, **SETTINGS
     )
     assert sum(seen) >= 16  # gates begin in the order of values
-    assert price.priced.first_loss(2.0) == 2.0
+    assert price.priced.first_loss() == 2.0
