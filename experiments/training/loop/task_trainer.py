@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, final
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -19,6 +20,7 @@ from walras.experiments.training.loop.checkpoints import newest_checkpoint, seal
 from walras.experiments.training.loop.task_loss import StepLoss, TaskLoss
 from walras.files.contents import reading
 from walras.files.folders import remove
+from walras.files.writing import writing
 from walras.models.objective import Batch
 
 HELD_OUT = "eval_value"
@@ -116,13 +118,20 @@ class TaskTrainer(Trainer):
         return str(self._place)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """Write a checkpoint, and at last what says that it is complete."""
+        """Write a checkpoint, and at last what says that it is complete.
+
+        Raises:
+            TrainingError: a weight is no number.
+            InputError: it cannot be written; what there is of it is removed when training goes on.
+        """
         self._check_weights()
-        super()._save_checkpoint(model, trial)
-        self.accelerator.wait_for_everyone()  # each has written the state of its random numbers
-        if self.args.should_save:
-            seal(self._checkpoint())
-            rotate_checkpoints(str(self._place), CHECKPOINTS, self.state.best_model_checkpoint)
+        place = self._checkpoint()
+        with writing(place, RuntimeError, SafetensorError, kept="checkpoints before it are as they were"):
+            super()._save_checkpoint(model, trial)
+            self.accelerator.wait_for_everyone()  # each has written the state of its random numbers
+            if self.args.should_save:
+                seal(place)
+                rotate_checkpoints(str(self._place), CHECKPOINTS, self.state.best_model_checkpoint)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         """Weights by the names that they have in the network: those of a hub's file may be others."""

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from walras.errors import InputError
 from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.loop.checkpoints import newest_checkpoint, seal, usable_checkpoint
+from walras.experiments.training.loop.task_trainer import TaskTrainer
 from walras.experiments.training.train import train
 
 Make = Callable[..., TrainConfig]
@@ -91,3 +93,24 @@ def test_a_run_goes_on_from_the_one_before_where_the_last_was_interrupted(
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(InputError, match=r"optimizer\.pt' was changed after the checkpoint was written"):
         train(config, tmp_path / "again", resume=True)
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "optimizer.pt", "trainer_state.json", "hashes.json"])
+def test_a_checkpoint_that_cannot_be_written_is_told_and_the_run_goes_on_from_the_one_before(
+    settings: Make, tmp_path: Path, file: str
+) -> None:
+    """A folder is in the way."""
+    config, folder = settings(save_every=2), tmp_path / "run" / "checkpoint"
+    plain = TaskTrainer._save_checkpoint
+
+    def hindered(self: TaskTrainer, model: Any, trial: Any) -> None:
+        if self.state.global_step == 4:
+            (folder / "checkpoint-4" / file).mkdir(parents=True)
+        plain(self, model, trial)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TaskTrainer, "_save_checkpoint", hindered)
+        with pytest.raises(InputError, match=r"cannot write '.*checkpoint-4': .*; checkpoints before it are as they"):
+            train(config, tmp_path / "run")
+    assert newest_checkpoint(folder) is not None
+    assert len(train(config, tmp_path / "run", resume=True).steps) == 6
