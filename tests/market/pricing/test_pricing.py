@@ -1,5 +1,6 @@
 """Prices inside training, by hand: what each adds to the loss, and how it moves."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -37,7 +38,8 @@ def test_a_tax_is_price_times_cost(rise: str) -> None:
         assert penalty.item() == pytest.approx(0.8 * risen * 0.6)
         (slope,) = torch.autograd.grad(penalty, spent)
         assert slope.item() == pytest.approx(0.8 * risen)
-    assert tax.after(0.1, 0.5) == tax
+        assert tax.after(0.1, at).paid == pytest.approx(0.8 * risen)
+    assert tax.paid == 0  # nothing has been paid yet
     assert not tax.steered
 
 
@@ -132,8 +134,9 @@ def test_a_rule_that_learns_is_kept_between_rounds_and_in_a_checkpoint() -> None
 def test_states_come_back_from_plain_data(kind: type[Pricing]) -> None:
     pricing = made(kind)
     changed = pricing.after(0.9, 0.5, slope=-1.0)
-    assert pricing.restored(changed.state()) == changed
+    assert pricing.restored(json.loads(json.dumps(changed.state()))) == changed
     assert isinstance(changed.state()["price"], float)
+    assert changed.paid == changed.price
 
 
 @pytest.mark.parametrize("kind", PRICINGS.values())
