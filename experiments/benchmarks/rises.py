@@ -2,11 +2,10 @@
 
     python -P -m walras.experiments.benchmarks.rises --data GLUE_FOLDER
 
-MiniLM on STS-B: 1,000 training rows, two epochs, batches of 16, the tax in the first half of the steps. A tax leads to no budget, so
-that what is used differs from rise to rise; the metric is compared where the same is used, on the straight line between
-a rise's two points. Written to the folder: rises_cells.jsonl (a row a training, with the expected compute at eleven
-points of the priced steps), rises.csv (the same without those), rises_compared.csv and rises.png. A training whose row
-is there is not run again.
+MiniLM on STS-B, the tax in the first half of the steps. A tax leads to no budget, so that what is used differs from
+rise to rise; the metric is compared where the same is used, on the straight line between a rise's two points. Written
+to the folder: rises_cells.jsonl (a row a training, with the expected compute at eleven points of the priced steps),
+rises.csv (the same without those), rises_compared.csv and rises.png. A training whose row is there is not run again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,11 +31,11 @@ from walras.files.writing import write_whole
 from walras.market.pricing import RISES
 
 TARGET, FIRST = "by-target", "constant"
-TAXES = (0.05, 0.2)
-BUDGETS = (0.7, 0.5)  # of the rise by a target, whose tax is the most that is asked for
+TAXES = (0.2, 0.05)
+BUDGETS = (0.5, 0.7)  # of the rise by a target, whose tax is the most that is asked for
 MOST = 1.0
 POINTS = 11  # of the course of the expected compute
-KEY = ["rise", "price", "budget", "seed", "model", "task", "limit", "epochs"]
+KEY = ["rise", "price", "budget", "seed", "model", "task", "limit", "batch_size", "epochs"]
 
 
 def main(
@@ -44,15 +43,18 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder of the rows, tables and picture.")] = Path("runs/rises"),
     model: Annotated[str, typer.Option(help="Folder or hub id.")] = SubjectSpec().model,
     task: Annotated[str, typer.Option(help="Task by name.")] = "stsb",
-    seeds: Annotated[list[int] | None, typer.Option(help="Seeds, in the order of their runs. [default: 0, 1, 2]")] = None,
-    limit: Annotated[int, typer.Option(help="Training rows at most.", min=2)] = 1000,
+    seeds: Annotated[list[int] | None, typer.Option(help="Seeds, one after the other. [default: 0, 1, 2]")] = None,
+    limit: Annotated[int, typer.Option(help="Training rows at most.", min=2)] = 2000,
+    batch_size: Annotated[int, typer.Option(help="Rows of a batch.", min=1)] = 32,
     epochs: Annotated[int, typer.Option(help="Passes over them.", min=1)] = 2,
 ) -> None:
     """Train what has no row yet; write and print the tables."""
     with ended_in_words():
-        given = {"data": data, "model": model, "task": task, "limit": limit, "epochs": epochs}
+        given = {"data": data, "model": model, "task": task, "limit": limit, "batch_size": batch_size, "epochs": epochs}
         designs = [
-            TrainConfig.parse({**settings, **given, "seed": seed}) for seed in seeds or (0, 1, 2) for settings in cells()
+            TrainConfig.parse({**settings, **given, "seed": seed})
+            for seed in seeds or (0, 1, 2)
+            for settings in cells()
         ]
         with progress_bar() as progress:
             measure(designs, out / "rises_cells.jsonl", progress)
@@ -61,10 +63,12 @@ def main(
 
 def cells() -> list[dict[str, Any]]:
     """Settings of all trainings of a seed."""
-    common = {"pricing": "tax", "priced": 0.5, "sentences": 128, "batch_size": 16, "device": "cpu"}
-    timed = [{"rise": rise, "price": price} for price in TAXES for rise in RISES if rise != TARGET]
-    held = [{"rise": TARGET, "price": MOST, "budget": budget} for budget in BUDGETS]
-    return [{**common, **own} for own in (*timed, *held)]
+    common = {"pricing": "tax", "priced": 0.5, "sentences": 128, "device": "cpu"}
+    found: list[dict[str, Any]] = []
+    for price, budget in zip(TAXES, BUDGETS, strict=True):
+        found += [{"rise": rise, "price": price} for rise in RISES if rise != TARGET]
+        found.append({"rise": TARGET, "price": MOST, "budget": budget})
+    return [{**common, **own} for own in found]
 
 
 def key(config: TrainConfig) -> dict[str, Any]:
@@ -72,7 +76,7 @@ def key(config: TrainConfig) -> dict[str, Any]:
     economy, subject = config.economy, config.subject
     values = (
         economy.rise, economy.price, config.budget, config.seed, subject.model, subject.task, config.rows.limit,
-        config.optimiser.epochs,
+        subject.batch_size, config.optimiser.epochs,
     )  # fmt: skip
     return dict(zip(KEY, values, strict=True))
 

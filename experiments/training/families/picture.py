@@ -34,7 +34,7 @@ def pareto_picture(points: pd.DataFrame, metric: str, claims: Claims | None) -> 
                   color=CLAIMED, label=f"claimed in {claims.source.partition(',')[0]}")  # fmt: skip
         ends += claims.values
     axes.set_ylim(metric_limits(ends, max(ends, key=abs)))
-    axes.set_xlim(0, 1.03)
+    axes.set_xlim(-0.02, 1.03)
     plain_ticks(axes.xaxis, axes.yaxis)
     axes.set_xlabel("compute of the small model [share of the dense model's MACs]")
     axes.set_ylabel(f"{metric}, mean over seeds")
