@@ -20,12 +20,14 @@ from matplotlib.figure import Figure
 
 from walras.experiments.benchmarks.kept_rows import read_rows, write_rows
 from walras.experiments.cli.screen import ended_in_words, output, progress_bar
+from walras.experiments.grids.statistics import Interval
 from walras.experiments.progress import Progress
 from walras.experiments.reports.axes import from_zero, legend_outside, metric_limits, plain_ticks
 from walras.experiments.reports.grids.frontier_plot import COLOURS, MARKERS
 from walras.experiments.reports.plots import png
 from walras.experiments.spec import SubjectSpec
 from walras.experiments.training.config import TrainConfig
+from walras.experiments.training.families.points import at_share
 from walras.experiments.training.train import TrainResult, train
 from walras.files.writing import write_whole
 from walras.market.pricing import RISES
@@ -121,23 +123,22 @@ def compared(table: pd.DataFrame) -> pd.DataFrame:
 
     A seed counts for a rise whose own two points enclose that share. Intervals are Student's over seeds (95 %).
     """
-    from scipy import stats
-
     apart: dict[str, list[tuple[float, float]]] = {}
     for _, own in table.groupby("seed"):
         first = own[own["rise"] == FIRST]
         share = float(first["used"].mean())
+        there = at_share(first["used"], first["metric"], share)
         for rise, points in own.groupby("rise", sort=False):
-            line = points.sort_values("used")
-            if len(first) > 1 and line["used"].iloc[0] <= share <= line["used"].iloc[-1]:
-                at = [float(np.interp(share, p["used"], p["metric"])) for p in (line, first.sort_values("used"))]
-                apart.setdefault(str(rise), []).append((at[0], at[0] - at[1]))
+            value = at_share(points["used"], points["metric"], share)
+            if value is not None and there is not None:
+                apart.setdefault(str(rise), []).append((value, value - there))
     found = []
     for rise, seeds in apart.items():
-        metric, less = np.array(seeds).T
-        half = stats.sem(less) * stats.t.ppf(0.975, len(less) - 1) if len(less) > 1 else np.nan
-        found.append({"rise": rise, "seeds": len(less), "metric": metric.mean(), f"minus {FIRST}": less.mean(),
-                      "low": less.mean() - half, "high": less.mean() + half})  # fmt: skip
+        metric, less = (Interval.from_sample(values) for values in zip(*seeds, strict=True))
+        assert metric is not None
+        assert less is not None
+        found.append({"rise": rise, "seeds": less.count, "metric": metric.mean, f"minus {FIRST}": less.mean,
+                      "low": less.low, "high": less.high})  # fmt: skip
     return pd.DataFrame(found)
 
 
