@@ -24,7 +24,7 @@ def point(cell: Cell[TrainConfig]) -> tuple[float, float]:
 @pytest.fixture
 def families(glue: Path) -> Families:
     """On STS-B, of which something is claimed, and SST-2, of which nothing is."""
-    vary = {"price": [0.1, 0.2], "recipe": ["magnitude"]}
+    vary: dict[str, list[Any]] = {"price": [0.1, 0.2], "recipe": ["magnitude"]}
     return Families.of_tasks({"data": str(glue), "pricing": "tax"}, vary, 3, ["stsb", "sst2"])
 
 
@@ -46,8 +46,9 @@ def test_points_are_of_the_claimed_figure(written: dict[str, Family]) -> None:
     family = written["stsb"]
     assert family.metric == "pearson"
     points = family.points.set_index(["recipe", "budget"])
-    assert points.loc[("tax 0.1", 1.0), "mean"] == pytest.approx(0.88 + 0.01 + 0.001)
-    assert points.loc[("tax 0.1", 1.0), "low"] < points.loc[("tax 0.1", 1.0), "mean"]
+    first = points.to_dict("records")[0]
+    assert first["mean"] == pytest.approx(0.88 + 0.01 + 0.001)
+    assert first["low"] < first["mean"] < first["high"]
     assert points["series"].unique().tolist() == ["tax", "magnitude"]
     assert points[points["on the front"]].index.tolist() == [("tax 0.1", 1.0), ("tax 0.2", 1.0), ("magnitude", 0.4)]
     assert written["sst2"].metric == "accuracy"
@@ -71,7 +72,7 @@ def test_claims_are_hollow_labelled_and_in_a_table_of_their_own(written: dict[st
     assert not any("claimed" in text for text in texts(written["sst2"].picture().figure))
     for measured in ("stsb/frontier.csv", "stsb/pareto.csv", "frontier.csv"):
         table = pd.read_csv(tmp_path / "out" / measured)
-        assert not any("claim" in name for name in table)
+        assert not any("claim" in str(name) for name in table)
         assert 0.875 not in table.select_dtypes("number").to_numpy().ravel().round(6).tolist()
     claims = pd.read_csv(tmp_path / "out" / "stsb" / "claims.csv")
     assert claims["claimed value"].tolist() == [0.901, 0.899, 0.891, 0.875, 0.840]
