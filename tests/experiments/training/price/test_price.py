@@ -20,8 +20,8 @@ from walras.models.export.reloading import load_model
 
 STEPS = 16
 PRICINGS: list[dict[str, Any]] = [
-    {}, {"pricing": "shadow-price"}, {"pricing": "dual-ascent"}, {"pricing": "tax", "price": 0.3}, {"distil": 1.0},
-    {"cut": False, "repair": "none"},
+    {}, {"pricing": "shadow-price"}, {"pricing": "dual-ascent"}, {"pricing": "tax", "price": 0.3, "rise": "even-cost"},
+    {"distil": 1.0}, {"cut": False, "repair": "none"},
 ]  # fmt: skip
 Make = Callable[..., nn.Module]
 
