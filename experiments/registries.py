@@ -23,6 +23,7 @@ _HOMES: dict[str, tuple[str, str]] = {
     "token valuation": ("walras.models.tokens.worths", "TOKEN_VALUATIONS"),
     "price policy": ("walras.models.tokens.policies", "PRICE_POLICIES"),
     "pricing": ("walras.market.pricing", "PRICINGS"),
+    "rise": ("walras.market.pricing", "RISES"),
     "allocator": ("walras.market.queries", "ALLOCATORS"),
     "online policy": ("walras.market.queries", "ONLINE_POLICIES"),
     "unfunded rule": ("walras.experiments.queries.unfunded", "UNFUNDED_RULES"),

@@ -11,13 +11,14 @@ from walras.errors import InputError
 from walras.experiments.cli.options import Code, with_settings
 from walras.experiments.cli.screen import interrupted, output, progress_bar
 from walras.experiments.executors import ExecutorSource, parse_executor
-from walras.experiments.grids.axes import read_vary
+from walras.experiments.grids.axes import read_vary, split_values
 from walras.experiments.settings.fields import number
 from walras.experiments.store.new_folder import new_folder
 from walras.experiments.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from walras.experiments.grids.grid import Grid
+    from walras.experiments.training.families.run import Families
 
 
 GRID = "What varies"
@@ -79,37 +80,46 @@ def train(
 
     walras train --task stsb --data glue --budget 0.8 --budget 0.6 --seeds 3
 
+    walras train --task cola,stsb,mnli --data glue --price 0.01:3:5 --recipe k-prune --recipe magnitude --seeds 3
+
     Several --budget, --price or --recipe, --vary, or --seeds, make a grid: the time it takes is estimated before it
-    starts, and the same command goes on with one that was interrupted.
+    starts, and the same command goes on with one that was interrupted. Several tasks, with commas between them, have a
+    grid each. Recipes beside prices are post-hoc baselines, at budgets of 0.8, 0.6 and 0.4 unless --budget says others.
     """
+    tasks = split_values(str(given["task"])) if "task" in given else []
     shares = [number(text) for text in budget or []]
     varied: dict[str, list[Any]] = {"budget": shares, "price": prices(price or []), "recipe": recipe or []}
+    beside = bool(price and recipe)  # taxes and recipes are no settings of the same run
     for name, found in varied.items():
-        if len(found) == 1:
+        if len(found) == 1 and not (beside and name != "budget"):
             given[name] = found[0]
-    several = {name: found for name, found in varied.items() if len(found) > 1}
+    several = {name: found for name, found in varied.items() if len(found) > 1 or (found and name not in given)}
     for name, found in read_vary(vary or []).items():
         several.setdefault(name, []).extend(found)
+    if "task" in several:
+        tasks = [*tasks, *several.pop("task")]
     if varied["price"] and "pricing" not in given:
         given["pricing"] = "tax"
 
-    from walras.experiments.training.grid import grid_of_trainings
+    from walras.experiments.training.families.run import Families
 
-    grid = grid_of_trainings(
+    families = Families.of_tasks(
         {**(TrainConfig.written(config, {**given, **several}, code or ()) if config else {}), **given},
         several,
         seeds,
+        tasks,
         against,
     )
-    if len(grid.cells) > 1:
+    if families.cells > 1:
         if resume:
             raise InputError("--resume is for one run; a grid goes on by itself: leave --resume out")
         if overwrite:
             raise InputError("--overwrite is for one run; a grid keeps what has finished: choose another --out")
-        _many(grid, out or Path("runs") / "train", parse_executor(executor, workers), as_json)
+        _many(families, out or Path("runs") / "train", parse_executor(executor, workers), as_json)
     elif resume and out is None:
         raise InputError("--resume needs the folder of the run that is to go on: --out FOLDER")
     else:
+        (grid,) = families.grids.values()
         _one(grid, out, overwrite, resume, as_json)
 
 
@@ -162,15 +172,13 @@ def _one(grid: "Grid[TrainConfig]", out: Path | None, overwrite: bool, resume: b
     console.print(f"Model: {place / 'model'}   Report: {place / 'report.html'}", soft_wrap=True)
 
 
-def _many(grid: "Grid[TrainConfig]", out: Path, executor: ExecutorSource, as_json: bool) -> None:
-    from walras.experiments.grids.runner import run_grid, unfinished
-    from walras.experiments.reports.grids.frontier_report import write_frontier_report
+def _many(families: "Families", out: Path, executor: ExecutorSource, as_json: bool) -> None:
     from walras.experiments.reports.grids.frontier_tables import print_grid
-    from walras.experiments.store.grid_folder import GridFolder
     from walras.experiments.training.estimate import hours
+    from walras.experiments.training.families.report import Family
+    from walras.experiments.training.families.run import joined
 
-    folder = GridFolder(out)
-    waiting = [cell.settings for cell in unfinished(grid, folder)]
+    waiting = families.waiting(out)
     try:
         with progress_bar(not as_json) as progress:
             if waiting:
@@ -178,14 +186,18 @@ def _many(grid: "Grid[TrainConfig]", out: Path, executor: ExecutorSource, as_jso
                 processes = min(executor.side_by_side or 1, len(waiting))
                 told = f"about {hours(waiting, processes):.2g} hours on {processes} process(es)"
                 progress.console.print(f"{len(waiting)} run(s): {told}")  # on standard error
-            found = run_grid(grid, folder, executor, progress)
+            found = families.run(out, executor, progress)
     except KeyboardInterrupt:
-        done = sum(folder.finished(cell) for cell in grid.cells)
-        interrupted(f"{done} of {len(grid.cells)} runs are finished; the same command goes on from there")
-    write_frontier_report(found)
+        done = families.cells - len(families.waiting(out))
+        interrupted(f"{done} of {families.cells} runs are finished; the same command goes on from there")
     if as_json:
-        print(found.table.to_json(orient="records", indent=2))
+        print(joined(found).to_json(orient="records", indent=2))
     else:
-        print_grid(output(), found)
-    if found.failed:
+        for own in found.values():
+            print_grid(output(), own)
+            if len(own.table):
+                output().print(Family(own).verdict, soft_wrap=True)
+        if len(found) > 1:
+            output().print(f"Pareto fronts: {out / 'report.html'}   Table: {out / 'frontier.csv'}", soft_wrap=True)
+    if any(own.failed for own in found.values()):
         raise typer.Exit(1)

@@ -7,6 +7,8 @@ timings/HASH.json           how long a cell's small model takes, where that was 
 frontier.parquet, .csv      a row per cell; statistics.csv  a row per combination of labels
 timings.csv                 seconds and milliseconds, which no two machines have in common
 frontier.png, report.html
+pareto.csv, .png            of trainings: points against compute, and which of them are on the front
+equal_compute.csv           of trainings: prices beside recipes where these use as much; claims.csv  points of a paper
 indices.csv, .json, .png    of the sample of a design: how much each setting matters
 calibration.json            of a search for a target: what it found
 """
@@ -42,6 +44,10 @@ PARTS = (
     "statistics.csv",
     "timings.csv",
     "frontier.png",
+    "pareto.csv",
+    "pareto.png",
+    "equal_compute.csv",
+    "claims.csv",
     "indices.csv",
     "indices.json",
     "indices.png",

@@ -8,12 +8,11 @@ from typing import Any, final
 from walras.errors import InputError, UnknownNameError
 from walras.experiments.registries import registry
 from walras.experiments.settings.fields import setting, texts, whole
-from walras.parameters import split_spec
+from walras.parameters import is_own, split_spec
 
 COSTS = ("macs", "literal", "invariant")
-RISES = ("constant", "linear", "quadratic")
 PRECISIONS = ("no", "bf16", "fp16")
-TAX, CLEARED = "tax", "cleared"
+TAX, CLEARED, CONSTANT = "tax", "cleared", "constant"
 EVERY_KIND = "both"
 _PLURALS = {"heads": "head", "experts": "expert", "blocks": "block"}
 
@@ -27,7 +26,10 @@ class EconomySpec:
         CLEARED, "Source of the price: cleared, shadow-price, dual-ascent, tax, ...; or none.", registry="pricing"
     )
     price: float | None = setting(None, "The tax: units of the loss for the dense model's whole compute.")
-    rise: str = setting("constant", f"How a tax comes in: {', '.join(RISES)}.")
+    rise: Any = setting(
+        CONSTANT, "How a tax comes in: constant, linear, quadratic, cubic, cosine, by-target, even-cost.",
+        registry="rise",
+    )  # fmt: skip
     cost: str = setting("macs", "What is priced: expected macs, or activations, literal (Eq. 2) or invariant.")
     taxed: str = setting(EVERY_KIND, f"Whose compute is priced: {EVERY_KIND}, or a kind of units: heads, ffn, ...")
     priced: float = setting(0.25, "Share of the steps in which a price is paid; then units are settled and cut out.")
@@ -42,9 +44,8 @@ class EconomySpec:
     )
 
     def __post_init__(self) -> None:
-        for name, known in (("cost", COSTS), ("rise", RISES)):
-            if getattr(self, name) not in known:
-                raise UnknownNameError(name, getattr(self, name), known)
+        if self.cost not in COSTS:
+            raise UnknownNameError("cost", self.cost, COSTS)
         _shares(self, {"priced": 1.0})
         _numbers(self, above=("ascent", "gate_logit_range"))
         if self.price is not None and not 0 <= self.price < math.inf:
@@ -73,6 +74,8 @@ class EconomySpec:
             raise InputError("pricing is tax and there is no price; give one: --price 0.1")
         if not taxes and self.price is not None:
             raise InputError(f"price is {self.price:g}, and pricing is {self.pricing_name}, which finds its own")
+        if self.rise != CONSTANT and not taxes and not is_own(self.pricing_name):
+            raise InputError(f"rise is {self.rise}, and pricing is {self.pricing_name}; only a tax rises")
         if self.cost != "macs" and not taxes:
             raise InputError(f"cost is {self.cost}, whose price is a tax; pricing is {self.pricing_name}")
         if self.cost == "invariant" and self.kind not in (None, "ffn"):

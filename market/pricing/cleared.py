@@ -21,6 +21,14 @@ class Cleared(Pricing):
     Units that are not funded leave for good; the others pay the clearing's price until the next one, as a penalty in
     the loss: price * (cost - supply), the Lagrangian. Prices are in the loss's units where values are.
 
+    With `even_price`, supply follows the price instead of the clock. Let r_i be what a bidder pays for a unit of
+    compute at most, p(s) the price at which a supply s is sold, b the last supply, and k the rounds that are left:
+
+        p* = p + (p(b) - p) / k,   supply = that whose price p(s) is nearest to p*, between b and the last supply
+
+    with p the price of the last round, at first the least r_i. The price then rises by as much in every round, as far
+    as the bids foretell it, and supply shrinks slowly where the price would jump.
+
     Raises:
         InputError: a mechanism that has settings, or has learnt something, that no checkpoint can keep.
     """
@@ -29,6 +37,7 @@ class Cleared(Pricing):
     supplies: tuple[float, ...]
     played: int = 0
     price: float = 0.0
+    even_price: bool = False
     steered: bool = True
 
     def __post_init__(self) -> None:
@@ -72,15 +81,31 @@ class Cleared(Pricing):
         """
         if self.played == len(self.supplies):
             raise InputError(f"all {self.played} rounds of this market have been played")
-        supply = max(self.supplies[self.played] - reserved, 0.0)
         bids, cost = IndivisibleBids(value.double()), share.double()
+        market = replace(self, supplies=self._laid_anew(value.double(), cost, reserved)) if self.even_price else self
+        supply = max(market.supplies[self.played] - reserved, 0.0)
         clearing = self.mechanism(bids, supply, cost)
         rule = self.mechanism.after(bids, torch.tensor([supply]).double(), cost.unsqueeze(-1), clearing)
-        return replace(self, mechanism=rule, played=self.played + 1, price=float(clearing.price[..., 0])), clearing
+        return replace(market, mechanism=rule, played=self.played + 1, price=float(clearing.price[..., 0])), clearing
+
+    def _laid_anew(self, value: Tensor, share: Tensor, reserved: float) -> tuple[float, ...]:
+        """The supplies of all rounds, that of the next one by the bids for it."""
+        last, end = self.supply(0.0), self.supplies[-1]
+        order = (value / share).sort(descending=True)
+        used = reserved + share[order.indices].cumsum(0)
+        out = order.values[used > end]  # of those whom the last supply leaves out
+        if not len(out):
+            return self.supplies
+        before = self.price if self.played else float(order.values[-1])
+        price = before + (max(float(out[0]), before) - before) / (len(self.supplies) - self.played)
+        marginal = int((order.values - price).abs().argmin())  # who is the first to be left out
+        supply = min(max(float(used[marginal] - share[order.indices[marginal]]), end), last)
+        return (*self.supplies[: self.played], supply, *self.supplies[self.played + 1 :])
 
     def state(self) -> dict[str, Any]:
-        """Rounds played, the price, and the state of the rule."""
-        return {"played": self.played, "price": self.price, "mechanism": _learnt(self.mechanism)}
+        """Rounds played, the price, supplies, and the state of the rule."""
+        own = {"supplies": list(self.supplies)} if self.even_price else {}
+        return {"played": self.played, "price": self.price, "mechanism": _learnt(self.mechanism), **own}
 
     def restored(self, state: Mapping[str, Any]) -> "Cleared":
         """The same market in a state that was saved."""
@@ -88,8 +113,9 @@ class Cleared(Pricing):
         saved = {name: state["mechanism"][name] for name in _learnt(rule)}
         learnt = {n: v if isinstance(getattr(rule, n), list) else _with_tuples(v) for n, v in saved.items()}
         return replace(
-            self, mechanism=replace(rule, **learnt), played=int(state["played"]), price=float(state["price"])
-        )
+            self, mechanism=replace(rule, **learnt), played=int(state["played"]), price=float(state["price"]),
+            supplies=tuple(map(float, state.get("supplies", self.supplies))),
+        )  # fmt: skip
 
 
 def _learnt(rule: Any) -> dict[str, Any]:

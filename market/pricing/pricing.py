@@ -22,6 +22,11 @@ class Pricing(ABC):
     price: float
     steered: bool = False  # whether it leads to a budget
 
+    @property
+    def paid(self) -> float:
+        """The price that was paid in the last step, for tables and plots; `price` unless a subclass says less."""
+        return self.price
+
     def supply(self, at: float) -> float:
         """Compute that may be used now, as a share of the dense model's; all of it unless a subclass says less."""
         del at

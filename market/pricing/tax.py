@@ -1,14 +1,15 @@
-"""A tax that is fixed before training begins."""
+"""A tax whose price is given."""
 
-from dataclasses import dataclass
-from typing import final
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, final
 
 from torch import Tensor
 
-from walras.errors import InputError, UnknownNameError
+from walras.errors import InputError
 from walras.market.pricing.pricing import Pricing
-
-RISES = ("constant", "linear", "quadratic")
+from walras.market.pricing.rises import RISES, Memory, Rise
 
 
 @final
@@ -16,20 +17,52 @@ RISES = ("constant", "linear", "quadratic")
 class Tax(Pricing):
     """Adds price * cost to the task's loss, with cost a share of the dense model's compute.
 
-    This is Eq. 5 of the paper. The price holds from the first step on, or rises from 0 during the first half of
-    training, linearly or with the square of time, and holds then. There is no budget: units use what the price leaves.
+    This is Eq. 5 of the paper. The whole price holds from the first step on, or comes in by a rise (`RISES`), which
+    says what share of it is asked for as training goes on. There is no budget: units use what the price leaves.
+
+    Attributes:
+        price: the tax.
+        rise: a rise, or its name with parameters.
+        memory: of the rise.
+        asked: the share of the price that was asked for in the last step.
     """
 
     price: float
-    rise: str = "constant"
+    rise: str | Rise = "constant"
+    memory: Memory = ()
+    asked: float = 0.0
 
     def __post_init__(self) -> None:
         if isinstance(self.price, bool) or not 0 <= self.price < float("inf"):
             raise InputError(f"price is {self.price!r}; it must be a number of at least 0")
-        if self.rise not in RISES:
-            raise UnknownNameError("schedule of the tax", self.rise, RISES)
+        _ = self.rising  # whatever is wrong with it is found before training
+
+    @cached_property
+    def rising(self) -> Rise:
+        """The rise as an object."""
+        return RISES.make(self.rise)
+
+    @property
+    def paid(self) -> float:
+        """The price as far as it had risen in the last step."""
+        return self.price * self.asked
 
     def penalty(self, cost: Tensor, at: float) -> Tensor:
         """price * cost, the price as far as it has risen."""
-        risen = min(2 * at, 1.0) ** {"constant": 0, "linear": 1, "quadratic": 2}[self.rise]
-        return self.price * risen * cost
+        return self.price * self.rising.asked(at, self.memory) * cost
+
+    def after(self, cost: float, at: float, slope: float | None = None) -> "Tax":
+        """The same, one step on in its rise."""
+        del slope
+        rise = self.rising
+        memory, asked = rise.remembered(at, cost, self.memory), rise.asked(at, self.memory)
+        return replace(self, rise=rise, memory=memory, asked=asked)
+
+    def state(self) -> dict[str, Any]:
+        """What training changes, and the price."""
+        return {"price": self.price, "asked": self.asked, "memory": list(self.memory)}
+
+    def restored(self, state: Mapping[str, Any]) -> "Tax":
+        """The same tax in a state that was saved."""
+        memory = tuple(map(float, state["memory"]))
+        return replace(self, price=float(state["price"]), rise=self.rising, memory=memory, asked=float(state["asked"]))

@@ -26,7 +26,7 @@ from walras.experiments.tasks.base import embed, tokenized
 from walras.experiments.tasks.data.rows import Example
 from walras.experiments.tasks.losses import Embeddings
 from walras.market import Phase, Schedule, Scope
-from walras.market.pricing import Pricing
+from walras.market.pricing import Pricing, Rise
 from walras.market.queries import Allocator
 from walras.mechanisms import charge
 from walras.models.repair import Repair
@@ -150,6 +150,14 @@ class Flat(Pricing):
 
 
 @dataclass(frozen=True)
+class Step(Rise):
+    """Asks for nothing, and then for the whole price."""
+    start: float = 0.5
+    def share(self, at, memory):
+        return float(at >= self.start)
+
+
+@dataclass(frozen=True)
 class Equal(Allocator):
     """Grants every query the same."""
     part: float = 1.0
@@ -172,7 +180,7 @@ NAMED = {
     "mechanism": "FirstCome:start=0.0", "valuation": "Depth:base=2", "strategy": "Part:share=.25",
     "schedule": "Late:first=1", "scope": "Halves", "phase": "Count:weight=2", "repair": "Shrink:factor=.5",
     "resource": "Energy:per_mac=2e-12", "unit kind": "Groups:size=4", "task": "Spread:texts=3", "recipe": "MINE",
-    "pricing": "Flat:price=.3", "allocator": "Equal:part=.5", "executor": "Threads:workers=2",
+    "pricing": "Flat:price=.3", "rise": "Step:start=.25", "allocator": "Equal:part=.5", "executor": "Threads:workers=2",
 }  # fmt: skip
 Walras = Callable[..., Any]
 

@@ -214,14 +214,51 @@ value, cost = np.array([4.0, 3.0, 2.0, 1.0]), np.ones(4)
 for rule in (PayAsBidAuction(), UniformPriceAuction()):  # all tell the truth; what could each gain by a lie?
     print(type(rule).__name__, deviation_gain(rule, value, value, 2.0, torch.from_numpy(cost)).tolist())
 
-# %% Pricing, PRICINGS, Tax, RISES
-from walras.market.pricing import PRICINGS, RISES, Pricing, Tax
+# %% Pricing, PRICINGS, Tax
+from walras.market.pricing import PRICINGS, Pricing, Tax
 
 tax = Tax(price=0.1, rise="linear")
 assert isinstance(tax, Pricing)
 cost = torch.tensor(0.8)  # expected share of the dense model's compute
 print([round(float(tax.penalty(cost, at)), 3) for at in (0.0, 0.5, 1.0)])  # at the start, half-way, at the end
-print(list(PRICINGS), RISES)
+print(list(PRICINGS))
+
+# %% Rise, RISES
+from dataclasses import dataclass
+
+from walras.market.pricing import RISES, Rise, Tax
+
+
+@dataclass(frozen=True)
+class Late(Rise):
+    """Asks for nothing, and then for the whole price."""
+
+    start: float = 0.5
+
+    def share(self, at, memory):
+        return float(at >= self.start)
+
+
+cost = torch.tensor(0.8)
+for rise in (Late(), "linear", "cosine:until=1"):
+    tax = Tax(price=0.1, rise=rise)
+    print([round(float(tax.penalty(cost, at)), 3) for at in (0.0, 0.25, 0.5, 1.0)])
+print(list(RISES))
+
+# %% Constant, Linear, Quadratic, Cubic, Cosine
+from walras.market.pricing.rises import Constant, Cosine, Cubic, Linear, Quadratic
+
+for rise in (Constant(), Linear(), Quadratic(), Cubic(), Cosine()):
+    print(rise.name, [round(rise.share(at, ()), 3) for at in (0.0, 0.125, 0.25, 0.375, 0.5, 1.0)])
+
+# %% ByTarget, EvenCost, Memory
+from walras.market.pricing.rises import ByTarget, EvenCost, Memory
+
+for rise in (ByTarget(budget=0.5), EvenCost()):
+    memory: Memory = ()
+    for at, cost in ((0.0, 1.0), (0.1, 0.9), (0.2, 0.6), (0.3, 0.5)):  # what is used, step by step
+        print(rise.name, at, round(rise.share(at, memory), 3))
+        memory = rise.after(at, cost, memory)
 
 # %% ShadowPricing
 from walras.market.pricing import ShadowPricing

@@ -1,6 +1,6 @@
 """The report of a grid: the verdict, a table by budget, the picture, and a link to the report of every cell."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -27,21 +27,27 @@ _COSTS = (
 )
 
 
-def write_frontier_report(found: GridResult[Any]) -> None:
-    """Write `frontier.png` and `report.html` of a `GridResult`; nothing where it has no statistics."""
+def write_frontier_report(found: GridResult[Any], more: Sequence[Section] = ()) -> None:
+    """Write `frontier.png` and `report.html` of a `GridResult`; nothing where it has no statistics.
+
+    Args:
+        found: what the grid came to.
+        more: sections of the report, with their pictures.
+    """
     if found.statistics is None:
         return
-    page = frontier_page(found, found.statistics)
+    page = frontier_page(found, found.statistics, more)
     with found.folder.tables():
         write_page(found.folder.path, page)
 
 
-def frontier_page(found: GridResult[Any], statistics: Statistics) -> Page:
+def frontier_page(found: GridResult[Any], statistics: Statistics, more: Sequence[Section] = ()) -> Page:
     """The page of a grid.
 
     Args:
         found: what it came to.
         statistics: its statistics.
+        more: sections, behind that of the picture.
     """
     table, metric, names = found.table, titled(found.metric), series_names(statistics)
     dense, seeds = float(table["dense"].mean()), len(found.grid.seeds)
@@ -51,6 +57,7 @@ def frontier_page(found: GridResult[Any], statistics: Statistics) -> Page:
     picture = Picture("frontier", frontier_picture(table, statistics, metric), alt, _read(statistics))
     sections = [
         Section(f"{metric} and compute", [picture]),
+        *more,
         *([Section("At every budget", [_by_budget(statistics, b, costs, dense, metric) for b in reversed(others)])]
           if others else []),
         Section(f"All {len(table)} cells", [cells_table(found, statistics.axes)], folded=True),

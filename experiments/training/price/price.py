@@ -169,7 +169,7 @@ class Price:
         economy = self._economy
         left = (economy.gates.fixed != 0).cpu() if self.keep is None else self.keep
         used = float(economy.share.cpu()[left].sum()) if self._step is None else float(self._step.cost)
-        found = {"price": float(economy.pricing.price), "share_of_macs": used, "units_left": float(left.sum())}
+        found = {"price": float(economy.pricing.paid), "share_of_macs": used, "units_left": float(left.sum())}
         return found if self._surplus is None else {**found, "surplus": self._surplus}
 
     def saved(self) -> dict[str, Any]:

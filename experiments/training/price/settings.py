@@ -13,7 +13,7 @@ from walras.experiments.settings.names import NONE, told
 from walras.experiments.spec import RunSpec
 from walras.experiments.training.sections import EconomySpec, TrainMarketSpec
 from walras.files.plain_data import parse_json, write_json
-from walras.market.pricing import PRICINGS, Pricing
+from walras.market.pricing import PRICINGS, RISES, Pricing
 from walras.models.units import UNIT_KINDS
 
 STIFF = 1000.0
@@ -119,12 +119,13 @@ def check_kind(economy: EconomySpec) -> None:
 def pricing_of(economy: EconomySpec, plan: Plan, budget: float, loss: float) -> Pricing:
     """A pricing in its first state; `loss` is the one that training begins with.
 
-    A class gets what it takes of: the budget, the tax and how it rises, the supply of every round of the market and its
-    mechanism, and a rate and a curvature that grow with the loss.
+    A class gets what it takes of: the budget, the tax and its rise (to that budget), the supply of every round of
+    the market and its mechanism, and a rate and a curvature that grow with the loss.
     """
     rate = economy.ascent * max(loss, 1e-6)
+    rise = RISES.make(economy.rise, budget=budget)
     made: Pricing = PRICINGS.make(
-        economy.pricing, budget=budget, price=economy.price, rise=economy.rise, rate=rate,
+        economy.pricing, budget=budget, price=economy.price, rise=rise, rate=rate,
         curvature=STIFF * rate, mechanism=plan.mechanism, supplies=tuple(plan.paths[0]),
     )  # fmt: skip
     return made

@@ -12,7 +12,8 @@ from walras.experiments.recipes import RECIPES, Recipe
 from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.price.settings import STIFF
 from walras.experiments.training.stage import TrainPlan
-from walras.market.pricing import DualAscent
+from walras.market.pricing import DualAscent, Rise, Tax
+from walras.market.pricing.rises import ByTarget, Constant, Cosine, Cubic, EvenCost, Linear
 
 EARLIER = """
 model: sentence-transformers/all-MiniLM-L6-v2
@@ -75,6 +76,8 @@ def test_a_name_and_its_earlier_one() -> None:
         {},
         {"recipe": "K_Prune", "seed": 3},
         {"economy": {"pricing": "Dual-Ascent:fall=0.5"}, "market.rounds": 2, "valuation": "shapley:permutations=64"},
+        {"pricing": "tax", "price": 0.5, "rise": "By_Target:gain=30"},
+        {"pricing": "tax:price=0.5,rise=cosine:until=1"},
         {"pricing": "tax:price=0.5", "units": "head ffn:neurons=8", "limit": 100},
     ],
 )
@@ -94,6 +97,33 @@ def test_parameters_stand_behind_names() -> None:
     assert plan.pricing(1.0) == DualAscent(0.5, 1.0, curvature=STIFF, fall=0.5)
     with pytest.raises(UnknownNameError, match=r"unknown parameter of pricing dual-ascent 'fal'\. Did you mean 'fall'"):
         TrainPlan.from_config(TrainConfig.parse({"pricing": "dual-ascent:fal=0.5", "task": "pairs"}))
+
+
+@pytest.mark.parametrize(
+    ("rise", "made"),
+    [
+        ("constant", Constant()), ("Linear", Linear()), ("cosine:until=1", Cosine(1.0)), ("even_cost", EvenCost()),
+        ("by-target", ByTarget(0.7)), ("by-target:budget=0.6", ByTarget(0.6)), (Cubic(0.3), Cubic(0.3)),
+    ],
+)  # fmt: skip
+def test_a_tax_comes_in_by_a_rise_that_knows_the_budget(rise: Any, made: Rise) -> None:
+    given = {"pricing": "tax", "price": 0.5, "rise": rise, "budget": 0.7, "task": "pairs"}
+    assert TrainPlan.from_config(TrainConfig.parse(given)).pricing(1.0) == Tax(0.5, made)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"rise": "linaer"}, r"unknown rise 'linaer'\. Did you mean 'linear'"),
+        ({"pricing": "tax:price=1,rise=linaer"}, r"unknown rise 'linaer'\. Did you mean 'linear'"),
+        ({"rise": "cosine:untl=1"}, r"unknown parameter of rise cosine 'untl'\. Did you mean 'until'"),
+        ({"rise": "cosine:until=0"}, r"until of rise cosine is 0\.0"),
+        ({"pricing": "dual-ascent", "price": None, "rise": "linear"}, "pricing is dual-ascent; only a tax rises"),
+    ],
+)
+def test_rises_that_cannot_be(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        TrainPlan.from_config(TrainConfig.parse({"pricing": "tax", "price": 1.0, "task": "pairs", **given}))
 
 
 def test_a_recipe_leaves_no_price_and_brings_its_own_market() -> None:

@@ -70,6 +70,49 @@ def test_a_grid_tells_its_time_first_and_ends_in_tables(command: Walras) -> None
     assert pd.read_csv("g/frontier.csv").equals(table)
 
 
+@pytest.mark.nightly
+def test_several_tasks_with_taxes_and_recipes_end_in_fronts(command: Walras) -> None:
+    """Twice the same command: the second time nothing waits, and the tables are the same."""
+    options = ("--task", "sst2,stsb", "--price", "0.1:3:2", "--recipe", "magnitude", "--budget", 0.6, "--workers", 0)
+    answer = command(*options, "--valuation", "fisher", "--repair", "none", "--out", "f")
+    assert answer.code == 0, answer.err
+    assert "6 run(s): about " in answer.err
+    table = pd.read_csv("f/frontier.csv")
+    assert table["task"].tolist() == ["sst2"] * 3 + ["stsb"] * 3
+    assert table["recipe"].tolist() == ["tax 0.1", "tax 3", "magnitude"] * 2
+    assert "stsb: " in answer.out
+    assert "Pareto front of pearson and compute" in answer.out
+    for name in ("report.html", "pareto-stsb.png", "claims.csv", "stsb/pareto.csv", "sst2/report.html"):
+        assert (Path("f") / name).is_file()
+    again = command(*options, "--valuation", "fisher", "--repair", "none", "--out", "f", "--json")
+    assert "run(s)" not in again.err
+    assert [row["task"] for row in json.loads(again.out)] == table["task"].tolist()
+    assert pd.read_csv("f/frontier.csv").equals(table)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--task", "sst2,sts", "--price", 0.1), "unknown task 'sts'. Did you mean 'stsb'"),
+        (("--task", "sst2,stsb,sst2", "--price", 0.1), "task sst2 is given twice"),
+        (("--task", "sst2,,stsb", "--price", 0.1), "has an empty value"),
+        (("--task", "sst2,stsb", "--price", 0.1, "--rise", "cosin"), "unknown rise 'cosin'. Did you mean 'cosine'"),
+        (("--task", "sst2,stsb", "--price", 0.1, "--resume"), "leave --resume out"),
+        (("--price", 0.1, "--recipe", "k-prun"), "unknown recipe 'k-prun'. Did you mean 'k-prune'"),
+    ],
+)
+def test_families_that_cannot_be(command: Walras, options: tuple[object, ...], told: str) -> None:
+    assert told in command(*options, "--out", "f").error
+    assert list(Path().iterdir()) == []
+
+
+def test_a_folder_of_something_else(command: Walras) -> None:
+    Path("f").mkdir()
+    Path("f/mine.txt").touch()
+    told = command("--task", "sst2,stsb", "--price", 0.1, "--out", "f").error
+    assert "holds 'mine.txt', which is no part of these tasks" in told
+
+
 def test_options_of_one_run_and_of_a_grid(command: Walras) -> None:
     assert "--resume needs the folder of the run that is to go on: --out FOLDER" in command("--resume").error
     for option, told in (("--resume", "leave --resume out"), ("--overwrite", "choose another --out")):

@@ -1,8 +1,10 @@
 """Prices inside training, by hand: what each adds to the loss, and how it moves."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -37,7 +39,8 @@ def test_a_tax_is_price_times_cost(rise: str) -> None:
         assert penalty.item() == pytest.approx(0.8 * risen * 0.6)
         (slope,) = torch.autograd.grad(penalty, spent)
         assert slope.item() == pytest.approx(0.8 * risen)
-    assert tax.after(0.1, 0.5) == tax
+        assert tax.after(0.1, at).paid == pytest.approx(0.8 * risen)
+    assert tax.paid == 0  # nothing has been paid yet
     assert not tax.steered
 
 
@@ -110,6 +113,50 @@ def test_a_market_clears_now_and_then() -> None:
         market.clear(value, SHARE)
 
 
+def test_supply_that_follows_the_price() -> None:
+    """Ten bidders of a tenth each; the price jumps from 4 to 14 between the fifth and the sixth who leave."""
+    value = torch.tensor([0, 1, 2, 3, 4, 14, 15, 16, 17, 18], dtype=DOUBLE) * 0.1
+    share = torch.full((10,), 0.1, dtype=DOUBLE)
+    first = market = Cleared(ShadowPrice(), (0.8, 0.6, 0.4, 0.2), even_price=True)
+    clock = replace(market, even_price=False)
+    sold, prices, rose = [], [], []
+    for _ in range(4):
+        market, clearing = market.clear(value, share)
+        clock, _ = clock.clear(value, share)
+        sold.append(round(float(clearing.quantity.sum())))
+        prices.append(market.price)
+        rose.append(clock.price)
+        assert market.supply(0.5) == pytest.approx(0.1 * sold[-1])
+        assert first.restored(json.loads(json.dumps(market.state()))) == market
+    assert sold == [5, 5, 4, 2]  # nearest to 0 + 16 / 4 and to 4 + 12 / 3 is 4, and to 4 + 12 / 2 is 14
+    assert prices == pytest.approx([4, 4, 14, 16])
+    assert rose == pytest.approx([1, 3, 14, 16])  # eight, six, four and two are sold by the clock
+    assert max(np.diff([0, *prices])) < max(np.diff([0, *rose]))
+
+
+def test_its_first_price_is_half_way_between_the_least_bid_and_the_last_price() -> None:
+    """Bids of 5, 6, 7, 8 and 10 for a fifth each; of these the last supply leaves 7 out first, and 6 is half-way."""
+    value, share = torch.tensor([5.0, 6, 7, 8, 10], dtype=DOUBLE) / 5, torch.full((5,), 0.2, dtype=DOUBLE)
+    market, clearing = Cleared(ShadowPrice(), (0.9, 0.4), even_price=True).clear(value, share)
+    assert clearing.quantity.tolist() == [0, 0, 1, 1, 1]
+    assert (market.price, market.supply(0.0)) == pytest.approx((6, 0.6))
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 5])
+def test_supply_that_follows_the_price_shrinks_to_the_budget(rounds: int) -> None:
+    """Values are taken anew in every round, and may rise: supply never does."""
+    generator, share = torch.Generator().manual_seed(rounds), torch.full((40,), 0.02, dtype=DOUBLE)
+    market = replace(Cleared.from_schedule(ShadowPrice(), 0.3, rounds), even_price=True)
+    supplies = [1.0]
+    for turn in range(rounds):
+        value = torch.rand(40, generator=generator).double() + turn
+        market, clearing = market.clear(value, share, reserved=0.2)
+        assert float((clearing.quantity * share).sum()) + 0.2 <= market.supply(0.5) + 1e-9
+        supplies.append(market.supply(0.5))
+    assert supplies == sorted(supplies, reverse=True)
+    assert supplies[-1] == 0.3
+
+
 UNITS = IndivisibleBids(torch.ones(1))
 UNIT_RULES = [rule for rule in MECHANISMS.values() if rule is not PostedPrice and rule().fits(UNITS)]
 
@@ -132,8 +179,9 @@ def test_a_rule_that_learns_is_kept_between_rounds_and_in_a_checkpoint() -> None
 def test_states_come_back_from_plain_data(kind: type[Pricing]) -> None:
     pricing = made(kind)
     changed = pricing.after(0.9, 0.5, slope=-1.0)
-    assert pricing.restored(changed.state()) == changed
+    assert pricing.restored(json.loads(json.dumps(changed.state()))) == changed
     assert isinstance(changed.state()["price"], float)
+    assert changed.paid == changed.price
 
 
 @pytest.mark.parametrize("kind", PRICINGS.values())

@@ -21,9 +21,8 @@ from walras.models.objective import GivenLoss
 
 STEPS = 16
 PRICINGS: list[dict[str, Any]] = [
-    {}, {"pricing": "shadow-price"}, {"pricing": "dual-ascent"}, {"pricing": "tax", "price": 0.3},
-    {"distil": 1.0, "distil_states": 1.0},
-    {"cut": False, "repair": "none"},
+    {}, {"pricing": "shadow-price"}, {"pricing": "dual-ascent"}, {"pricing": "tax", "price": 0.3, "rise": "even-cost"},
+    {"distil": 1.0, "distil_states": 1.0}, {"cut": False, "repair": "none"},
 ]  # fmt: skip
 Make = Callable[..., nn.Module]
 
