@@ -103,7 +103,7 @@ def summarised(
 def _price(trained: "Trained") -> float | None:
     """The price at the end: of units, or of activations."""
     if trained.price is not None:
-        return trained.price.pricing.price
+        return trained.price.pricing.paid(1.0)
     return float(trained.steps["price"].dropna().iloc[-1]) if "price" in trained.steps else None
 
 

@@ -22,9 +22,9 @@ class Pricing(ABC):
     price: float
     steered: bool = False  # whether it leads to a budget
 
-    @property
-    def paid(self) -> float:
-        """The price that was paid in the last step, for tables and plots; `price` unless a subclass says less."""
+    def paid(self, at: float) -> float:
+        """The price that is paid now, for tables and plots; `price` unless a subclass says less."""
+        del at
         return self.price
 
     def supply(self, at: float) -> float:

@@ -24,13 +24,11 @@ class Tax(Pricing):
         price: the tax.
         rise: a rise, or its name with parameters.
         memory: of the rise.
-        asked: the share of the price that was asked for in the last step.
     """
 
     price: float
     rise: str | Rise = "constant"
     memory: Memory = ()
-    asked: float = 0.0
 
     def __post_init__(self) -> None:
         if isinstance(self.price, bool) or not 0 <= self.price < float("inf"):
@@ -42,27 +40,25 @@ class Tax(Pricing):
         """The rise as an object."""
         return RISES.make(self.rise)
 
-    @property
-    def paid(self) -> float:
-        """The price as far as it had risen in the last step."""
-        return self.price * self.asked
+    def paid(self, at: float) -> float:
+        """The price as far as it has risen."""
+        return self.price * self.rising.asked(at, self.memory)
 
     def penalty(self, cost: Tensor, at: float) -> Tensor:
         """price * cost, the price as far as it has risen."""
-        return self.price * self.rising.asked(at, self.memory) * cost
+        return self.paid(at) * cost
 
     def after(self, cost: float, at: float, slope: float | None = None) -> "Tax":
         """The same, one step on in its rise."""
         del slope
         rise = self.rising
-        memory, asked = rise.remembered(at, cost, self.memory), rise.asked(at, self.memory)
-        return replace(self, rise=rise, memory=memory, asked=asked)
+        return replace(self, rise=rise, memory=rise.remembered(at, cost, self.memory))
 
     def state(self) -> dict[str, Any]:
         """What training changes, and the price."""
-        return {"price": self.price, "asked": self.asked, "memory": list(self.memory)}
+        return {"price": self.price, "memory": list(self.memory)}
 
     def restored(self, state: Mapping[str, Any]) -> "Tax":
         """The same tax in a state that was saved."""
         memory = tuple(map(float, state["memory"]))
-        return replace(self, price=float(state["price"]), rise=self.rising, memory=memory, asked=float(state["asked"]))
+        return replace(self, price=float(state["price"]), rise=self.rising, memory=memory)

@@ -6,20 +6,24 @@ from pathlib import Path
 from typing import Any, final
 
 import numpy as np
-from transformers.trainer_callback import TrainerCallback
+from transformers.trainer_callback import ExportableState, TrainerCallback
 
 from walras.experiments.training.loop.batches import Batches
+from walras.experiments.training.loop.task_loss import ActivationTax
 from walras.experiments.training.loop.task_trainer import HELD_OUT, TaskTrainer
 from walras.experiments.training.price.callback import PriceCallback
 
 
 @final
-class Course(TrainerCallback):
+class Course(TrainerCallback, ExportableState):
     """Keeps a row for every step in the Trainer's log, and decides on checkpoints and on the end.
+
+    Checkpoints keep the state of a tax on activations; that of a price which units pay is kept by its own callback.
 
     Args:
         batches: training rows, which are told of epochs.
-        priced: the callback that pays a price, where one does; it comes before this one.
+        priced: the callback by which units pay, where they do; it comes before this one.
+        tax: on activations, where there is one.
         save_every: steps between checkpoints; None where the run has no folder, and only the best weights are kept.
         patience: evaluations without gain after which training ends.
         begin: is called before the first step.
@@ -30,13 +34,14 @@ class Course(TrainerCallback):
         self,
         batches: Batches,
         priced: PriceCallback | None,
+        tax: ActivationTax | None,
         save_every: int | None,
         patience: int,
         begin: Callable[[], object],
         tell: Callable[[int, str], object],
     ) -> None:
-        self._batches, self._priced, self._save_every, self._patience = batches, priced, save_every, patience
-        self._begin, self._tell = begin, tell
+        self._batches, self._priced, self._tax = batches, priced, tax
+        self._save_every, self._patience, self._begin, self._tell = save_every, patience, begin, tell
         self._trainer: TaskTrainer | None = None
         self._started = 0.0
         self._paid: dict[str, float] = {}
@@ -49,6 +54,9 @@ class Course(TrainerCallback):
         """Nothing can be wrong any more; and the best weights so far are where this run's folder is now."""
         del control, given
         self._begin()
+        saved = ((state.stateful_callbacks or {}).get(type(self).__name__) or {}).get("attributes", {}).get("tax")
+        if self._tax is not None and saved is not None:
+            self._tax.pricing = self._tax.pricing.restored(saved)
         if state.best_global_step and self._trainer is not None:
             best = Path(self._trainer._get_output_dir(None)) / f"checkpoint-{state.best_global_step}"
             state.best_model_checkpoint = str(best) if best.is_dir() else None
@@ -77,6 +85,8 @@ class Course(TrainerCallback):
         assert self._trainer is not None
         loss = self._trainer.step_loss
         assert loss is not None
+        if self._tax is not None and loss.paid:
+            self._tax.go_on(state.global_step - 1, loss.paid["cost"])
         row = {"loss": loss.own, **self._paid, **loss.paid, "seconds": time.perf_counter() - self._started}
         self._trainer.log(row)
         every, ends = self._save_every, control.should_training_stop
@@ -91,3 +101,7 @@ class Course(TrainerCallback):
         values = [row[HELD_OUT] for row in state.log_history if HELD_OUT in row]
         if len(values) - 1 - int(np.argmax(values)) >= self._patience:
             control.should_training_stop = True
+
+    def state(self) -> dict[str, Any]:
+        """What checkpoints keep; called by the Trainer when it writes one."""
+        return {"args": {}, "attributes": {"tax": None if self._tax is None else self._tax.pricing.state()}}

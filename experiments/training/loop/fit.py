@@ -113,7 +113,13 @@ def fit(run: Run) -> Trained:
         priced = None if run.valued is None else callback_of(run.config, run.steps, run.valued)
         own = run.config.rows
         course = Course(
-            run.batches, priced, None if run.folder is None else own.save_every, own.patience, run.begin, run.tell
+            run.batches,
+            priced,
+            run.loss.tax,
+            None if run.folder is None else own.save_every,
+            own.patience,
+            run.begin,
+            run.tell,
         )
         callbacks: list[TrainerCallback] = [course] if priced is None else [priced, course]
         trainer = TaskTrainer(run.model, arguments, run.batches, run.loss, run.evaluate, place, callbacks)

@@ -15,19 +15,23 @@ from walras.models.resources.activation_cost import ActivationCost
 
 
 @final
-@dataclass(frozen=True)
+@dataclass
 class ActivationTax:
     """A tax on activations, in the place of one on units: nobody leaves.
 
     Attributes:
         cost: of a network's activations.
-        pricing: a tax, which adds to the loss of a batch.
+        pricing: a tax in its present state, which adds to the loss of a batch.
         steps: in which it is paid.
     """
 
     cost: ActivationCost
     pricing: Pricing
     steps: int
+
+    def go_on(self, step: int, cost: float) -> None:
+        """The tax after a step, counted from 0, in which activations have cost so much."""
+        self.pricing = self.pricing.after(cost, step / self.steps)
 
 
 @final
@@ -72,9 +76,9 @@ class TaskLoss:
         else:
             with self.tax.cost.measured(network_of(model)) as measured:
                 total = self.objective(model, batch, generator)
-            own, cost, pricing = float(total.detach()), measured(batch), self.tax.pricing
-            total = total + pricing.penalty(cost, step / self.tax.steps)
-            paid = {"cost": float(cost.detach()), "price": pricing.price}
+            own, cost, at = float(total.detach()), measured(batch), step / self.tax.steps
+            total = total + self.tax.pricing.penalty(cost, at)
+            paid = {"cost": float(cost.detach()), "price": self.tax.pricing.paid(at)}
         if self.distilled is not None:
             total = total + self.distilled.taken()
         return StepLoss(total, own, paid)

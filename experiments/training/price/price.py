@@ -169,7 +169,8 @@ class Price:
         economy = self._economy
         left = (economy.gates.fixed != 0).cpu() if self.keep is None else self.keep
         used = float(economy.share.cpu()[left].sum()) if self._step is None else float(self._step.cost)
-        found = {"price": float(economy.pricing.paid), "share_of_macs": used, "units_left": float(left.sum())}
+        at = 1.0 if self._step is None else self._step.at
+        found = {"price": float(economy.pricing.paid(at)), "share_of_macs": used, "units_left": float(left.sum())}
         return found if self._surplus is None else {**found, "surplus": self._surplus}
 
     def saved(self) -> dict[str, Any]:

@@ -158,6 +158,22 @@ def test_killed_and_resumed_is_bit_identical(
     pd.testing.assert_frame_equal(whole.steps.drop(columns="seconds"), resumed.steps.drop(columns="seconds"))
 
 
+@pytest.mark.parametrize("stop", [2, pytest.param(4, marks=LONG)])
+def test_a_tax_on_activations_goes_on(settings: Make, tmp_path: Path, killed_in: Killed, stop: int) -> None:
+    """It rises by what activations have cost so far."""
+    tax = {"pricing": "tax", "price": 1.0, "cost": "invariant", "rise": "by-target:budget=0.1,first=0.1"}
+    config = settings(**tax, save_every=1)
+    whole = train(config, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt), killed_in(stop):
+        train(config, tmp_path / "cut")
+    resumed = train(config, tmp_path / "cut", resume=True)
+    assert same(whole.model, resumed.model)
+    pd.testing.assert_frame_equal(whole.steps.drop(columns="seconds"), resumed.steps.drop(columns="seconds"))
+    paid = whole.steps["price"].dropna()
+    assert paid.iloc[0] == 0.1 < paid.iloc[2]
+    assert whole.summary.price == paid.iloc[-1]
+
+
 @pytest.mark.nightly
 def test_the_same_seed_gives_the_same_weights_and_another_does_not(settings: Make) -> None:
     first, second, other = (train(settings(seed=seed)) for seed in (0, 0, 1))

@@ -39,8 +39,7 @@ def test_a_tax_is_price_times_cost(rise: str) -> None:
         assert penalty.item() == pytest.approx(0.8 * risen * 0.6)
         (slope,) = torch.autograd.grad(penalty, spent)
         assert slope.item() == pytest.approx(0.8 * risen)
-        assert tax.after(0.1, at).paid == pytest.approx(0.8 * risen)
-    assert tax.paid == 0  # nothing has been paid yet
+        assert tax.after(0.1, at).paid(at) == tax.paid(at) == pytest.approx(0.8 * risen)
     assert not tax.steered
 
 
@@ -181,7 +180,7 @@ def test_states_come_back_from_plain_data(kind: type[Pricing]) -> None:
     changed = pricing.after(0.9, 0.5, slope=-1.0)
     assert pricing.restored(json.loads(json.dumps(changed.state()))) == changed
     assert isinstance(changed.state()["price"], float)
-    assert changed.paid == changed.price
+    assert changed.paid(0.5) == changed.price
 
 
 @pytest.mark.parametrize("kind", PRICINGS.values())
