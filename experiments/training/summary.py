@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, final
 
+import numpy as np
 from torch import Tensor
 
 from walras.experiments.outcome import Metric, Timing
@@ -29,7 +30,7 @@ class TrainSummary:
     scores: Mapping[str, float]  # all of the task's metrics, of the smaller network
     dense_scores: Mapping[str, float]
     untrained_scores: Mapping[str, float] | None  # of what a recipe left, before it was trained
-    held_out: float  # the metric on held-out rows, of the weights that were chosen
+    held_out: float | None  # the metric on held-out rows, of the weights that were chosen; None: no number
     used: float  # share of the dense network's MACs
     budget: float
     macs: float  # of the layers, for one sequence of `length` tokens
@@ -83,7 +84,7 @@ def summarised(
     return TrainSummary(
         metric=Metric(task.metric, stage.scores[task.metric], scores[task.metric], task.higher_is_better),
         scores=scores, dense_scores=stage.scores, untrained_scores=start.scores if config.recipe else None,
-        held_out=sign * trained.held_out,
+        held_out=sign * trained.held_out if np.isfinite(trained.held_out) else None,
         used=costs.macs.used(kept) / costs.macs.dense, budget=config.budget,
         macs=macs(small, inventory(small, block=config.market.block), length).dense, dense_macs=costs.macs.dense,
         parameters=parameters(small), dense_parameters=parameters(stage.subject.model),

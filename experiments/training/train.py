@@ -18,7 +18,6 @@ from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.folder import CHECKPOINT, TRAINING
 from walras.experiments.training.loop.batches import Batches
 from walras.experiments.training.loop.processes import processes_of
-from walras.experiments.training.price.distilled import Distilled
 from walras.experiments.training.stage import TrainPlan, TrainStage, task_data
 from walras.experiments.training.start import Start, starting_network
 from walras.experiments.training.summary import TrainSummary, summarised
@@ -31,7 +30,7 @@ from walras.models.resources.activation_cost import ActivationCost
 if TYPE_CHECKING:
     from accelerate import PartialState
 
-    from walras.experiments.training.loop.fit import Run
+    from walras.experiments.training.loop.run import Run
 
 TIMED = {1: 8, 32: 3}  # sequences of a forward pass: repeats
 
@@ -132,13 +131,14 @@ def _trained(
 
 def _run(plan: TrainPlan, stage: TrainStage, learning: Subject, costs: UnitCosts, start: Start) -> "Run":
     """The run before its first step, without a folder."""
-    from walras.experiments.training.loop.fit import Run, Valued, priced_steps
+    from walras.experiments.training.loop.fit import priced_steps
+    from walras.experiments.training.loop.run import Run, Valued
     from walras.experiments.training.loop.task_loss import ActivationTax, TaskLoss
 
     config, dense, data = plan.config, stage.subject.model, task_data(learning)
     batches = Batches(data.task, learning.tokenizer, config.subject.batch_size, learning.length, config.seed)
     objective = stage.task.objective(dense, False)
-    valued = tax = watched = None
+    valued = tax = None
     if config.economy.pricing != NONE:
         first = _loss(start.model, objective, batches)
         if config.economy.cost == "macs":
@@ -148,12 +148,9 @@ def _run(plan: TrainPlan, stage: TrainStage, learning: Subject, costs: UnitCosts
             pricing, steps = plan.pricing(first), config.optimiser.epochs * len(batches)
             assert pricing is not None
             tax = ActivationTax(activation_cost(config, costs.units), pricing, priced_steps(config, steps))
-    weights = config.optimiser.distil, config.optimiser.distil_states
-    if any(weights) and valued is None:
-        watched = Distilled(start.model, dense.eval(), *weights)
     sign = 1.0 if data.higher_is_better else -1.0
     return Run(
-        config, start.model, batches, TaskLoss(objective, config.seed, watched, tax),
+        config, start.model, dense.eval(), batches, TaskLoss(objective, config.seed, tax),
         lambda model: sign * data.evaluate(model), valued,
     )  # fmt: skip
 

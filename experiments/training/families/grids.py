@@ -3,14 +3,17 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from walras.errors import InputError
 from walras.experiments.grids.axes import RECIPE
 from walras.experiments.grids.cell import BUDGET
 from walras.experiments.grids.grid import Grid
+from walras.experiments.settings.fields import leaves
 from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.grid import chosen_trainings, grid_of_trainings
+from walras.experiments.training.sections import CONSTANT, EconomySpec
 from walras.market.pricing import RISES
 
-PRICE = "price"
+PRICE, RISE = "price", "rise"
 BUDGETS = (0.8, 0.6, 0.4)
 """Of post-hoc baselines, where none are given."""
 
@@ -38,14 +41,15 @@ def family_of_trainings(
     budgets = vary.get(BUDGET) or own
     shared = {name: value for name, value in settings.items() if name not in (BUDGET, RECIPE, PRICE)}
     axes = {name: values for name, values in vary.items() if name not in (BUDGET, RECIPE, PRICE)}
-    taxed = {**axes, PRICE: vary[PRICE], BUDGET: budgets if _to_budget(shared) else [1.0]}
+    if about := [name for name in axes if name in leaves(EconomySpec)]:
+        raise InputError(f"{about[0]} varies, which is about prices, and recipes pay none; vary it without --recipe")
+    taxed = {**axes, PRICE: vary[PRICE], BUDGET: budgets if _to_budget(shared.get(RISE, CONSTANT)) else [1.0]}
     taxes = grid_of_trainings({"pricing": "tax", **shared}, taxed, seeds)
-    untaxed = {name: value for name, value in shared.items() if name not in ("pricing", "rise")}
+    untaxed = {name: value for name, value in shared.items() if name not in ("pricing", RISE)}
     recipes = grid_of_trainings(untaxed, {**axes, RECIPE: vary[RECIPE], BUDGET: budgets}, seeds)
     return chosen_trainings([*taxes.cells, *recipes.cells], against)
 
 
-def _to_budget(settings: Mapping[str, Any]) -> bool:
-    """Whether the tax rises to the budget of the settings."""
-    rise = settings.get("rise", "constant")
+def _to_budget(rise: Any) -> bool:
+    """Whether a tax with this rise goes to the budget of the settings."""
     return RISES.make(rise, budget=0.5) != RISES.make(rise, budget=1.0)

@@ -46,12 +46,17 @@ def usable_checkpoint(folder: Path) -> Path | None:
     for place in _places(folder):
         if not (place / _HASHES).is_file():
             remove(place)
-        elif place == newest:
-            _check(place)
+        else:
+            check_unchanged(place)
     return newest
 
 
-def _check(place: Path) -> None:
+def check_unchanged(place: Path) -> None:
+    """Refuse a checkpoint that is not what was written.
+
+    Raises:
+        InputError: as said, and one that is not there.
+    """
     told = Record(read_json(place / _HASHES, "checkpoint"), f"hashes of checkpoint {str(place)!r}")
     for name in sorted({*told, *(file.name for file in place.iterdir())} - {_HASHES}):
         if name not in told or hash_of(place / name) != told.text(name):

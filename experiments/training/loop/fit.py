@@ -1,7 +1,8 @@
-"""A training run of `walras train`: transformers' Trainer with a price in it, and what it comes to."""
+"""Training in `walras train`: a Trainer of transformers with a price in it, and what it comes to."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, final
@@ -13,61 +14,16 @@ from transformers import TrainerCallback, TrainingArguments
 from walras.errors import InputError
 from walras.experiments.settings.fields import leaf_values, leaves
 from walras.experiments.training.config import TrainConfig
-from walras.experiments.training.loop.batches import Batches
 from walras.experiments.training.loop.checkpoints import usable_checkpoint
 from walras.experiments.training.loop.course import Course
+from walras.experiments.training.loop.run import Run, Valued
 from walras.experiments.training.loop.task_loss import TaskLoss
 from walras.experiments.training.loop.task_trainer import HELD_OUT, TaskTrainer
 from walras.experiments.training.price.callback import PriceCallback
+from walras.experiments.training.price.distilled import Distilled
 from walras.experiments.training.price.network import own_random_state
 from walras.experiments.training.price.price import Price
 from walras.experiments.training.price.settings import PriceSettings
-from walras.models.objective import Batch, Objective
-
-
-@final
-@dataclass(frozen=True)
-class Valued:
-    """On what units are valued while a price is paid, by what, and the loss that training begins with."""
-
-    batches: list[Batch]
-    objective: Objective
-    loss: float
-
-
-@final
-@dataclass(frozen=True)
-class Run:
-    """What a run is made of.
-
-    Attributes:
-        config: settings.
-        model: the network, which is trained in place.
-        batches: training rows.
-        loss: of a batch.
-        evaluate: the figure of a network on held-out rows, more being better.
-        valued: where units pay; None where no price is paid, or one on activations.
-        folder: of the checkpoints; None where none are kept.
-        resume: go on from the newest of them.
-        begin: is called before the first step, when nothing can be wrong any more.
-        tell: is told how many steps are done, and how it goes.
-    """
-
-    config: TrainConfig
-    model: nn.Module
-    batches: Batches
-    loss: TaskLoss
-    evaluate: Callable[[nn.Module], float]
-    valued: Valued | None
-    folder: Path | None = None
-    resume: bool = False
-    begin: Callable[[], object] = lambda: None
-    tell: Callable[[int, str], object] = lambda done, text: None
-
-    @property
-    def steps(self) -> int:
-        """Of the whole training."""
-        return self.config.optimiser.epochs * len(self.batches)
 
 
 @final
@@ -102,7 +58,9 @@ def fit(run: Run) -> Trained:
         InputError: a checkpoint that was changed, or is of another network; a budget that cannot be reached; ...
         TrainingError: the loss, or a weight, is no number; the last good checkpoint stays.
     """
-    with TemporaryDirectory() as scratch, own_random_state(run.config.seed):
+    with ExitStack() as stack:
+        scratch = stack.enter_context(TemporaryDirectory())
+        stack.enter_context(own_random_state(run.config.seed))
         arguments = arguments_of(run.config, run.steps, len(run.batches), scratch, run.folder is None)
         if run.batches.batch_size % arguments.world_size:
             raise InputError(
@@ -111,22 +69,13 @@ def fit(run: Run) -> Trained:
         place = Path(scratch) if run.folder is None else run.folder
         checkpoint = usable_checkpoint(place) if run.resume else None
         priced = None if run.valued is None else callback_of(run.config, run.steps, run.valued)
-        own = run.config.rows
-        course = Course(
-            run.batches,
-            priced,
-            run.loss.tax,
-            None if run.folder is None else own.save_every,
-            own.patience,
-            run.begin,
-            run.tell,
-        )
+        loss = run.loss if run.valued is not None else distilling(run, stack)
+        course = Course(run, priced)
         callbacks: list[TrainerCallback] = [course] if priced is None else [priced, course]
-        trainer = TaskTrainer(run.model, arguments, run.batches, run.loss, run.evaluate, place, callbacks)
+        stack.enter_context(kept_cache(run.model))
+        trainer = TaskTrainer(run.model, arguments, run.batches, loss, run.evaluate, place, callbacks)
         course.serve(trainer)
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-        if run.loss.distilled is not None:
-            run.loss.distilled.close()
         model = trainer.network.eval()
         if vars(model).pop("_original_forward", None) is not None:  # accelerate's, of mixed precision
             del model.forward
@@ -143,6 +92,30 @@ def fit(run: Run) -> Trained:
         model, None if priced is None else priced.price, max(row["value"] for row in evaluations),
         pd.DataFrame(steps), pd.DataFrame(evaluations),
     )  # fmt: skip
+
+
+def distilling(run: Run, stack: ExitStack) -> TaskLoss:
+    """The loss with what is distilled, where no price does that; the stack ends it."""
+    own = run.config.optimiser
+    if not (own.distil or own.distil_states):
+        return run.loss
+    watched = Distilled(run.model, run.dense, own.distil, own.distil_states)
+    stack.callback(watched.close)
+    return replace(run.loss, distilled=watched)
+
+
+@contextmanager
+def kept_cache(model: nn.Module) -> Iterator[None]:
+    """What a network says of its cache is what it said before, after a Trainer, which says that there is none."""
+    config: Any = getattr(model, "config", None)
+    before = getattr(config, "use_cache", None)
+    try:
+        yield
+    finally:
+        if config is not None and before is not None:
+            config.use_cache = before
+        elif config is not None:
+            vars(config).pop("use_cache", None)
 
 
 def priced_steps(config: TrainConfig, steps: int) -> int:

@@ -58,14 +58,14 @@ class TaskLoss:
     Attributes:
         objective: the task's loss.
         seed: of whatever the objective draws, together with the step's number.
-        distilled: watches the network, where the dense one is distilled and no price does that.
         tax: on activations.
+        distilled: watches the network, where the dense one is distilled and no price does that.
     """
 
     objective: Objective
     seed: int
-    distilled: Distilled | None = None
     tax: ActivationTax | None = None
+    distilled: Distilled | None = None
 
     def __call__(self, model: nn.Module, batch: Batch, step: int) -> StepLoss:
         """The loss of a batch in a step, counted from 0."""

@@ -16,7 +16,7 @@ from transformers.utils import SAFE_WEIGHTS_NAME
 
 from walras.errors import TrainingError
 from walras.experiments.training.loop.batches import Batches
-from walras.experiments.training.loop.checkpoints import newest_checkpoint, seal
+from walras.experiments.training.loop.checkpoints import check_unchanged, newest_checkpoint, seal
 from walras.experiments.training.loop.task_loss import StepLoss, TaskLoss
 from walras.files.contents import reading
 from walras.files.folders import remove
@@ -88,7 +88,7 @@ class TaskTrainer(Trainer):
         loss = super().training_step(model, inputs, num_items_in_batch)
         if not bool(loss.isfinite()):
             if self.args.should_save:
-                remove(self._checkpoint())  # of these very weights
+                remove(self.checkpoint_of(self.state.global_step))  # of these very weights
             raise TrainingError(self._lost(f"the loss is {float(loss)}"))
         return loss
 
@@ -108,6 +108,12 @@ class TaskTrainer(Trainer):
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)
         return found
 
+    def _run_epoch(self, *args: Any, **given: Any) -> None:
+        """An epoch; none where training had ended already when it was interrupted."""
+        epoch: Any = super()._run_epoch
+        if not self.control.should_training_stop:
+            epoch(*args, **given)
+
     def floating_point_ops(self, inputs: Any) -> int:
         """Not counted here: for layers of several sizes the Trainer's formula is wrong."""
         del inputs
@@ -125,7 +131,7 @@ class TaskTrainer(Trainer):
             InputError: it cannot be written; what there is of it is removed when training goes on.
         """
         self._check_weights()
-        place = self._checkpoint()
+        place = self.checkpoint_of(self.state.global_step)
         with writing(place, RuntimeError, SafetensorError, kept="checkpoints before it are as they were"):
             super()._save_checkpoint(model, trial)
             self.accelerator.wait_for_everyone()  # each has written the state of its random numbers
@@ -151,11 +157,17 @@ class TaskTrainer(Trainer):
             load_model(model or self.network, str(file))
 
     def _load_best_model(self) -> None:
+        """The weights that were the best on held-out rows.
+
+        Raises:
+            InputError: they are gone, or were changed.
+        """
+        check_unchanged(Path(str(self.state.best_model_checkpoint)))
         self._load_from_checkpoint(str(self.state.best_model_checkpoint))
 
-    def _checkpoint(self) -> Path:
-        """The checkpoint of this step."""
-        return self._place / f"checkpoint-{self.state.global_step}"
+    def checkpoint_of(self, step: int) -> Path:
+        """The checkpoint after so many steps."""
+        return self._place / f"checkpoint-{step}"
 
     def _check_weights(self) -> None:
         if not all(bool(p.isfinite().all()) for p in self.network.parameters()):

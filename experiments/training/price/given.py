@@ -33,13 +33,16 @@ class Given:
             InputError: no batches, a loss that is neither a function nor a number, an objective that is no function.
         """
         if not isinstance(batches, Iterable) or isinstance(batches, (str, Mapping)):
-            raise InputError(f"batches is {batches!r}; it must be a list of batches, as the network takes them")
+            kind = type(batches).__name__
+            raise InputError(f"batches is of type {kind}; it must be a list of batches, as the network takes them")
         found = [*batches]
         if not found:
             raise InputError("batches is empty; give a few, on which units are valued")
         for i, batch in enumerate(found):
             if not isinstance(batch, Mapping):
-                raise InputError(f"batches[{i}] is {type(batch).__name__}; a batch must be a dict of tensors")
+                raise InputError(
+                    f"batches[{i}] is {type(batch).__name__}; a batch must be a dict of tensors, as the model takes it"
+                )
         return Given(found, checked_loss(loss), None if objective is None else as_objective(objective, "objective"))
 
 

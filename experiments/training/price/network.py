@@ -86,14 +86,16 @@ class Calls:
             tell({**dict(zip(names, args, strict=False)), **given}, outputs)
             return outputs
 
-        network.forward = told
+        self._told = network.forward = told
 
     def remove(self) -> None:
-        """Leave the network as it was; a second call does nothing."""
+        """Leave the network as it was; nothing where others have wrapped it since, and in a second call."""
+        if vars(self._network).get("forward") is not self._told:
+            return
         if self._before is not None:
             self._network.forward = self._before
         else:
-            vars(self._network).pop("forward", None)
+            del self._network.forward
 
 
 @contextmanager

@@ -45,7 +45,8 @@ class EvenCost(Rise):
     def __post_init__(self) -> None:
         check_positive(self.name, "until", self.until, 1.0)
         check_positive(self.name, "window", self.window, 1.0)
-        if isinstance(self.most, bool) or not 1 < self.most < math.inf:
+        check_positive(self.name, "most", self.most)
+        if not 1 < self.most < math.inf:
             raise InputError(f"most of rise {self.name} is {shown(self.most)}; it must be a number above 1")
 
     def share(self, at: float, memory: Memory) -> float:

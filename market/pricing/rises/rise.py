@@ -74,7 +74,7 @@ def check_positive(rise: str, name: str, value: float, most: float = float("inf"
     Raises:
         InputError: as said.
     """
-    if isinstance(value, bool) or not (0 < value <= most and value < float("inf")):
+    if not _is_number(value) or not (0 < value <= most and value < float("inf")):
         least = "above 0" if most == float("inf") else f"above 0 and at most {most:g}"
         raise InputError(f"{name} of rise {rise} is {shown(value)}; it must be a number {least}")
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -254,3 +255,10 @@ def test_what_no_checkpoint_keeps_is_refused(memory: object) -> None:
 def test_an_error_in_ones_own_is_told_with_its_place() -> None:
     with pytest.raises(UserCodeError, match=r"rise Odd.*test_rises\.py"):
         Tax(1.0, Odd("error")).after(0.5, 0.1)
+
+
+@pytest.mark.parametrize("value", ["x", None, [0.5], True])
+def test_settings_of_a_rise_that_are_no_numbers(value: Any) -> None:
+    for made in (lambda: Linear(until=value), lambda: EvenCost(most=value), lambda: ByTarget(gain=value)):
+        with pytest.raises(InputError, match="must be a number"):
+            made()

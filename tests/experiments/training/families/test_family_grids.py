@@ -64,3 +64,9 @@ def test_a_grid_per_task(glue: Any) -> None:
 def test_tasks_that_cannot_be(glue: Any, tasks: list[str], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         Families.of_tasks({"data": str(glue), "pricing": "tax"}, {"price": [0.1, 0.2]}, 1, tasks)
+
+
+@pytest.mark.parametrize("name", ["rise", "taxed", "priced"])
+def test_what_is_about_prices_does_not_vary_beside_recipes(name: str) -> None:
+    with pytest.raises(InputError, match=f"{name} varies, which is about prices, and recipes pay none; vary it with"):
+        family_of_trainings({}, {"price": [0.1], "recipe": ["magnitude"], name: ["a", "b"]}, 1)

@@ -51,7 +51,7 @@ def test_tokens_without_a_mask() -> None:
     ("given", "message"),
     [
         ([5], r"batches\[0\] is int"),
-        (batches(1)[0], r"batches\[0\] is str"),
+        (batches(1)[0], "batches is of type dict"),
         (
             [{"input_ids": torch.full((2, 3, 5), 7)}],
             r"of shape \[2, 3, 5\]; it must be \[rows, tokens\], with no choices",

@@ -106,8 +106,8 @@ def test_what_is_left_can_be_copied(copied: Any, network: Make, tmp_path: Any) -
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"batches": 5}, "batches is 5; it must be a list of batches"),
-        ({"batches": BATCH}, "it must be a list of batches"),
+        ({"batches": 5}, "batches is of type int; it must be a list of batches"),
+        ({"batches": BATCH}, "batches is of type dict; it must be a list of batches"),
         ({"batches": []}, "batches is empty"),
         ({"batches": [5]}, r"batches\[0\] is int; a batch must be a dict of tensors"),
         ({"loss": "cross entropy"}, "loss is 'cross entropy'; it must be a function of a model and a batch, or a num"),
