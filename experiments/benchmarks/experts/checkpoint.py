@@ -8,17 +8,13 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from walras.errors import InputError
-from walras.files.contents import hash_of
+from walras.experiments.training.loop.checkpoints import HASHES, check_unchanged, seal
 from walras.files.folders import remove, whole_folder
 from walras.files.plain_data import read_json, write_json
-from walras.files.record import Record
 from walras.files.tensors import read_arrays
 from walras.files.writing import write_whole
 
 _NAME = "step-{:07}"
-_HASHES = "hashes.json"
-"""SHA-256 of every other file: training that goes on from one flipped bit would end in other weights, untold."""
 
 
 def save_checkpoint(folder: Path, step: int, tensors: Mapping[str, Mapping[str, Tensor]], state: Any) -> None:
@@ -28,7 +24,7 @@ def save_checkpoint(folder: Path, step: int, tensors: Mapping[str, Mapping[str, 
         for name, group in tensors.items():
             save_file({k: v.detach().cpu().contiguous() for k, v in group.items()}, draft / f"{name}.safetensors")
         write_whole(draft / "state.json", write_json(state, None))
-        write_whole(draft / _HASHES, write_json({file.name: hash_of(file) for file in sorted(draft.iterdir())}))
+        seal(draft)
     for old in folder.iterdir():
         if old != place:
             remove(old)
@@ -46,32 +42,10 @@ def read_checkpoint(place: Path) -> tuple[dict[str, dict[str, Tensor]], Any]:
     Raises:
         InputError: files that cannot be read, or that changed after they were written.
     """
-    _check_hashes(place)
+    if (place / HASHES).is_file():  # earlier versions kept none
+        check_unchanged(place)
     state = read_json(place / "state.json", "checkpoint")
     return {file.stem: read_arrays(file, "checkpoint", "pt") for file in sorted(place.glob("*.safetensors"))}, state
-
-
-def _check_hashes(place: Path) -> None:
-    """Refuse files that are not those that were written; earlier versions kept no hashes."""
-    if not (place / _HASHES).is_file():
-        return
-    told = Record(read_json(place / _HASHES, "checkpoint"), f"hashes of checkpoint {str(place)!r}")
-    for name in sorted({*told, *(file.name for file in place.iterdir())} - {_HASHES}):
-        if name not in told or hash_of(place / name) != told.text(name):
-            raise InputError(f"{str(place / name)!r} was changed after the checkpoint was written")
-
-
-def check_shapes(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], what: str) -> None:
-    """Refuse tensors that are not those of a network, by name and shape.
-
-    Raises:
-        InputError: the first that is missing, or does not fit.
-    """
-    for name, tensor in wanted.items():
-        if name not in found:
-            raise InputError(f"{what} has no {name!r}")
-        if found[name].shape != tensor.shape:
-            raise InputError(f"{what}: {name} has shape {[*found[name].shape]}; the network's has {[*tensor.shape]}")
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -12,15 +12,15 @@ from walras.files.writing import write_whole
 
 _NAME = re.compile(r"checkpoint-(\d+)")
 _EARLIER = "step-*"
-_HASHES = "hashes.json"
+HASHES = "hashes.json"
 """SHA-256 of every other file. It is the last to be written: a checkpoint without it was interrupted. And training that
 goes on from one flipped bit would end in other weights, untold."""
 
 
 def seal(place: Path) -> None:
     """Write the hashes of a checkpoint that is complete."""
-    files = {file.name: hash_of(file) for file in sorted(place.iterdir()) if file.is_file() and file.name != _HASHES}
-    write_whole(place / _HASHES, write_json(files))
+    files = {file.name: hash_of(file) for file in sorted(place.iterdir()) if file.is_file() and file.name != HASHES}
+    write_whole(place / HASHES, write_json(files))
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
@@ -33,7 +33,7 @@ def newest_checkpoint(folder: Path) -> Path | None:
         return None
     if any(folder.glob(_EARLIER)):
         raise InputError(f"{str(folder)!r} holds a checkpoint of an earlier version; --overwrite begins the run anew")
-    return max((place for place in _places(folder) if (place / _HASHES).is_file()), key=_step, default=None)
+    return max((place for place in _places(folder) if (place / HASHES).is_file()), key=_step, default=None)
 
 
 def usable_checkpoint(folder: Path) -> Path | None:
@@ -44,11 +44,18 @@ def usable_checkpoint(folder: Path) -> Path | None:
     """
     newest = newest_checkpoint(folder)
     for place in _places(folder):
-        if not (place / _HASHES).is_file():
+        if not (place / HASHES).is_file():
             remove(place)
         else:
-            check_unchanged(place)
+            _check(place)
     return newest
+
+
+def _check(place: Path) -> None:
+    try:
+        check_unchanged(place)
+    except InputError as error:
+        raise InputError(f"{error}; --overwrite begins the run anew") from error
 
 
 def check_unchanged(place: Path) -> None:
@@ -57,12 +64,10 @@ def check_unchanged(place: Path) -> None:
     Raises:
         InputError: as said, and one that is not there.
     """
-    told = Record(read_json(place / _HASHES, "checkpoint"), f"hashes of checkpoint {str(place)!r}")
-    for name in sorted({*told, *(file.name for file in place.iterdir())} - {_HASHES}):
+    told = Record(read_json(place / HASHES, "checkpoint"), f"hashes of checkpoint {str(place)!r}")
+    for name in sorted({*told, *(file.name for file in place.iterdir())} - {HASHES}):
         if name not in told or hash_of(place / name) != told.text(name):
-            raise InputError(
-                f"{str(place / name)!r} was changed after the checkpoint was written; --overwrite begins the run anew"
-            )
+            raise InputError(f"{str(place / name)!r} was changed after the checkpoint was written")
 
 
 def _places(folder: Path) -> list[Path]:

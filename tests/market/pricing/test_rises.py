@@ -235,7 +235,7 @@ def test_ones_own(tmp_path: Path) -> None:
 
 @dataclass(frozen=True)
 class Odd(Rise):
-    memory: object
+    memory: Any
 
     def share(self, at: float, memory: Memory) -> float:
         return 1.0
@@ -243,7 +243,8 @@ class Odd(Rise):
     def after(self, at: float, cost: float, memory: Memory) -> Memory:
         if self.memory == "error":
             raise ValueError("oh")
-        return self.memory  # type: ignore[return-value]  # that is the case
+        found: Memory = self.memory
+        return found
 
 
 @pytest.mark.parametrize("memory", [[1.0], ("a",), (float("nan"),), None, (True,)])

@@ -19,7 +19,7 @@ from walras.experiments.benchmarks.experts.checkpoint import (
 def test_checkpoints_there_and_back(tmp_path: Path) -> None:
     weight = torch.nn.Parameter(torch.ones(3))
     optimizer = torch.optim.AdamW([weight], lr=0.1)
-    weight.sum().backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    torch.autograd.backward(weight.sum())
     optimizer.step()
     groups: dict[str, dict[str, torch.Tensor]] = {
         "model": {"w": weight},

@@ -1,6 +1,7 @@
 """Units that settle: what is reserved, who stays, and at which gates."""
 
 from math import log
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -84,12 +85,10 @@ def test_who_stays_is_ajar_at_least() -> None:
 
 
 def test_gates_begin_open_and_in_the_order_of_value_per_compute() -> None:
-    class Units:
-        kind = np.array(["head", "head", "ffn", "ffn"])
-
+    units: Any = SimpleNamespace(kind=np.array(["head", "head", "ffn", "ffn"]))  # it looks at kinds alone
     value = torch.tensor([0.1, 0.6, 0.3, 4.0])  # 1, 3, 1, 10 a unit of compute; ties by position
-    made = Economy.start(Units(), SHARE, Tax(0.1), None, value)  # type: ignore[arg-type]  # it looks at kinds alone
+    made = Economy.start(units, SHARE, Tax(0.1), None, value)
     assert made.gates.logits.argsort().tolist() == [0, 2, 1, 3]
     assert made.gates.logits.mean().item() == pytest.approx(log(OPEN / (1 - OPEN)), abs=1e-5)
-    alike = Economy.start(Units(), SHARE, Tax(0.1), "head", None)  # type: ignore[arg-type]
+    alike = Economy.start(units, SHARE, Tax(0.1), "head", None)
     assert alike.gates.chance(alike.gates.logits).tolist() == pytest.approx([OPEN, OPEN, 1.0, 1.0])
