@@ -32,7 +32,7 @@ def course(pricing: Pricing) -> list[float]:
     found = []
     for step in range(STEPS):
         at = step / STEPS
-        optimizer.param_groups[0]["lr"] = REACH / STEPS * gates_factor(step, STEPS, 0.1)
+        optimizer.param_groups[0]["lr"] = REACH / STEPS * gates_factor(step, STEPS)
         logits = gates.logits.clone()
         cost = (gates.chance(logits) * share).sum()
         noise = torch.exp(NOISE * torch.randn(UNITS, generator=seeded) - NOISE**2 / 2).double()
