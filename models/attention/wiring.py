@@ -18,6 +18,7 @@ from walras.models.architectures import architecture, layer_paths, submodule, tr
 from walras.models.attention.rule import AttentionRule
 from walras.models.attention.softmax import Softmax
 from walras.models.families import Architecture
+from walras.models.replaced_forward import replaced_forward
 from walras.models.units.projections import features
 
 # Is shown the layer's number, and its scores and weights [batch, heads, queries, keys] before and after the rule.
@@ -109,7 +110,7 @@ def _switched(model: PreTrainedModel) -> Iterator[None]:
 def _patched(module: nn.Module, layer: nn.Module, row: Architecture) -> Iterator[None]:
     """The forward pass of an attention module that computes its own softmax is replaced by one with `_attend`."""
     path_of = {part: projection.path for projection in row.heads.inputs for part in projection.parts}
-    before, outer = module.forward, vars(module).get("forward")
+    before = module.forward
     dropout = next((part.p for part in module.children() if isinstance(part, nn.Dropout)), 0.0)
 
     @wraps(before)  # hooks bind their arguments to its signature
@@ -125,13 +126,8 @@ def _patched(module: nn.Module, layer: nn.Module, row: Architecture) -> Iterator
         output = submodule(layer, row.heads.output)(mixed.flatten(-2))
         return (output, weights) if given.get("output_attentions") else (output,)
 
-    module.forward = forward
-    try:
+    with replaced_forward(module, forward):
         yield
-    finally:
-        del module.forward
-        if outer is not None:
-            module.forward = outer
 
 
 def _attend(

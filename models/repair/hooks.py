@@ -1,11 +1,13 @@
 """Hooks by which a network is read in part: stopped where enough was seen, begun where the rest is known."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
+
+from walras.models.replaced_forward import replaced_forward
 
 
 class Stop(Exception):
@@ -45,10 +47,7 @@ def handing_on(layers: Sequence[nn.Module], state: Tensor, tupled: bool) -> Iter
     def hand_on(*_: Any, **__: Any) -> Any:
         return (state,) if tupled else state
 
-    for layer in layers:
-        layer.forward = hand_on
-    try:
-        yield
-    finally:
+    with ExitStack() as stack:
         for layer in layers:
-            del layer.forward
+            stack.enter_context(replaced_forward(layer, hand_on))
+        yield

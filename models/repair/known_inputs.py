@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from walras.models.architectures import Layer
 from walras.models.families import SubLayer
 from walras.models.repair.tensor_files import TensorFiles
+from walras.models.replaced_forward import replaced_forward
+from walras.models.units.gates import hooked
 from walras.models.units.projections import features
 
 Versions = Mapping[str, tuple[int, int]]
@@ -62,14 +64,10 @@ def _handed_in(layer: Layer, sublayer: SubLayer, kept: Tensor) -> Iterator[None]
     """Let the maps into a sub-layer write zeros, and a tensor go into its output projection."""
     maps = [layer.at(projection.path) for projection in sublayer.inputs]
     handle = layer.at(sublayer.output).register_forward_pre_hook(partial(_given, kept), prepend=True)
-    for module in maps:
-        module.forward = partial(_zeros, features(module)[1])
-    try:
-        yield
-    finally:
-        handle.remove()
+    with hooked([handle]), ExitStack() as stack:
         for module in maps:
-            del module.forward
+            stack.enter_context(replaced_forward(module, partial(_zeros, features(module)[1])))
+        yield
 
 
 def _given(kept: Tensor, _: nn.Module, args: tuple[Any, ...]) -> tuple[Tensor, ...]:

@@ -69,6 +69,11 @@ class LeastSquares(Repair):
         return True
 
     @property
+    def watches_gone(self) -> bool:
+        """Where what left here is fitted by itself."""
+        return self.apart
+
+    @property
     def mixtures(self) -> bool:
         """Whether anything of mixtures is re-fitted."""
         return self.router or self.experts
@@ -87,7 +92,7 @@ def _normal_equations(pruned: PrunedSublayer, *, ones: bool, apart: bool) -> lis
     halves: list[Normal] = []
     for i, seen in enumerate(pruned.read()):
         x = torch.cat([seen.features, seen.ones], -1) if ones else seen.features
-        parts = (seen.local, seen.gap - seen.local) if apart else (seen.gap,)
+        parts = (seen.left_here, seen.gap - seen.left_here) if apart else (seen.gap,)
         moments = tuple((x.T @ part).double() for part in parts)
         add_to_halves(halves, i, Normal(gram(x).double(), moments, int(ones)))
     return halves

@@ -29,7 +29,7 @@ class Means(Repair):
         total = squares = torch.zeros((), dtype=torch.float64)
         for seen in pruned.read():
             ones = seen.ones.double()
-            total = total.to(ones) + (ones * seen.local.double()).sum(0)
+            total = total.to(ones) + (ones * seen.left_here.double()).sum(0)
             squares = squares.to(ones) + ones.square().sum()
         pruned.change(None, total / squares.clamp(min=torch.finfo(squares.dtype).tiny))
         return True

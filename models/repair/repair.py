@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, final
 
@@ -17,7 +18,7 @@ from walras.models.repair.dense_streams import DenseStreams
 from walras.models.repair.gain import Gain
 from walras.models.repair.layerwise_runner import LayerwiseRunner, check_streams
 from walras.models.repair.streams import by_length, refittable
-from walras.models.units.gates import gated
+from walras.models.units.gates import gated, skipping
 from walras.models.units.inventory import Inventory, sites_and_layers
 from walras.models.units.mixtures import MIXTURE, MixtureLayer
 from walras.models.units.projections import outputs_first
@@ -36,7 +37,13 @@ class Reading(NamedTuple):
     features: Tensor  # X [tokens, k], those that are left
     ones: Tensor  # [tokens, 1], by which a bias is multiplied
     gap: Tensor  # S - S' [tokens, hidden]
-    local: Tensor  # [tokens, hidden]: of the gap what left here; the rest was lost further down
+    local: Tensor | None  # [tokens, hidden]: of the gap what left here; the rest was lost further down
+
+    @property
+    def left_here(self) -> Tensor:
+        """`local`, where the repair `watches_gone`."""
+        assert self.local is not None, "what has left is not computed"
+        return self.local
 
 
 @final
@@ -51,6 +58,7 @@ class PrunedSublayer:
     now: LayerwiseRunner
     before: DenseStreams
     gain: Gain  # what lies between the projection and the residual stream
+    watches_gone: bool = True  # whether what has left is computed, so that it can be read
 
     @property
     def columns(self) -> Tensor:
@@ -68,7 +76,7 @@ class PrunedSublayer:
             wide = torch.promote_types(new.features.dtype, torch.float32)
             rows = self.gain.rows(old.output)
             gap, ones = old.total.to(wide) - new.total.to(wide) + self.gain.excess(new.output, rows), rows.to(wide)
-            local = new.whole[:, gone].to(wide) @ lost.to(wide) * ones
+            local = new.whole[:, gone].to(wide) @ lost.to(wide) * ones if self.watches_gone else None
             yield Reading(new.features.index_select(-1, self.features).to(wide) * ones, ones, gap, local)
 
     def change(self, weight: Tensor | None, bias: Tensor | None) -> None:
@@ -196,7 +204,8 @@ class Repair(ABC):
         layers = layers_of(model)
         outputs = {site.path: site.kind.projection(layer, site) for site, layer in sites_and_layers(model, inventory)}
         gates = torch.tensor(keep, dtype=torch.get_default_dtype(), device=device)
-        with gated(model, inventory, gates):
+        leaving_out = nullcontext() if self.watches_gone else skipping(model, inventory, torch.from_numpy(keep))
+        with gated(model, inventory, gates), leaving_out:
             for site in inventory.sites if sites is None else sites:
                 projection, stays = outputs[site.path], torch.from_numpy(keep[site.units])[site.owner].to(device)
                 mixture = projection is None and site.sublayer == MIXTURE
@@ -213,7 +222,7 @@ class Repair(ABC):
                     layer, features = layers[site.layer], stays.nonzero().flatten()
                     gain = Gain.of(layer, layer.below(site.path)) if self.fits_stream else Gain.none(projection)
                     goes_on = self.repair_sublayer(
-                        PrunedSublayer(model, site, projection, features, now, pair.before, gain)
+                        PrunedSublayer(model, site, projection, features, now, pair.before, gain, self.watches_gone)
                     )
                 if not goes_on:
                     return
@@ -222,6 +231,11 @@ class Repair(ABC):
     def mixtures(self) -> bool:
         """Whether it changes mixtures of experts."""
         return False
+
+    @property
+    def watches_gone(self) -> bool:
+        """Whether it looks at what units that have left would compute; that is left out else."""
+        return True
 
     @abstractmethod
     def repair_sublayer(self, pruned: PrunedSublayer) -> bool:

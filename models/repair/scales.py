@@ -47,6 +47,11 @@ class Scales(Repair):
         if not self.limit > 1:
             raise InputError(f"limit is {self.limit!r}; it must be a number above 1, the scale of what is not tuned")
 
+    @property
+    def watches_gone(self) -> bool:
+        """Never."""
+        return False
+
     def repair_sublayer(self, pruned: PrunedSublayer) -> bool:
         """Steps 1 to 3."""
         features = pruned.features

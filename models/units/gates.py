@@ -5,7 +5,7 @@ al. 2019, "Are Sixteen Heads Really Better than One?", with other kinds of unit 
 """
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import final
 
@@ -48,6 +48,20 @@ def gated(model: nn.Module, inventory: Inventory, gates: Tensor, rows: int = 1) 
             batch that is not `samples * rows` rows long.
     """
     with hooked(attach(model, inventory, gates, rows).handles):
+        yield
+
+
+@contextmanager
+def skipping(model: nn.Module, inventory: Inventory, keep: Tensor) -> Iterator[None]:
+    """Within the context, and of `gated` by `keep` (bool [n]), closed units take less time: see `UnitKind.skipping`.
+
+    What they would compute cannot be seen then. The network's output stays what it is, up to rounding.
+    """
+    with ExitStack() as stack:
+        for site, layer in sites_and_layers(model, inventory):
+            units = keep[site.units].cpu()
+            if not bool(units.all()):
+                stack.enter_context(site.kind.skipping(layer, site, units))
         yield
 
 

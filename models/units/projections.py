@@ -1,12 +1,17 @@
 """Linear maps as transformers spells them: their sizes, and cutting rows or columns out of them."""
 
-from typing import NamedTuple, final
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, NamedTuple, final
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 from transformers.pytorch_utils import Conv1D
 
 from walras.errors import InputError
 from walras.models.export.modeling_walras import Emptied, sizes
+from walras.models.replaced_forward import replaced_forward
 
 
 @final
@@ -67,6 +72,33 @@ def cut(module: nn.Module, *, outputs: Tensor | None = None, inputs: Tensor | No
             setattr(module, count, len(index))
     if outputs is not None and module.bias is not None:
         _select(module, "bias", 0, outputs)
+
+
+@contextmanager
+def narrowed(module: nn.Module, *, outputs: Tensor | None = None, inputs: Tensor | None = None) -> Iterator[None]:
+    """Within the context a linear map writes only these output features, or reads only these input features.
+
+    Others count as 0. It multiplies by the weights as they are at each call. A quantised or adapted map, and one of
+    which nothing is left, stays as it is.
+    """
+    if type(module) not in _LAYOUTS:
+        yield
+        return
+    device = written(module).device
+    written_ones, read_ones = (None if index is None else index.to(device) for index in (outputs, inputs))
+    with replaced_forward(module, partial(_in_part, module, written_ones, read_ones)):
+        yield
+
+
+def _in_part(module: Any, outputs: Tensor | None, inputs: Tensor | None, x: Tensor) -> Tensor:
+    """A linear map of some of its features."""
+    weight, bias = written(module), module.bias
+    if inputs is not None:
+        x, weight = x.index_select(-1, inputs), weight.index_select(1, inputs)
+    if outputs is None:
+        return F.linear(x, weight, bias)
+    found = F.linear(x, weight.index_select(0, outputs), None if bias is None else bias.index_select(0, outputs))
+    return found.new_zeros(*x.shape[:-1], features(module)[1]).index_copy_(-1, outputs, found)
 
 
 def check_map(module: nn.Module, path: str) -> None:

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -15,7 +16,7 @@ from walras.models.architectures import Layer
 from walras.models.export.modeling_walras import empty
 from walras.models.families import Projection, SubLayer
 from walras.models.units.kinds.kind import UnitKind, WeightShare
-from walras.models.units.projections import cut, features, written
+from walras.models.units.projections import cut, features, narrowed, written
 from walras.models.units.site import Site
 
 
@@ -42,6 +43,17 @@ class FeatureKind(UnitKind):
                 f"{site.path} has {width} input features where the inventory has {site.width}: "
                 "it was taken from another model, or before slicing"
             )
+
+    @contextmanager
+    def skipping(self, layer: Layer, site: Site, keep: Tensor) -> Iterator[None]:
+        """Rows of the maps into the sub-layer, and columns of the output projection, are left out."""
+        with ExitStack() as stack:
+            for projection in self.sublayer(layer).inputs:
+                module = layer.at(projection.path)
+                stack.enter_context(narrowed(module, outputs=_rows(projection, features(module)[1], site, keep)))
+            output = _output(layer, site)
+            stack.enter_context(narrowed(output, inputs=keep[site.owner].nonzero().flatten()))
+            yield
 
     def projection(self, layer: Layer, site: Site) -> nn.Module | None:
         """The output projection."""

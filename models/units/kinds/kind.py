@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, final
 
@@ -107,6 +108,14 @@ class UnitKind(ABC):
         Raises:
             InputError: as said.
         """
+
+    def skipping(self, layer: Layer, site: Site, keep: Tensor) -> AbstractContextManager[None]:
+        """Within the context, what units that are not in `keep` (bool `[units of the site]`) compute may be left out.
+
+        Where it is, 0 stands in its place: with their gates at 0 the network's output stays what it is.
+        """
+        del layer, site, keep
+        return nullcontext()
 
     # Features: what valuations and repairs look at. A kind without them leaves these as they are.
 
