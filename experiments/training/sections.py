@@ -126,6 +126,9 @@ class OptimiserSpec:
     distil_states: float = setting(
         0.0, "Weight of the distance of every layer's states from the dense model's, a share; 0: none is distilled."
     )
+    rewind: bool = setting(
+        False, "Begin the rate's schedule anew once units have settled.", option="--rewind/--no-rewind"
+    )
     precision: str = setting("no", f"Mixed precision: {', '.join(PRECISIONS)}.")
 
     def __post_init__(self) -> None:

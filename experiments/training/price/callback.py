@@ -22,6 +22,7 @@ from walras.experiments.training.price.host import (
 from walras.experiments.training.price.network import check_cut, network_of
 from walras.experiments.training.price.price import Price
 from walras.experiments.training.price.priced_network import units_of, untouched
+from walras.experiments.training.price.rewind import check_rewinds, rewind
 from walras.experiments.training.price.settings import PriceSettings
 from walras.models.export.in_place import FitsSmaller
 from walras.models.objective import Batch, Objective
@@ -77,6 +78,7 @@ class PriceCallback(TrainerCallback, ExportableState):
         self._dense: nn.Module | None = None
         self._fits: RemovableHandle | None = None
         self._context = ExitStack()
+        self._settled_at: int | None = None  # the step after which units had settled
         self.price: Price | None = None
 
     def on_init_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
@@ -113,7 +115,8 @@ class PriceCallback(TrainerCallback, ExportableState):
         if self.price is not None:  # of a training before this one
             self.price.release()
         self._end()
-        saved = ((state.stateful_callbacks or {}).get(_NAME) or {}).get("attributes", {}).get("saved")
+        kept = ((state.stateful_callbacks or {}).get(_NAME) or {}).get("attributes", {})
+        saved, self._settled_at = kept.get("saved"), kept.get("settled_at")
         steps = state.max_steps - (state.global_step if saved is None else 0)
         found = self._data or self._drawn(given["train_dataloader"])
         self.price = Price(
@@ -121,6 +124,10 @@ class PriceCallback(TrainerCallback, ExportableState):
             loss=found.loss, objective=found.objective, dense=self._dense, saved=saved, **self._given,
         )  # fmt: skip
         self._context.enter_context(with_penalty(self._trainer, self.price.penalty))
+        if self._settings.rewind:
+            check_rewinds(given["lr_scheduler"])
+            if self._settled_at is not None:
+                rewind(given["lr_scheduler"], self._settled_at, state.max_steps)
 
     def _drawn(self, data: Any) -> Given:
         """Batches of training rows, and their loss, where none were given."""
@@ -135,7 +142,7 @@ class PriceCallback(TrainerCallback, ExportableState):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         """Gates and price follow; once units settle, the network is smaller."""
-        del args, state, given
+        del args
         price, trainer = self.price, self._trainer
         assert price is not None
         assert trainer is not None
@@ -144,6 +151,9 @@ class PriceCallback(TrainerCallback, ExportableState):
         price.step(1.0 if scaler is None else float(scaler.get_scale()))
         if price.settled and not before:
             wrap_anew(trainer)
+            self._settled_at = state.global_step
+            if self._settings.rewind:
+                rewind(given["lr_scheduler"], self._settled_at, state.max_steps)
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         """Where the loss is logged after epochs, so is the price."""
@@ -172,4 +182,5 @@ class PriceCallback(TrainerCallback, ExportableState):
 
     def state(self) -> dict[str, Any]:
         """What checkpoints keep; called by the Trainer when it writes one."""
-        return {"args": {}, "attributes": {"saved": None if self.price is None else self.price.saved()}}
+        saved = None if self.price is None else self.price.saved()
+        return {"args": {}, "attributes": {"saved": saved, "settled_at": self._settled_at}}

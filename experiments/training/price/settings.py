@@ -37,6 +37,7 @@ class PriceSettings(CommandSettings):
     length: int | None = setting(
         None, "Tokens of the sequence in which MACs are counted. [default: those of the widest batch]"
     )
+    rewind: bool = setting(False, "Whether the learning rate's schedule begins anew once units have settled.")
     cut: bool = setting(True, "Whether units that lost are cut out once units settle; else their gates stay at 0.")
     economy: EconomySpec = section(EconomySpec, "Price of compute")
     market: TrainMarketSpec = section(TrainMarketSpec, "Market and values")
@@ -48,8 +49,9 @@ class PriceSettings(CommandSettings):
                 raise InputError(f"{name} is {getattr(self, name)!r}; it must be a number of at least 0")
         if self.length is not None:
             whole("length", self.length, 1)
-        if not isinstance(self.cut, bool):
-            raise InputError(f"cut is {self.cut!r}; it must be True or False")
+        for name in ("rewind", "cut"):
+            if not isinstance(getattr(self, name), bool):
+                raise InputError(f"{name} is {getattr(self, name)!r}; it must be True or False")
         if self.economy.pricing == NONE:
             raise InputError("pricing is none; a price needs one: cleared, shadow-price, dual-ascent, tax, ...")
         if self.economy.cost != "macs":

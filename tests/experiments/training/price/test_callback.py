@@ -25,7 +25,7 @@ Trained = Callable[..., Any]  # makes a Trainer
 PRICINGS: list[dict[str, Any]] = [
     {}, {"pricing": "shadow-price"}, {"pricing": "dual-ascent"}, {"pricing": "tax", "price": 0.3},
     {"distil": 1.0, "distil_states": 1.0},
-    {"cut": False, "repair": "none"},
+    {"cut": False, "repair": "none"}, {"rewind": True},
 ]  # fmt: skip
 IDS = torch.arange(4, 20).reshape(2, 8)
 
