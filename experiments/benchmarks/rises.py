@@ -18,17 +18,17 @@ import torch
 import typer
 from matplotlib.figure import Figure
 
-from walras.experiments.benchmarks.kept_rows import read_rows, write_rows
+from walras.experiments.benchmarks.kept_rows import read_rows
+from walras.experiments.benchmarks.kept_trainings import measure
 from walras.experiments.cli.screen import ended_in_words, output, progress_bar
 from walras.experiments.grids.statistics import Interval
-from walras.experiments.progress import Progress
 from walras.experiments.reports.axes import from_zero, legend_outside, metric_limits, plain_ticks
 from walras.experiments.reports.grids.frontier_plot import COLOURS, MARKERS
 from walras.experiments.reports.plots import png
 from walras.experiments.spec import SubjectSpec
 from walras.experiments.training.config import TrainConfig
 from walras.experiments.training.families.points import at_share
-from walras.experiments.training.train import TrainResult, train
+from walras.experiments.training.train import TrainResult
 from walras.files.writing import write_whole
 from walras.market.pricing import RISES
 
@@ -59,7 +59,8 @@ def main(
             for settings in cells()
         ]
         with progress_bar() as progress:
-            measure(designs, out / "rises_cells.jsonl", progress)
+            keyed = [(key(config), config) for config in designs]
+            measure(keyed, figures, out / "rises_cells.jsonl", progress)
         publish(read_rows(out / "rises_cells.jsonl"), out)
 
 
@@ -81,18 +82,6 @@ def key(config: TrainConfig) -> dict[str, Any]:
         subject.batch_size, config.optimiser.epochs,
     )  # fmt: skip
     return dict(zip(KEY, values, strict=True))
-
-
-def measure(designs: Sequence[TrainConfig], file: Path, progress: Progress) -> None:
-    """Train those whose row is not in the file, and add it."""
-    rows = read_rows(file)
-    bar = progress.add_task("Trainings", total=len(designs))
-    for config in designs:
-        own = key(config)
-        if not any(all(row[name] == value for name, value in own.items()) for row in rows):
-            rows.append({**own, **figures(train(config, progress=progress))})
-            write_rows(file, rows)
-        progress.update(bar, advance=1)
 
 
 def figures(result: TrainResult) -> dict[str, Any]:

@@ -1,16 +1,10 @@
 """The benchmark of rises: every rise is among them, rows are kept, and what is compared uses the same."""
 
-from pathlib import Path
-from typing import Any
-
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from walras.experiments.benchmarks import rises
-from walras.experiments.benchmarks.kept_rows import read_rows
-from walras.experiments.benchmarks.rises import KEY, cells, compared, key, measure, picture
-from walras.experiments.progress import Silent
+from walras.experiments.benchmarks.rises import KEY, cells, compared, key, picture
 from walras.experiments.training.config import TrainConfig
 from walras.market.pricing import RISES
 
@@ -56,20 +50,3 @@ def test_the_picture_has_a_line_per_rise() -> None:
     figure: Figure = picture(rows({("constant", 0): [(0.4, 0.6), (0.6, 0.8)], ("linear", 0): [(0.5, 0.7), (0.6, 0.8)]}))
     told = [text.get_text() for text in figure.legends[0].get_texts()]
     assert told == ["constant", "linear", "before training"]
-
-
-def test_rows_are_kept(models: Path, glue: Path, tmp_path: Path, no_pictures: None, monkeypatch: Any) -> None:
-    monkeypatch.setattr("walras.experiments.training.train.TIMED", {1: 1})
-    common = {"model": str(models / "bert"), "task": "stsb", "data": str(glue), "length": 16, "batch_size": 4}
-    small = {**common, "block": 16, "epochs": 1, "held_out": 0.0, "valuation": "fisher", "repair": "none"}
-    designs = [TrainConfig.parse({**cells()[i], **small, "sentences": 8}) for i in (0, 5)]
-    file = tmp_path / "rises_cells.jsonl"
-    measure(designs[:1], file, Silent())
-    (first,) = read_rows(file)
-    monkeypatch.setattr(rises, "train", lambda *_, **__: pytest.fail("it has a row"))
-    measure(designs[:1], file, Silent())
-    assert read_rows(file) == [first]
-    assert (first["rise"], first["price"], len(first["course"])) == ("constant", 0.2, 11)
-    assert 0 <= first["used"] <= 1
-    with pytest.raises(pytest.fail.Exception):
-        measure(designs, file, Silent())
