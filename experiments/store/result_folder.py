@@ -151,6 +151,11 @@ class ResultFolder:
         present = _present(self.given, self.layout)
         path = self._where_to_write(RESULT in present, overwrite, resume)
         left = present if path == self.place else _present(path, self.layout)
+        if left and CONFIG not in left:  # which is the first that is written
+            raise InputError(
+                f"--out {str(self.given)!r} holds {', '.join(left)} and no {CONFIG}: nothing that a {self.layout.what} "
+                "left; choose another folder"
+            )
         return path, bool(left) and not overwrite and self._can_go_on(left, path, resume)
 
     def _where_to_write(self, finished: bool, overwrite: bool, resume: bool) -> Path:

@@ -53,6 +53,17 @@ def test_what_is_there_is_told_by_its_settings(tmp_path: Path) -> None:
         SECOND.folder(tmp_path / "r")
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_has_the_name_of_a_part_and_no_settings_is_somebody_elses(tmp_path: Path, overwrite: bool) -> None:
+    """A result begins with its settings: a `weights.safetensors` without them is no piece of one."""
+    place = tmp_path / "r"
+    place.mkdir()
+    (place / "weights.safetensors").write_bytes(b"mine")
+    with pytest.raises(InputError, match=r"holds weights\.safetensors and no config\.yaml: nothing that a run left"):
+        FIRST.folder(place, overwrite=overwrite)
+    assert (place / "weights.safetensors").read_bytes() == b"mine"
+
+
 def test_an_unfinished_folder_that_is_a_link(tmp_path: Path) -> None:
     for name in ("x", "y"):
         FIRST.write(FIRST.folder(tmp_path / name))
