@@ -100,9 +100,13 @@ def count(value: Any) -> str:
 
 
 def amounts(*values: Any, places: int = 0) -> list[str]:
-    """Amounts side by side in one unit: `717 M` and `1,434 M`, the largest prefix that leaves two digits before it."""
+    """Amounts side by side in one unit: `717 M` and `1,434 M`, the largest prefix that leaves two digits before it.
+
+    Where no more than two are left, as in `8.5 G` and `17.7 G`, a third stands behind the point.
+    """
     most = largest(values)
     scale, prefix = next(((s, f" {p}") for s, p in _PREFIXES if most >= 10 * s), (1.0, ""))
+    places = max(places, 1 if prefix and most < 100 * scale else 0)
     return [ABSENT if is_absent(value) else f"{value / scale:,.{places}f}{prefix}" for value in values]
 
 

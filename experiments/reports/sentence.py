@@ -14,6 +14,7 @@ _EXACT = 1e-9  # of a share: rounding
 _EARLIER = {"head": "heads", "ffn": "ffn"}  # kinds of units: keys of an earlier result.json
 _NOUNS = {"head": "heads", "ffn": "FFN units", "expert": "experts", "block": "sub-layers"}
 _MEMBERS = {"head": "query heads"}  # what units hold that hold several
+_PEOPLE = {"spearman", "pearson", "matthews"}  # metrics that are named after somebody
 _NAMES = {"macs": "MACs", "latency": "milliseconds"}
 
 
@@ -61,18 +62,21 @@ def _share(share: float) -> str:
     return _WORDS[near] if abs(near - share) <= _NEAR else percent(share)
 
 
+def _named(metric: str) -> str:
+    """A metric as it is written within a sentence."""
+    return metric.capitalize() if metric in _PEOPLE else metric
+
+
 def _price(metric: Mapping[str, Any]) -> str:
     """What the metric did."""
-    name, dense, value = str(metric["name"]), float(metric["dense"]), float(metric["value"])
+    name, dense, value = _named(str(metric["name"])), float(metric["dense"]), float(metric["value"])
     better = metric.get("higher_is_better")
     change = (value - dense) / dense if dense > 0 else math.inf
     if better is None or not abs(change) <= _MOST:
         return f"with {name} at {short(value, 4)}, {short(dense, 4)} before"
     amount = percent(abs(change))
     if amount == "0.0 %":
-        return f"at the same {name.capitalize()}"
+        return f"at the same {name}"
     if better:
-        return (
-            f"for a loss of {amount} of {name.capitalize()}" if change < 0 else f"and {amount} more {name.capitalize()}"
-        )
+        return f"for a loss of {amount} of {name}" if change < 0 else f"and {amount} more {name}"
     return f"for {amount} more {name}" if change > 0 else f"and {amount} less {name}"

@@ -57,7 +57,7 @@ class ResultFolder:
         layout: what may be in it.
         settings: of the command.
         overwrite: replace a finished result, or an unfinished one of other settings.
-        resume: go on; an error where the settings differ or all is finished.
+        resume: go on; an error where the settings differ, all is finished, or nothing was begun.
 
     Raises:
         InputError: a place that cannot be written; a folder that holds something else, another result that is not to
@@ -156,6 +156,8 @@ class ResultFolder:
                 f"--out {str(self.given)!r} holds {', '.join(left)} and no {CONFIG}: nothing that a {self.layout.what} "
                 "left; choose another folder"
             )
+        if resume and not overwrite and CONFIG not in left:
+            raise InputError(f"--out {str(self.given)!r} holds nothing to resume; leave --resume out to begin")
         return path, bool(left) and not overwrite and self._can_go_on(left, path, resume)
 
     def _where_to_write(self, finished: bool, overwrite: bool, resume: bool) -> Path:

@@ -51,6 +51,10 @@ class LevelSearch(Phase):
         del turn, site
         return None
 
+    def check(self, calibration: Calibration) -> None:
+        """Refuse calibration data that the search cannot use, before the first round; by default none."""
+        del calibration
+
     @abstractmethod
     def search(self, market: "ComputeMarket", turn: Turn, levels: NetworkLevels, place: Place) -> Choice:
         """The choice of levels. `place` puts levels on the network of the market's calibration."""
@@ -60,7 +64,8 @@ class LevelSearch(Phase):
         """Refuse a market in which a search over levels has no meaning.
 
         Raises:
-            InputError: no network, or the dense one itself; several rounds, resources or local markets.
+            InputError: no network, or the dense one itself; several rounds, resources or local markets; data that
+                `check` refuses.
         """
         who = f"phase {type(self).__name__}"
         calibration = market.calibration.network(who)
@@ -70,6 +75,7 @@ class LevelSearch(Phase):
             raise InputError(f"{who} searches once, from all units; there are {len(market.sessions)} sessions")
         if len(market.supply.resources) > 1 or len(market.supply.markets) > 1:
             raise InputError(f"{who} keeps one budget of one resource; give one, and scope global")
+        self.check(calibration)
 
     @final
     def run(self, market: "ComputeMarket", turn: Turn) -> Turn:

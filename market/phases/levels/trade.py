@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
+from walras.agents import Calibration
 from walras.errors import InputError
 from walras.market.phases.levels.level_search import LevelSearch, Place, within
 from walras.market.phases.levels.trading import Exchange, State, Trading, two_samples
@@ -76,6 +77,10 @@ class BilateralTrade(LevelSearch):
         """Units whose bid per compute is least leave first."""
         bids = turn.report[site.units] / np.maximum(turn.calibration.cost[site.units], np.finfo(float).tiny)
         return np.argsort(bids, kind="stable")
+
+    def check(self, calibration: Calibration) -> None:
+        """Refuse a single batch: quotes and fresh tokens need one each."""
+        two_samples(calibration, self.tokens, np.random.default_rng(0))
 
     def search(self, market: "ComputeMarket", turn: Turn, levels: NetworkLevels, place: Place) -> Choice:
         """Steps 2 to 4."""

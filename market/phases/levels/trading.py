@@ -165,7 +165,7 @@ def two_samples(
     if len(order) < 2:
         raise InputError(
             "phase BilateralTrade needs fresh tokens beside those of quotes, and there is one batch; give more "
-            "sentences, or a smaller batch_size"
+            "sentences, or a smaller batch size"
         )
     sizes = np.cumsum([tokens_of(calibration.batches[place]) for place in order])
     first = min(int(np.searchsorted(sizes, tokens)) + 1, len(order) // 2)

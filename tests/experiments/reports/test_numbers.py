@@ -87,6 +87,7 @@ def test_rounding_beside_a_columns_largest_is_zero(values: list[float]) -> None:
         (change(0.8, 1.0), "-20.0 %"), (change(1.1, 1.0), "+10.0 %"), (change(1.0, 1.0), "0.0 %"),
         (change(1.0, 0.0), ABSENT), (change(1.0, -1.0), ABSENT), (count(22713216), "22,713,216"), (count(None), ABSENT),
         (" ".join(amounts(717e6, 1434e6)), "717 M 1,434 M"), (" ".join(amounts(138e3, 295e3)), "138 k 295 k"),
+        (" ".join(amounts(8.46e9, 17.7e9)), "8.5 G 17.7 G"),
         (" ".join(amounts(12, None)), f"12 {ABSENT}"), (" of ".join(megabytes(62828, 99584)), "0.063 of 0.100"),
         (" of ".join(megabytes(68.8e6, 90.9e6)), "68.8 of 90.9"), (short(0.5), "0.5"), (short(40.0), "40"),
         (short(1e-7), "1×10⁻⁷"), (short(1000.0), "1,000"), (decimals(0.5, 2), "0.50"),

@@ -29,7 +29,11 @@ PERPLEXITY: dict[str, Any] = {"name": "perplexity", "dense": 20.0, "higher_is_be
             {**summary(0.5, 0.84), "protocol": {"rows": 8}},
             "Half of the MACs and 5.0 % more Spearman. Measured on 8 rows: a difference may well be chance.",
         ),
-        (summary(0.75, 3, 0.75, higher_is_better=None), "Three quarters of the MACs with spearman at 3, 0.8 before."),
+        (summary(0.75, 3, 0.75, higher_is_better=None), "Three quarters of the MACs with Spearman at 3, 0.8 before."),
+        (summary(0.5, 0.8, name="nearest neighbours"), "Half of the MACs at the same nearest neighbours."),
+        (summary(0.5, 0.84, name="accuracy"), "Half of the MACs and 5.0 % more accuracy."),
+        (summary(0.5, 0.4, name="matthews"), "Half of the MACs for a loss of 50.0 % of Matthews."),
+        (summary(0.5, 20, **PERPLEXITY), "Half of the MACs at the same perplexity."),
     ],
 )
 def test_sentences(told: dict[str, Any], expected: str) -> None:

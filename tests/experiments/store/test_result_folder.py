@@ -33,6 +33,16 @@ class Writer:
 FIRST, SECOND = Writer(1), Writer(2)
 
 
+@pytest.mark.parametrize("there", [False, True])
+def test_nothing_is_not_gone_on_with(tmp_path: Path, there: bool) -> None:
+    """Who asks to go on does not want a training from the beginning, as after a mistyped --out."""
+    if there:
+        (tmp_path / "r").mkdir()
+    with pytest.raises(InputError, match="holds nothing to resume; leave --resume out to begin"):
+        FIRST.folder(tmp_path / "r", resume=True)
+    FIRST.folder(tmp_path / "r", resume=True, overwrite=True)
+
+
 def test_a_result_that_has_come_meanwhile_is_not_replaced(tmp_path: Path) -> None:
     place = tmp_path / "r"
     slow = SECOND.folder(place)  # looks, and then loads its network

@@ -116,6 +116,8 @@ def test_what_cannot_be_traded_is_told(copied: Any) -> None:
     del copied.calibration.batches[1:]
     with pytest.raises(InputError, match="needs fresh tokens beside those of quotes, and there is one batch"):
         two_samples(copied.calibration, 10, np.random.default_rng(0))
+    with pytest.raises(InputError, match="needs fresh tokens beside those of quotes, and there is one batch"):
+        copied.market(Uniform(), budgets=(0.6,), resources=(usage(copied),), phases=[BilateralTrade()])  # no step yet
     for settings in ({"rounds": -1}, {"tokens": 0}, {"levels": 0}, {"step": 0.0}, {"step": 1.0}):
         with pytest.raises(InputError, match=f"{next(iter(settings))} is"):
             BilateralTrade(**settings)
