@@ -16,6 +16,7 @@ from walras.experiments.reports.model_card import model_card
 from walras.experiments.settings.names import NONE
 from walras.experiments.spec import RunSpec
 from walras.experiments.store.result_file import check_result
+from walras.experiments.store.result_folder import FILES
 from walras.experiments.store.run_folder import NETWORK, WEIGHTS, check_hashes, read_allocation, read_result, read_units
 from walras.experiments.subjects.subject import OWN, find_task
 from walras.files.tensors import check_finite, read_arrays
@@ -167,7 +168,8 @@ def small_model(
         name, find_task(spec.subject).head,
         device=device, dtype=spec.subject.dtype, trust_remote_code=trust_remote_code,
     )  # fmt: skip
-    written = read_result(run).get(NETWORK)
+    result = read_result(run)
+    written = result.get(NETWORK)
     if written is not None and written != fingerprint(dense):
         raise InputError(f"model {name!r} has other weights than when run {str(run)!r} was made of it")
     block, kinds, columns = _allocation(run)
@@ -177,7 +179,7 @@ def small_model(
     small = compact(dense, units, keep)
     if (Path(run) / WEIGHTS).is_file():
         _restore_repaired(run, small)
-    elif spec.market.repair != NONE and not bool(keep.all()):
+    elif FILES not in result and spec.market.repair != NONE and not bool(keep.all()):  # hashes tell of it else
         raise InputError(f"run {str(run)!r} repaired its weights ({spec.market.repair}), and its {WEIGHTS} is missing")
     return dense, tokenizer, small
 

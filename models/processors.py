@@ -66,7 +66,7 @@ def pixel_values(processor: Any, pictures: Sequence[Any], side: int | None) -> T
         pictures: of Pillow, of any size and mode.
         side: height and width; None: as the processor says, or `SIDE`.
     """
-    coloured = [picture.convert("RGB") for picture in pictures]
+    coloured = [_coloured(picture) for picture in pictures]
     if processor is None:
         return torch.stack([_prepared(picture, side or SIDE) for picture in coloured])
     found: Tensor = processor(images=coloured, return_tensors="pt", **_sizes(processor, side))["pixel_values"]
@@ -79,6 +79,15 @@ def input_features(processor: Any, sounds: Sequence[NDArray[np.float32]]) -> dic
         list(sounds), sampling_rate=extractor(processor).sampling_rate, return_tensors="pt", return_attention_mask=True
     )
     return {name: made[name] for name in ("input_features", "attention_mask")}
+
+
+def _coloured(picture: Any) -> Any:
+    """A picture in three colours of 8 bits; of 16 bits the higher 8, where Pillow makes white of all above 255."""
+    from PIL import Image
+
+    if picture.mode == "I" or picture.mode.startswith("I;16"):
+        picture = Image.fromarray((np.asarray(picture).clip(0, 2**16 - 1) // 2**8).astype(np.uint8))
+    return picture.convert("RGB")
 
 
 def _prepared(picture: Any, side: int) -> Tensor:

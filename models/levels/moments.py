@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from walras.models.objective import Batch
-from walras.models.repair.streams import features, inputs, real_tokens, refittable
+from walras.models.repair.streams import features, inputs, real_tokens, refittable, second_moments
 from walras.models.units.gates import gated
 from walras.models.units.inventory import Inventory
 
@@ -17,7 +17,7 @@ def input_moments(
 ) -> dict[int, Tensor]:
     """X'X [width, width] in float64 of the features that enter output projections, gates applied, over the real tokens.
 
-    The network must be in evaluation mode. A batch's product is taken in the network's precision.
+    The network must be in evaluation mode.
 
     Args:
         model: the network.
@@ -39,6 +39,5 @@ def input_moments(
             with features(model, inventory) as seen:
                 model(**inputs(model, batch))
             for place, moment in found.items():
-                rows = real_tokens(seen[place], batch)
-                moment += (rows.T @ rows).double()
+                moment += second_moments(real_tokens(seen[place], batch))
     return found

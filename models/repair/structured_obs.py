@@ -6,6 +6,7 @@ from typing import ClassVar, final
 import torch
 
 from walras.models.repair.repair import PrunedSublayer, Repair
+from walras.models.repair.streams import second_moments
 from walras.models.surgeon.structured_obs import DAMPING, check_damping, damped, refitted
 from walras.models.units.projections import outputs_first
 
@@ -36,13 +37,12 @@ class StructuredOBSUpdate(Repair):
         check_damping(self.damping)
 
     def repair_sublayer(self, pruned: PrunedSublayer) -> bool:
-        """Moments of a batch are taken in the network's precision, in float32 at least, and summed in float64."""
+        """Moments are summed over batches in float64."""
         weight, kept = outputs_first(pruned.projection), pruned.features
         if len(kept) in (0, weight.shape[1]):
             return True
         moment = torch.zeros(weight.shape[1], weight.shape[1], dtype=torch.float64, device=weight.device)
         for whole in (pruned.now if self.sequential else pruned.before).read_inputs(pruned.site):
-            rows = whole.to(torch.promote_types(whole.dtype, torch.float32))
-            moment += (rows.T @ rows).double()
+            moment += second_moments(whole)
         weight[:, kept] = refitted(weight, damped(moment, len(moment), self.damping), kept).to(weight)
         return True

@@ -23,6 +23,8 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", "
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # none that runs another program, as PostScript does
 _TRAIN, _TEST = ("train", "training"), ("test", "t10k", "val", "valid", "validation", "dev")
 _WHAT = "picture"
+LONGEST = 100
+"""How many times as long as the shorter side of a picture the longer one may be, which grows with it in a network."""
 LEAST = 4
 """Pictures of a folder that is in one piece: two to calibrate on, two to test on."""
 
@@ -86,7 +88,9 @@ class Pictures:
         found = self.given.get(name)
         if found is None:
             return open_picture(name)
-        return Image.fromarray(found) if isinstance(found, np.ndarray) else found
+        picture = Image.fromarray(found) if isinstance(found, np.ndarray) else found
+        check_picture(picture, name)
+        return picture
 
 
 def read_pictures(folder: str, wanted: Wanted) -> Pictures:
@@ -118,15 +122,33 @@ def open_picture(name: str) -> Any:
     content = read_bytes(name, _WHAT, LARGEST)
     with _decoding(name):
         picture: Any = Image.open(io.BytesIO(content), formats=_FORMATS)
+        check_picture(picture, name)
         picture.load()
     return picture
+
+
+def check_picture(picture: Any, name: str) -> None:
+    """Refuse what no network can be given: sides that are too unlike, and colours of which nobody knows the range.
+
+    Raises:
+        InputError: as said.
+    """
+    width, height = picture.size
+    if max(width, height) > LONGEST * min(width, height):
+        raise InputError(
+            f"picture {name!r} is {width:,} x {height:,}; one side may be at most {LONGEST} times as long as the other"
+        )
+    if picture.mode == "F":
+        raise InputError(f"picture {name!r} holds fractions; valid: whole numbers of 8 or 16 bits")
 
 
 def _check(name: str) -> None:
     """Whether a picture opens, as far as that is known without decoding it."""
     content = read_bytes(name, _WHAT, LARGEST)
     with _decoding(name):
-        Image.open(io.BytesIO(content), formats=_FORMATS).verify()
+        picture: Any = Image.open(io.BytesIO(content), formats=_FORMATS)
+        check_picture(picture, name)
+        picture.verify()
 
 
 @contextmanager
@@ -137,6 +159,8 @@ def _decoding(name: str) -> Iterator[None]:
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             yield
+    except InputError:
+        raise
     except UnidentifiedImageError as error:
         raise InputError(f"cannot read picture {name!r}: it is none; valid: {', '.join(_FORMATS)}") from error
     except Exception as error:  # whatever the many decoders raise

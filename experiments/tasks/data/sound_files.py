@@ -21,6 +21,8 @@ LARGEST = 2**30
 """Bytes of a recording."""
 RATES = (4_000, 768_000)
 """Samples a second that a recording may have."""
+_STREAMED = b"\xff\xff\xff\xff"
+"""The length in the header of a file whose writer could not know it, as where it goes to a pipe."""
 _OTHERS = (".mp3", ".flac", ".ogg", ".opus", ".m4a", ".aac", ".wma", ".aiff", ".aif")
 _WHAT = "recording"
 Samples = NDArray[np.float32]
@@ -102,12 +104,14 @@ def read_recording(path: str | Path) -> Recording:
     """A WAV file; several channels become one, their mean.
 
     Raises:
-        InputError: a file that is none or is damaged, is empty, or has an impossible rate.
+        InputError: a file that is none, is damaged or cut short, is empty, or has an impossible rate.
     """
     content = read_bytes(path, _WHAT, LARGEST)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", wavfile.WavFileWarning)  # of parts that hold no sound
+            if content[4:8] != _STREAMED:
+                warnings.filterwarnings("error", "Reached EOF prematurely", wavfile.WavFileWarning)
             rate, data = wavfile.read(io.BytesIO(content))
     except Exception as error:  # scipy raises whatever the bytes lead it to
         raise InputError(f"cannot read recording {str(path)!r}: {brief(error)}; valid: WAV files") from error

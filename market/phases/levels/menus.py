@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from walras.market.compute_market import ComputeMarket
 
 
+def rising(cost: Values) -> NDArray[np.int64]:
+    """The levels, ascending, of which every higher one costs more [levels]; a latency may be that of fewer units."""
+    above = np.append(np.minimum.accumulate(cost[::-1])[::-1][1:], np.inf)
+    return np.flatnonzero(cost < above * (1 - 1e-9))
+
+
 @final
 @dataclass(frozen=True)
 class Menus(LevelSearch):
@@ -30,7 +36,8 @@ class Menus(LevelSearch):
     1. Levels are so many equal shares of a sub-layer's units, prepared by structured OBS.
     2. A level is worth what KL(dense || network) is lower by on some calibration tokens, where it alone takes the place
        of the sub-layer's lowest level in the dense network. Where more is worth less, which noise can make it, it
-       counts as much as what is below (`MenuBids.from_measured`).
+       counts as much as what is below (`MenuBids.from_measured`). Of levels that cost the same, as by latency they
+       may, the highest is offered.
     3. The market's rule sells the compute between all lowest levels and the budget: `ShadowPrice` is within one step of
        the best choice by these values, `VCG` finds it.
 
@@ -63,26 +70,31 @@ class Menus(LevelSearch):
 
     def search(self, market: "ComputeMarket", turn: Turn, levels: NetworkLevels, place: Place) -> Choice:
         """Steps 2 and 3."""
-        cost = [sublayer.cost - sublayer.cost[0] for sublayer in levels.sublayers]
-        spare = turn.session.budget * levels.dense - levels.cost([0] * len(levels))
+        offered = [rising(sublayer.cost) for sublayer in levels.sublayers]
+        least = [int(own[0]) for own in offered]
+        cost = [s.cost[own] - s.cost[own[0]] for s, own in zip(levels.sublayers, offered, strict=True)]
+        spare = turn.session.budget * levels.dense - levels.cost(least)
         if spare < 0:
             raise InputError(
                 f"a budget of {turn.session.budget:g} is less than the lowest levels of all sub-layers take, "
-                f"{levels.cost([0] * len(levels)) / levels.dense:.3g}; give a smaller `lowest`"
+                f"{levels.cost(least) / levels.dense:.3g}; give a smaller `lowest`"
             )
-        worth = self._worth(market, levels, place)
-        most = max(len(sublayer) for sublayer in levels.sublayers) - 1
+        worth = [
+            found[own] - found[own[0]] for found, own in zip(self._worth(market, levels, place), offered, strict=True)
+        ]
+        most = max(max(map(len, offered)) - 1, 1)
         size, value = (torch.full((len(levels), most), end, dtype=torch.float64) for end in (torch.inf, 0.0))
         for i, (own, found) in enumerate(zip(cost, worth, strict=True)):
             size[i, : len(own) - 1] = torch.from_numpy(own[1:] / levels.dense)
             value[i, : len(own) - 1] = torch.from_numpy(found[1:])
             value[i, len(own) - 1 :] = float(found[-1])
+            size[i, 0] = 1.0 if len(own) == 1 else size[i, 0]  # it has all there is, and nothing is worth anything
         bids = MenuBids.from_measured(size, value)
         sold = turn.mechanism(bids, spare / levels.dense)
         bought = sold.quantity.numpy() * levels.dense
         choice = [
-            int(np.searchsorted(own, share * (1 + 1e-9), side="right")) - 1
-            for own, share in zip(cost, bought, strict=True)
+            int(own[np.searchsorted(steps, share * (1 + 1e-9), side="right") - 1])
+            for own, steps, share in zip(offered, cost, bought, strict=True)
         ]
         market.memory[self.name] = {"size": size, "value": bids.value, "price": float(sold.price)}
         return within(turn.session.budget * levels.dense, levels, choice)

@@ -11,7 +11,7 @@ from walras.agents.calibration import at_rest
 from walras.errors import InputError
 from walras.market.phases.phase import Phase, Turn
 from walras.models.repair.layerwise_runner import LayerwiseRunner
-from walras.models.repair.streams import by_length
+from walras.models.repair.streams import by_length, second_moments
 from walras.models.surgeon import StructuredOBS
 from walras.models.surgeon.structured_obs import DAMPING, Mask, check_damping
 from walras.models.surgeon.swaps import swapped
@@ -100,8 +100,7 @@ class Osscar(Phase):
         with at_rest(calibration.model), gated(calibration.model, inventory, gates):
             runner.advance_to(site.layer, gates[: site.units.start])
             for whole in runner.read_inputs(site):
-                rows = whole.to(torch.promote_types(whole.dtype, torch.float32))
-                moment += (rows.T @ rows).double()
+                moment += second_moments(whole)
         attention = site.sublayer == "heads"
         together = self.heads if attention else self.neurons
         surgeon = StructuredOBS.from_moment(weight, moment, site.block, self.damping, together)

@@ -135,6 +135,18 @@ def test_repaired_weights_go_in(run: Callable[..., Path], walras: Walras, models
     assert not Path("other").exists()
 
 
+def test_a_repair_that_found_nothing_to_change_leaves_no_weights(
+    run: Callable[..., Path], walras: Walras, models: Path
+) -> None:
+    """As scales that are held to 1: the run is exported as the slices that it left."""
+    folder = run("bert", "--repair", "scales:damping=1e30")
+    assert not (folder / "weights.safetensors").exists()
+    assert walras("export", folder, "--out", "small").code == 0
+    assert torch.equal(logits(face.load_model("small")), logits(stock(folder, models, "bert", transformers.AutoModel)))
+    forget_hashes(folder)
+    assert "its weights.safetensors is missing" in walras("export", folder, "--out", "other").error
+
+
 def test_weights_of_another_network_do_not_go_in(run: Callable[..., Path], walras: Walras, models: Path) -> None:
     """Of the same shape, where the run found its own: by another path in its settings, or trained meanwhile."""
     folder = run()

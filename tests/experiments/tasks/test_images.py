@@ -171,6 +171,13 @@ def test_the_default_preparation() -> None:
     assert pixel_values(None, [wide], None).shape == (1, 3, DEFAULT, DEFAULT)
 
 
+def test_pictures_of_16_bits_are_as_bright_as_of_8() -> None:
+    grey = np.arange(0, 250, 10, dtype=np.uint8).reshape(5, 5)
+    plain = pixel_values(None, [Image.fromarray(grey)], 5)
+    for deep in (grey.astype(np.uint16) * 257, grey.astype(np.int32) * 257):
+        assert torch.equal(pixel_values(None, [Image.fromarray(deep)], 5), plain)
+
+
 def test_values_move_cosines_alone(pictures: Make, vision: Path) -> None:
     """The objective is of the first token, or of the mean; both tell units apart without labels."""
     task = task_of(pictures(6))

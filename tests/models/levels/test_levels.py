@@ -10,7 +10,9 @@ import torch
 from walras.errors import InputError
 from walras.models import compact, inventory, macs
 from walras.models.levels import NetworkLevels, equal_steps
+from walras.models.levels.moments import input_moments
 from walras.models.repair.layerwise_runner import LayerwiseRunner
+from walras.models.repair.streams import features, real_tokens, second_moments
 
 
 def levels_of(tested: Any, block: int = 8, **more: Any) -> NetworkLevels:
@@ -110,3 +112,21 @@ def test_bad_input(tiny: Any) -> None:
     mixture = tiny("mixtral")
     with pytest.raises(InputError, match="own no features"):
         levels_of(mixture)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_moments_of_half_precision_are_those_of_its_features(tiny: Any, dtype: torch.dtype) -> None:
+    """A product in half precision has errors larger than any ridge, so that its inverse is no inverse of moments."""
+    tested = tiny("llama", dtype=dtype)
+    model = tested.model
+    units = inventory(model, block=1)
+    moments = input_moments(model, units, [tested.batch], torch.ones(len(units)))
+    with torch.no_grad(), features(model, units) as seen:
+        model(**tested.batch)
+    for place, moment in moments.items():
+        rows = real_tokens(seen[place], tested.batch).double()
+        torch.testing.assert_close(moment, rows.T @ rows, rtol=1e-5, atol=1e-5 * float(rows.square().sum()))
+
+
+def test_moments_of_float16_stay_finite() -> None:
+    assert second_moments(torch.full((300, 2), 20.0, dtype=torch.float16)).unique().tolist() == [120_000.0]

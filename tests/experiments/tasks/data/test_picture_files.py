@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from walras.errors import InputError
-from walras.experiments.tasks.data.picture_files import Wanted, read_pictures
+from walras.experiments.tasks.data.picture_files import Pictures, Wanted, read_pictures
 
 
 def save(*places: Path, value: int = 0) -> None:
@@ -128,3 +128,20 @@ def test_a_picture_that_would_fill_the_memory(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
     with pytest.raises(InputError, match=r"cannot read picture .*exceeds limit of 10 pixels"):
         read_pictures(str(tmp_path), Wanted())
+
+
+def test_a_picture_that_no_network_can_be_given(tmp_path: Path) -> None:
+    """A line a pixel wide, which would be resized to gigabytes, and colours of which nobody knows the range."""
+    for place in range(4):
+        Image.new("L", (4, 4)).save(tmp_path / f"{place}.png")
+    faulty = tmp_path / "x.tif"
+    for picture, message in (
+        (Image.new("L", (1, 5000)), r"x\.tif' is 1 x 5,000; one side may be at most 100 times as long as the other"),
+        (Image.new("F", (4, 4)), r"x\.tif' holds fractions; valid: whole numbers of 8 or 16 bits"),
+    ):
+        picture.save(faulty)
+        with pytest.raises(InputError, match=message):
+            read_pictures(str(tmp_path), Wanted())
+        given = Pictures([], [], False, {"data[0]": picture})
+        with pytest.raises(InputError, match=message.partition("' ")[2]):
+            given.opened("data[0]")

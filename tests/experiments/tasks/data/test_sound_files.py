@@ -70,6 +70,18 @@ def test_a_recording_that_does_not_open_is_named(content: bytes, tmp_path: Path)
         read_pieces(str(tmp_path), 30.0)
 
 
+def test_a_recording_that_is_cut_short(tmp_path: Path) -> None:
+    """Half of a copy is no shorter recording; a file whose writer did not know its length ends where it ends."""
+    file = tmp_path / "a.wav"
+    wavfile.write(file, 16_000, np.ones(1000, dtype=np.int16))
+    content = file.read_bytes()
+    file.write_bytes(content[:1044])
+    with pytest.raises(InputError, match=r"cannot read recording '.*a\.wav': Reached EOF prematurely"):
+        read_recording(file)
+    file.write_bytes(content[:4] + b"\xff" * 4 + content[8:40] + b"\xff" * 4 + content[44:1044])
+    assert len(read_recording(file).samples) == 500
+
+
 def test_faulty_recordings(tmp_path: Path) -> None:
     file = tmp_path / "x.wav"
     for rate, data, message in (

@@ -11,8 +11,10 @@ from walras.agents import Uniform
 from walras.errors import InputError
 from walras.market import Menus
 from walras.market.phases.levels.level_search import mean_loss
+from walras.market.phases.levels.menus import rising
 from walras.mechanisms import VCG, ShadowPrice
 from walras.models.levels import NetworkLevels, equal_steps
+from walras.models.resources.resource import Usage
 
 
 @pytest.mark.parametrize("budget", [0.4, 0.7])
@@ -47,6 +49,28 @@ def test_the_choice_is_the_best_by_these_values(budget: float, copied: Any) -> N
     assert found["VCG"] == pytest.approx(best, rel=1e-4)
     largest = max(float(np.diff(w).max()) for w in worth)
     assert best - 2 * largest <= found["ShadowPrice"] <= best * (1 + 1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:.*menus fall somewhere")
+def test_of_levels_that_cost_the_same_the_highest_is_offered(copied: Any) -> None:
+    """A latency rises in stairs: a sub-layer of one row or of three takes as long, and a fourth takes longer."""
+    steps = np.zeros(len(copied.units))
+    for site in copied.units.sites:
+        steps[site.units] = np.arange(len(site)) % 3 == 0
+    stairs = Usage("stairs", "ms", copied.units, np.zeros(len(steps)), steps)
+    market = copied.market(
+        Uniform(), ShadowPrice(), budgets=(0.7,), phases=[Menus(levels=99, tokens=999)], resources=(stairs,)
+    )
+    market.step()
+    keep = market.ledger.quantity > 0
+    counts = [(int(keep[site.units].sum()), len(site)) for site in copied.units.sites]
+    assert sum(-(-count // 3) for count, _ in counts) <= 0.7 * steps.sum()
+    assert all(count % 3 == 0 or count == most for count, most in counts)
+
+
+def test_rising_levels() -> None:
+    assert rising(np.array([0.0, 1, 1, 2, 1.5, 3, 3])).tolist() == [0, 2, 4, 6]
+    assert rising(np.zeros(3)).tolist() == [2]
 
 
 def test_settings_and_budgets_that_make_no_sense(copied: Any) -> None:
