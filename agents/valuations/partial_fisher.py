@@ -12,7 +12,8 @@ from walras.agents.valuations.valuation import Valuation
 from walras.errors import InputError
 from walras.models import Site
 from walras.models.levels.moments import input_moments
-from walras.models.repair.streams import refittable
+from walras.models.objective import Batch
+from walras.models.repair.streams import real_tokens, refittable
 
 
 @final
@@ -59,9 +60,10 @@ class PartialFisher(Valuation):
                 seen, slopes, count = calibration.feature_gradients(batch, gates, generator)
                 samples += count
                 for place, residual in residuals.items():
-                    effects = residual.effects(seen[place], slopes[place], count)
-                    own = effects if calibration.objective.by_position else effects.sum(1, keepdim=True)
-                    value[residual.site.units] += own.square().sum((0, 1), dtype=torch.float64)
+                    effects = residual.effects(real_tokens(seen[place], batch), real_tokens(slopes[place], batch))
+                    if not calibration.objective.by_position:
+                        effects = _summed(effects, _samples_of_tokens(seen[place], batch, count), count)
+                    value[residual.site.units] += effects.square().sum(0, dtype=torch.float64)
         for residual in residuals.values():
             value[residual.site.units] /= samples
         return value
@@ -109,16 +111,22 @@ class _Residuals:
         weight = residual_map(moment[features][:, features], owner, ridge)
         return _Residuals(site, features, owner, weight.to(dtype))
 
-    def effects(self, x: Tensor, slope: Tensor, samples: int) -> Tensor:
-        """Step 2: J_it [samples, tokens, units of the sub-layer] from x and dL/dx, both [..., width].
+    def effects(self, x: Tensor, slope: Tensor) -> Tensor:
+        """Step 2: J_it [tokens, units of the sub-layer] from x and dL/dx, both [tokens, width]; 0 for leavers."""
+        by_feature = x[:, self.features] @ self.weight.to(x.dtype) * slope[:, self.features]
+        return by_feature.new_zeros(len(x), len(self.site)).index_add_(1, self.owner, by_feature)
 
-        0 for units that left.
-        """
-        x = x.reshape(samples, -1, self.site.width)[..., self.features]
-        slope = slope.reshape(samples, -1, self.site.width)[..., self.features]
-        by_feature = x @ self.weight.to(x.dtype) * slope
-        found = by_feature.new_zeros(*by_feature.shape[:2], len(self.site))
-        return found.index_add_(2, self.owner, by_feature)
+
+def _samples_of_tokens(seen: Tensor, batch: Batch, samples: int) -> Tensor:
+    """LongTensor [tokens]: the sample that each real token of a batch belongs to; samples have equally many rows."""
+    places = seen.shape[:-1].numel()
+    own = torch.arange(places, device=seen.device) // (places // samples)
+    return real_tokens(own.unsqueeze(-1), batch).squeeze(-1)
+
+
+def _summed(effects: Tensor, sample: Tensor, samples: int) -> Tensor:
+    """The sum over the tokens of each sample, [samples, units]."""
+    return effects.new_zeros(samples, effects.shape[1]).index_add_(0, sample, effects)
 
 
 def residual_map(moment: Tensor, owner: Tensor, ridge: float) -> Tensor:
