@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from walras.models.objective import Batch
-from walras.models.repair.streams import features, inputs, real_tokens, refittable, second_moments
+from walras.models.repair.normal_equations import second_moments
+from walras.models.repair.streams import features, inputs, real_tokens, refittable
 from walras.models.units.gates import gated
 from walras.models.units.inventory import Inventory
 

@@ -7,7 +7,7 @@ import torch
 
 from walras.errors import InputError
 from walras.models.repair.mixtures import refit_experts, refit_router
-from walras.models.repair.normal_equations import Normal, add_to_halves, fitted, gram
+from walras.models.repair.normal_equations import Normal, add_to_halves, fitted, second_moments
 from walras.models.repair.repair import PrunedMixture, PrunedSublayer, Repair
 
 
@@ -94,5 +94,5 @@ def _normal_equations(pruned: PrunedSublayer, *, ones: bool, apart: bool) -> lis
         x = torch.cat([seen.features, seen.ones], -1) if ones else seen.features
         parts = (seen.left_here, seen.gap - seen.left_here) if apart else (seen.gap,)
         moments = tuple((x.T @ part).double() for part in parts)
-        add_to_halves(halves, i, Normal(gram(x).double(), moments, int(ones)))
+        add_to_halves(halves, i, Normal(second_moments(x), moments, int(ones)))
     return halves

@@ -92,10 +92,16 @@ class Normal:
         return total
 
 
-def gram(x: Tensor) -> Tensor:
-    """X'X [k, k] of [tokens, k], the lower half being what the upper is: less than three quarters of the work."""
+def second_moments(rows: Tensor) -> Tensor:
+    """X'X [k, k] in float64 of rows X [tokens, k], to be summed over batches.
+
+    The product is taken in the precision of X, in float32 at least: sums over tokens in half precision are neither
+    exact enough for an inverse nor, in float16, always finite. The lower half is what the upper is, which saves more
+    than a quarter of the work.
+    """
+    x = rows.to(torch.promote_types(rows.dtype, torch.float32))
     found, ends = x.new_empty(x.shape[1], x.shape[1]), [x.shape[1] * i // _BLOCKS for i in range(_BLOCKS + 1)]
     for start, stop in pairwise(ends):
         found[start:stop, start:] = x[:, start:stop].T @ x[:, start:]
         found[stop:, start:stop] = found[start:stop, stop:].T
-    return found
+    return found.double()

@@ -72,13 +72,3 @@ def real_tokens(tensor: Tensor, batch: Batch) -> Tensor:
     """Rows [tokens, d] of [batch, length, d] (or of [batch * length, d]) that are no padding."""
     rows, mask = tensor.reshape(-1, tensor.shape[-1]), batch.get("attention_mask")
     return rows if mask is None else rows[mask.flatten().bool().to(rows.device)]
-
-
-def second_moments(rows: Tensor) -> Tensor:
-    """X'X [k, k] in float64 of rows X [tokens, k], to be summed over batches.
-
-    The product is taken in the precision of X, in float32 at least: sums over tokens in half precision are neither
-    exact enough for an inverse nor, in float16, always finite.
-    """
-    wide = rows.to(torch.promote_types(rows.dtype, torch.float32))
-    return (wide.T @ wide).double()

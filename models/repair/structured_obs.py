@@ -5,8 +5,8 @@ from typing import ClassVar, final
 
 import torch
 
+from walras.models.repair.normal_equations import second_moments
 from walras.models.repair.repair import PrunedSublayer, Repair
-from walras.models.repair.streams import second_moments
 from walras.models.surgeon.structured_obs import DAMPING, check_damping, damped, refitted
 from walras.models.units.projections import outputs_first
 

@@ -11,7 +11,8 @@ from walras.agents.calibration import at_rest
 from walras.errors import InputError
 from walras.market.phases.phase import Phase, Turn
 from walras.models.repair.layerwise_runner import LayerwiseRunner
-from walras.models.repair.streams import by_length, second_moments
+from walras.models.repair.normal_equations import second_moments
+from walras.models.repair.streams import by_length
 from walras.models.surgeon import StructuredOBS
 from walras.models.surgeon.structured_obs import DAMPING, Mask, check_damping
 from walras.models.surgeon.swaps import swapped

@@ -12,7 +12,8 @@ from walras.models import compact, inventory, macs
 from walras.models.levels import NetworkLevels, equal_steps
 from walras.models.levels.moments import input_moments
 from walras.models.repair.layerwise_runner import LayerwiseRunner
-from walras.models.repair.streams import features, real_tokens, second_moments
+from walras.models.repair.normal_equations import second_moments
+from walras.models.repair.streams import features, real_tokens
 
 
 def levels_of(tested: Any, block: int = 8, **more: Any) -> NetworkLevels:
