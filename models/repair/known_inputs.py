@@ -23,9 +23,9 @@ Versions = Mapping[str, tuple[int, int]]
 class KnownInputs:
     """Of the layer that a network was read in last: what entered output projections, before gates, batch by batch.
 
-    A sub-layer that has been read need not run again when one above it is, or when the layer is passed: the maps into
-    it write zeros instead, and what is known goes into its output projection, which applies its gates and its weights
-    as they are now. What is known of a sub-layer holds until a weight of the layer has changed, those of its own output
+    A sub-layer that has been read need not run again when one above it is, or when the layer is passed: attention is
+    left out, the maps into an FFN write zeros instead, and what is known goes into the output projection, which applies
+    its gates and its weights as they are now. What is known of a sub-layer holds until a weight of the layer has changed, those of its own output
     projection and of ones that were read later excepted.
     """
 
@@ -61,13 +61,26 @@ class KnownInputs:
 
 @contextmanager
 def _handed_in(layer: Layer, sublayer: SubLayer, kept: Tensor) -> Iterator[None]:
-    """Let the maps into a sub-layer write zeros, and a tensor go into its output projection."""
+    """Let a tensor go into the output projection of a sub-layer, which is not computed."""
+    row = layer.row
+    if sublayer is row.heads:
+        inside = sublayer.output.startswith(f"{row.attention}.")
+        stands_in = partial(_attention, layer.at(sublayer.output) if inside else None, kept)
+        with replaced_forward(layer.at(row.attention), stands_in):
+            yield
+        return
     maps = [layer.at(projection.path) for projection in sublayer.inputs]
     handle = layer.at(sublayer.output).register_forward_pre_hook(partial(_given, kept), prepend=True)
     with hooked([handle]), ExitStack() as stack:
         for module in maps:
             stack.enter_context(replaced_forward(module, partial(_zeros, features(module)[1])))
         yield
+
+
+def _attention(projection: nn.Module | None, kept: Tensor, hidden_states: Tensor, *_: Any, **__: Any) -> Any:
+    """What an attention module returns, output and weights: where it holds its output projection, what this writes."""
+    known = kept.to(hidden_states.device, copy=True)
+    return (known if projection is None else projection(known)), None
 
 
 def _given(kept: Tensor, _: nn.Module, args: tuple[Any, ...]) -> tuple[Tensor, ...]:
