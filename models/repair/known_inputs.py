@@ -25,8 +25,8 @@ class KnownInputs:
 
     A sub-layer that has been read need not run again when one above it is, or when the layer is passed: attention is
     left out, the maps into an FFN write zeros instead, and what is known goes into the output projection, which applies
-    its gates and its weights as they are now. What is known of a sub-layer holds until a weight of the layer has changed, those of its own output
-    projection and of ones that were read later excepted.
+    its gates and its weights as they are now. What is known of a sub-layer holds until a weight of the layer has
+    changed, those of its own output projection and of ones that were read later excepted.
     """
 
     files: TensorFiles
