@@ -1,4 +1,4 @@
-"""All recipes beside each other on STS-B dev and the built-in task: 14 recipes, 4 budgets, 5 seeds, 2 tasks.
+"""All recipes beside each other on STS-B dev and the built-in task: 14 recipes, 5 budgets, 5 seeds, 2 tasks.
 
     python -m walras.experiments.benchmarks.frontier --data GLUE_FOLDER
 
@@ -6,8 +6,8 @@ Finished cells are not run again, so that it can be interrupted. Written to the 
 cell), frontier_TASK_statistics.csv (means, and paired differences to `walras`), frontier_TASK.png,
 frontier_machine.json, and frontier_TASK_cells.jsonl, the results of finished cells: `--cells FOLDER` takes what was run
 elsewhere, with the same settings, from such files.
-All trade single neurons, or whole sub-layers where that is what a recipe drops. The tables of the repository up to now
-are of blocks of 32 neurons. ZipLM and EvoPress search for as long as published: `--recipe` leaves them out.
+All trade single neurons, or whole sub-layers where that is what a recipe drops. ZipLM and EvoPress search for as long
+as published; `--recipe` and `--budget` run a part, of which the tables and the picture are then.
 Cells, reports and seconds lie in a folder per task below it. The development split chooses nothing: it is only
 evaluated on.
 """
@@ -44,7 +44,7 @@ RECIPES = (
     "walras", "k-prune", "kwon", "michel", "flap", "wanda-sp", "shortgpt", "sleb", "ziplm", "osscar", "evopress",
     "magnitude", "uniform", "random",
 )  # fmt: skip
-BUDGETS = (0.75, 0.6, 0.5, 0.4)
+BUDGETS = (0.75, 0.6, 0.5, 0.4, 0.3)
 SEEDS = 5
 BLOCK = 1  # neurons that trade as one unit, the same for all recipes
 
@@ -55,6 +55,7 @@ def main(
     cells: Annotated[Path | None, typer.Option(help="Folder of frontier_TASK_cells.jsonl: results at hand.")] = None,
     only: Annotated[list[str] | None, typer.Option(help="Tasks to run. [default: both]")] = None,
     recipe: Annotated[list[str] | None, typer.Option(help="Recipes to run. [default: all]")] = None,
+    budget: Annotated[list[float] | None, typer.Option(help="Budgets to run. [default: all]")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes, one thread each. [default: one per core]")] = None,
     measure_latency: Annotated[bool, typer.Option("--measure-latency", help="Time the small models as well.")] = False,
 ) -> None:
@@ -63,7 +64,7 @@ def main(
         executor = Processes(workers)
         stsb, pairs = {"task": "stsb", "data": data, "block": BLOCK}, {"task": "pairs", "block": BLOCK}
         settings: dict[str, dict[str, Any]] = {"stsb": stsb, "pairs": pairs}
-        vary = {"recipe": recipe or RECIPES, "budget": BUDGETS}
+        vary = {"recipe": recipe or RECIPES, "budget": budget or BUDGETS}
         grids = {task: grid_of_runs(vary, SEEDS, given) for task, given in settings.items()}
         folders = {task: GridFolder(out / task) for task in grids}
         write_whole(out / "frontier_machine.json", json.dumps(machine(executor.side_by_side), indent=2) + "\n")
@@ -114,12 +115,14 @@ def restore(grid: Grid[Any], folder: GridFolder, file: Path) -> None:
 
 @contextmanager
 def keeping(grid: Grid[Any], folder: GridFolder, file: Path) -> Iterator[None]:
-    """Write the results of finished cells to a file, however it ends."""
+    """Write the results of finished cells to a file, beside those of other cells that it has, however it ends."""
     try:
         yield
     finally:
+        before: list[Any] = [row for _, row in json_rows(file)] if file.is_file() else []
         rows = [{"settings": settings_of(c), "result": folder.result(c)} for c in grid.cells if folder.finished(c)]
-        write_whole(file, "".join(json.dumps(row) + "\n" for row in rows))
+        kept = {json.dumps(row["settings"], sort_keys=True): row for row in (*before, *rows)}
+        write_whole(file, "".join(json.dumps(row) + "\n" for row in kept.values()))
 
 
 def _key(grid: Grid[Any], settings: Mapping[str, Any]) -> str:
