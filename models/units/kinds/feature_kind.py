@@ -46,9 +46,14 @@ class FeatureKind(UnitKind):
 
     @contextmanager
     def skipping(self, layer: Layer, site: Site, keep: Tensor) -> Iterator[None]:
-        """Rows of the maps into the sub-layer, and columns of the output projection, are left out."""
+        """Rows of the maps into the sub-layer, and columns of the output projection, are left out.
+
+        Where units are finer than the kind's own, as features of a head are, maps into the sub-layer serve others too,
+        and columns alone are left out.
+        """
+        own = any(site.block == other.block for other in self.sites(layer) if other.sublayer == site.sublayer)
         with ExitStack() as stack:
-            for projection in self.sublayer(layer).inputs:
+            for projection in self.sublayer(layer).inputs if own else ():
                 module = layer.at(projection.path)
                 stack.enter_context(narrowed(module, outputs=_rows(projection, features(module)[1], site, keep)))
             output = _output(layer, site)

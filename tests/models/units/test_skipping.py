@@ -1,7 +1,9 @@
 """What closed units compute is left out, and nothing else changes."""
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -10,6 +12,7 @@ from walras.models.architectures import layers_of
 from walras.models.objective import inputs_of
 from walras.models.units.gates import skipping
 from walras.models.units.inventory import Inventory
+from walras.models.units.site import Site
 
 
 def _half(units: Inventory) -> torch.Tensor:
@@ -52,6 +55,25 @@ def test_it_costs_less(family: str, tiny: Any) -> None:
     with gated(tested.model, units, keep.float()), skipping(tested.model, units, keep):
         assert flops() < whole
     assert flops() == whole
+
+
+@torch.no_grad()
+def test_features_of_a_head_leave_the_others_their_queries(family: str, tiny: Any) -> None:
+    """Units that are finer than heads: scores come from all features, also from those that are closed."""
+    tested, sites, start = tiny(family), list[Site](), 0
+    for site in inventory(tested.model, block=1).sites:
+        block = 1 if site.sublayer == "heads" else site.block
+        count = -(-site.width // block) if site.sublayer == "heads" else len(site)
+        sites.append(replace(site, block=block, units=slice(start, start + count)))
+        start += count
+    counts, none = [len(site) for site in sites], np.zeros(start, np.int64)
+    kinds, layers = np.repeat([s.kind.name for s in sites], counts), np.repeat([s.layer for s in sites], counts)
+    units = Inventory(kinds, layers, none, none + 1, tuple(sites))
+    keep, batch = torch.arange(start) % 3 > 0, inputs_of(tested.batch)
+    with gated(tested.model, units, keep.float()):
+        expected = tested.model(**batch)[0]
+        with skipping(tested.model, units, keep):
+            torch.testing.assert_close(tested.model(**batch)[0], expected, rtol=1e-4, atol=1e-5)
 
 
 @torch.no_grad()
