@@ -227,7 +227,7 @@ def test_what_left_here_and_what_was_lost_below_are_told_apart(tiny: Any) -> Non
     class Noted(Repair):
         def repair_sublayer(self, pruned: PrunedSublayer) -> bool:
             parts = [
-                (float(seen.local.square().sum()), float((seen.gap - seen.local).square().sum()))
+                (float(seen.left_here.square().sum()), float((seen.gap - seen.left_here).square().sum()))
                 for seen in pruned.read()
             ]
             seen.append((sum(a for a, _ in parts), sum(b for _, b in parts)))
