@@ -38,9 +38,13 @@ class PartialFisher(Valuation):
     Stork 1993) of whole units, with the output's error weighed by what it does to the loss of each sample. Units that
     have left are worth 0: there is nothing of them in the network as it is. Units whose output is not re-fitted, such
     as experts, to which a router gives tokens, have the value of `Fisher`, which is in the same unit.
+
+    The ridge says how far a unit may count on the others. Much smaller, every unit of a wide sub-layer looks
+    dispensable, because each alone is nearly a linear function of the others, who may leave as well; much larger, what
+    a re-fit can make good is forgotten. 1 was best or near it on held-out rows of STS-B and blocks of WikiText-2.
     """
 
-    ridge: float = 0.01  # times the mean second moment of a feature
+    ridge: float = 1.0  # times the mean second moment of a feature
     name: ClassVar[str] = "partial-fisher"
     unit: ClassVar[str] = "squared gradient of the loss"
 

@@ -11,10 +11,10 @@ from typing import final
 
 import torch
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from walras.errors import InputError
 from walras.models.units.inventory import Inventory, sites_and_layers
+from walras.models.units.kinds.kind import Removable
 
 
 @final
@@ -22,7 +22,7 @@ from walras.models.units.inventory import Inventory, sites_and_layers
 class Gates:
     """Gates, or other hooks, that are attached to a model."""
 
-    handles: tuple[RemovableHandle, ...]
+    handles: tuple[Removable, ...]
 
     def remove(self) -> None:
         """Detach them; a second call does nothing."""
@@ -72,9 +72,19 @@ def attach(model: nn.Module, inventory: Inventory, gates: Tensor, rows: int = 1)
     return Gates(all_or_none(site.kind.attach(layer, site, gates, rows) for site, layer in places))
 
 
-def all_or_none(handles: Iterable[RemovableHandle]) -> tuple[RemovableHandle, ...]:
+def attach_in_training(model: nn.Module, inventory: Inventory, gates: Tensor) -> Gates:
+    """As `attach`, for gates `[n]` that are trained along with the weights; what differs is rounding, and time.
+
+    Where those are fewer numbers, columns of output projections are multiplied instead of what goes into them.
+    """
+    _check(inventory, gates, 1)
+    places = [*sites_and_layers(model, inventory)]
+    return Gates(all_or_none(site.kind.attach_in_training(layer, site, gates) for site, layer in places))
+
+
+def all_or_none(handles: Iterable[Removable]) -> tuple[Removable, ...]:
     """Handles of hooks that an iterable registers one by one; where it fails on one, those before are removed."""
-    done: list[RemovableHandle] = []
+    done: list[Removable] = []
     try:
         for handle in handles:
             done.append(handle)
@@ -85,7 +95,7 @@ def all_or_none(handles: Iterable[RemovableHandle]) -> tuple[RemovableHandle, ..
 
 
 @contextmanager
-def hooked(handles: Iterable[RemovableHandle]) -> Iterator[None]:
+def hooked(handles: Iterable[Removable]) -> Iterator[None]:
     """Within the context, the hooks that an iterable registers; none stays afterwards, or where one cannot be."""
     hooks = Gates(all_or_none(handles))
     try:

@@ -38,6 +38,11 @@ def features(module: nn.Module) -> tuple[int, int]:
     return sizes(module)
 
 
+def plain_map(module: nn.Module) -> bool:
+    """Whether it is a linear map and nothing else: no adapter, nothing quantised or computed, no forward put on it."""
+    return type(module) in _LAYOUTS and "forward" not in vars(module) and "weight" in module._parameters
+
+
 def outputs_first(module: nn.Module) -> Tensor:
     """The weight [outputs, inputs] of a linear map, detached."""
     return written(module).detach()

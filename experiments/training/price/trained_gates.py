@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from walras.errors import InputError
 from walras.models import Inventory
 from walras.models.architectures import layers_of
-from walras.models.units.gates import Gates, attach
+from walras.models.units.gates import Gates, attach_in_training
 
 
 @final
@@ -29,9 +29,9 @@ class TrainedGates:
         self._drawn, self._at_rest = drawn.detach(), at_rest.detach()
         self.values = self._drawn.clone().requires_grad_()
         self._network = network
-        hook = first.register_forward_pre_hook(self._enter)  # some call `forward` of the network
-        self._hooks = Gates((hook, *attach(network, units, self.values).handles))
         self._evaluates = False
+        hook = first.register_forward_pre_hook(self._enter)  # some call `forward` of the network
+        self._hooks = Gates((hook, *attach_in_training(network, units, self.values).handles))
 
     def gradient(self) -> Tensor:
         """What the backward passes have added up [n].

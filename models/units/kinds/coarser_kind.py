@@ -14,7 +14,7 @@ from torch.utils.hooks import RemovableHandle
 from walras.errors import InputError
 from walras.models.architectures import Layer
 from walras.models.units.kinds.feature_kind import FeatureKind, by_row
-from walras.models.units.kinds.kind import Amounts, Column, UnitKind, WeightShare
+from walras.models.units.kinds.kind import Amounts, Column, Removable, UnitKind, WeightShare
 from walras.models.units.site import Site
 
 
@@ -46,6 +46,13 @@ class CoarserKind(UnitKind):
         if len(site) > 1:
             raise InputError(f"units of kind {self.name!r} must be whole sub-layers here: {site.path}")
         return layer.at(layer.below(site.path)).register_forward_hook(_OutputGate(gates, site, rows))
+
+    def attach_in_training(self, layer: Layer, site: Site, gates: Tensor) -> Removable:
+        """As kinds whose units are features do, where they are; as `attach` elsewhere."""
+        finer = self.finer(site)
+        if isinstance(finer, FeatureKind):
+            return finer.attach_in_training(layer, site, gates)
+        return super().attach_in_training(layer, site, gates)
 
     def projection(self, layer: Layer, site: Site) -> nn.Module | None:
         """That of the finer kind."""

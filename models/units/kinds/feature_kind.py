@@ -4,19 +4,22 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, final
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.utils.hooks import RemovableHandle
 
 from walras.errors import InputError
 from walras.models.architectures import Layer
 from walras.models.export.modeling_walras import empty
 from walras.models.families import Projection, SubLayer
-from walras.models.units.kinds.kind import UnitKind, WeightShare
-from walras.models.units.projections import cut, features, narrowed, written
+from walras.models.replaced_forward import ReplacedForward
+from walras.models.units.kinds.kind import Removable, UnitKind, WeightShare
+from walras.models.units.projections import cut, features, narrowed, plain_map, written
 from walras.models.units.site import Site
 
 
@@ -34,6 +37,13 @@ class FeatureKind(UnitKind):
     def attach(self, layer: Layer, site: Site, gates: Tensor, rows: int) -> RemovableHandle:
         """Multiply the input of the output projection."""
         return _output(layer, site).register_forward_pre_hook(_Gate(gates, site, rows))
+
+    def attach_in_training(self, layer: Layer, site: Site, gates: Tensor) -> Removable:
+        """Multiply the weight of the output projection, or its input where that has fewer numbers."""
+        output = _output(layer, site)
+        if not plain_map(output):  # its weight is not all that it multiplies by
+            return super().attach_in_training(layer, site, gates)
+        return ReplacedForward(output, partial(_gated_map, output, gates, site))
 
     def check(self, layer: Layer, site: Site) -> None:
         """The output projection must be as wide as the site says."""
@@ -128,12 +138,25 @@ class _Gate:
         """The projection's arguments, the first one multiplied."""
         del module
         x: Tensor = args[0]
-        # Repeating rather than indexing: its gradient is a plain sum, deterministic on every device.
-        own = self.gates[..., self.site.units].to(device=x.device, dtype=x.dtype)
-        factor = own.repeat_interleave(self.site.block, -1)[..., : self.site.width]
+        factor = _of_features(self.gates, self.site, x)
         if factor.ndim == 1:
             return (_scaled(x, factor), *args[1:])
         return (by_row(x, factor, self.rows), *args[1:])
+
+
+def _of_features(gates: Tensor, site: Site, like: Tensor) -> Tensor:
+    """The gate of every feature `[..., width]`, from those of all units `[..., n]`."""
+    # Repeating rather than indexing: its gradient is a plain sum, deterministic on every device.
+    own = gates[..., site.units].to(device=like.device, dtype=like.dtype)
+    return own.repeat_interleave(site.block, -1)[..., : site.width]
+
+
+def _gated_map(module: Any, gates: Tensor, site: Site, x: Tensor) -> Tensor:
+    """A linear map with gates `[n]` on its input features."""
+    weight: Tensor = written(module)  # [outputs, width]
+    if x.numel() <= weight.numel() or not weight.requires_grad:  # the gradient of a weight costs a product of its own
+        return F.linear(_scaled(x, _of_features(gates, site, x)), weight, module.bias)
+    return F.linear(x, weight * _of_features(gates, site, weight), module.bias)
 
 
 def by_row(x: Tensor, factor: Tensor, rows: int) -> Tensor:

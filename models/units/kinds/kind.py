@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, final
+from typing import Any, ClassVar, NamedTuple, Protocol, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,13 @@ class WeightShare:
     tensor: Tensor
     own: Column  # [units of the site], elements that leave with the unit
     rest: int = 0  # elements that leave with the last unit besides
+
+
+class Removable(Protocol):
+    """Something that is on a network until it is removed."""
+
+    def remove(self) -> None:
+        """Take it off."""
 
 
 class UnitKind(ABC):
@@ -100,6 +107,13 @@ class UnitKind(ABC):
                 read at every forward pass.
             rows: as said.
         """
+
+    def attach_in_training(self, layer: Layer, site: Site, gates: Tensor) -> Removable:
+        """As `attach`, for gates `[n]` that are trained along with the weights.
+
+        A kind may find the product in a cheaper way. A gate of 1 leaves the output as it is up to rounding.
+        """
+        return self.attach(layer, site, gates, 1)
 
     @abstractmethod
     def check(self, layer: Layer, site: Site) -> None:

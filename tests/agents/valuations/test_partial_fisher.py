@@ -135,7 +135,7 @@ def test_all_units_at_once_are_worth_what_they_are_one_by_one(
     gates[[0, 3, -1]] = 0
     calibration = calibrated(network, units)
     value = PartialFisher()(calibration, gates, generator)
-    torch.testing.assert_close(value, unit_by_unit(calibration, gates, 0.01), rtol=1e-9, atol=0)
+    torch.testing.assert_close(value, unit_by_unit(calibration, gates, PartialFisher.ridge), rtol=1e-9, atol=0)
 
 
 def test_where_positions_have_losses_of_their_own_their_effects_are_squared_one_by_one(
@@ -145,7 +145,7 @@ def test_where_positions_have_losses_of_their_own_their_effects_are_squared_one_
     gates = 0.5 + torch.rand(len(units), dtype=torch.float64, generator=generator)
     calibration = calibrated(network, units, ByPosition())
     value = PartialFisher()(calibration, gates, generator)
-    torch.testing.assert_close(value, unit_by_unit(calibration, gates, 0.01), rtol=1e-9, atol=0)
+    torch.testing.assert_close(value, unit_by_unit(calibration, gates, PartialFisher.ridge), rtol=1e-9, atol=0)
     assert not torch.allclose(value, PartialFisher()(calibrated(network, units), gates, generator), rtol=1e-3)
 
 
@@ -154,7 +154,7 @@ def test_all_units_at_once_with_none_gone(bert: Any, generator: torch.Generator,
     units = inventory(bert.model, block=block)
     calibration, gates = calibrated(bert, units), torch.ones(len(units), dtype=torch.float64)
     value = PartialFisher()(calibration, gates, generator)
-    torch.testing.assert_close(value, unit_by_unit(calibration, gates, 0.01), rtol=1e-9, atol=0)
+    torch.testing.assert_close(value, unit_by_unit(calibration, gates, PartialFisher.ridge), rtol=1e-9, atol=0)
 
 
 @pytest.mark.parametrize("block", [1, 6])
@@ -167,7 +167,7 @@ def test_singular_moments_and_features_that_are_always_zero(bert: Any, generator
     units = inventory(bert.model, block=block)
     calibration, gates = calibrated(bert, units), torch.ones(len(units), dtype=torch.float64)
     value = PartialFisher()(calibration, gates, generator)
-    torch.testing.assert_close(value, unit_by_unit(calibration, gates, 0.01), rtol=1e-9, atol=0)
+    torch.testing.assert_close(value, unit_by_unit(calibration, gates, PartialFisher.ridge), rtol=1e-9, atol=0)
     dead = torch.tensor((units.layer == 1) & (units.kind == "ffn"))
     assert value[dead].tolist() == [0.0] * int(dead.sum())
 

@@ -1,11 +1,15 @@
+import copy
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import prune
 
 from walras.errors import InputError
-from walras.models import attach, compact, gated, inventory
+from walras.models import Inventory, attach, compact, gated, inventory
+from walras.models.units.gates import attach_in_training, hooked
 
 
 def nightly(*values: Any) -> Any:
@@ -87,6 +91,73 @@ def test_gates_of_their_own_equal_a_loop_over_samples(family: str, kernel: str, 
     wrong = gates.detach().flip(0)
     with torch.no_grad(), gated(tested.model, units, wrong, rows):
         assert float((tested.logits() - together).abs().max()) > 1e-3
+
+
+def gated_in_training(model: nn.Module, units: Inventory, gates: Tensor) -> AbstractContextManager[None]:
+    return hooked(attach_in_training(model, units, gates).handles)
+
+
+@pytest.mark.parametrize("rows", [1, 16])  # fewer tokens than a projection has outputs, and more
+def test_in_training_outputs_and_all_gradients_are_the_same(every_family: str, rows: int, tiny: Any) -> None:
+    tested = tiny(every_family, "eager", torch.float64)
+    units = inventory(tested.model, block=7)
+    batch = {name: x[[row % len(x) for row in range(rows)]] for name, x in tested.batch.items()}
+    weights = [parameter for parameter in tested.model.parameters() if parameter.requires_grad]
+    gates = _random_gates(len(units)).requires_grad_()
+    found = []
+    for context in (gated, gated_in_training):
+        with context(tested.model, units, gates):
+            outputs = tested.logits(**batch)
+            slopes = torch.autograd.grad(outputs.square().mean(), [gates, *weights], allow_unused=True)
+        found.append([outputs, *(slope for slope in slopes if slope is not None)])
+    assert len(found[0]) == len(found[1]) > 2
+    close = 1e-6 * max(float(one.abs().max()) for one in found[0][1:])  # the gradient of a key's bias is 0
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=close)
+    with torch.no_grad(), gated_in_training(tested.model, units, gates):
+        torch.testing.assert_close(tested.logits(**batch), found[0][0], rtol=1e-5, atol=1e-6)
+
+
+def test_in_training_maps_that_are_more_than_a_weight_keep_what_they_add(tiny: Any) -> None:
+    """An adapter, a weight that is computed, and a forward that somebody else has put on."""
+    tested = tiny("bert", "eager", torch.float64)
+    units = inventory(tested.model)
+    layers = tested.model.bert.encoder.layer
+    nn.utils.parametrizations.weight_norm(layers[0].output.dense)
+    prune.l1_unstructured(layers[1].output.dense, "weight", 0.5)  # type: ignore[no-untyped-call]
+    attention = layers[0].attention.output.dense
+    original = attention.forward
+    attention.forward = lambda x: original(x) + 1
+    gates = _random_gates(len(units))
+    batch = {name: torch.cat([x] * 8) for name, x in tested.batch.items()}
+    with gated(tested.model, units, gates):
+        expected = tested.logits(**batch)
+    with gated_in_training(tested.model, units, gates):
+        torch.testing.assert_close(tested.logits(**batch), expected)
+
+
+def test_in_training_nothing_is_left_on_the_network(tiny: Any) -> None:
+    tested = tiny("bert")
+    units = inventory(tested.model)
+    before = tested.logits()
+    with gated_in_training(tested.model, units, torch.zeros(len(units))):
+        assert not torch.equal(tested.logits(), before)
+    with pytest.raises(ZeroDivisionError), gated_in_training(tested.model, units, torch.zeros(len(units))):
+        raise ZeroDivisionError
+    assert torch.equal(tested.logits(), before)
+    assert not any("forward" in vars(module) for module in tested.model.modules())
+
+
+def test_in_training_a_copy_has_gates_of_its_own(tiny: Any) -> None:
+    tested = tiny("bert")
+    units = inventory(tested.model)
+    before, gates = tested.logits(), torch.ones(len(units))
+    with gated_in_training(tested.model, units, gates):
+        copied = copy.deepcopy(tested.model)
+        gates.zero_()
+        assert not torch.equal(tested.logits(), before)
+        torch.testing.assert_close(copied(**tested.batch).logits, before)
+    torch.testing.assert_close(copied(**tested.batch).logits, before)
 
 
 def test_gates_are_read_at_every_forward_pass(tiny: Any) -> None:
