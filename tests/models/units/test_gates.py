@@ -119,7 +119,7 @@ def test_in_training_outputs_and_all_gradients_are_the_same(every_family: str, r
 
 
 def test_in_training_maps_that_are_more_than_a_weight_keep_what_they_add(tiny: Any) -> None:
-    """An adapter, a weight that is computed, and a forward that somebody else has put on."""
+    """Weights that are computed, and a forward that somebody else has put on."""
     tested = tiny("bert", "eager", torch.float64)
     units = inventory(tested.model)
     layers = tested.model.bert.encoder.layer
