@@ -73,12 +73,7 @@ def _once(valuation: str, **more: Any) -> dict[str, Any]:
 for _recipe in (
     Recipe(
         "Our own: partial Fisher values of single neurons, without labels, once; least squares on many tokens.",
-        _once(
-            "partial-fisher:ridge=1",
-            block=1,
-            label_free=True,
-            repair="least_squares:tokens_per_feature=24,experts=true",
-        ),
+        _once("partial-fisher", block=1, label_free=True, repair="least_squares:tokens_per_feature=24,experts=true"),
         name="walras",
     ),
     Recipe(
