@@ -3,8 +3,9 @@
     python -P -m walras.experiments.benchmarks.speed.callback_overhead --task sst2 --data GLUE_FOLDER
 
 Short trainings of the same network (MiniLM by default) on the same rows follow one another, several times; a price is
-paid in all of their steps. Told is the median step of each kind, in which no market clears; two kinds are without a
-price (A/A). The learning rate is 0, so that all trainings find the same network.
+paid in all of their steps. Told is the median step of each kind, in which no market clears, and the median ratio to
+the step without a price that has the same batch; two kinds are without a price (A/A). The learning rate is 0, so that
+all trainings find the same network.
 """
 
 import copy
@@ -70,10 +71,9 @@ def main(
             for place, settings in enumerate(kinds):
                 seconds[place] += _times(copy.deepcopy(network), tokenizer, found, settings, steps)
                 bar.update(step, advance=1, description=names[place])
-    first = median(seconds[0])
     rows = [
-        {"step": name, "seconds": median(seconds[place]), "ratio": median(seconds[place]) / first}
-        for place, name in enumerate(names)
+        {"step": name, "seconds": median(own), "ratio": median(a / b for a, b in zip(own, seconds[0], strict=True))}
+        for name, own in zip(names, seconds.values(), strict=True)
     ]
     table = pd.DataFrame(rows)
     write_whole(out / "callback_overhead.csv", table.to_csv(index=False, float_format="%.4g"))
