@@ -20,7 +20,7 @@ from walras.models.repair.streams import features
 from walras.models.units.gates import hooked
 
 RIDGE = 0.01
-"""That of `PartialFisher`."""
+"""That of `PartialFisher` when the table was made; its default has been 1 since."""
 
 
 def worths(

@@ -15,7 +15,7 @@ from walras.experiments.benchmarks.attention_units import measure
 from walras.experiments.benchmarks.attention_units.axes import in_principal_axes
 from walras.experiments.benchmarks.attention_units.designs import DESIGNS, Parts, Sizes, cleared
 from walras.experiments.benchmarks.attention_units.masks import feature_inventory, masked
-from walras.experiments.benchmarks.attention_units.values import worths
+from walras.experiments.benchmarks.attention_units.values import RIDGE, worths
 from walras.experiments.benchmarks.kept_rows import read_rows
 from walras.experiments.spec import RunSpec
 from walras.experiments.subjects.subject import Subject
@@ -170,7 +170,7 @@ def test_values_are_those_of_the_market_and_of_derivatives(tiny: Any) -> None:
     calibration = Calibration(tiny, units, objective, data, np.full(len(units), 0.1))
     with torch.no_grad():
         gates = torch.ones(len(units))
-        found = PartialFisher()(calibration, gates, torch.Generator()).numpy()
+        found = PartialFisher(RIDGE)(calibration, gates, torch.Generator()).numpy()
     np.testing.assert_allclose(whole.reshape(-1), found[units.kind == "head"], rtol=1e-3)
     np.testing.assert_allclose(parts.neurons.reshape(-1), found[units.kind == "ffn"], rtol=1e-3)
     assert (parts.dimensions > 0).all()
