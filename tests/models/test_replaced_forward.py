@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from walras.models.replaced_forward import replaced_forward
+from walras.models.replaced_forward import ReplacedForward, replaced_forward
 
 
 def test_the_forward_pass_is_replaced_and_comes_back() -> None:
@@ -22,6 +22,17 @@ def test_it_comes_back_after_a_failure() -> None:
     module = nn.Linear(2, 2)
     with pytest.raises(RuntimeError, match="stop"), replaced_forward(module, lambda x: x):
         raise RuntimeError("stop")
+    assert "forward" not in vars(module)
+
+
+def test_removed_twice_it_leaves_alone_what_was_put_on_since() -> None:
+    module, x = nn.Linear(2, 2), torch.ones(1, 2)
+    replaced = ReplacedForward(module, lambda x: x + 1)
+    replaced.remove()
+    later = ReplacedForward(module, lambda x: x + 2)
+    replaced.remove()
+    assert bool((module(x) == 3).all())
+    later.remove()
     assert "forward" not in vars(module)
 
 
