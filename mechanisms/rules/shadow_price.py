@@ -12,7 +12,7 @@ from walras.mechanisms.costs import resource_use
 from walras.mechanisms.mechanism import Mechanism, money
 from walras.mechanisms.solvers.dual_program import clear_concave
 from walras.mechanisms.solvers.ranking import Ranking
-from walras.mechanisms.solvers.rationing import ration
+from walras.mechanisms.solvers.rationing import filled, ration
 from walras.mechanisms.solvers.root import newton_step
 from walras.mechanisms.solvers.several_resources import clear_program
 from walras.mechanisms.traits import (
@@ -42,8 +42,9 @@ class ShadowPrice(Mechanism):
        price at which its demand fits. This is the clearing price; for indivisible levels it is the reservation
        price of the first agent left out, which is what the last unit of supply is worth.
     3. Ration, where demand jumps: serve the members at the inner price at which their demand, none of them
-       leaving, exhausts the supply; then one agent more, and so on while welfare rises (`rationing`). If not
-       `rationed`, only those that buy at any price just above are served, and what they leave stays unsold.
+       leaving, exhausts the supply; then one agent more, and so on while welfare rises (`rationing`). Of indivisible
+       ones, those further down that still fit are served, in their order. If not `rationed`, only those that buy at
+       any price just above are served, and what they leave stays unsold.
     4. Each agent pays min(price * cost * quantity, utility), so that marginal agents stay individually rational.
 
     Exact for concave utilities, and for jumps of one common shape; within one agent's value of the optimum for
@@ -74,20 +75,22 @@ class ShadowPrice(Mechanism):
             ranking = Ranking(bids, supply, cost, self.price_floor)
             count = ranking.longest_prefix()
             price, slack = ranking.clearing_price(count)
-            if self.rationed and not bids.traits & {CONCAVE, INDIVISIBLE}:  # these sell out, or cannot change
+            members = ranking.members(count)
+            if not self.rationed:  # an agent as good as the first that is left out is left out too
+                members = members & (ranking.unit > ranking.threshold(count).unsqueeze(-1))
+            quantity = ranking.demand(price, members)
+            if self.rationed and not bids.traits & {CONCAVE, INDIVISIBLE}:  # concave demand sells out
                 sold = ration(ranking, count, price)
                 members, quantity = sold.members, sold.quantity
-            else:
-                members = ranking.members(count)
-                if not self.rationed:  # an agent as good as the first that is left out is left out too
-                    members = members & (ranking.unit > ranking.threshold(count).unsqueeze(-1))
-                quantity = ranking.demand(price, members)
             served = members.sum(-1)
-            split = ranking.threshold(served - 1) == ranking.threshold(served)
-            rationed = (served > count) | (split & (served > 0) & (served < ranking.eligible))
+            if self.rationed and INDIVISIBLE in bids.traits:
+                members = filled(ranking, count)
+                quantity = ranking.demand(price, members)
+            tied = ranking.unit == ranking.threshold(served).unsqueeze(-1)  # with the first that is left out
+            rationed = (served > count) | ((served < ranking.eligible) & (members & tied).any(-1))
             status = torch.where(rationed, Status.RATIONED, Status.CLEARED)
             status = torch.where(slack, Status.SLACK, status)
-            status = torch.where((served == 0) & (ranking.eligible > 0), Status.INFEASIBLE, status)
+            status = torch.where(~members.any(-1) & (ranking.eligible > 0), Status.INFEASIBLE, status)
         if CONCAVE in bids.traits and torch.is_grad_enabled():
             price, quantity = self._differentiable(ranking, count, price, quantity, slack)
         residual = resource_use(cost, quantity) - supply

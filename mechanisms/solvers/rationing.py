@@ -75,6 +75,27 @@ def exhausting(ranking: Ranking, members: Tensor, guess: Tensor) -> Served:
     return Served(members, quantity, torch.where(feasible, _welfare(ranking, quantity), -torch.inf))
 
 
+def filled(ranking: Ranking, count: Tensor) -> Tensor:
+    """The first `count` [...] of a ranking, and of the indivisible agents after them whoever still fits: bool [..., n].
+
+    Each is served, in their order, that fits into what those before it leave. Welfare still rises with the supply: the
+    first agent that only the larger of two supplies serves costs more than all that the smaller one can sell from
+    there on, and is worth no less per cost.
+    """
+    cost = ranking.cost.squeeze(-1).expand_as(ranking.unit).double()
+    cost = torch.empty_like(cost).scatter_(-1, ranking.rank, cost)  # by place in the ranking
+    place = torch.arange(cost.shape[-1], device=cost.device).expand_as(cost)
+    served, start = place < count.unsqueeze(-1), count
+    while True:  # each pass serves a run of agents that fit together, and goes on behind it
+        left = capacity(ranking.supply) - (cost * served).sum(-1, keepdim=True)
+        after = (place >= start.unsqueeze(-1)) & (place < ranking.eligible.unsqueeze(-1)) & (cost <= left)
+        if not after.any():
+            return served.gather(-1, ranking.rank)
+        fits = torch.where(after, cost, 0.0).cumsum(-1) <= left
+        served = served | (after & fits)
+        start = torch.where(after & ~fits, place, cost.shape[-1]).amin(-1)
+
+
 def _between(ranking: Ranking, members: Tensor, price: Tensor, below: Tensor) -> Tensor:
     """Demand at a price that fits, raised towards that at the next lower one, which does not, until supply is sold.
 

@@ -1,6 +1,6 @@
 """Small markets worked out by hand."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -36,15 +36,11 @@ class Case:
 AUCTIONS = {
     # 6/2=3, 4/4=1, 5/1=5, 2/1=2: order 2, 0, 3, 1; costs 1+2+1=4 fit 4.5, the next at 4 does not.
     "unequal costs": Case([6, 4, 5, 2], [2, 4, 1, 1], 4.5, 0, [1, 0, 1, 1], 1, "cleared"),
-    # The prefix stops at agent 0 (cost 2 after 1 used of 2.5): agent 3 would fit, but may not overtake.
-    "nobody overtakes": Case([6, 4, 5, 2], [2, 4, 1, 1], 2.5, 0, [0, 0, 1, 0], 3, "cleared"),
     "exact fit": Case([6, 4, 5, 2], [2, 4, 1, 1], 3, 0, [1, 0, 1, 0], 2, "cleared"),
     "ties go by position": Case([1, 2, 1, 1], [1, 1, 1, 1], 2, 0, [1, 1, 0, 0], 1, "rationed"),
     "all tie": Case([3, 3, 3], [1, 1, 1], 2, 0, [1, 1, 0], 3, "rationed"),
     "no supply": Case([1, 2], [1, 1], 0, 0, [0, 0], 2, "infeasible"),
     "too little for the best": Case([1, 2], [1, 3], 0.5, 0, [0, 0], 1, "infeasible"),
-    # The best bid does not fit and nobody overtakes it, though agent 0 would fit.
-    "too little for the first": Case([1, 9], [1, 3], 2, 0, [0, 0], 3, "infeasible"),
     "slack": Case([1, 2], [1, 1], 5, 0, [1, 1], 0, "slack"),
     "slack to the last unit": Case([1, 2], [1, 1], 2, 0, [1, 1], 0, "slack"),
     "reserve price": Case([1, 2, 3], [1, 1, 1], 5, 1.5, [0, 1, 1], 1.5, "slack"),
@@ -70,6 +66,29 @@ AUCTIONS = {
     "alone and too big": Case([3], [3], 2, 0, [0], 1, "infeasible"),
     "infinite supply": Case([1, 2, -1], [1, 1, 1], INF, 0, [1, 1, 0], 0, "slack"),
 }
+# In an auction nobody wins over a higher bid; the shadow price sells what that leaves to whoever still fits.
+OVERTAKEN = {
+    # The prefix stops at agent 0 (cost 2 after 1 used of 2.5): agent 3 fits, at 2 a unit.
+    "one fits": (Case([6, 4, 5, 2], [2, 4, 1, 1], 2.5, 0, [0, 0, 1, 0], 3, "cleared"), [0, 0, 1, 1], "cleared"),
+    "too little for the first": (Case([1, 9], [1, 3], 2, 0, [0, 0], 3, "infeasible"), [1, 0], "cleared"),
+    "too little for all": (Case([3, 9], [3, 4], 2, 0, [0, 0], 2.25, "infeasible"), [0, 0], "infeasible"),
+    # At 5, 4, 3, 2, 1 a unit: 1 (cost 3 into 2) is too big; 2 fits and leaves 1; 3 does not; 4 does.
+    "one after another": (
+        Case([5, 12, 3, 4, 1], [1, 3, 1, 2, 1], 3, 0, [1, 0, 0, 0, 0], 4, "cleared"), [1, 0, 1, 0, 1], "cleared"
+    ),
+    "not below the floor": (Case([6, 18, 1], [1, 9, 1], 5, 1, [1, 0, 0], 2, "cleared"), [1, 0, 1], "cleared"),
+    "below the floor": (Case([6, 18, 1], [1, 9, 1], 5, 1.5, [1, 0, 0], 2, "cleared"), [1, 0, 0], "cleared"),
+    "below zero, no floor": (Case([6, 9, -1], [1, 9, 1], 5, -INF, [1, 0, 0], 1, "cleared"), [1, 0, 1], "cleared"),
+    "as good as one too big": (Case([4, 2], [4, 2], 3, 0, [0, 0], 1, "infeasible"), [0, 1], "rationed"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OVERTAKEN)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_who_still_fits_by_hand(name: str, dtype: torch.dtype, device: torch.device) -> None:
+    auction, quantity, status = OVERTAKEN[name]
+    by_hand(auction, UniformPriceAuction, dtype, device)
+    by_hand(replace(auction, quantity=quantity, status=status), ShadowPrice, dtype, device)
 
 
 @pytest.mark.parametrize("name", AUCTIONS)
@@ -78,7 +97,12 @@ AUCTIONS = {
 def test_indivisible_by_hand(
     name: str, rule: type[ShadowPrice] | type[UniformPriceAuction], dtype: torch.dtype, device: torch.device
 ) -> None:
-    case = AUCTIONS[name]
+    by_hand(AUCTIONS[name], rule, dtype, device)
+
+
+def by_hand(
+    case: Case, rule: type[ShadowPrice] | type[UniformPriceAuction], dtype: torch.dtype, device: torch.device
+) -> None:
     bids = IndivisibleBids(torch.tensor(case.values, dtype=dtype, device=device))
     clearing = rule(price_floor=case.floor)(bids, case.supply, case.costs)
     assert clearing.quantity.tolist() == case.quantity
@@ -166,8 +190,8 @@ def test_posted_too_high_leaves_supply_unsold() -> None:
 def test_posted_too_low_is_rationed_by_value_per_cost() -> None:
     bids = IndivisibleBids(torch.tensor([1.0, 8.0, 3.0]))
     clearing = PostedPrice(price=0.5)(bids, 3.0, [1.0, 4.0, 1.0])  # 1, 2, 3 a unit: agent 1 is next, and too big
-    assert clearing.quantity.tolist() == [0, 0, 1]
-    assert clearing.payment.tolist() == [0, 0, 0.5]
+    assert clearing.quantity.tolist() == [1, 0, 1]
+    assert clearing.payment.tolist() == [0.5, 0, 0.5]
     assert (clearing.residual.item(), clearing.word) == (3.0, "rationed")  # 6 wanted, 3 there
     quadratic = PostedPrice(price=0.25)(QuadraticBids(torch.tensor([1.0, 2.0])), 1.0)
     torch.testing.assert_close(quadratic.quantity, torch.tensor([0.0, 1.0]), rtol=0, atol=1e-6)  # as at price 1

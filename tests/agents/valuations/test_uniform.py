@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import BertConfig, BertModel
 
 from walras.agents import Calibration, Magnitude, Uniform
-from walras.mechanisms import IndivisibleBids, ShadowPrice
+from walras.mechanisms import IndivisibleBids, UniformPriceAuction
 from walras.models import inventory, macs
 from walras.models.objective import GivenLoss
 
@@ -23,7 +23,8 @@ def calibration_of(network: Any, block: int) -> Calibration:
 
 
 def kept(value: Tensor, cost: Tensor, budget: float) -> Tensor:
-    return ShadowPrice()(IndivisibleBids(value), budget, cost.unsqueeze(-1)).quantity > 0
+    """Served while all fit: `ShadowPrice` would go on with those whose units are small."""
+    return UniformPriceAuction()(IndivisibleBids(value), budget, cost.unsqueeze(-1)).quantity > 0
 
 
 def shares(calibration: Calibration, stay: Tensor) -> tuple[Tensor, Tensor]:
