@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from walras.agents.calibration.derivatives import at_rest, loss_gradients
-from walras.agents.valuations.partial_fisher import residual_map
+from walras.agents.valuations.residuals import residual_map
 from walras.experiments.benchmarks.attention_units.designs import Parts, Sizes, Values
 from walras.experiments.benchmarks.attention_units.masks import feature_inventory
 from walras.models.architectures import layers_of
