@@ -33,10 +33,12 @@ class PartialFisher(Valuation):
     3. Value_i = mean over samples of J_i^2. Where every position has a loss of its own, as in a language model, of
        sum over t of J_it^2: the products of different tokens have a mean near 0, and from as few samples as there are,
        leaving them out tells units apart far better (SmolLM2-135M at 0.7 of its compute, 32 samples of 256 tokens).
-    4. There, and where units have one feature each, the mean of J_it^2 = r_it^2 (dL/dx_it)^2 still hangs on few tokens.
-       The product of the mean of r_it^2 and that of (dL/dx_it)^2 does not, but takes the two for independent, as K-FAC
-       does (Martens & Grosse 2015). A share `shrinkage` of the value is that product, scaled to step 3's sum over the
-       sub-layer. Where effects are summed over a sample's tokens first, this made choices worse (STS-B): not done.
+    4. There, and where units have one feature each, the mean of J_it^2 = r_it^2 g_it^2, with g = dL/dx, still hangs on
+       few tokens. Half of the value (`shrinkage`) is therefore what the mean would be if r and g did not depend on each
+       other but for a size that a token has for all units, s_t = mean over i of r_it^2 and u_t = mean over i of g_it^2:
+       (sum over t of u_t r_it^2) (sum over t of s_t g_it^2), scaled to step 3's sum over the sub-layer. Without s and u
+       it is the assumption of K-FAC (Martens & Grosse 2015), and wrong where single tokens have features of huge size.
+       Where effects are summed over a sample's tokens first, the latter made choices worse (STS-B): not done there.
 
     With uncorrelated features Q is the identity and this is `Fisher`. It is the optimal brain surgeon's view (Hassibi &
     Stork 1993) of whole units, with the output's error weighed by what it does to the loss of each sample. Units that
@@ -66,7 +68,7 @@ class PartialFisher(Valuation):
         """
         value, samples = self._alone(calibration, gates, generator), 0
         by_position = calibration.objective.by_position
-        factors: dict[int, tuple[Tensor, Tensor]] = {}  # of step 4, [k] each
+        factors: dict[int, tuple[Tensor, Tensor]] = {}
         with at_rest(calibration.model):
             residuals = self._residuals(calibration, gates)
             for batch in calibration.batches if residuals else ():
@@ -78,10 +80,10 @@ class PartialFisher(Valuation):
                     effects = residual.by_unit(part * slope)
                     if not by_position:
                         effects = _summed(effects, _samples_of_tokens(seen[place], batch, count), count)
-                    value[residual.site.units] += _squares(effects)
+                    value[residual.site.units] += effects.square().sum(0, dtype=torch.float64)
                     if by_position and residual.single:
-                        before = factors.get(place, (0, 0))
-                        factors[place] = before[0] + _squares(part), before[1] + _squares(slope)
+                        before, more = factors.get(place, (0, 0)), _factors(part, slope)
+                        factors[place] = before[0] + more[0], before[1] + more[1]
         for place, residual in residuals.items():
             found = value[residual.site.units] / samples
             if place in factors:
@@ -90,7 +92,7 @@ class PartialFisher(Valuation):
         return value
 
     def _shrunk(self, value: Tensor, product: Tensor) -> Tensor:
-        """Step 4 for one sub-layer: values [units] by step 3, and the products of means, times any number."""
+        """Step 4 for one sub-layer: values [units] by step 3, and the products of the two sums, times any number."""
         total = product.sum()
         if total == 0:
             return value
@@ -118,9 +120,10 @@ class PartialFisher(Valuation):
         return found
 
 
-def _squares(rows: Tensor) -> Tensor:
-    """Sums of squares [k] in float64 of rows [n, k]."""
-    return rows.square().sum(0, dtype=torch.float64)
+def _factors(residual: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
+    """The two sums over tokens [k] of step 4, in float64, from r and g [tokens, k]."""
+    r, g = residual.square().double(), slope.square().double()
+    return g.mean(1) @ r, r.mean(1) @ g
 
 
 def _samples_of_tokens(seen: Tensor, batch: Batch, samples: int) -> Tensor:

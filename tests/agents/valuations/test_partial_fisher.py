@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from walras.agents import Calibration, Fisher, PartialFisher
 from walras.agents.calibration import at_rest
+from walras.agents.valuations.partial_fisher import _factors
 from walras.agents.valuations.residuals import scaled_by_unit
 from walras.errors import InputError
 from walras.models import Inventory, Site, gated, inventory, macs
@@ -151,7 +152,7 @@ def test_where_positions_have_losses_of_their_own_their_effects_are_squared_one_
 
 @pytest.mark.spread
 @pytest.mark.parametrize("shrinkage", [0.0, 0.3, 1.0])
-def test_single_features_of_losses_by_position_are_shrunk_to_the_product_of_means(
+def test_single_features_of_losses_by_position_are_shrunk_to_a_product(
     network: Any, generator: torch.Generator, shrinkage: float
 ) -> None:
     units = inventory(network.model, block=1)
@@ -163,16 +164,15 @@ def test_single_features_of_losses_by_position_are_shrunk_to_the_product_of_mean
     neurons = torch.tensor(units.kind == "ffn")
     torch.testing.assert_close(value[~neurons], plain[~neurons], rtol=1e-9, atol=0)  # heads have many features
     for site in (site for site in units.sites if neurons[site.units].all()):
-        second, slopes = means_of_squares(calibration, gates, site)
-        product = second * slopes
+        product = torch.mul(*factors(calibration, gates, site))
         product *= plain[site.units].sum() / product.sum()
         expected = (1 - shrinkage) * plain[site.units] + shrinkage * product
         torch.testing.assert_close(value[site.units], expected, rtol=1e-9, atol=0)
         assert float(value[site.units].sum()) == pytest.approx(float(plain[site.units].sum()))
 
 
-def means_of_squares(calibration: Calibration, gates: Tensor, site: Site) -> tuple[Tensor, Tensor]:
-    """Of each neuron, residual and slope squared, summed over tokens [units]; 0 for those that have left."""
+def factors(calibration: Calibration, gates: Tensor, site: Site) -> tuple[Tensor, Tensor]:
+    """Of each neuron, the sums over tokens of u r^2 and of s g^2 [units], token by token; 0 for leavers."""
     place, there = calibration.inventory.sites.index(site), gates[site.units] != 0
     rows: list[tuple[Tensor, Tensor]] = []
     with at_rest(calibration.model):
@@ -184,25 +184,32 @@ def means_of_squares(calibration: Calibration, gates: Tensor, site: Site) -> tup
     moment = kept.T @ kept
     precision = torch.linalg.inv(moment + moment.diagonal().mean() * torch.eye(len(moment), dtype=x.dtype))
     residual = kept @ precision / precision.diagonal()
-    second, slopes_squared = torch.zeros(2, len(site), dtype=torch.float64)
-    second[there], slopes_squared[there] = residual.square().sum(0), slope[:, there].square().sum(0)
-    return second, slopes_squared
+    first, second = torch.zeros(2, len(site), dtype=torch.float64)
+    for r, g in zip(residual, slope[:, there], strict=True):
+        first[there] += g.square().mean() * r.square()
+        second[there] += r.square().mean() * g.square()
+    return first, second
 
 
-def test_of_factors_that_are_independent_few_tokens_tell_more_when_shrunk() -> None:
-    """What the shrinkage is for: r and g of 200 neurons, of heavy tails, seen on 300 tokens, against the truth."""
+@pytest.mark.parametrize("huge", [False, True])
+def test_few_tokens_tell_more_when_shrunk(huge: bool) -> None:
+    """What it is for: 200 neurons of which r and g have heavy tails, seen on 300 tokens, against the truth."""
     seeded = torch.Generator().manual_seed(0)
-    spread = torch.rand(2, 200, dtype=torch.float64, generator=seeded) + 0.5
-    truth = spread.prod(0).square()
-    drawn = torch.randn(2, 300, 200, dtype=torch.float64, generator=seeded) ** 3  # as of a product of normals
-    r, g = drawn * spread.unsqueeze(1)
+    spread = torch.rand(2, 1, 200, dtype=torch.float64, generator=seeded) + 0.5
+    truth = spread.prod(0).square()[0]
+    r, g = torch.randn(2, 300, 200, dtype=torch.float64, generator=seeded) ** 3 * spread
+    if huge:  # as at the first token of a text: of features of huge size, which no loss depends on
+        r[0] *= 1000 * torch.rand(200, dtype=torch.float64, generator=seeded)
+        g[0] /= 10_000
     plain = (r * g).square().mean(0)
-    shrunk = PartialFisher()._shrunk(plain, r.square().sum(0) * g.square().sum(0))
+    shrunk = PartialFisher()._shrunk(plain, torch.mul(*_factors(r, g)))
+    unweighted = PartialFisher()._shrunk(plain, r.square().sum(0) * g.square().sum(0))
 
     def agreement(value: Tensor) -> float:
         return float(torch.corrcoef(torch.stack([value.log(), truth.log()]))[0, 1])
 
     assert agreement(shrunk) > agreement(plain) + 0.1
+    assert not huge or agreement(shrunk) > agreement(unweighted) + 0.1
 
 
 def test_a_sublayer_without_any_slope_is_worth_nothing(bert: Any, generator: torch.Generator) -> None:
