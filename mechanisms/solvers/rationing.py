@@ -78,17 +78,18 @@ def exhausting(ranking: Ranking, members: Tensor, guess: Tensor) -> Served:
 def filled(ranking: Ranking, count: Tensor) -> Tensor:
     """The first `count` [...] of a ranking, and of the indivisible agents after them whoever still fits: bool [..., n].
 
-    Each is served, in their order, that fits into what those before it leave. Welfare still rises with the supply: the
-    first agent that only the larger of two supplies serves costs more than all that the smaller one can sell from
-    there on, and is worth no less per cost.
+    Each is served, in their order, that fits into what those before it leave and is worth more than the price floor:
+    nobody is missed who is worth nothing. Welfare still rises with the supply: the first agent that only the larger of
+    two supplies serves costs more than all that the smaller one can sell from there on, and is worth no less per cost.
     """
     cost = ranking.cost.squeeze(-1).expand_as(ranking.unit).double()
     cost = torch.empty_like(cost).scatter_(-1, ranking.rank, cost)  # by place in the ranking
     place = torch.arange(cost.shape[-1], device=cost.device).expand_as(cost)
+    worth = ranking.ranked[..., 1:-1] > ranking.price_floor
     served, start = place < count.unsqueeze(-1), count
     while True:  # each pass serves a run of agents that fit together, and goes on behind it
         left = capacity(ranking.supply) - (cost * served).sum(-1, keepdim=True)
-        after = (place >= start.unsqueeze(-1)) & (place < ranking.eligible.unsqueeze(-1)) & (cost <= left)
+        after = worth & (place >= start.unsqueeze(-1)) & (cost <= left)
         if not after.any():
             return served.gather(-1, ranking.rank)
         fits = torch.where(after, cost, 0.0).cumsum(-1) <= left

@@ -34,7 +34,7 @@ def test_within_one_agent_of_the_exact_optimum(instance: int) -> None:
     assert best - value.max() - 1e-9 <= welfare <= best + 1e-9
     assert torch.equal(shadow.price, auction.price)
     assert bool((shadow.quantity >= auction.quantity).all())  # the auction lets nobody overtake
-    assert shadow.quantity.tolist() == one_by_one(value / cost, cost, supply)
+    assert shadow.quantity.tolist() == one_by_one(value, cost, supply)
     dear = torch.tensor(value / cost) < shadow.price
     posted = PostedPrice(price=shadow.price.item())(bids, supply, costs)
     assert torch.equal(posted.quantity, torch.where(dear, 0, shadow.quantity))
@@ -43,11 +43,12 @@ def test_within_one_agent_of_the_exact_optimum(instance: int) -> None:
     assert best <= (surplus + shadow.price * supply).item() + 1e-9
 
 
-def one_by_one(worth: np.ndarray, cost: np.ndarray, supply: float) -> list[float]:
-    """Served in the order of worth, whoever fits into what is left."""
-    served = [0.0] * len(cost)
-    for agent in np.argsort(-worth, kind="stable"):
-        if cost[agent] <= supply:
+def one_by_one(value: np.ndarray, cost: np.ndarray, supply: float) -> list[float]:
+    """Served in the order of value per cost, whoever fits into what is left; of no value, only while all do."""
+    served, all_fit = [0.0] * len(cost), True
+    for agent in np.argsort(-value / cost, kind="stable"):
+        all_fit = all_fit and bool(cost[agent] <= supply)
+        if cost[agent] <= supply and (all_fit or value[agent] > 0):
             served[agent], supply = 1.0, supply - cost[agent]
     return served
 
@@ -62,7 +63,7 @@ def test_who_still_fits_is_served_and_welfare_rises_with_the_supply(agents: list
     assert bool((welfare.diff() >= 0).all())
     assert bool((sold.price.squeeze(-1).diff() <= 0).all())
     for row in range(supply + 1):
-        assert sold.quantity[row].tolist() == one_by_one((value / cost).numpy(), cost.numpy(), row)
+        assert sold.quantity[row].tolist() == one_by_one(value.numpy(), cost.numpy(), row)
 
 
 def test_the_bound_is_not_idle() -> None:

@@ -28,7 +28,7 @@ def test_without_a_budget_all_that_are_open_stay() -> None:
 
 def test_for_a_budget_the_likeliest_that_fit_stay() -> None:
     keep, gates = economy([2.0, 3.0, 0.5, 1.0], DualAscent(0.6, 1.0)).settle(0.6)
-    assert float(SHARE @ keep.double()) <= 0.6
+    assert float(SHARE @ keep.double()) <= 0.6 + 1e-9
     assert keep.tolist()[:2] == [True, True]
     assert 0 < gates[0] < gates[1] <= 1
 
@@ -72,10 +72,10 @@ def test_a_market_sells_to_the_taxed_what_the_others_leave() -> None:
     found = market(1, 0.7, SHARE)
     found.gates.fix(torch.tensor([False, False, False, True]), 1.0)
     found.clear(torch.tensor([0.3, 0.2, 0.9, 0.0]))  # 3, 1 and 3 a unit of compute: 0.3 is for sale
-    assert found.gates.fixed.tolist()[1:] == [0, 0, 1]
-    assert found.gates.free.tolist() == [True, False, False, False]
+    assert found.gates.fixed.tolist()[2:] == [0, 1]  # the third does not fit beside the first; the second does
+    assert found.gates.free.tolist() == [True, True, False, False]
     assert found.pricing.price == pytest.approx(3.0)
-    assert found.settle(0.7)[0].tolist() == [True, False, False, True]
+    assert found.settle(0.7)[0].tolist() == [True, True, False, True]
 
 
 def test_who_stays_is_ajar_at_least() -> None:
