@@ -29,8 +29,8 @@ def worths(
 ) -> tuple[Parts, Values]:  # fmt: skip
     """The worth of every part, and [layers, groups] of every group of heads as a whole.
 
-    Neurons, dimensions and groups have the value of `PartialFisher`, steps 1 to 3, for a loss by position: the mean over
-    samples of the sum over tokens of the squared effect of leaving, after a re-fit of the output projection. A
+    Neurons, dimensions and groups have the value of `PartialFisher`, steps 1 to 3, for a loss by position: the mean
+    over samples of the sum over tokens of the squared effect of leaving, after a re-fit of the output projection. A
     dimension of a group owns a feature of the projection in each head of the group. A rotary pair has no re-fit: its
     effect is that of a gate on its share of the scores, which at a query is the product of its queries and their
     gradients, in all heads of the group.
