@@ -14,7 +14,7 @@ class Status(IntEnum):
 
     CLEARED = 0  # at the price, demand meets supply up to the marginal agent
     SLACK = 1  # all demand at the price floor (or posted price) is served and supply is left over
-    RATIONED = 2  # some that would buy at the price, or pay as much as others that were served, get nothing
+    RATIONED = 2  # some that would buy at the price, or pay just as much as others that were served, get nothing
     INFEASIBLE = 3  # the supply is too small for any agent that wants to buy
     NOT_CONVERGED = 4  # the price had not settled when the rule stopped
     NO_EQUILIBRIUM = 5  # units are indivisible, and no price clears the market

@@ -6,6 +6,7 @@ from typing import final
 import torch
 from torch import Tensor
 
+from walras.mechanisms.bids.budgeted import endowments
 from walras.mechanisms.bids.interface import Bids, before_of
 from walras.mechanisms.clearing import Clearing, Status
 from walras.mechanisms.costs import charge, resource_use, rounding
@@ -15,7 +16,8 @@ from walras.mechanisms.traits import CONCAVE
 def completed(clearing: Clearing, bids: Bids, supply: Tensor, cost: Tensor, price_floor: float = 0.0) -> Clearing:
     """The clearing with all its parts: supply [..., K], cost [..., n, K]. What the rule itself says is kept.
 
-    payment  = min(charge * quantity, utility): the price, and never more than what is bought is worth.
+    payment  = min(charge * quantity, utility, money): the price, and never more than what is bought is worth, or than
+               an agent has.
     residual = use of what agents want at the price, less the supply. An agent that is as well off with what it got as
                with the best that it could buy at the price wants what it got; so does one that got nothing and is
                marginal: the price is the highest at which it buys. Any other wants its demand. In equilibrium this is
@@ -33,7 +35,8 @@ def completed(clearing: Clearing, bids: Bids, supply: Tensor, cost: Tensor, pric
     """
     if clearing.lacks("payment"):
         price = charge(cost, clearing.price)
-        paid = torch.minimum(price * clearing.quantity, bids.utility(clearing.quantity))
+        most = torch.minimum(bids.utility(clearing.quantity), endowments(bids, torch.inf))
+        paid = torch.minimum(price * clearing.quantity, most)
         clearing = replace(clearing, payment=paid)
     if not clearing.lacks("status") and not clearing.lacks("residual"):
         return clearing

@@ -48,7 +48,8 @@ class RoundOutcome:
         """What other reports, [n] or [n, k], would have earned if they had not moved the price.
 
         An agent that reports at least the price gets its unit. One agent of many moves the price little; the last
-        winner may move it to the first loser's bid.
+        winner may move it to the first loser's bid. Below the price nothing is expected: that an agent fits into what
+        others leave, as `ShadowPrice` lets it, is luck.
         """
         value, price = (x.reshape(*x.shape, *[1] * (report.ndim - 1)) for x in (self.value, self.price))
         paid = report if self.pays_bid else price

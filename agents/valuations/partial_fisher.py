@@ -81,7 +81,7 @@ class PartialFisher(Valuation):
                     if not by_position:
                         effects = _summed(effects, _samples_of_tokens(seen[place], batch, count), count)
                     value[residual.site.units] += effects.square().sum(0, dtype=torch.float64)
-                    if by_position and residual.single:
+                    if by_position and residual.single and self.shrinkage:
                         before, more = factors.get(place, (0, 0)), _factors(part, slope)
                         factors[place] = before[0] + more[0], before[1] + more[1]
         for place, residual in residuals.items():
@@ -122,7 +122,7 @@ class PartialFisher(Valuation):
 
 def _factors(residual: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
     """The two sums over tokens [k] of step 4, in float64, from r and g [tokens, k]."""
-    r, g = residual.square().double(), slope.square().double()
+    r, g = residual.double().square(), slope.double().square()  # in half precision squares are lost
     return g.mean(1) @ r, r.mean(1) @ g
 
 

@@ -25,7 +25,8 @@ BUDGETS = (0.75, 0.5)
 WHY = (
     "Why the rules agree: values are additive (what a unit is worth does not depend on who else stays) and there is "
     "one resource. The best allocation then keeps units in order of value per MAC until the budget is spent, and "
-    "every correct rule finds that order: by a price, by sorting sealed bids, or at a price posted at that level. "
+    "every correct rule finds that order: by a price, by sorting sealed bids, or at a price posted at that level; only "
+    "ShadowPrice goes on with those that still fit where one does not. "
     "(PostedPrice says `rationed`, for at exactly that price the first unit left out would buy as well.)"
 )
 

@@ -11,7 +11,7 @@ from walras.mechanisms.bids.budgeted import endowments
 from walras.mechanisms.bids.indivisible import IndivisibleBids
 from walras.mechanisms.bids.interface import Bids
 from walras.mechanisms.clearing import Clearing, Status
-from walras.mechanisms.costs import charge, resource_use, rounding
+from walras.mechanisms.costs import charge, resource_use
 from walras.mechanisms.mechanism import Mechanism, money
 from walras.mechanisms.rules.shadow_price import ShadowPrice
 from walras.mechanisms.traits import (
@@ -108,8 +108,10 @@ class CompetitiveEquilibrium(Mechanism):
     def _whole(sold: Clearing, purse: Tensor, supply: Tensor, cost: Tensor) -> Clearing:
         """Step 3, where the wealthiest per cost have been served; who fits but cannot pay the price is not."""
         asked = charge(cost, sold.price).expand_as(purse)
-        quantity = torch.where(asked <= purse * (1 + rounding(purse.dtype)), sold.quantity, 0.0)
+        can = asked <= purse * (1 + torch.finfo(purse.dtype).eps)  # both were rounded
+        quantity = torch.where(can, sold.quantity, 0.0)
         residual = resource_use(cost, quantity) - supply
         none = ((-residual > 1e-9 * cost.sum(-2)) & (sold.price > 0)).any(-1)
         status = torch.where(none, Status.NO_EQUILIBRIUM, sold.status)
-        return replace(sold, quantity=quantity, payment=asked * quantity, residual=residual, status=status)
+        payment = torch.minimum(asked, purse) * quantity
+        return replace(sold, quantity=quantity, payment=payment, residual=residual, status=status)

@@ -43,9 +43,10 @@ class ShadowPrice(Mechanism):
        price of the first agent left out, which is what the last unit of supply is worth.
     3. Ration, where demand jumps: serve the members at the inner price at which their demand, none of them
        leaving, exhausts the supply; then one agent more, and so on while welfare rises (`rationing`). Of indivisible
-       ones, those further down that still fit are served, in their order, if they are worth more than the floor. If
-       not `rationed`, only those that buy at any price just above are served, and what they leave stays unsold.
-    4. Each agent pays min(price * cost * quantity, utility), so that marginal agents stay individually rational.
+       ones, those further down that still fit are served, in their order, if they are worth more than the floor, and
+       than 0. If not `rationed`, only those that buy at any price just above are served, and what they leave stays
+       unsold.
+    4. Each agent pays min(price * cost * quantity, utility, money), so that marginal agents stay individually rational.
 
     Exact for concave utilities, and for jumps of one common shape; within one agent's value of the optimum for
     indivisible levels (the greedy bound of the knapsack's linear relaxation, Dantzig 1957).

@@ -12,6 +12,7 @@ from walras.mechanisms.solvers.root import bracket_near, search
 from walras.mechanisms.traits import ALIKE
 
 _REACH, _FEW = 16, 8
+_PASSES = 16
 _MOST_NUMBERS = 2**17  # exchanges tried at once, times agents
 _WITHIN = 2.0**-36  # share of the inner price; what is left of the supply is dealt out in a line
 
@@ -78,23 +79,41 @@ def exhausting(ranking: Ranking, members: Tensor, guess: Tensor) -> Served:
 def filled(ranking: Ranking, count: Tensor) -> Tensor:
     """The first `count` [...] of a ranking, and of the indivisible agents after them whoever still fits: bool [..., n].
 
-    Each is served, in their order, that fits into what those before it leave and is worth more than the price floor:
-    nobody is missed who is worth nothing. Welfare still rises with the supply: the first agent that only the larger of
-    two supplies serves costs more than all that the smaller one can sell from there on, and is worth no less per cost.
+    Each is served, in their order, that fits into what those before it leave and is worth more than the price floor,
+    and than 0: nobody is missed who is worth nothing. Welfare still rises with the supply: the first agent that only
+    the larger of two supplies serves costs more than all that the smaller one can sell from there on, and is worth no
+    less per cost.
     """
     cost = ranking.cost.squeeze(-1).expand_as(ranking.unit).double()
     cost = torch.empty_like(cost).scatter_(-1, ranking.rank, cost)  # by place in the ranking
     place = torch.arange(cost.shape[-1], device=cost.device).expand_as(cost)
-    worth = ranking.ranked[..., 1:-1] > ranking.price_floor
+    worth = ranking.ranked[..., 1:-1] > max(ranking.price_floor, 0.0)
     served, start = place < count.unsqueeze(-1), count
-    while True:  # each pass serves a run of agents that fit together, and goes on behind it
+    for _ in range(_PASSES):  # each serves a run of agents that fit together, and goes on behind it
         left = capacity(ranking.supply) - (cost * served).sum(-1, keepdim=True)
         after = worth & (place >= start.unsqueeze(-1)) & (cost <= left)
         if not after.any():
-            return served.gather(-1, ranking.rank)
+            break
         fits = torch.where(after, cost, 0.0).cumsum(-1) <= left
         served = served | (after & fits)
         start = torch.where(after & ~fits, place, cost.shape[-1]).amin(-1)
+    else:  # small and large costs in turn, so that runs are short
+        served = _one_by_one(cost, served, worth & (place >= start.unsqueeze(-1)), capacity(ranking.supply))
+    return served.gather(-1, ranking.rank)
+
+
+def _one_by_one(cost: Tensor, served: Tensor, ask: Tensor, supply: Tensor) -> Tensor:
+    """`served` [..., n], and of those that `ask`, from the first place to the last, whoever fits into what is left."""
+    left = (supply.squeeze(-1) - (cost * served).sum(-1)).flatten().tolist()
+    n, more = cost.shape[-1], torch.zeros_like(served).view(-1, cost.shape[-1])
+    for row, (costs, asks) in enumerate(zip(cost.reshape(-1, n), ask.reshape(-1, n), strict=True)):
+        places, found = asks.nonzero().flatten().tolist(), []
+        for place, use in zip(places, costs[asks].tolist(), strict=True):
+            if use <= left[row]:
+                left[row] -= use
+                found.append(place)
+        more[row, found] = True
+    return served | more.view_as(served)
 
 
 def _between(ranking: Ranking, members: Tensor, price: Tensor, below: Tensor) -> Tensor:

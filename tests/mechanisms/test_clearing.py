@@ -80,7 +80,8 @@ OVERTAKEN = {
     "at the floor": (Case([6, 18, 1], [1, 9, 1], 5, 1, [1, 0, 0], 2, "cleared"), [1, 0, 0], "cleared"),
     "below the floor": (Case([6, 18, 1], [1, 9, 1], 5, 1.5, [1, 0, 0], 2, "cleared"), [1, 0, 0], "cleared"),
     "worth nothing": (Case([6, 18, 0], [1, 9, 1], 5, 0, [1, 0, 0], 2, "cleared"), [1, 0, 0], "cleared"),
-    "below zero, no floor": (Case([6, 9, -1], [1, 9, 1], 5, -INF, [1, 0, 0], 1, "cleared"), [1, 0, 1], "cleared"),
+    "below zero, no floor": (Case([6, 9, -1], [1, 9, 1], 5, -INF, [1, 0, 0], 1, "cleared"), [1, 0, 0], "cleared"),
+    "above zero, no floor": (Case([6, 9, 0.5], [1, 9, 1], 5, -INF, [1, 0, 0], 1, "cleared"), [1, 0, 1], "cleared"),
     "as good as one too big": (Case([4, 2], [4, 2], 3, 0, [0, 0], 1, "infeasible"), [0, 1], "rationed"),
 }  # fmt: skip
 

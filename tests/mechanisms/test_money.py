@@ -151,3 +151,29 @@ def test_refusals() -> None:
         ProportionalShare()(EntropicBids(torch.tensor([1.0])), 1.0, [0.0])
     with pytest.raises(RequirementError, match="requires bids that are concave or indivisible; SurgeBids"):
         CompetitiveEquilibrium()(SurgeBids(torch.ones(2), 0.5, 0.5), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("supply", "cost", "money"),
+    [
+        (3.0, [1.0, 5.0, 2.0], [10.0, 9.0, 1.0]),  # at 1.8 a unit the third fits, would be asked 3.6, and has 1
+        ([2.0, 10.0], [[1.0, 1.0], [5.0, 1.0], [1.0, 1.0]], [5.0, 9.0, 1.0]),
+    ],
+)
+def test_who_fits_behind_the_price_pays_no_more_than_its_money(supply: Any, cost: Any, money: list[float]) -> None:
+    bids = Budgeted(IndivisibleBids(torch.full((3,), 10.0, dtype=DOUBLE)), torch.tensor(money, dtype=DOUBLE))
+    sold = ShadowPrice()(bids, supply, cost)
+    assert sold.quantity.tolist() == [1, 0, 1]
+    assert sold.payment[2].item() == 1.0
+    assert sold.price[0].item() == pytest.approx(1.8)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_in_an_equilibrium_who_fits_but_cannot_pay_the_price_goes_without(dtype: torch.dtype) -> None:
+    money = torch.tensor([5.0, 10.0, 1.9375], dtype=dtype)  # at 2 a unit the third is short of a 32nd
+    found = CompetitiveEquilibrium()(
+        Budgeted(IndivisibleBids(torch.full_like(money, 10.0)), money), 2.0, [1.0, 5.0, 1.0]
+    )
+    assert found.quantity.tolist() == [1, 0, 0]
+    assert bool((found.payment <= money).all())
+    assert found.word == "no_equilibrium"

@@ -88,7 +88,7 @@ class Economy:
             value: of every unit [n].
 
         Returns:
-            The surplus of those that are funded: what they are worth, less what they pay at the clearing's price.
+            The surplus of those that are funded: what they are worth, less what they pay.
         """
         assert isinstance(self.pricing, Cleared)
         free = self.gates.free
@@ -96,7 +96,8 @@ class Economy:
         left, funded = torch.zeros_like(free), clearing.quantity.to(free.device) > 0
         left[free] = ~funded
         self.gates.fix(left, 0.0)
-        return float((value[free].double() - self.pricing.price * self.share[free])[funded].sum())
+        paid = clearing.payment.to(value.device, torch.float64)
+        return float((value[free].double() - paid)[funded].sum())
 
     def check_reach(self, budget: float, taxed: str) -> None:
         """Refuse a budget below what is left when everything that is taxed has gone.
@@ -120,8 +121,8 @@ class Economy:
         """Which units stay, bool [n], and the gates [n] with which they do.
 
         All that are open stay or, where the price leads to a budget, as many as fit it: units bid their probability of
-        being open times their compute, and a shadow price clears, so that the likeliest stay. Units that cannot be
-        removed, or have left already, do not bid.
+        being open times their compute, and a shadow price clears, so that the likeliest stay, and of the others whoever
+        fits into what these leave. Units that cannot be removed, or have left already, do not bid.
         """
         with torch.no_grad():
             logits = self.step(1.0).logits

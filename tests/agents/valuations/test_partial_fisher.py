@@ -212,6 +212,14 @@ def test_few_tokens_tell_more_when_shrunk(huge: bool) -> None:
     assert not huge or agreement(shrunk) > agreement(unweighted) + 0.1
 
 
+def test_in_half_precision_features_of_huge_size_and_tiny_slopes_count() -> None:
+    seeded = torch.Generator().manual_seed(0)
+    r, g = 1 + torch.rand(2, 30, 20, generator=seeded)
+    exact = [x.double() for x in _factors(1000 * r, g / 1000)]
+    for one, other in zip(_factors((1000 * r).half(), (g / 1000).half()), exact, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-2, atol=0)
+
+
 def test_a_sublayer_without_any_slope_is_worth_nothing(bert: Any, generator: torch.Generator) -> None:
     units = inventory(bert.model, block=1)
     calibration = calibrated(bert, units, ByPosition())

@@ -72,3 +72,16 @@ def test_the_bound_is_not_idle() -> None:
     shadow = ShadowPrice()(IndivisibleBids(torch.tensor(value)), 9.0, torch.tensor(cost))
     assert shadow.quantity.tolist() == [1, 0, 1]
     assert optimum(value, cost, 9.0) == 9.0
+
+
+def test_short_runs_are_served_as_long_ones_are() -> None:
+    """Small and large costs in turn: every run is one agent long, and rows end after different numbers of them."""
+    n = 400
+    cost = torch.ones(2, n, dtype=torch.float64)
+    cost[0, 1::2] = 1000 - torch.arange(n // 2, dtype=torch.float64)
+    cost[1] = cost[0].flip(0)
+    value = cost * torch.linspace(2, 1, n, dtype=torch.float64)
+    sold = ShadowPrice()(IndivisibleBids(value), torch.tensor([[1000.0], [2500.0]]).double(), cost.unsqueeze(-1))
+    for row, supply in enumerate((1000.0, 2500.0)):
+        assert sold.quantity[row].tolist() == one_by_one(value[row].numpy(), cost[row].numpy(), supply)
+    assert int(sold.quantity[0].sum()) > 100

@@ -71,7 +71,8 @@ def test_the_whole_budget_keeps_every_unit(units: int) -> None:
 def test_a_market_sells_to_the_taxed_what_the_others_leave() -> None:
     found = market(1, 0.7, SHARE)
     found.gates.fix(torch.tensor([False, False, False, True]), 1.0)
-    found.clear(torch.tensor([0.3, 0.2, 0.9, 0.0]))  # 3, 1 and 3 a unit of compute: 0.3 is for sale
+    surplus = found.clear(torch.tensor([0.3, 0.2, 0.9, 0.0]))  # 3, 1 and 3 a unit of compute: 0.3 is for sale
+    assert surplus == pytest.approx(0.0, abs=1e-6)  # the first pays 3 a unit, the second all that it is worth
     assert found.gates.fixed.tolist()[2:] == [0, 1]  # the third does not fit beside the first; the second does
     assert found.gates.free.tolist() == [True, True, False, False]
     assert found.pricing.price == pytest.approx(3.0)
