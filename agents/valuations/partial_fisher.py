@@ -51,7 +51,7 @@ class PartialFisher(Valuation):
     """
 
     ridge: float = 1.0  # times the mean second moment of a feature
-    shrinkage: float = 0.5
+    shrinkage: float = 0.5  # share of a value that is the product of step 4
     name: ClassVar[str] = "partial-fisher"
     unit: ClassVar[str] = "squared gradient of the loss"
 

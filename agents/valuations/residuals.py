@@ -1,4 +1,4 @@
-"""The part of each unit's features that the other units of its sub-layer cannot take over, and how its size is told."""
+"""The part of each unit's features that the other units of its sub-layer cannot take over."""
 
 from dataclasses import dataclass
 from typing import final
@@ -12,7 +12,7 @@ from walras.models import Site
 @final
 @dataclass(frozen=True, eq=False)
 class Residuals:
-    """Step 1 for one sub-layer: the linear map from the features that are there to the residuals of all its units."""
+    """Step 1 of `PartialFisher` for one sub-layer: the linear map from features that are there to residuals of units."""
 
     site: Site
     features: Tensor  # LongTensor [k] of the units that are there

@@ -76,16 +76,17 @@ class ShadowPrice(Mechanism):
             ranking = Ranking(bids, supply, cost, self.price_floor)
             count = ranking.longest_prefix()
             price, slack = ranking.clearing_price(count)
-            members = ranking.members(count)
-            if not self.rationed:  # an agent as good as the first that is left out is left out too
-                members = members & (ranking.unit > ranking.threshold(count).unsqueeze(-1))
-            quantity = ranking.demand(price, members)
             if self.rationed and not bids.traits & {CONCAVE, INDIVISIBLE}:  # concave demand sells out
                 sold = ration(ranking, count, price)
                 members, quantity = sold.members, sold.quantity
-            served = members.sum(-1)
-            if self.rationed and INDIVISIBLE in bids.traits:
-                members = filled(ranking, count)
+                served = members.sum(-1)
+            else:
+                members = ranking.members(count)
+                if not self.rationed:  # an agent as good as the first that is left out is left out too
+                    members = members & (ranking.unit > ranking.threshold(count).unsqueeze(-1))
+                served = members.sum(-1)
+                if self.rationed and INDIVISIBLE in bids.traits:
+                    members = filled(ranking, count)
                 quantity = ranking.demand(price, members)
             tied = ranking.unit == ranking.threshold(served).unsqueeze(-1)  # with the first that is left out
             rationed = (served > count) | ((served < ranking.eligible) & (members & tied).any(-1))

@@ -11,6 +11,8 @@ from walras.errors import InputError
 from walras.models import Inventory, attach, compact, gated, inventory
 from walras.models.units.gates import attach_in_training, hooked
 
+prune_smallest: Any = prune.l1_unstructured  # torch gives it no types
+
 
 def nightly(*values: Any) -> Any:
     return pytest.param(*values, marks=pytest.mark.nightly)
@@ -124,7 +126,7 @@ def test_in_training_maps_that_are_more_than_a_weight_keep_what_they_add(tiny: A
     units = inventory(tested.model)
     layers = tested.model.bert.encoder.layer
     nn.utils.parametrizations.weight_norm(layers[0].output.dense)
-    prune.l1_unstructured(layers[1].output.dense, "weight", 0.5)  # type: ignore[no-untyped-call]  # torch gives it no types
+    prune_smallest(layers[1].output.dense, "weight", 0.5)
     attention = layers[0].attention.output.dense
     original = attention.forward
     attention.forward = lambda x: original(x) + 1
