@@ -12,7 +12,7 @@ from walras.models import Site
 @final
 @dataclass(frozen=True, eq=False)
 class Residuals:
-    """Step 1 of `PartialFisher` for one sub-layer: the linear map from features that are there to residuals of units."""
+    """Step 1 of `PartialFisher` for one sub-layer: the linear map from features to residuals of its units."""
 
     site: Site
     features: Tensor  # LongTensor [k] of the units that are there
