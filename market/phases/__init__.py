@@ -12,6 +12,7 @@ from walras.market.phases.open import Open
 from walras.market.phases.order import in_order
 from walras.market.phases.phase import Phase, Turn
 from walras.market.phases.probes import Probes
+from walras.market.phases.refit_last_norm import RefitLastNorm
 from walras.market.phases.repair_weights import RepairWeights
 from walras.market.phases.settle import Settle
 from walras.market.phases.sublayer_sessions import SublayerSessions
@@ -34,6 +35,7 @@ PHASES.add(Menus, "menus")
 PHASES.add(BilateralTrade, "trade")
 PHASES.add(Probes, "probes")
 PHASES.add(RepairWeights, "repair")
+PHASES.add(RefitLastNorm, "last-norm")
 
 __all__ = [
     "DEFAULT_PHASES",
@@ -48,6 +50,7 @@ __all__ = [
     "Osscar",
     "Phase",
     "Probes",
+    "RefitLastNorm",
     "RepairWeights",
     "Settle",
     "Spdy",

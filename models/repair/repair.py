@@ -16,6 +16,7 @@ from walras.models.export.copying import shared_copy
 from walras.models.objective import Batch
 from walras.models.repair.dense_streams import DenseStreams
 from walras.models.repair.gain import Gain
+from walras.models.repair.last_norm import last_norms
 from walras.models.repair.layerwise_runner import LayerwiseRunner, check_streams
 from walras.models.repair.streams import by_length, refittable
 from walras.models.units.gates import gated, skipping
@@ -155,7 +156,8 @@ class ModelPair:
 def repairable_copy(model: nn.Module, inventory: Inventory) -> nn.Module:
     """A copy that a repair may change while `model` stays as it is: it owns what repairs change and shares the rest.
 
-    These are output projections, and of mixtures the routers and what experts write with.
+    These are output projections, of mixtures the routers and what experts write with, and of language models the norm
+    in front of the head.
 
     Nothing but a repair may change either of the two in place as long as both are in use.
 
@@ -163,7 +165,8 @@ def repairable_copy(model: nn.Module, inventory: Inventory) -> nn.Module:
         InputError: an inventory of another model.
     """
     places = sites_and_layers(model, inventory)
-    return shared_copy(model, own=[own for site, layer in places for own in site.kind.repaired(layer, site)])
+    own = [own for site, layer in places for own in site.kind.repaired(layer, site)]
+    return shared_copy(model, own=[*own, *(p for norm in last_norms(model) for p in norm.parameters())])
 
 
 def check_repairable(model: nn.Module, inventory: Inventory) -> None:

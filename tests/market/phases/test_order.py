@@ -125,7 +125,7 @@ def test_events_of_two_phases_are_not_mixed(floor: Any) -> None:
 
 def test_phases_by_name() -> None:
     recipes = ["sublayer-sessions", "swap-refinement", "layer-by-layer", "osscar", "spdy", "evopress", "menus", "trade"]
-    assert [*PHASES] == [*DEFAULT, *recipes, "probes", "repair"]
+    assert [*PHASES] == [*DEFAULT, *recipes, "probes", "repair", "last-norm"]
     assert PHASES.make("probes:agents=3") == Probes(3)
     assert PHASES.make("SublayerSessions") == SublayerSessions()
     assert PHASES.make("repair:repair=scales") == RepairWeights("scales")
