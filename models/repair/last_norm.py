@@ -76,7 +76,7 @@ def refit_last_norm(
 
 def last_norms(model: nn.Module) -> list[nn.Module]:
     """The modules beside the layers of a language model that may be the norm in front of its head."""
-    language = transformer(model)
+    language: Any = transformer(model)
     if language.get_output_embeddings() is None or language.config.is_encoder_decoder:
         return []
     beside = submodule(model, layer_paths(model)[0].rpartition(".")[0].rpartition(".")[0])
@@ -97,8 +97,8 @@ class _Fit:
 
     def _predicted(self, change: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Some tokens at a time: x [t, d], and log-probabilities q and p [t, words]."""
-        weight, *bias = change.split(self.scaled.shape[1])
-        parts = (tensor.split(_ROWS) for tensor in (self.scaled, self.read, self.wanted))
+        weight, *bias = torch.split(change, self.scaled.shape[1])
+        parts = (torch.split(tensor, _ROWS) for tensor in (self.scaled, self.read, self.wanted))
         for x, now, wanted in zip(*parts, strict=True):
             read = now + x * weight + (bias[0] if bias else 0.0)
             yield x, _logits(self.dense_head, wanted).log_softmax(-1), _logits(self.head, read).log_softmax(-1)
@@ -212,5 +212,6 @@ def _passing(model: nn.Module, norm: nn.Module, batch: Batch) -> tuple[Tensor, T
 
 def _head_path(model: nn.Module) -> str:
     """Where the head is below a model."""
-    head = transformer(model).get_output_embeddings()
-    return next(name for name, module in model.named_modules() if module is head)
+    language: Any = transformer(model)
+    head = language.get_output_embeddings()
+    return next(str(name) for name, module in model.named_modules() if module is head)

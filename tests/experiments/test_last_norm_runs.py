@@ -11,13 +11,13 @@ from safetensors.torch import load_file
 import walras as library
 
 
-def files(walras: Callable[..., Any], model: Path, lines: Path, *more: object) -> dict[str, dict[str, torch.Tensor]]:
+def files(walras: Callable[..., Any], model: Path, lines: Path) -> dict[str, dict[str, torch.Tensor]]:
     """Tensors of a run without the phase, and of one with it."""
     found = {}
     for name, phases in (("plain", ()), ("refit", ("--phases", "last-norm"))):
         told = walras(
-            "run", "--model", model, "--task", "text", "--data", lines, "--length", 16, "--sentences", 8, "--budget", 0.5,
-            "--repair", "least_squares", "--out", name, *phases, *more,
+            "run", "--model", model, "--task", "text", "--data", lines, "--length", 16, "--sentences", 8,
+            "--budget", 0.5, "--repair", "least_squares", "--out", name, *phases,
         )  # fmt: skip
         assert told.code == 0, told.err
         found[name] = load_file(Path(name) / "weights.safetensors")

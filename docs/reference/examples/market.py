@@ -132,6 +132,12 @@ from walras.models.repair import REPAIRS
 phase = RepairWeights(REPAIRS.make("scales"))
 print(phase.name, "runs after", phase.follows)
 
+# %% RefitLastNorm
+from walras.market import RefitLastNorm
+
+phase = RefitLastNorm(ridge=1.0)
+print(phase.name, "runs after", phase.follows)
+
 # %% Schedule, SCHEDULES, budget_path
 from dataclasses import dataclass
 

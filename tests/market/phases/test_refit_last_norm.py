@@ -19,7 +19,7 @@ def test_it_comes_behind_a_repair() -> None:
 
 @pytest.mark.parametrize("ridge", [0.0, -1.0, math.inf, math.nan])
 def test_a_pull_that_is_none_is_refused(ridge: float) -> None:
-    with pytest.raises(InputError, match="ridge is .* it must be a number above 0"):
+    with pytest.raises(InputError, match=r"ridge is .* it must be a number above 0"):
         RefitLastNorm(ridge)
 
 
