@@ -115,6 +115,16 @@ def test_a_pull_without_end_leaves_the_norm_where_it_is(tiny: Any) -> None:
     assert all(torch.allclose(tensor, before[name], atol=1e-6) for name, tensor in model.state_dict().items())
 
 
+@pytest.mark.parametrize("language", ["llama", "gpt2"])
+def test_the_pull_is_towards_the_dense_norm(language: str, tiny: Any) -> None:
+    """So strong that nothing else counts, it undoes in one step whatever an earlier round did."""
+    tested = tiny(language)
+    model = disturbed(tested)
+    refit(tested, model, ridge=1e9)
+    (norm,), (dense,) = last_norms(model), last_norms(tested.model)
+    torch.testing.assert_close(norm.state_dict(), dense.state_dict(), rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("language", ["bert", "vit", "whisper", "opt"])
 def test_networks_without_such_a_norm_stay_as_they_are(language: str, tiny: Any) -> None:
     tested = tiny(language)
