@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from walras.models import compact, gated, inventory
 from walras.models.export.copying import shared_copy
+from walras.models.repair.last_norm import last_norms
 from walras.models.repair.least_squares import LeastSquares
 from walras.models.repair.repair import ModelPair, repairable_copy
 
@@ -72,7 +73,8 @@ def test_a_repair_leaves_the_network_that_its_copy_shares_weights_with_as_it_was
     before = {name: tensor.clone() for name, tensor in tested.model.state_dict().items()}
     copied = repairable_copy(tested.model, units)
     owned = {n for n, p in copied.named_parameters() if p.untyped_storage().data_ptr() not in storages(tested.model)}
-    paths = [site.path for site in units.sites]
+    norms = last_norms(copied)  # of language models
+    paths = [site.path for site in units.sites] + [path for path, m in copied.named_modules() if m in norms]
     assert owned == {n for n in before if n.rpartition(".")[0] in paths}
     with ModelPair.from_models(copied, tested.model, units, [tested.batch]) as pair:
         LeastSquares()(pair, keep)
